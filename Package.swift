@@ -1,0 +1,88 @@
+// swift-tools-version: 6.2
+import Foundation
+import PackageDescription
+
+/// One set of settings for every target of ours; dependencies keep their own.
+let settings: [SwiftSetting] = [
+    .swiftLanguageMode(.v6),
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
+    .treatAllWarnings(as: .error),
+]
+
+let nioCore = Target.Dependency.product(name: "NIOCore", package: "swift-nio")
+let nioPosix = Target.Dependency.product(name: "NIOPosix", package: "swift-nio")
+let nioHTTP1 = Target.Dependency.product(name: "NIOHTTP1", package: "swift-nio")
+let nioEmbedded = Target.Dependency.product(name: "NIOEmbedded", package: "swift-nio")
+let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
+let grdb = Target.Dependency.product(name: "GRDB", package: "GRDB.swift")
+let hummingbird = Target.Dependency.product(name: "Hummingbird", package: "hummingbird")
+let arguments = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
+
+func library(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+    .target(name: name, dependencies: dependencies, swiftSettings: settings)
+}
+
+/// `BERTH_TESTS=DoorTests,WireTests` builds only those test targets: a short loop while one module is being written.
+let wantedTests = ProcessInfo.processInfo.environment["BERTH_TESTS"].map { Set($0.split(separator: ",").map(String.init)) }
+
+func tests(_ name: String, _ dependencies: [Target.Dependency]) -> [Target] {
+    if let wantedTests, !wantedTests.contains(name) { return [] }
+    return [.testTarget(name: name, dependencies: dependencies + ["TestSupport"], swiftSettings: settings)]
+}
+
+let targets: [[Target]] = [
+    [
+        .systemLibrary(name: "COpenSSL", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
+        .target(name: "CLinux"),
+        library("Sealing", ["COpenSSL"]),
+        library("JSONText", []),
+        library("Wire", ["CLinux", nioCore, nioPosix, nioHTTP1]),
+        library("MCP", ["JSONText", nioCore]),
+        library("Door", ["JSONText", "Sealing"]),
+        library("StdioBridge", ["MCP", "Wire", "JSONText", "CLinux", nioCore, nioPosix, nioHTTP1]),
+        library("MachineAgent", ["StdioBridge", "MCP", "Wire", "Door", "JSONText", "Sealing", "CLinux", nioCore, nioPosix]),
+        library("MachineAPI", ["Wire", nioCore, nioPosix]),
+        library("Persistence", ["Sealing", grdb]),
+        library("Orchestrator", ["MachineAPI", "Door", "Wire", "Persistence", "Sealing", "JSONText", "CLinux", nioCore, nioPosix, logging, hummingbird, grdb]),
+        library("Gateway", ["MCP", "Door", "Wire", "MachineAPI", "Persistence", "Sealing", "JSONText", nioCore, nioPosix, nioHTTP1, logging, hummingbird, grdb]),
+        .executableTarget(
+            name: "berth",
+            dependencies: ["Gateway", "Orchestrator", "StdioBridge", "MachineAPI", "MCP", "Wire", "CLinux", "Sealing", "JSONText", nioCore, nioPosix, logging, arguments, hummingbird, grdb],
+            swiftSettings: settings),
+        .executableTarget(
+            name: "berth-agent",
+            dependencies: ["MachineAgent", "COpenSSL", nioPosix],
+            swiftSettings: settings,
+            linkerSettings: [.unsafeFlags(["-static-executable"])]),
+        .target(name: "TestSupport", dependencies: ["CLinux", nioCore, nioPosix], path: "Tests/TestSupport", swiftSettings: settings),
+    ],
+    tests("SealingTests", ["Sealing"]),
+    tests("JSONTextTests", ["JSONText"]),
+    tests("WireTests", ["Wire", nioCore, nioPosix, nioEmbedded]),
+    tests("MCPTests", ["MCP", "JSONText", nioCore, nioEmbedded]),
+    tests("DoorTests", ["Door", "Sealing", "JSONText"]),
+    tests("StdioBridgeTests", ["StdioBridge", "MCP", "Wire", "JSONText", "CLinux", nioCore, nioPosix]),
+    tests("MachineAgentTests", ["MachineAgent", "StdioBridge", "Door", "Wire", "Sealing", "CLinux", nioCore, nioPosix]),
+    tests("MachineAPITests", ["MachineAPI", "Wire", nioCore, nioPosix]),
+    tests("PersistenceTests", ["Persistence", "Sealing", grdb]),
+    tests("OrchestratorTests", ["Orchestrator", "MachineAPI", "Door", "Wire", "Persistence", "Sealing", "CLinux", nioCore, nioPosix, logging, grdb]),
+    tests("GatewayTests", ["Gateway", "MCP", "Door", "Wire", "MachineAPI", "Persistence", "Sealing", "JSONText", nioCore, nioPosix, nioEmbedded, logging, grdb]),
+    tests("EndToEnd", ["CLinux", "Wire", "MachineAPI", "Door", "Sealing", nioCore, nioPosix]),
+]
+
+let package = Package(
+    name: "berth",
+    products: [
+        .executable(name: "berth", targets: ["berth"]),
+        .executable(name: "berth-agent", targets: ["berth-agent"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
+        .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1", traits: []),
+    ],
+    targets: targets.flatMap { $0 })

@@ -1,0 +1,68 @@
+#pragma once
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/// System calls that Swift's Glibc module does not offer, each a thin wrapper: results are the kernel's, `-errno` on failure.
+
+int clinux_pidfd_open(pid_t pid);
+int clinux_pidfd_send_signal(int pidfd, int signal);
+int clinux_memfd_create(const char *name, unsigned int flags);
+/// Seals a memory file against every later change (write, grow, shrink, seal).
+int clinux_memfd_seal(int fd);
+int clinux_close_range(unsigned int first, unsigned int last);
+int clinux_pipe_cloexec(int fds[2]);
+int clinux_set_cloexec(int fd, int on);
+int clinux_set_nonblocking(int fd, int on);
+
+int clinux_set_child_subreaper(int on);
+int clinux_set_dumpable(int on);
+int clinux_get_dumpable(void);
+int clinux_set_parent_death_signal(int signal);
+int clinux_set_no_new_privs(void);
+int clinux_set_name(const char *name);
+
+int clinux_unshare_mounts(void);
+int clinux_mount(const char *source, const char *target, const char *type, unsigned long flags, const char *data);
+int clinux_umount_detach(const char *target);
+unsigned long clinux_ms_private_rec(void);
+unsigned long clinux_ms_bind(void);
+unsigned long clinux_ms_rdonly_nosuid_nodev(void);
+unsigned long clinux_ms_nosuid_nodev_noexec(void);
+
+/// Becomes uid:gid for good: supplementary groups emptied (or set to `gid`), real, effective and saved ids, every thread.
+int clinux_become(uid_t uid, gid_t gid);
+int clinux_setrlimit(int resource, uint64_t soft, uint64_t hard);
+int clinux_rlimit_nproc(void);
+int clinux_rlimit_nofile(void);
+int clinux_rlimit_core(void);
+int clinux_rlimit_fsize(void);
+
+/// Credentials of the process at the other end of a connected unix socket.
+int clinux_peer_credentials(int fd, pid_t *pid, uid_t *uid, gid_t *gid);
+
+/// What `clinux_spawn` does beside `posix_spawn`: every descriptor above 2 is closed in the child, signal masks and
+/// handlers are reset, and the child leads a session (`new_session`) or a process group (`new_group`) of its own.
+struct clinux_spawn_options {
+    /// Descriptors to become 0, 1 and 2; -1 for /dev/null opened read-only (0) or write-only (1, 2).
+    int stdio[3];
+    /// Descriptors to become 3, 4, …; `extra_count` of them, then everything above is closed.
+    const int *extra;
+    int extra_count;
+    int new_session;
+    int new_group;
+    /// Working directory or NULL.
+    const char *directory;
+};
+/// Returns the pid, or `-errno`. `path` is used as it is (no PATH search).
+pid_t clinux_spawn(const char *path, char *const argv[], char *const envp[], const struct clinux_spawn_options *options);
+
+/// `waitid(P_ALL | P_PID, WNOHANG|WEXITED)`: the pid reaped (and its exit code or signal), 0 for none, `-errno`.
+pid_t clinux_reap(pid_t pid, int *exit_code, int *signal);
+/// The next dead child without reaping it, 0 for none.
+pid_t clinux_peek_dead_child(void);
+
+/// `execve` that only returns on failure.
+int clinux_execve(const char *path, char *const argv[], char *const envp[]);
+/// Overwrites memory in a way that the compiler keeps.
+void clinux_wipe(void *memory, size_t count);

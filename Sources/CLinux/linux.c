@@ -1,0 +1,144 @@
+#define _GNU_SOURCE
+#include "CLinux.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <sched.h>
+#include <signal.h>
+#include <spawn.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define RESULT(call) ({ long r = (call); (int)(r < 0 ? -errno : r); })
+
+int clinux_pidfd_open(pid_t pid) { return RESULT(syscall(SYS_pidfd_open, pid, 0)); }
+int clinux_pidfd_send_signal(int pidfd, int signal) { return RESULT(syscall(SYS_pidfd_send_signal, pidfd, signal, NULL, 0)); }
+int clinux_memfd_create(const char *name, unsigned int flags) { return RESULT(memfd_create(name, flags | MFD_CLOEXEC | MFD_ALLOW_SEALING)); }
+int clinux_memfd_seal(int fd) { return RESULT(fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL)); }
+int clinux_close_range(unsigned int first, unsigned int last) { return RESULT(syscall(SYS_close_range, first, last, 0)); }
+int clinux_pipe_cloexec(int fds[2]) { return RESULT(pipe2(fds, O_CLOEXEC)); }
+int clinux_set_cloexec(int fd, int on) { return RESULT(fcntl(fd, F_SETFD, on ? FD_CLOEXEC : 0)); }
+int clinux_set_nonblocking(int fd, int on) {
+    int flags = fcntl(fd, F_GETFL);
+    if (flags < 0) return -errno;
+    return RESULT(fcntl(fd, F_SETFL, on ? flags | O_NONBLOCK : flags & ~O_NONBLOCK));
+}
+
+int clinux_set_child_subreaper(int on) { return RESULT(prctl(PR_SET_CHILD_SUBREAPER, on, 0, 0, 0)); }
+int clinux_set_dumpable(int on) { return RESULT(prctl(PR_SET_DUMPABLE, on, 0, 0, 0)); }
+int clinux_get_dumpable(void) { return RESULT(prctl(PR_GET_DUMPABLE, 0, 0, 0, 0)); }
+int clinux_set_parent_death_signal(int signal) { return RESULT(prctl(PR_SET_PDEATHSIG, signal, 0, 0, 0)); }
+int clinux_set_no_new_privs(void) { return RESULT(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)); }
+int clinux_set_name(const char *name) { return RESULT(prctl(PR_SET_NAME, name, 0, 0, 0)); }
+
+int clinux_unshare_mounts(void) { return RESULT(unshare(CLONE_NEWNS)); }
+int clinux_mount(const char *source, const char *target, const char *type, unsigned long flags, const char *data) {
+    return RESULT(mount(source, target, type, flags, data));
+}
+int clinux_umount_detach(const char *target) { return RESULT(umount2(target, MNT_DETACH)); }
+unsigned long clinux_ms_private_rec(void) { return MS_PRIVATE | MS_REC; }
+unsigned long clinux_ms_bind(void) { return MS_BIND; }
+unsigned long clinux_ms_rdonly_nosuid_nodev(void) { return MS_RDONLY | MS_NOSUID | MS_NODEV; }
+unsigned long clinux_ms_nosuid_nodev_noexec(void) { return MS_NOSUID | MS_NODEV | MS_NOEXEC; }
+
+int clinux_become(uid_t uid, gid_t gid) {
+    if (setgroups(0, NULL) < 0) return -errno;
+    if (setresgid(gid, gid, gid) < 0) return -errno;
+    if (setresuid(uid, uid, uid) < 0) return -errno;
+    return 0;
+}
+int clinux_setrlimit(int resource, uint64_t soft, uint64_t hard) {
+    struct rlimit limit = { .rlim_cur = soft, .rlim_max = hard };
+    return RESULT(setrlimit(resource, &limit));
+}
+int clinux_rlimit_nproc(void) { return RLIMIT_NPROC; }
+int clinux_rlimit_nofile(void) { return RLIMIT_NOFILE; }
+int clinux_rlimit_core(void) { return RLIMIT_CORE; }
+int clinux_rlimit_fsize(void) { return RLIMIT_FSIZE; }
+
+int clinux_peer_credentials(int fd, pid_t *pid, uid_t *uid, gid_t *gid) {
+    struct ucred peer;
+    socklen_t size = sizeof peer;
+    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0) return -errno;
+    *pid = peer.pid;
+    *uid = peer.uid;
+    *gid = peer.gid;
+    return 0;
+}
+
+pid_t clinux_spawn(const char *path, char *const argv[], char *const envp[], const struct clinux_spawn_options *options) {
+    posix_spawn_file_actions_t actions;
+    posix_spawnattr_t attributes;
+    int error = posix_spawn_file_actions_init(&actions);
+    if (error) return -error;
+    error = posix_spawnattr_init(&attributes);
+    if (error) {
+        posix_spawn_file_actions_destroy(&actions);
+        return -error;
+    }
+
+    // The sources may lie among the targets (descriptor 3 may be wanted as 1): lift every one above them first.
+    enum { limit = 16 };
+    int count = 3 + options->extra_count, lifted[limit], opened = 0;
+    pid_t pid = -EINVAL;
+    if (options->extra_count < 0 || count > limit) goto done;
+    for (; opened < count; opened++) {
+        int source = opened < 3 ? options->stdio[opened] : options->extra[opened - 3];
+        int null = -1;
+        if (opened < 3 && source < 0) source = null = open("/dev/null", (opened == 0 ? O_RDONLY : O_WRONLY) | O_CLOEXEC);
+        lifted[opened] = source < 0 ? -1 : fcntl(source, F_DUPFD_CLOEXEC, count);
+        error = lifted[opened] < 0 ? errno : 0;
+        if (null >= 0) close(null);
+        if (error) { pid = -error; goto done; }
+    }
+    for (int target = 0; target < count && !error; target++) error = posix_spawn_file_actions_adddup2(&actions, lifted[target], target);
+    if (!error) error = posix_spawn_file_actions_addclosefrom_np(&actions, count);
+    if (!error && options->directory) error = posix_spawn_file_actions_addchdir_np(&actions, options->directory);
+
+    short flags = POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF;
+    sigset_t none, all;
+    sigemptyset(&none);
+    sigfillset(&all);
+    posix_spawnattr_setsigmask(&attributes, &none);
+    posix_spawnattr_setsigdefault(&attributes, &all);
+    if (options->new_session) flags |= POSIX_SPAWN_SETSID;
+    if (options->new_group) {
+        flags |= POSIX_SPAWN_SETPGROUP;
+        posix_spawnattr_setpgroup(&attributes, 0);
+    }
+    posix_spawnattr_setflags(&attributes, flags);
+    if (!error) error = posix_spawn(&pid, path, &actions, &attributes, argv, envp);
+    if (error) pid = -error;
+done:
+    for (int i = 0; i < opened; i++) if (lifted[i] >= 0) close(lifted[i]);
+    posix_spawnattr_destroy(&attributes);
+    posix_spawn_file_actions_destroy(&actions);
+    return pid;
+}
+
+pid_t clinux_reap(pid_t pid, int *exit_code, int *signal) {
+    siginfo_t info = { 0 };
+    if (waitid(pid > 0 ? P_PID : P_ALL, (id_t)pid, &info, WEXITED | WNOHANG) < 0) return -errno;
+    if (info.si_pid == 0) return 0;
+    *exit_code = info.si_code == CLD_EXITED ? info.si_status : -1;
+    *signal = info.si_code == CLD_EXITED ? 0 : info.si_status;
+    return info.si_pid;
+}
+pid_t clinux_peek_dead_child(void) {
+    siginfo_t info = { 0 };
+    if (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) < 0) return -errno;
+    return info.si_pid;
+}
+
+int clinux_execve(const char *path, char *const argv[], char *const envp[]) {
+    execve(path, argv, envp);
+    return -errno;
+}
+void clinux_wipe(void *memory, size_t count) { explicit_bzero(memory, count); }

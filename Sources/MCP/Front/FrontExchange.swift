@@ -1,0 +1,43 @@
+public import NIOCore
+
+/// One HTTP request at an MCP endpoint, as a front needs it. Header values are trimmed; repeated identical copies of a
+/// header have been collapsed, differing ones refused by the connection.
+public struct FrontRequest {
+    public enum Verb: Sendable, Equatable { case post, get, delete, other }
+    public var verb: Verb
+    public var accept: String?
+    public var contentType: String?
+    /// `MCP-Protocol-Version`
+    public var protocolVersion: String?
+    /// `Mcp-Session-Id`
+    public var sessionID: String?
+    /// `Mcp-Method`
+    public var mcpMethod: String?
+    /// `Mcp-Name`
+    public var mcpName: String?
+    public var lastEventID: String?
+    /// The whole body, bounded by the connection.
+    public var body: ByteBuffer
+
+    public init(verb: Verb, body: ByteBuffer = ByteBuffer()) {
+        self.verb = verb
+        self.body = body
+    }
+}
+
+/// The answering half of that HTTP exchange: the gateway's `PublicConnection` and the bridge's `StandaloneFront`
+/// implement it. Loop-confined. After `reply` or `closeStream` every further call is ignored.
+public protocol FrontExchange: AnyObject {
+    /// A complete answer. `body == nil` sends `Content-Length: 0`.
+    func reply(status: Int, headers: [(String, String)], body: ByteBuffer?)
+    /// Opens `text/event-stream` (status 200) and flushes the head at once.
+    func openStream(headers: [(String, String)])
+    /// One `message` event; opens the stream if it is not open yet.
+    func event(_ data: ByteBuffer, id: String?) -> Demand
+    /// Ends the stream in order.
+    func closeStream()
+    /// Called once when the client went away before the answer's end.
+    var onClientGone: (() -> Void)? { get set }
+    /// Called when a paused client can take more.
+    var onResume: (() -> Void)? { get set }
+}

@@ -1,0 +1,79 @@
+/// What an image is made of; everything is resolved and installed once, inside a build machine.
+public struct ImageSource: Codable, Sendable, Equatable {
+    /// A PyPI requirement (`name[extras]==version`), or nil.
+    public var pypi: String?
+    /// Further requirements that narrow the resolution (`mcp<2`).
+    public var constraints: [String]?
+    /// Digest of an uploaded folder (`sha256:…`), or nil.
+    public var upload: String?
+    /// Whether the folder's `requirements.txt` (by that name in the upload) is locked and installed.
+    public var requirements: Bool?
+    /// The argv to start; for `pypi` nil means the package's console script.
+    public var command: [String]?
+    /// Appended to the command.
+    public var arguments: [String]?
+
+    public init(
+        pypi: String? = nil, constraints: [String]? = nil, upload: String? = nil, requirements: Bool? = nil, command: [String]? = nil,
+        arguments: [String]? = nil
+    ) {
+        self.pypi = pypi
+        self.constraints = constraints
+        self.upload = upload
+        self.requirements = requirements
+        self.command = command
+        self.arguments = arguments
+    }
+}
+
+/// One line of a build's progress (NDJSON on the wire).
+public enum ImageBuildEvent: Sendable, Equatable {
+    /// A step began; one line for people.
+    case step(String)
+    case done(BuiltImage)
+    case failed(ImageBuildFailure)
+}
+
+/// A finished image.
+public struct BuiltImage: Codable, Sendable, Equatable {
+    /// `sha256:<64 hex>` of the OCI manifest.
+    public var image: String
+    /// The argv that starts the server in it.
+    public var command: [String]
+    /// Working directory in the image.
+    public var directory: String
+    /// Environment that the image needs (PYTHONPATH); nothing secret.
+    public var environment: [String: String]
+    /// `name==version`, from the lock.
+    public var packages: [String]
+
+    public init(image: String, command: [String], directory: String, environment: [String: String], packages: [String]) {
+        self.image = image
+        self.command = command
+        self.directory = directory
+        self.environment = environment
+        self.packages = packages
+    }
+}
+
+/// Why a build gave no image.
+public struct ImageBuildFailure: Codable, Error, Sendable, Equatable {
+    /// Stable: `unknown_package`, `unknown_version`, `no_console_script`, `build_failed`, `disk_full`, `timeout`, `unknown_upload`, ….
+    public var error: String
+    public var message: String
+    public var hint: String?
+    /// The end of the build's own output.
+    public var log: String?
+
+    public init(error: String, message: String, hint: String? = nil, log: String? = nil) {
+        self.error = error
+        self.message = message
+        self.hint = hint
+        self.log = log
+    }
+}
+
+/// Builds images; the orchestrator's `/v1/berth/images` behind it.
+public protocol ImageBuilding: Sendable {
+    func build(_ source: ImageSource) -> AsyncThrowingStream<ImageBuildEvent, any Error>
+}

@@ -1,0 +1,176 @@
+/// A machine as the Machines API answers it (Fly's shapes, `docs/machines-api.md` A4), with Berth's own members under `berth`.
+public struct Machine: Codable, Sendable, Equatable, Identifiable {
+    /// 14 lower-case hex digits; for life.
+    public var id: String
+    /// Unique in its app.
+    public var name: String
+    public var state: MachineState
+    public var region: String
+    /// The configuration version, a ULID; not a boot.
+    public var instance_id: String
+    public var private_ip: String?
+    public var config: MachineConfig
+    public var image_ref: ImageReference?
+    /// RFC 3339.
+    public var created_at: String
+    public var updated_at: String
+    /// Newest first.
+    public var events: [MachineEvent]?
+    public var cordoned: Bool?
+    public var berth: BerthMachine?
+
+    public init(
+        id: String, name: String, state: MachineState, region: String = "local", instance_id: String, private_ip: String? = nil,
+        config: MachineConfig, image_ref: ImageReference? = nil, created_at: String, updated_at: String, events: [MachineEvent]? = nil,
+        cordoned: Bool? = nil, berth: BerthMachine? = nil
+    ) {
+        self.id = id
+        self.name = name
+        self.state = state
+        self.region = region
+        self.instance_id = instance_id
+        self.private_ip = private_ip
+        self.config = config
+        self.image_ref = image_ref
+        self.created_at = created_at
+        self.updated_at = updated_at
+        self.events = events
+        self.cordoned = cordoned
+        self.berth = berth
+    }
+}
+
+/// What Berth's own providers add to a machine's answer (clients of Fly ignore it).
+public struct BerthMachine: Codable, Sendable, Equatable {
+    /// Where the agent answers: `unix:/…` on this host, else `http://[…]:port`. Absent while the machine is not up.
+    public var door: String?
+    /// ULID of the present cold boot: the fence in every token.
+    public var boot_id: String?
+    /// Isolation layers in force, for people: `user`, `pid`, `seccomp`, ….
+    public var isolation: [String]?
+    /// Why the machine is in this state, when that is not plain.
+    public var reason: String?
+
+    public init(door: String? = nil, boot_id: String? = nil, isolation: [String]? = nil, reason: String? = nil) {
+        self.door = door
+        self.boot_id = boot_id
+        self.isolation = isolation
+        self.reason = reason
+    }
+}
+
+/// States by Fly's names (`docs/machines-api.md` A6).
+public enum MachineState: String, Codable, Sendable, CaseIterable {
+    case created, starting, started, stopping, stopped, suspending, suspended, replacing, destroying, destroyed, failed
+
+    /// A state that changes by itself.
+    public var isTransient: Bool {
+        switch self {
+        case .starting, .stopping, .suspending, .replacing, .destroying: true
+        case .created, .started, .stopped, .suspended, .destroyed, .failed: false
+        }
+    }
+}
+
+/// The part of Fly's machine configuration that Berth acts on (`docs/machines-api.md` A3).
+public struct MachineConfig: Codable, Sendable, Equatable {
+    /// An image by digest: `sha256:<64 hex>`.
+    public var image: String
+    public var `init`: Init?
+    public var guest: Guest?
+    /// Environment of the connector's processes; nothing secret.
+    public var env: [String: String]?
+    public var metadata: [String: String]?
+    public var restart: Restart?
+    public var stop_config: StopConfig?
+    public var auto_destroy: Bool?
+
+    public struct Init: Codable, Sendable, Equatable {
+        /// The argv of the STDIO server, overriding the image's command.
+        public var exec: [String]?
+        public init(exec: [String]? = nil) { self.exec = exec }
+    }
+    public struct Guest: Codable, Sendable, Equatable {
+        public var cpu_kind: String?
+        public var cpus: Int?
+        /// MiB, ≥ 16.
+        public var memory_mb: Int?
+        /// Berth's: tasks at most.
+        public var pids: Int?
+        public init(cpu_kind: String? = nil, cpus: Int? = nil, memory_mb: Int? = nil, pids: Int? = nil) {
+            self.cpu_kind = cpu_kind
+            self.cpus = cpus
+            self.memory_mb = memory_mb
+            self.pids = pids
+        }
+    }
+    public struct Restart: Codable, Sendable, Equatable {
+        public enum Policy: String, Codable, Sendable {
+            case no
+            case onFailure = "on-failure"
+            case always
+        }
+        public var policy: Policy
+        public var max_retries: Int?
+        public init(policy: Policy, max_retries: Int? = nil) {
+            self.policy = policy
+            self.max_retries = max_retries
+        }
+    }
+    public struct StopConfig: Codable, Sendable, Equatable {
+        public var signal: String?
+        /// A duration such as `5s`.
+        public var timeout: String?
+        public init(signal: String? = nil, timeout: String? = nil) {
+            self.signal = signal
+            self.timeout = timeout
+        }
+    }
+
+    public init(
+        image: String, exec: [String]? = nil, guest: Guest? = nil, env: [String: String]? = nil, metadata: [String: String]? = nil,
+        restart: Restart? = nil, stop_config: StopConfig? = nil, auto_destroy: Bool? = nil
+    ) {
+        self.image = image
+        self.`init` = exec.map { Init(exec: $0) }
+        self.guest = guest
+        self.env = env
+        self.metadata = metadata
+        self.restart = restart
+        self.stop_config = stop_config
+        self.auto_destroy = auto_destroy
+    }
+}
+
+/// Where an image came from, as resolved.
+public struct ImageReference: Codable, Sendable, Equatable {
+    public var repository: String
+    public var digest: String
+    public init(repository: String, digest: String) {
+        self.repository = repository
+        self.digest = digest
+    }
+}
+
+/// One line of a machine's history.
+public struct MachineEvent: Codable, Sendable, Equatable, Identifiable {
+    /// ULID.
+    public var id: String
+    /// `launch`, `start`, `stop`, `exit`, `restart`, `destroy`, `oom`, `adopt`.
+    public var type: String
+    public var status: String
+    /// `user`, or `berth` for the reconciler.
+    public var source: String
+    /// Milliseconds since 1970.
+    public var timestamp: Int64
+    public var reason: String?
+
+    public init(id: String, type: String, status: String, source: String, timestamp: Int64, reason: String? = nil) {
+        self.id = id
+        self.type = type
+        self.status = status
+        self.source = source
+        self.timestamp = timestamp
+        self.reason = reason
+    }
+}
