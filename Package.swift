@@ -14,10 +14,12 @@ let settings: [SwiftSetting] = [
 let nioCore = Target.Dependency.product(name: "NIOCore", package: "swift-nio")
 let nioPosix = Target.Dependency.product(name: "NIOPosix", package: "swift-nio")
 let nioHTTP1 = Target.Dependency.product(name: "NIOHTTP1", package: "swift-nio")
+let nioLocks = Target.Dependency.product(name: "NIOConcurrencyHelpers", package: "swift-nio")
 let nioEmbedded = Target.Dependency.product(name: "NIOEmbedded", package: "swift-nio")
 let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
 let grdb = Target.Dependency.product(name: "GRDB", package: "GRDB.swift")
 let hummingbird = Target.Dependency.product(name: "Hummingbird", package: "hummingbird")
+let httpTypes = Target.Dependency.product(name: "HTTPTypes", package: "swift-http-types")
 let arguments = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
 
 func library(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
@@ -45,15 +47,15 @@ let targets: [[Target]] = [
         library("MachineAgent", ["StdioBridge", "MCP", "Wire", "Door", "JSONText", "Sealing", "CLinux", nioCore, nioPosix]),
         library("MachineAPI", ["Wire", nioCore, nioPosix]),
         library("Persistence", ["Sealing", grdb]),
-        library("Orchestrator", ["MachineAPI", "Door", "Wire", "Persistence", "Sealing", "JSONText", "CLinux", nioCore, nioPosix, logging, hummingbird, grdb]),
-        library("Gateway", ["MCP", "Door", "Wire", "MachineAPI", "Persistence", "Sealing", "JSONText", nioCore, nioPosix, nioHTTP1, logging, hummingbird, grdb]),
+        library("Orchestrator", ["MachineAPI", "Door", "Wire", "Persistence", "Sealing", "JSONText", "CLinux", nioCore, nioPosix, logging, hummingbird, httpTypes, grdb]),
+        library("Gateway", ["MCP", "Door", "Wire", "MachineAPI", "Persistence", "Sealing", "JSONText", nioCore, nioLocks, nioPosix, nioHTTP1, logging, hummingbird, httpTypes, grdb]),
         .executableTarget(
             name: "berth",
-            dependencies: ["Gateway", "Orchestrator", "StdioBridge", "MachineAPI", "MCP", "Wire", "CLinux", "Sealing", "JSONText", nioCore, nioPosix, logging, arguments, hummingbird, grdb],
+            dependencies: ["Gateway", "Orchestrator", "StdioBridge", "MachineAPI", "Persistence", "Wire", "CLinux", "Sealing", "JSONText", nioCore, nioPosix, logging, arguments],
             swiftSettings: settings),
         .executableTarget(
             name: "berth-agent",
-            dependencies: ["MachineAgent", "COpenSSL", nioPosix],
+            dependencies: ["MachineAgent"],
             swiftSettings: settings,
             linkerSettings: [.unsafeFlags(["-static-executable"])]),
         .target(name: "TestSupport", dependencies: ["CLinux", nioCore, nioPosix], path: "Tests/TestSupport", swiftSettings: settings),
@@ -83,6 +85,7 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
         .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
+        .package(url: "https://github.com/apple/swift-http-types", from: "1.8.0"),
         .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1", traits: []),
     ],
     targets: targets.flatMap { $0 })

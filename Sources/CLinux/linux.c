@@ -13,6 +13,7 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/vfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -39,8 +40,13 @@ int clinux_set_no_new_privs(void) { return RESULT(prctl(PR_SET_NO_NEW_PRIVS, 1, 
 int clinux_set_name(const char *name) { return RESULT(prctl(PR_SET_NAME, name, 0, 0, 0)); }
 
 int clinux_unshare_mounts(void) { return RESULT(unshare(CLONE_NEWNS)); }
+int clinux_unshare_fs(void) { return RESULT(unshare(CLONE_FS)); }
 int clinux_mount(const char *source, const char *target, const char *type, unsigned long flags, const char *data) {
     return RESULT(mount(source, target, type, flags, data));
+}
+long clinux_file_system(const char *path) {
+    struct statfs status;
+    return statfs(path, &status) < 0 ? -errno : (long)status.f_type;
 }
 int clinux_umount_detach(const char *target) { return RESULT(umount2(target, MNT_DETACH)); }
 unsigned long clinux_ms_private_rec(void) { return MS_PRIVATE | MS_REC; }
@@ -137,8 +143,36 @@ pid_t clinux_peek_dead_child(void) {
     return info.si_pid;
 }
 
+static int signal_pipe_writer = -1;
+static void write_signal(int number) {
+    int saved = errno;
+    unsigned char byte = (unsigned char)number;
+    // A full pipe already wakes its reader; what was dropped is a repetition.
+    ssize_t written = write(signal_pipe_writer, &byte, 1);
+    (void)written;
+    errno = saved;
+}
+int clinux_signal_pipe(const int *signals, int count) {
+    int fds[2];
+    if (signal_pipe_writer >= 0) return -EBUSY;
+    if (pipe2(fds, O_CLOEXEC | O_NONBLOCK) < 0) return -errno;
+    signal_pipe_writer = fds[1];
+    struct sigaction action = { .sa_handler = write_signal, .sa_flags = SA_RESTART | SA_NOCLDSTOP };
+    sigfillset(&action.sa_mask);
+    for (int i = 0; i < count; i++)
+        if (sigaction(signals[i], &action, NULL) < 0) return -errno;
+    return fds[0];
+}
+void clinux_ignore_sigpipe(void) { signal(SIGPIPE, SIG_IGN); }
+
 int clinux_execve(const char *path, char *const argv[], char *const envp[]) {
     execve(path, argv, envp);
     return -errno;
 }
 void clinux_wipe(void *memory, size_t count) { explicit_bzero(memory, count); }
+
+int clinux_syncfs(int fd) { return RESULT(syncfs(fd)); }
+ssize_t clinux_copy_file(int from, int to, size_t count) {
+    ssize_t copied = copy_file_range(from, NULL, to, NULL, count, 0);
+    return copied < 0 ? -errno : copied;
+}

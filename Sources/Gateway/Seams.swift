@@ -1,5 +1,4 @@
 public import Door
-public import NIOCore
 
 /// The control plane as the data path sees it; every method is called off the loops' hot path (a cold session, a
 /// missing credential), never per warm call.
@@ -52,18 +51,6 @@ public struct Pin: Sendable, Equatable {
         self.epoch = epoch
         self.machine = machine
         self.boot = boot
-    }
-}
-
-/// What a child is started with beside its configuration; never logged, wiped with the last holder.
-public struct CredentialSet: Sendable {
-    /// Environment variables.
-    public var environment: [String: String]
-    /// Hex digest over names and values under the key ring: another value is another child.
-    public var fingerprint: String
-    public init(environment: [String: String], fingerprint: String) {
-        self.environment = environment
-        self.fingerprint = fingerprint
     }
 }
 

@@ -1,4 +1,9 @@
-import NIOPosix
-import COpenSSL
-@main struct Main { static func main() { 
- let g = MultiThreadedEventLoopGroup(numberOfThreads: 1); print("agent", g, OpenSSL_version_num()) } }
+import Glibc
+import MachineAgent
+
+@main
+struct Main {
+    static func main() {
+        exit(Agent.main(Array(CommandLine.arguments.dropFirst())))
+    }
+}

@@ -23,8 +23,12 @@ int clinux_set_no_new_privs(void);
 int clinux_set_name(const char *name);
 
 int clinux_unshare_mounts(void);
+/// Gives the calling thread a working directory, root and umask of its own.
+int clinux_unshare_fs(void);
 int clinux_mount(const char *source, const char *target, const char *type, unsigned long flags, const char *data);
 int clinux_umount_detach(const char *target);
+/// The magic number of the file system that `path` lies on (`statfs`), or `-errno`.
+long clinux_file_system(const char *path);
 unsigned long clinux_ms_private_rec(void);
 unsigned long clinux_ms_bind(void);
 unsigned long clinux_ms_rdonly_nosuid_nodev(void);
@@ -62,7 +66,17 @@ pid_t clinux_reap(pid_t pid, int *exit_code, int *signal);
 /// The next dead child without reaping it, 0 for none.
 pid_t clinux_peek_dead_child(void);
 
+/// Handles `signals` by writing each number as one byte into a pipe: the read end, non-blocking, or `-errno`. Once per process.
+int clinux_signal_pipe(const int *signals, int count);
+/// `signal(SIGPIPE, SIG_IGN)`: a write to a closed pipe answers EPIPE.
+void clinux_ignore_sigpipe(void);
+
 /// `execve` that only returns on failure.
 int clinux_execve(const char *path, char *const argv[], char *const envp[]);
 /// Overwrites memory in a way that the compiler keeps.
 void clinux_wipe(void *memory, size_t count);
+
+/// Flushes the file system that holds `fd`.
+int clinux_syncfs(int fd);
+/// Copies up to `count` bytes between two files in the kernel, at and behind their positions: how many, 0 at the end, `-errno`.
+ssize_t clinux_copy_file(int from, int to, size_t count);

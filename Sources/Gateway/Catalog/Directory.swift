@@ -122,13 +122,18 @@ public struct MachineTemplate: Sendable, Equatable {
     public var memoryMB: Int
     public var cpus: Int
     public var pids: Int
+    /// Of the connector; a machine of another generation is not used any more.
+    public var generation: Int
 
-    public init(image: String, command: [String], environment: [String: String], memoryMB: Int = 256, cpus: Int = 1, pids: Int = 64) {
+    public init(
+        image: String, command: [String], environment: [String: String], memoryMB: Int = 256, cpus: Int = 1, pids: Int = 64, generation: Int = 1
+    ) {
         self.image = image
         self.command = command
         self.environment = environment
         self.memoryMB = memoryMB
         self.cpus = cpus
         self.pids = pids
+        self.generation = generation
     }
 }

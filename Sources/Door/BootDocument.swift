@@ -1,0 +1,102 @@
+import Sealing
+
+/// The one document that a booting agent reads (DESIGN §5 "Boot"): who it is, its keys, what to run and within which
+/// bounds. It exists in a channel that no child can reach, and nothing in it is optional by way of a default key.
+public struct BootDocument: Sendable, Equatable {
+    /// Bytes of the document at most.
+    public static let maximumSize = 256 * 1_024
+
+    /// How the agent speaks to what it runs.
+    public enum Transport: String, Sendable {
+        /// MCP over stdin and stdout, a child per session.
+        case stdio
+        /// One command, run once to its end; no door.
+        case job
+    }
+
+    /// What the agent keeps children by.
+    public enum Mode: String, Sendable {
+        /// A child per (session, credential fingerprint).
+        case session
+        /// One child per fingerprint, for servers without session state.
+        case shared
+    }
+
+    /// Bounds of the children.
+    public struct ChildLimits: Sendable, Equatable {
+        /// Children at one time.
+        public var maximumChildren: Int
+        /// Seconds without a call after which a child is ended.
+        public var idleSeconds: Int
+        /// `RLIMIT_NPROC` of a child's uid.
+        public var processes: Int
+        /// `RLIMIT_NOFILE`.
+        public var openFiles: Int
+        /// `RLIMIT_FSIZE`.
+        public var fileBytes: Int
+
+        public init(
+            maximumChildren: Int = 16, idleSeconds: Int = 900, processes: Int = 64, openFiles: Int = 1_024, fileBytes: Int = 256 << 20
+        ) {
+            self.maximumChildren = maximumChildren
+            self.idleSeconds = idleSeconds
+            self.processes = processes
+            self.openFiles = openFiles
+            self.fileBytes = fileBytes
+        }
+    }
+
+    public enum LogLevel: String, Sendable {
+        case debug, info, notice, warning, error
+    }
+
+    public var org: String
+    public var app: String
+    public var machine: String
+    public var boot: String
+    public var kid: String
+    public var signKey: Secret
+    public var sealKey: Secret
+    public var generation: Int
+    /// The argv to run; never empty.
+    public var command: [String]
+    /// Working directory of the children.
+    public var directory: String
+    public var environment: [String: String]
+    public var transport: Transport
+    public var childLimits: ChildLimits
+    public var mode: Mode
+    public var startTimeoutSeconds: Int
+    /// `host:port` that may be reached; jobs only.
+    public var egress: [String]
+    public var logLevel: LogLevel
+
+    public init(
+        org: String, app: String, keys: DoorKeys, machine: String, boot: String, command: [String], directory: String = "/",
+        environment: [String: String] = [:], transport: Transport = .stdio, childLimits: ChildLimits = ChildLimits(), mode: Mode = .session,
+        startTimeoutSeconds: Int = 30, egress: [String] = [], logLevel: LogLevel = .info
+    ) {
+        self.org = org
+        self.app = app
+        self.machine = machine
+        self.boot = boot
+        kid = keys.kid
+        signKey = keys.sign
+        sealKey = keys.seal
+        generation = keys.generation
+        self.command = command
+        self.directory = directory
+        self.environment = environment
+        self.transport = transport
+        self.childLimits = childLimits
+        self.mode = mode
+        self.startTimeoutSeconds = startTimeoutSeconds
+        self.egress = egress
+        self.logLevel = logLevel
+    }
+
+    /// The keys of this boot, for a ``TokenVerifier``.
+    public var keys: DoorKeys {
+        DoorKeys(scope: .machine(id: machine, boot: boot), kid: kid, generation: generation, sign: signKey, seal: sealKey)
+    }
+}

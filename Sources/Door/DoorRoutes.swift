@@ -1,0 +1,104 @@
+/// The paths of a machine's door (DESIGN §5).
+public enum DoorRoute: Equatable, Sendable {
+    /// `POST /mcp`: one request of the modern dialect.
+    case mcp
+    /// `PUT /credentials`: a sealed ``CredentialSet``.
+    case credentials
+    /// `PUT /keys`: the next generation, sealed under the present one.
+    case keys
+    /// `GET /sessions`
+    case sessions
+    /// `DELETE /sessions/{sid}`
+    case endSession(String)
+    /// `POST /drain`
+    case drain
+    /// `GET /healthz`: the agent lives.
+    case health
+    /// `GET /readyz`: a child or server answers MCP.
+    case ready
+    /// `GET /stats`
+    case stats
+    /// `GET /calls`: the last 1,024 call ids.
+    case calls
+
+    /// Why a request line names no route.
+    public enum Miss: Error, Equatable, Sendable {
+        case notFound
+        case methodNotAllowed
+    }
+
+    /// Finds the route of a request line; the path has no query.
+    public static func find(method: String, path: String) -> Result<DoorRoute, Miss> {
+        let wanted: String
+        let route: DoorRoute
+        switch path {
+        case "/mcp": (wanted, route) = ("POST", .mcp)
+        case "/credentials": (wanted, route) = ("PUT", .credentials)
+        case "/keys": (wanted, route) = ("PUT", .keys)
+        case "/sessions": (wanted, route) = ("GET", .sessions)
+        case "/drain": (wanted, route) = ("POST", .drain)
+        case "/healthz": (wanted, route) = ("GET", .health)
+        case "/readyz": (wanted, route) = ("GET", .ready)
+        case "/stats": (wanted, route) = ("GET", .stats)
+        case "/calls": (wanted, route) = ("GET", .calls)
+        default:
+            guard path.hasPrefix("/sessions/"), let sid = sessionID(path.dropFirst("/sessions/".count)) else { return .failure(.notFound) }
+            (wanted, route) = ("DELETE", .endSession(sid))
+        }
+        return method == wanted ? .success(route) : .failure(.methodNotAllowed)
+    }
+
+    /// The method of the route.
+    public var method: String {
+        switch self {
+        case .mcp, .drain: "POST"
+        case .credentials, .keys: "PUT"
+        case .endSession: "DELETE"
+        case .sessions, .health, .ready, .stats, .calls: "GET"
+        }
+    }
+
+    /// The path of the route.
+    public var path: String {
+        switch self {
+        case .mcp: "/mcp"
+        case .credentials: "/credentials"
+        case .keys: "/keys"
+        case .sessions: "/sessions"
+        case .endSession(let sid): "/sessions/\(sid)"
+        case .drain: "/drain"
+        case .health: "/healthz"
+        case .ready: "/readyz"
+        case .stats: "/stats"
+        case .calls: "/calls"
+        }
+    }
+
+    /// Session ids on the hop are plain: no escapes to disagree about.
+    private static func sessionID(_ text: Substring) -> String? {
+        guard !text.isEmpty, text.utf8.count <= 256,
+            text.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7F && $0 != UInt8(ascii: "/") && $0 != UInt8(ascii: "%") && $0 != UInt8(ascii: "?") })
+        else { return nil }
+        return String(text)
+    }
+}
+
+/// Header names of the private hop beside ``HostedToken/headerName``.
+public enum DoorHeaders {
+    /// The fingerprint of the credentials a call must run with.
+    public static let credentials = "x-berth-credentials"
+}
+
+/// Error codes of the door, in `{"error":"<code>",…}`.
+public enum DoorErrorCode {
+    /// 401, with `reason`.
+    public static let hostedAuth = "hosted_auth"
+    /// 409: put the credentials of this fingerprint first; nothing was delivered.
+    public static let credentialsNeeded = "credentials_needed"
+    /// 400: the sealed body did not open.
+    public static let badCredentials = "bad_credentials"
+    /// 503: draining; nothing was delivered.
+    public static let draining = "draining"
+    /// 503: no child could be started for lack of room; nothing was delivered.
+    public static let atCapacity = "at_capacity"
+}

@@ -1,0 +1,232 @@
+import HTTPTypes
+import FoundationEssentials
+import Hummingbird
+import JSONText
+import MachineAPI
+import NIOCore
+
+/// The gateway's control surface, `/api/v1`: JSON in and out, no cookie is ever read.
+struct ControlAPI: Sendable {
+    let plane: ControlPlane
+    let audit: any AuditQuery
+    let recordAdmin: @Sendable (_ caller: ControlCaller, _ action: String, _ subject: String, _ outcome: Bool) async throws -> Void
+
+    func router() -> Router<ControlContext> {
+        let router = Router(context: ControlContext.self)
+        router.add(middleware: ControlErrors())
+        let api = router.group("api/v1")
+        api.get("status") { _, _ in try await status() }
+        api.get("bootstrap") { _, context in try await bootstrap(context) }
+        api.get("connectors") { _, _ in try await connectors() }
+        api.post("connectors") { request, context in try await provision(request, context, updating: nil) }
+        api.patch("connectors/:name") { request, context in try await provision(request, context, updating: context.parameters.require("name")) }
+        api.delete("connectors/:name") { _, context in
+            let name = try context.parameters.require("name")
+            return try await recorded(context, "connector.remove", name) {
+                try await plane.removeConnector(name)
+                return .record(("removed", .string(name)))
+            }
+        }
+        addVirtualMCPs(to: api)
+        addTokens(to: api)
+        api.get("audit") { request, _ in try await auditRows(request) }
+        return router
+    }
+
+    // MARK: Reading
+
+    private func status() async throws -> ControlAnswer {
+        let connectors = try await plane.list()
+        let now = Int64(Date().timeIntervalSince1970 * 1_000)
+        let tokens = try await plane.listTokens().filter { $0.revoked_at == nil && ($0.expires_at ?? .max) > now }
+        return ControlAnswer(
+            .record(
+                ("url", .string(plane.publicURL)), ("version", .string(BerthVersion.current)), ("org", .string(plane.org)),
+                ("connectors", .int(connectors.count)), ("vmcps", .int(try await plane.virtualMCPs().count)), ("tokens", .int(tokens.count))))
+    }
+
+    private func bootstrap(_ context: ControlContext) async throws -> ControlAnswer {
+        guard context.caller == .localRoot else { throw Self.controlSocketOnly }
+        return ControlAnswer(.record(("url", .string(plane.publicURL)), ("admin_token", .string(try await plane.bootstrapToken()))))
+    }
+
+    private func connectors() async throws -> ControlAnswer {
+        let rows = try await plane.list().map { record -> JSONValue in
+            let source = record.definition.source
+            let tools = try record.tools.map { try ToolMerge.merge([.init(connector: record.name, toolsListResult: $0)]).tools.count }
+            return .record(
+                ("name", .string(record.name)), ("app", .string(record.app)), ("state", .string(record.state.rawValue)),
+                ("source", .string(source.pypi ?? source.upload ?? "-")), ("constraints", source.constraints.map { .array($0.map { .string($0) }) }),
+                ("image", (record.build?.image).map { .string($0) }), ("packages", record.build.map { .array($0.packages.map { .string($0) }) }),
+                ("tools", tools.map { .int($0) }), ("secrets", .array(record.definition.secrets.map { .string($0) })),
+                ("generation", .int(record.generation)), ("created_at", .int(Int(record.createdAt))), ("updated_at", .int(Int(record.updatedAt))))
+        }
+        return ControlAnswer(.record(("connectors", .array(rows))))
+    }
+
+    private func auditRows(_ request: Request) async throws -> Response {
+        let parameters = request.uri.queryParameters
+        let limit = parameters["limit"].flatMap { Int(String($0)) } ?? 20
+        guard (1...100_000).contains(limit) else {
+            throw ProvisioningFailure(error: "invalid", message: "limit is out of range", field: "limit", hint: "1 to 100000")
+        }
+        let rows = try await audit.rows(last: limit, method: parameters["method"].map(String.init))
+        let follows = parameters["follow"] == "1"
+        return .ndjson { writer in
+            var last: Int64 = 0
+            for row in rows {
+                last = row.sequence
+                try await writer.line(row.json)
+            }
+            guard follows else { return }
+            for try await row in audit.follow(after: last) { try await writer.line(row.json) }
+        }
+    }
+
+    // MARK: Provisioning
+
+    private func provision(_ request: Request, _ context: ControlContext, updating name: String?) async throws -> Response {
+        let body = try await Self.decode(ConnectorRequest.self, request)
+        if let name, name != body.name {
+            throw ProvisioningFailure(error: "invalid", message: "the name in the body differs from the path's", field: "name", hint: "give one name")
+        }
+        let caller = context.caller
+        return .ndjson { writer in
+            let (events, continuation) = AsyncStream.makeStream(of: ProvisioningEvent.self)
+            let work = Task {
+                await plane.provision(body, updating: name != nil) { continuation.yield($0) }
+                continuation.finish()
+            }
+            try await withTaskCancellationHandler {
+                do {
+                    var succeeded = false
+                    for await event in events {
+                        if case .ready = event { succeeded = true }
+                        try await writer.line(event.json)
+                    }
+                    try await recordAdmin(caller, name == nil ? "connector.add" : "connector.update", body.name, succeeded)
+                } catch {
+                    // The caller went away: the work is told, and cleans up after itself.
+                    work.cancel()
+                    await work.value
+                    throw error
+                }
+            } onCancel: {
+                work.cancel()
+            }
+        }
+    }
+
+    // MARK: Virtual MCPs and tokens
+
+    private struct VirtualMCPBody: Decodable { var name: String?; var connectors: [String] }
+
+    private func addVirtualMCPs(to api: RouterGroup<ControlContext>) {
+        api.get("vmcps") { _, _ in
+            let rows = try await plane.virtualMCPs().map { slug, connectors, createdAt -> JSONValue in
+                .record(
+                    ("name", .string(slug)), ("connectors", .array(connectors.map { .string($0) })), ("url", .string(url(of: slug))),
+                    ("created_at", .int(Int(createdAt))))
+            }
+            return ControlAnswer(.record(("vmcps", .array(rows))))
+        }
+        api.post("vmcps") { request, context in
+            let body = try await Self.decode(VirtualMCPBody.self, request)
+            guard let name = body.name else { throw ProvisioningFailure(error: "invalid", message: "name is missing", field: "name") }
+            return try await put(name, body.connectors, replacing: false, context)
+        }
+        api.patch("vmcps/:name") { request, context in
+            let body = try await Self.decode(VirtualMCPBody.self, request)
+            return try await put(context.parameters.require("name"), body.connectors, replacing: true, context)
+        }
+        api.delete("vmcps/:name") { _, context in
+            let name = try context.parameters.require("name")
+            return try await recorded(context, "vmcp.remove", name) {
+                try await plane.removeVirtualMCP(name)
+                return .record(("removed", .string(name)))
+            }
+        }
+    }
+
+    private func put(_ name: String, _ connectors: [String], replacing: Bool, _ context: ControlContext) async throws -> ControlAnswer {
+        try await recorded(context, replacing ? "vmcp.update" : "vmcp.create", name) {
+            try await plane.putVirtualMCP(name, connectors: connectors, replacing: replacing)
+            return .record(
+                ("name", .string(name)), ("connectors", .array(connectors.map { .string($0) })), ("url", .string(url(of: name))))
+        }
+    }
+
+    private struct TokenBody: Decodable { var principal: String; var vmcp: String?; var expires_in: Int64?; var admin: Bool? }
+
+    private func addTokens(to api: RouterGroup<ControlContext>) {
+        api.get("tokens") { _, _ in
+            let rows = try await plane.listTokens().map { token -> JSONValue in
+                .record(
+                    ("id", .string(token.id)), ("principal", .string(token.principal)), ("vmcp", token.vmcp.map { .string($0) }),
+                    ("created_at", .int(Int(token.created_at))), ("expires_at", token.expires_at.map { .int(Int($0)) }),
+                    ("revoked_at", token.revoked_at.map { .int(Int($0)) }))
+            }
+            return ControlAnswer(.record(("tokens", .array(rows))))
+        }
+        api.post("tokens") { request, context in
+            let body = try await Self.decode(TokenBody.self, request)
+            let isAdmin = body.admin == true
+            if isAdmin && context.caller != .localRoot { throw Self.controlSocketOnly }
+            guard isAdmin != (body.vmcp != nil) else {
+                throw ProvisioningFailure(error: "invalid", message: "a token opens one virtual MCP, or is an admin's", field: "vmcp", hint: "give vmcp")
+            }
+            return try await recorded(context, "token.create", body.principal) {
+                let (record, token) = try await plane.createToken(principal: body.principal, slug: body.vmcp, expiresIn: body.expires_in)
+                return .record(
+                    ("id", .string(record.id)), ("url", .string(body.vmcp.map(url(of:)) ?? plane.publicURL)), ("token", .string(token)),
+                    ("expires_at", record.expires_at.map { .int(Int($0)) }))
+            }
+        }
+        api.delete("tokens/:id") { _, context in
+            let id = try context.parameters.require("id")
+            return try await recorded(context, "token.revoke", id) {
+                try await plane.revokeToken(id)
+                return .record(("revoked", .string(id)))
+            }
+        }
+    }
+
+    private func url(of slug: String) -> String { "\(plane.publicURL)/v/\(slug)/mcp" }
+
+    // MARK: Shared
+
+    /// Runs an admin action with its audit row, whether it succeeds or not.
+    private func recorded(
+        _ context: ControlContext, _ action: String, _ subject: String, _ body: () async throws -> JSONValue
+    ) async throws -> ControlAnswer {
+        do {
+            let answer = ControlAnswer(try await body())
+            try await recordAdmin(context.caller, action, subject, true)
+            return answer
+        } catch {
+            try await recordAdmin(context.caller, action, subject, false)
+            throw error
+        }
+    }
+
+    private static let controlSocketOnly = ProvisioningFailure(
+        error: "forbidden", message: "this is answered on the control socket only", hint: "run berth on the host as root")
+
+    private static func decode<T: Decodable>(_ type: T.Type, _ request: Request) async throws -> T {
+        guard let content = request.headers[.contentType], content.lowercased().hasPrefix("application/json") else {
+            throw ProvisioningFailure(
+                error: "unsupported_media_type", message: "the body must be JSON", field: "content-type", hint: "Content-Type: application/json")
+        }
+        let buffer = try await request.body.collect(upTo: 1 << 20)
+        do {
+            return try JSONDecoder().decode(type, from: Data(buffer.readableBytesView))
+        } catch let DecodingError.keyNotFound(key, _) {
+            throw ProvisioningFailure(error: "invalid", message: "\(key.stringValue) is missing", field: key.stringValue)
+        } catch let DecodingError.typeMismatch(_, context) {
+            let field = context.codingPath.map(\.stringValue).joined(separator: ".")
+            throw ProvisioningFailure(error: "invalid", message: "\(field) has the wrong type", field: field)
+        } catch {
+            throw ProvisioningFailure(error: "invalid", message: "the body is no valid JSON", field: "body")
+        }
+    }
+}

@@ -1,0 +1,106 @@
+import HTTPTypes
+import Hummingbird
+import JSONText
+import Logging
+import NIOCore
+
+/// A JSON answer of the control surface.
+struct ControlAnswer: ResponseGenerator {
+    var status: HTTPResponse.Status
+    var value: JSONValue
+
+    init(_ value: JSONValue, status: HTTPResponse.Status = .ok) {
+        self.value = value
+        self.status = status
+    }
+
+    func response(from request: Request, context: some RequestContext) throws -> Response {
+        Response(
+            status: status, headers: [.contentType: "application/json", .cacheControl: "no-store"],
+            body: .init(byteBuffer: ByteBuffer(bytes: value.serialized())))
+    }
+}
+
+/// Turns what a handler throws into `{"error","message","field","hint"}`; what was not meant for callers stays in the log.
+struct ControlErrors<Context: RequestContext>: RouterMiddleware {
+    func handle(_ request: Request, context: Context, next: @concurrent (Request, Context) async throws -> Response) async throws -> Response {
+        do {
+            return try await next(request, context)
+        } catch let failure as ProvisioningFailure {
+            return try ControlAnswer(failure.json, status: failure.status).response(from: request, context: context)
+        } catch let error as any HTTPResponseError {
+            let failure = ProvisioningFailure(
+                error: error.status == .notFound ? "not_found" : "invalid", message: error.status == .notFound ? "no such path" : "\(error.status)")
+            return try ControlAnswer(failure.json, status: error.status).response(from: request, context: context)
+        } catch {
+            context.logger.error("a control request failed", metadata: ["error": "\(error)", "path": "\(request.uri.path)"])
+            let failure = ProvisioningFailure(error: "internal", message: "the gateway could not do it", hint: "its log tells why")
+            return try ControlAnswer(failure.json, status: .internalServerError).response(from: request, context: context)
+        }
+    }
+}
+
+extension ProvisioningFailure {
+    var json: JSONValue {
+        .record(
+            ("error", .string(error)), ("message", .string(message)), ("field", field.map { .string($0) }), ("hint", hint.map { .string($0) }),
+            ("stderr", stderr.map { .string($0) }))
+    }
+
+    var status: HTTPResponse.Status {
+        switch error {
+        case "not_found": .notFound
+        case "exists", "busy", "in_use": .conflict
+        case "forbidden": .forbidden
+        case "unsupported_media_type": .unsupportedMediaType
+        case "internal": .internalServerError
+        default: .badRequest
+        }
+    }
+}
+
+extension ProvisioningEvent {
+    var json: JSONValue {
+        switch self {
+        case .step(let text): return .record(("event", "step"), ("text", .string(text)))
+        case .ready(let name, let tools, let seconds):
+            return .record(
+                ("event", "ready"), ("name", .string(name)), ("tools", .int(tools)), ("seconds", .number("\((seconds * 10).rounded() / 10)")))
+        case .failed(let failure):
+            guard var members = failure.json.objectValue else { return failure.json }
+            members["event"] = "failed"
+            return .object(members)
+        }
+    }
+}
+
+extension Response {
+    /// One JSON object a line, written as they come.
+    static func ndjson(_ body: @escaping @Sendable (inout NDJSONWriter) async throws -> Void) -> Response {
+        Response(
+            status: .ok, headers: [.contentType: "application/x-ndjson", .cacheControl: "no-store"],
+            body: .init { writer in
+                var lines = NDJSONWriter(writer: writer)
+                try await body(&lines)
+                try await lines.writer.finish(nil)
+            })
+    }
+}
+
+/// Writes lines of JSON.
+struct NDJSONWriter {
+    var writer: any ResponseBodyWriter
+
+    mutating func line(_ value: JSONValue) async throws {
+        var buffer = ByteBuffer(bytes: value.serialized())
+        buffer.writeInteger(UInt8(ascii: "\n"))
+        try await writer.write(buffer)
+    }
+}
+
+extension JSONValue {
+    /// Members in this order; nil ones are left out.
+    static func record(_ members: (String, JSONValue?)...) -> JSONValue {
+        .object(JSONObject(members.compactMap { name, value in value.map { (name, $0) } }))
+    }
+}

@@ -1,0 +1,178 @@
+import JSONText
+import Sealing
+
+/// The canonical line of a row: one JSON object, members in one order, empty ones left out, `hash` last. The hash is that
+/// of the same object without its `hash` member.
+struct AuditLineFormat {
+    private let digest: SHA256
+
+    init() throws(SealingError) { digest = try SHA256() }
+
+    /// Appends the row's line with its newline; returns the row's hash.
+    func append(_ row: AuditRow, payload: AuditPayloadReference?, to output: inout [UInt8]) throws(SealingError) -> String {
+        let start = output.count
+        output.append(contentsOf: "{\"sequence\":".utf8)
+        appendDecimal(row.sequence, to: &output)
+        text("chain", row.chain, &output)
+        output.append(contentsOf: ",\"time\":".utf8)
+        appendDecimal(row.time, to: &output)
+        text("principal", row.principal, &output)
+        text("token", row.tokenID, &output)
+        text("vmcp", row.virtualMCP, &output)
+        text("connector", row.connector, &output)
+        text("tool", row.tool, &output)
+        text("exposed_tool", row.exposedTool, &output)
+        text("method", row.method, &output)
+        text("session", row.session, &output)
+        text("machine", row.machine, &output)
+        text("boot", row.boot, &output)
+        text("outcome", row.outcome.rawValue, &output)
+        text("reason", row.reason, &output)
+        output.append(contentsOf: ",\"latency_us\":".utf8)
+        appendDecimal(row.latencyMicroseconds, to: &output)
+        if let payload {
+            output.append(contentsOf: ",\"payload\":{\"at\":".utf8)
+            appendDecimal(Int64(payload.offset), to: &output)
+            output.append(contentsOf: ",\"size\":".utf8)
+            appendDecimal(Int64(payload.size), to: &output)
+            text("sha256", payload.hash, &output)
+            output.append(UInt8(ascii: "}"))
+        }
+        text("prev", row.previousHash, &output)
+        output.append(UInt8(ascii: "}"))
+        let hash = try self.hash(output[start...])
+        output.removeLast()
+        output.append(contentsOf: ",\"hash\":\"".utf8)
+        output.append(contentsOf: hash.utf8)
+        output.append(contentsOf: "\"}\n".utf8)
+        return hash
+    }
+
+    /// Appends the line of the row's payload with its newline, or nothing; returns where it will lie.
+    func appendPayload(of row: AuditRow, segmentOffset: Int, to output: inout [UInt8]) throws(SealingError) -> AuditPayloadReference? {
+        guard row.arguments != nil || row.result != nil else { return nil }
+        let start = output.count
+        output.append(contentsOf: "{\"sequence\":".utf8)
+        appendDecimal(row.sequence, to: &output)
+        for (name, value) in [("arguments", row.arguments), ("result", row.result)] {
+            guard let value else { continue }
+            text(name, value.text, &output, evenEmpty: true)
+            if value.truncated { output.append(contentsOf: ",\"\(name)_truncated\":true".utf8) }
+        }
+        output.append(UInt8(ascii: "}"))
+        let reference = AuditPayloadReference(
+            offset: segmentOffset + start, size: output.count - start, hash: try hash(output[start...]))
+        output.append(UInt8(ascii: "\n"))
+        return reference
+    }
+
+    /// A row's line (without its newline) when its form and its hash hold.
+    func read(_ line: ArraySlice<UInt8>) -> (row: AuditRow, payload: AuditPayloadReference?)? {
+        let ending = 64 + ",\"hash\":\"\"}".utf8.count
+        guard line.count > ending, let value = try? JSONValue(parsing: Array(line)), let hash = value["hash"]?.stringValue else { return nil }
+        guard let computed = try? self.hash(Array(line.dropLast(ending)) + [UInt8(ascii: "}")]), computed == hash else { return nil }
+        guard let sequence = value["sequence"]?.intValue, let time = value["time"]?.intValue, let previous = value["prev"]?.stringValue,
+            let outcome = value["outcome"]?.stringValue.flatMap(AuditOutcome.init(rawValue:)), let latency = value["latency_us"]?.intValue
+        else { return nil }
+        func text(_ name: String) -> String { value[name]?.stringValue ?? "" }
+        var row = AuditRow(method: text("method"), outcome: outcome, principal: text("principal"), time: Int64(time))
+        row.sequence = Int64(sequence)
+        row.chain = text("chain")
+        row.tokenID = text("token")
+        row.virtualMCP = text("vmcp")
+        row.connector = text("connector")
+        row.tool = text("tool")
+        row.exposedTool = text("exposed_tool")
+        row.session = text("session")
+        row.machine = text("machine")
+        row.boot = text("boot")
+        row.reason = text("reason")
+        row.latencyMicroseconds = Int64(latency)
+        row.previousHash = previous
+        row.hash = hash
+        guard let payload = value["payload"] else { return (row, nil) }
+        guard let offset = payload["at"]?.intValue, let size = payload["size"]?.intValue, let digest = payload["sha256"]?.stringValue,
+            offset >= 0, size > 0
+        else { return nil }
+        return (row, AuditPayloadReference(offset: offset, size: size, hash: digest))
+    }
+
+    /// Puts a payload line back into its row; false when it is not the one that the row names.
+    func restore(_ line: [UInt8], _ reference: AuditPayloadReference, into row: inout AuditRow) -> Bool {
+        guard let digest = try? hash(line[...]), digest == reference.hash, let value = try? JSONValue(parsing: line) else { return false }
+        func text(_ name: String) -> AuditText? {
+            value[name]?.stringValue.map { AuditText(text: $0, truncated: value["\(name)_truncated"]?.boolValue ?? false) }
+        }
+        row.arguments = text("arguments")
+        row.result = text("result")
+        return true
+    }
+
+    private func hash(_ bytes: ArraySlice<UInt8>) throws(SealingError) -> String {
+        var failure: SealingError?
+        bytes.withUnsafeBytes { buffer in
+            do throws(SealingError) { try digest.update(buffer) } catch { failure = error }
+        }
+        if let failure { throw failure }
+        return Hex.encode(try digest.finish())
+    }
+
+    private func hash(_ bytes: [UInt8]) throws(SealingError) -> String { try hash(bytes[...]) }
+
+    private func text(_ name: StaticString, _ value: String, _ output: inout [UInt8]) {
+        guard !value.isEmpty else { return }
+        name.withUTF8Buffer { label in
+            output.append(contentsOf: ",\"".utf8)
+            output.append(contentsOf: label)
+            output.append(contentsOf: "\":".utf8)
+        }
+        appendJSONString(value, to: &output)
+    }
+
+    private func text(_ name: String, _ value: String, _ output: inout [UInt8], evenEmpty: Bool) {
+        output.append(contentsOf: ",\"\(name)\":".utf8)
+        appendJSONString(value, to: &output)
+    }
+}
+
+/// Appends `text` as a JSON string with its quotes; runs without escapes are copied whole.
+func appendJSONString(_ text: String, to output: inout [UInt8]) {
+    var text = text
+    output.append(UInt8(ascii: "\""))
+    text.withUTF8 { bytes in
+        var run = 0
+        for index in bytes.indices {
+            let byte = bytes[index]
+            guard byte < 0x20 || byte == UInt8(ascii: "\"") || byte == UInt8(ascii: "\\") else { continue }
+            output.append(contentsOf: bytes[run..<index])
+            run = index + 1
+            switch byte {
+            case UInt8(ascii: "\""), UInt8(ascii: "\\"): output.append(contentsOf: [UInt8(ascii: "\\"), byte])
+            case 0x0A: output.append(contentsOf: "\\n".utf8)
+            case 0x0D: output.append(contentsOf: "\\r".utf8)
+            case 0x09: output.append(contentsOf: "\\t".utf8)
+            default:
+                output.append(contentsOf: byte < 0x10 ? "\\u000".utf8 : "\\u001".utf8)
+                output.append(byte & 15 < 10 ? UInt8(ascii: "0") + (byte & 15) : UInt8(ascii: "a") + (byte & 15) - 10)
+            }
+        }
+        output.append(contentsOf: bytes[run...])
+    }
+    output.append(UInt8(ascii: "\""))
+}
+
+/// Appends `value` in decimal without making a string.
+func appendDecimal(_ value: Int64, to output: inout [UInt8]) {
+    if value < 0 { output.append(UInt8(ascii: "-")) }
+    var digits: (UInt64, UInt64, UInt64) = (0, 0, 0)
+    withUnsafeMutableBytes(of: &digits) { digits in
+        var rest = value.magnitude
+        var at = digits.count
+        repeat {
+            at -= 1
+            digits[at] = UInt8(ascii: "0") + UInt8(truncatingIfNeeded: rest % 10)
+            rest /= 10
+        } while rest > 0
+        output.append(contentsOf: digits[at...])
+    }
+}

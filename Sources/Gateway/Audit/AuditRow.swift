@@ -1,0 +1,81 @@
+import JSONText
+import Sealing
+
+/// How a call, or an action of an admin, ended.
+public enum AuditOutcome: String, Sendable, CaseIterable {
+    case allowed, denied, error, timeout, cancelled, unknown
+}
+
+/// A payload as it is kept: redacted JSON text, perhaps cut.
+public struct AuditText: Sendable, Equatable {
+    public var text: String
+    public var truncated: Bool
+
+    public init(text: String, truncated: Bool = false) {
+        self.text = text
+        self.truncated = truncated
+    }
+}
+
+/// One row of the audit log. The journal fills in chain, sequence and hashes; the texts are empty where they do not apply.
+public struct AuditRow: Sendable, Equatable {
+    /// 1, 2, 3, … within the chain.
+    public var sequence: Int64 = 0
+    /// Which writing loop's chain it is in.
+    public var chain = ""
+    /// Milliseconds since 1970.
+    public var time: Int64
+    public var principal: String
+    public var tokenID = ""
+    public var virtualMCP = ""
+    public var connector = ""
+    /// The tool (resource, prompt) by its name at the connector.
+    public var tool = ""
+    /// The same as the client named it.
+    public var exposedTool = ""
+    /// The protocol's method, or an admin action.
+    public var method: String
+    public var session = ""
+    public var machine = ""
+    public var boot = ""
+    public var outcome: AuditOutcome
+    /// One line, where the outcome is not plain.
+    public var reason = ""
+    public var latencyMicroseconds: Int64 = 0
+    public var arguments: AuditText?
+    public var result: AuditText?
+    /// Hash of the row before, 64 hex digits; zeros for the first.
+    public var previousHash = ""
+    /// SHA-256 of this row with `previousHash` in it.
+    public var hash = ""
+
+    public init(method: String, outcome: AuditOutcome, principal: String = "", time: Int64 = WallClock.milliseconds()) {
+        self.method = method
+        self.outcome = outcome
+        self.principal = principal
+        self.time = time
+    }
+
+    static let firstPreviousHash = String(repeating: "0", count: 64)
+}
+
+/// Where a row's payload lies in its payload segment.
+struct AuditPayloadReference: Equatable {
+    var offset: Int
+    var size: Int
+    var hash: String
+}
+
+/// Why the journal could not take or give a row.
+public struct AuditError: Error, Sendable, CustomStringConvertible {
+    public enum Code: String, Sendable {
+        /// The row is not in the log: the call must fail (or the setting to go on must be used).
+        case cannotWrite = "audit_unavailable"
+        /// The journal on disk is not what it was.
+        case damaged = "audit_damaged"
+    }
+    public var code: Code
+    public var message: String
+
+    public var description: String { message }
+}

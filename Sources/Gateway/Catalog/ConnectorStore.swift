@@ -1,0 +1,129 @@
+import FoundationEssentials
+import GRDB
+
+/// Rows of connectors and virtual MCPs. Every method is one transaction.
+struct ConnectorStore: Sendable {
+    let database: any DatabaseWriter
+
+    func connectors() async throws -> [ConnectorRecord] {
+        try await database.read { db in
+            try Row.fetchAll(db, sql: "SELECT * FROM connectors ORDER BY name").map(Self.record)
+        }
+    }
+
+    func connector(_ name: String) async throws -> ConnectorRecord? {
+        try await database.read { db in
+            try Row.fetchOne(db, sql: "SELECT * FROM connectors WHERE name = ?", arguments: [name]).map(Self.record)
+        }
+    }
+
+    /// - Returns: false when the name is taken.
+    func insert(_ record: ConnectorRecord) async throws -> Bool {
+        let definition = try encode(record.definition)
+        return try await database.write { db in
+            try db.execute(
+                sql: """
+                    INSERT INTO connectors (name, app, state, definition, generation, createdAt, updatedAt)
+                    VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING
+                    """,
+                arguments: [
+                    record.name, record.app, record.state.rawValue, definition, record.generation, record.createdAt, record.updatedAt,
+                ])
+            return db.changesCount == 1
+        }
+    }
+
+    func update(_ record: ConnectorRecord) async throws {
+        let definition = try encode(record.definition)
+        let build = try record.build.map { try encode($0) }
+        try await database.write { db in
+            try db.execute(
+                sql: """
+                    UPDATE connectors SET state = ?, definition = ?, build = ?, generation = ?, tools = ?, updatedAt = ? WHERE name = ?
+                    """,
+                arguments: [
+                    record.state.rawValue, definition, build, record.generation, record.tools.map { Data($0) }, record.updatedAt, record.name,
+                ])
+        }
+    }
+
+    func delete(_ name: String) async throws {
+        try await database.write { db in try db.execute(sql: "DELETE FROM connectors WHERE name = ?", arguments: [name]) }
+    }
+
+    // MARK: Virtual MCPs
+
+    /// Slugs with their connectors in order.
+    func virtualMCPs() async throws -> [(slug: String, connectors: [String], createdAt: Int64)] {
+        try await database.read { db in
+            var members: [String: [String]] = [:]
+            for row in try Row.fetchAll(db, sql: "SELECT slug, connector FROM virtualMCPConnectors ORDER BY slug, position") {
+                members[row["slug"], default: []].append(row["connector"])
+            }
+            return try Row.fetchAll(db, sql: "SELECT slug, createdAt FROM virtualMCPs ORDER BY slug").map { row in
+                let slug: String = row["slug"]
+                return (slug, members[slug] ?? [], row["createdAt"])
+            }
+        }
+    }
+
+    /// Creates or, where `replacing`, changes a virtual MCP.
+    /// - Returns: false when it exists and may not be replaced, or does not exist and should have been.
+    func put(virtualMCP slug: String, connectors: [String], replacing: Bool, at time: Int64) async throws -> Bool {
+        try await database.write { db in
+            let exists = try Bool.fetchOne(db, sql: "SELECT EXISTS (SELECT 1 FROM virtualMCPs WHERE slug = ?)", arguments: [slug]) ?? false
+            guard exists == replacing else { return false }
+            if !exists { try db.execute(sql: "INSERT INTO virtualMCPs (slug, createdAt) VALUES (?, ?)", arguments: [slug, time]) }
+            try db.execute(sql: "DELETE FROM virtualMCPConnectors WHERE slug = ?", arguments: [slug])
+            for (position, connector) in connectors.enumerated() {
+                try db.execute(
+                    sql: "INSERT INTO virtualMCPConnectors (slug, connector, position) VALUES (?, ?, ?)", arguments: [slug, connector, position])
+            }
+            return true
+        }
+    }
+
+    /// Deletes the virtual MCP and its tokens; false when there is none.
+    func deleteVirtualMCP(_ slug: String) async throws -> Bool {
+        try await database.write { db in
+            try db.execute(sql: "DELETE FROM virtualMCPs WHERE slug = ?", arguments: [slug])
+            return db.changesCount == 1
+        }
+    }
+
+    func setting(_ name: String) async throws -> [UInt8]? {
+        try await database.read { db in
+            try Data.fetchOne(db, sql: "SELECT value FROM settings WHERE name = ?", arguments: [name]).map(Array.init)
+        }
+    }
+
+    func setSetting(_ name: String, _ value: [UInt8]) async throws {
+        try await database.write { db in
+            try db.execute(
+                sql: "INSERT INTO settings (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+                arguments: [name, Data(value)])
+        }
+    }
+
+    private func encode(_ value: some Encodable) throws -> String {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+        return String(decoding: try encoder.encode(value), as: UTF8.self)
+    }
+
+    private static func record(_ row: Row) throws -> ConnectorRecord {
+        let decoder = JSONDecoder()
+        let definition: String = row["definition"]
+        let build: String? = row["build"]
+        let state: String = row["state"]
+        return ConnectorRecord(
+            name: row["name"], app: row["app"], state: ConnectorState(rawValue: state) ?? .building,
+            definition: try decoder.decode(ConnectorDefinition.self, from: Data(definition.utf8)),
+            build: try build.map { try decoder.decode(from: $0) }, generation: row["generation"],
+            tools: (row["tools"] as Data?).map(Array.init), createdAt: row["createdAt"], updatedAt: row["updatedAt"])
+    }
+}
+
+extension JSONDecoder {
+    fileprivate func decode<T: Decodable>(from text: String) throws -> T { try decode(T.self, from: Data(text.utf8)) }
+}

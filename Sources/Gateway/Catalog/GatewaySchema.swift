@@ -1,0 +1,69 @@
+import GRDB
+import Persistence
+
+/// The tables of `gateway.db`: control plane, client sessions and pins. Forward only; the audit projection is a file of its own.
+enum GatewaySchema {
+    static let migrations = [
+        Migration("v1: connectors, virtual MCPs, tokens, sessions, pins") { db in
+            try db.create(table: "settings") { table in
+                table.primaryKey("name", .text)
+                table.column("value", .blob).notNull()
+            }
+            try db.create(table: "connectors") { table in
+                table.primaryKey("name", .text)
+                table.column("app", .text).notNull().unique()
+                table.column("state", .text).notNull()
+                table.column("definition", .jsonText).notNull()
+                table.column("build", .jsonText)
+                table.column("generation", .integer).notNull()
+                table.column("tools", .blob)
+                table.column("createdAt", .integer).notNull()
+                table.column("updatedAt", .integer).notNull()
+            }
+            try db.create(table: "secrets") { table in
+                table.column("connector", .text).notNull().references("connectors", onDelete: .cascade)
+                table.column("name", .text).notNull()
+                table.column("sealed", .blob).notNull()
+                table.primaryKey(["connector", "name"])
+            }
+            try db.create(table: "virtualMCPs") { table in
+                table.primaryKey("slug", .text)
+                table.column("createdAt", .integer).notNull()
+            }
+            try db.create(table: "virtualMCPConnectors") { table in
+                table.column("slug", .text).notNull().references("virtualMCPs", onDelete: .cascade)
+                table.column("connector", .text).notNull().references("connectors", onDelete: .restrict)
+                table.column("position", .integer).notNull()
+                table.primaryKey(["slug", "connector"])
+            }
+            try db.create(table: "tokens") { table in
+                table.primaryKey("id", .text)
+                table.column("digest", .blob).notNull().unique()
+                table.column("principal", .text).notNull()
+                // NULL: the gateway's own API
+                table.column("slug", .text).references("virtualMCPs", onDelete: .cascade)
+                table.column("createdAt", .integer).notNull()
+                table.column("expiresAt", .integer)
+                table.column("revokedAt", .integer)
+            }
+            try db.create(table: "sessions") { table in
+                table.primaryKey("id", .text)
+                table.column("principal", .text).notNull()
+                table.column("virtualMCP", .text).notNull()
+                table.column("protocolVersion", .text).notNull()
+                table.column("capabilities", .text).notNull()
+                table.column("clientInfo", .text).notNull()
+                table.column("createdAt", .integer).notNull()
+                table.column("endedAt", .integer)
+            }
+            try db.create(table: "pins") { table in
+                table.column("session", .text).notNull()
+                table.column("connector", .text).notNull()
+                table.column("epoch", .integer).notNull()
+                table.column("machine", .text).notNull()
+                table.column("boot", .text).notNull()
+                table.primaryKey(["session", "connector"])
+            }
+        }
+    ]
+}

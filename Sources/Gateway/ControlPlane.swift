@@ -1,0 +1,222 @@
+public import Door
+public import Logging
+public import MachineAPI
+public import Persistence
+import JSONText
+import Sealing
+
+/// The gateway's control plane: owns the rows, rebuilds the ``Directory`` after each change and hands it on, and serves
+/// the data path's cold questions.
+public actor ControlPlane {
+    let connectors: ConnectorStore
+    let tokens: TokenStore
+    nonisolated let sessions: SessionStore
+    nonisolated let credentialStore: CredentialStore
+    nonisolated let provider: MachineProvider
+    let provisioner: Provisioner
+    let keyRing: KeyRing
+    public nonisolated let org: String
+    public nonisolated let publicURL: String
+    let logger: Logger
+    private let builder: DirectoryBuilder
+    private let publish: @Sendable (Directory) -> Void
+    private var version = 0
+    /// Connectors with an add, update or remove under way.
+    private var busy: Set<String> = []
+
+    /// What happens to open sessions when a token or a connector goes away.
+    nonisolated let revoked: @Sendable (Revocation) -> Void
+
+    public enum Revocation: Sendable { case token(String), virtualMCP(String), connector(String) }
+
+    /// - Parameters:
+    ///   - publish: hears of every new directory.
+    ///   - revoked: ends what a revoked grant had opened.
+    public init(
+        database: DatabaseFile, keyRing: KeyRing, org: String, publicURL: String, machines: any MachineControl & ImageBuilding & MachineLogs,
+        probe: @escaping @Sendable (MachineAddress, Connector, CredentialSet?) async throws -> [UInt8],
+        publish: @escaping @Sendable (Directory) -> Void, revoked: @escaping @Sendable (Revocation) -> Void, logger: Logger
+    ) throws {
+        connectors = ConnectorStore(database: database.pool)
+        tokens = TokenStore(database: database.pool)
+        sessions = SessionStore(database: database.pool)
+        credentialStore = try CredentialStore(database: database.pool, keyRing: keyRing)
+        provider = MachineProvider(machines: machines, logger: logger)
+        builder = DirectoryBuilder(connectors: connectors, tokens: tokens, logger: logger)
+        self.keyRing = keyRing
+        self.org = org
+        self.publicURL = publicURL
+        self.publish = publish
+        self.revoked = revoked
+        self.logger = logger
+        let master = keyRing.master
+        provisioner = Provisioner(
+            store: connectors, credentials: credentialStore, machines: machines, provider: provider, probe: probe, org: org,
+            appRoot: { app in try AppRoot.derive(master: master.secret, org: org, app: app) }, logger: logger)
+    }
+
+    /// Cleans up what an earlier run left half-made and publishes the first directory.
+    public func start() async throws {
+        try await refresh()
+        do {
+            try await provisioner.removeUnfinished()
+        } catch {
+            logger.error("unfinished connectors stay until the next start", metadata: ["error": "\(error)"])
+        }
+    }
+
+    private func refresh() async throws {
+        version += 1
+        publish(try await builder.build(version: version))
+    }
+
+    // MARK: Connectors
+
+    func list() async throws -> [ConnectorRecord] { try await connectors.connectors() }
+
+    /// Adds (or changes) a connector; steps are said while it goes on, the end is the last event.
+    func provision(_ request: ConnectorRequest, updating: Bool, say: @escaping @Sendable (ProvisioningEvent) -> Void) async {
+        let clock = ContinuousClock()
+        let begin = clock.now
+        do {
+            let tools = try await exclusively(request.name) {
+                updating ? try await provisioner.update(request, say: say) : try await provisioner.add(request, say: say)
+            }
+            try await refresh()
+            revoked(.connector(request.name))
+            let seconds = Double((clock.now - begin).components.seconds) + Double((clock.now - begin).components.attoseconds) / 1e18
+            say(.ready(name: request.name, tools: tools, seconds: seconds))
+        } catch let failure as ProvisioningFailure {
+            say(.failed(failure))
+        } catch {
+            logger.error("provisioning failed", metadata: ["connector": "\(request.name)", "error": "\(error)"])
+            say(.failed(ProvisioningFailure(error: "internal", message: "\(error)", hint: "the gateway's log tells more")))
+        }
+    }
+
+    func removeConnector(_ name: String) async throws {
+        try await exclusively(name) { try await provisioner.remove(name) }
+        try await refresh()
+        revoked(.connector(name))
+    }
+
+    private func exclusively<R: Sendable>(_ name: String, _ body: () async throws -> R) async throws -> R {
+        guard busy.insert(name).inserted else {
+            throw ProvisioningFailure(
+                error: "busy", message: "another change of \(name) is under way", field: "name", hint: "wait for it, then repeat the command")
+        }
+        defer { busy.remove(name) }
+        return try await body()
+    }
+
+    // MARK: Virtual MCPs
+
+    func virtualMCPs() async throws -> [(slug: String, connectors: [String], createdAt: Int64)] { try await connectors.virtualMCPs() }
+
+    func putVirtualMCP(_ slug: String, connectors names: [String], replacing: Bool) async throws {
+        guard ConnectorRules.isName(slug) else {
+            throw ProvisioningFailure(
+                error: "invalid", message: "'\(slug.prefix(64))' is no name for a virtual MCP", field: "name",
+                hint: "use 1 to 32 of a-z, 0-9 and -, beginning with a letter")
+        }
+        let known = try await connectors.connectors().filter { $0.state == .ready }.map(\.name)
+        for name in names where !known.contains(name) {
+            let near = Nearest.name(to: name, among: known)
+            throw ProvisioningFailure(
+                error: "not_found", message: "no connector named \(name.prefix(64))", field: "connectors",
+                hint: near.map { "did you mean \($0)?" } ?? "berth connector list")
+        }
+        guard !names.isEmpty, Set(names).count == names.count else {
+            throw ProvisioningFailure(
+                error: "invalid", message: names.isEmpty ? "a virtual MCP needs a connector" : "a connector is named twice", field: "connectors",
+                hint: "berth vmcp create NAME CONNECTOR…")
+        }
+        guard try await connectors.put(virtualMCP: slug, connectors: names, replacing: replacing, at: WallClock.milliseconds()) else {
+            throw replacing
+                ? ProvisioningFailure(error: "not_found", message: "no virtual MCP named \(slug)", field: "name", hint: "berth vmcp list")
+                : ProvisioningFailure(
+                    error: "exists", message: "a virtual MCP named \(slug) is there already", field: "name", hint: "berth vmcp update \(slug) CONNECTOR…")
+        }
+        try await refresh()
+    }
+
+    func removeVirtualMCP(_ slug: String) async throws {
+        guard try await connectors.deleteVirtualMCP(slug) else {
+            throw ProvisioningFailure(error: "not_found", message: "no virtual MCP named \(slug.prefix(64))", field: "name", hint: "berth vmcp list")
+        }
+        try await refresh()
+        revoked(.virtualMCP(slug))
+    }
+
+    // MARK: Tokens
+
+    /// The token itself is in this answer and nowhere else.
+    func createToken(principal: String, slug: String?, expiresIn seconds: Int64?) async throws -> (record: TokenRecord, token: String) {
+        guard !principal.isEmpty, principal.utf8.count <= 128, principal.unicodeScalars.allSatisfy({ $0.value > 32 && $0.value != 127 }) else {
+            throw ProvisioningFailure(
+                error: "invalid", message: "the principal is empty, too long or holds blanks", field: "principal", hint: "for example alice@example.com")
+        }
+        if let slug, try await !connectors.virtualMCPs().contains(where: { $0.slug == slug }) {
+            let near = Nearest.name(to: slug, among: try await connectors.virtualMCPs().map(\.slug))
+            throw ProvisioningFailure(
+                error: "not_found", message: "no virtual MCP named \(slug.prefix(64))", field: "vmcp",
+                hint: near.map { "did you mean \($0)?" } ?? "berth vmcp list")
+        }
+        if let seconds, !(1...315_360_000).contains(seconds) {
+            throw ProvisioningFailure(error: "invalid", message: "the expiry is out of range", field: "expires_in", hint: "seconds, up to ten years")
+        }
+        let token = try TokenStore.newToken()
+        let now = WallClock.milliseconds()
+        let record = try await tokens.insert(
+            token: token, principal: principal, slug: slug, now: now, expiresAt: seconds.map { now + $0 * 1_000 })
+        try await refresh()
+        return (record, token)
+    }
+
+    func listTokens() async throws -> [TokenRecord] { try await tokens.all() }
+
+    func revokeToken(_ id: String) async throws {
+        guard try await tokens.revoke(id, now: WallClock.milliseconds()) else {
+            throw ProvisioningFailure(error: "not_found", message: "no such token, or it is revoked already", field: "id", hint: "berth token list")
+        }
+        try await refresh()
+        revoked(.token(id))
+    }
+
+    /// The first admin token, sealed in the database so that a second `berth up` can print it again.
+    func bootstrapToken() async throws -> String {
+        let identity = "settings/bootstrap_token"
+        if let sealed = try await connectors.setting("bootstrap_token") {
+            let token = String(decoding: try keyRing.open(sealed, identity: identity), as: UTF8.self)
+            if try await tokens.grants()[TokenStore.digest(token)] != nil { return token }
+        }
+        let (_, token) = try await createToken(principal: "admin", slug: nil, expiresIn: nil)
+        try await connectors.setSetting("bootstrap_token", keyRing.seal(Array(token.utf8), identity: identity))
+        return token
+    }
+}
+
+extension ControlPlane: DataPathSupport {
+    public nonisolated func readyMachine(for connector: Connector) async throws -> MachineAddress { try await provider.ready(connector) }
+
+    public nonisolated func refresh(machine: String, of connector: Connector) async throws -> MachineAddress? {
+        try await provider.refresh(machine: machine, app: connector.app)
+    }
+
+    public nonisolated func credentials(for connector: Connector, principal: String) async throws -> CredentialSet? {
+        connector.secretNames.isEmpty ? nil : try await credentialStore.credentials(connector: connector.name)
+    }
+
+    public nonisolated func doorKeys(app: String, machine: String, boot: String) throws -> DoorKeys {
+        try DoorKeys(root: AppRoot.derive(master: keyRing.master.secret, org: org, app: app), machine: machine, boot: boot)
+    }
+
+    public nonisolated func pin(_ pin: Pin) async throws -> Pin { try await sessions.pin(pin) }
+    public nonisolated func pin(session: String, connector: String) async throws -> Pin? {
+        try await sessions.pin(session: session, connector: connector)
+    }
+    public nonisolated func repin(_ pin: Pin, ifEpoch epoch: Int) async throws -> Pin { try await sessions.repin(pin, ifEpoch: epoch) }
+    public nonisolated func insertSession(_ session: ClientSession) async throws { try await sessions.insert(session) }
+    public nonisolated func session(id: String) async throws -> ClientSession? { try await sessions.session(id: id) }
+    public nonisolated func endSession(id: String) async throws { try await sessions.end(id: id, at: WallClock.milliseconds()) }
+}

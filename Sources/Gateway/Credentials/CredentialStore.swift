@@ -1,0 +1,61 @@
+import Door
+import FoundationEssentials
+import GRDB
+import Persistence
+import Sealing
+
+/// Secrets of connectors, sealed by the key ring; the row's identity is part of the seal, so that a value copied to
+/// another row does not open.
+struct CredentialStore: Sendable {
+    let database: any DatabaseWriter
+    let keyRing: KeyRing
+    /// Sealed-values fingerprint key: two equal values under two installations have different fingerprints.
+    let fingerprintKey: Secret
+
+    init(database: any DatabaseWriter, keyRing: KeyRing) throws {
+        self.database = database
+        self.keyRing = keyRing
+        fingerprintKey = try keyRing.derived("credential fingerprint")
+    }
+
+    /// Replaces the values of the given names; others stay.
+    func put(_ values: [String: String], connector: String) async throws {
+        let sealed = try values.map { name, value in
+            (name: name, value: Data(try keyRing.seal(Array(value.utf8), identity: Self.identity(connector, name))))
+        }
+        try await database.write { db in
+            for (name, value) in sealed {
+                try db.execute(
+                    sql: """
+                        INSERT INTO secrets (connector, name, sealed) VALUES (?, ?, ?)
+                        ON CONFLICT (connector, name) DO UPDATE SET sealed = excluded.sealed
+                        """,
+                    arguments: [connector, name, value])
+            }
+        }
+    }
+
+    func remove(_ names: [String], connector: String) async throws {
+        try await database.write { db in
+            for name in names {
+                try db.execute(sql: "DELETE FROM secrets WHERE connector = ? AND name = ?", arguments: [connector, name])
+            }
+        }
+    }
+
+    /// What a child of `connector` is started with; nil when the connector has no secret.
+    func credentials(connector: String) async throws -> CredentialSet? {
+        let rows = try await database.read { db in
+            try Row.fetchAll(db, sql: "SELECT name, sealed FROM secrets WHERE connector = ? ORDER BY name", arguments: [connector])
+                .map { row in (name: row["name"] as String, sealed: row["sealed"] as Data) }
+        }
+        guard !rows.isEmpty else { return nil }
+        var environment: [String: String] = [:]
+        for (name, sealed) in rows {
+            environment[name] = String(decoding: try keyRing.open(Array(sealed), identity: Self.identity(connector, name)), as: UTF8.self)
+        }
+        return try CredentialSet(environment: environment, headers: [:], files: [:], fingerprintKey: HMACKey(fingerprintKey))
+    }
+
+    private static func identity(_ connector: String, _ name: String) -> String { "secrets/\(connector)/\(name)" }
+}

@@ -1,0 +1,114 @@
+public import Logging
+import MachineAPI
+import NIOConcurrencyHelpers
+import NIOCore
+import NIOPosix
+import Persistence
+import Sealing
+import Wire
+
+/// What `berth gateway` is started with: paths and addresses, no secret.
+public struct GatewayConfiguration: Sendable {
+    /// The gateway's own part of the state, as this process sees it.
+    public var state: String
+    public var listenHost: String
+    public var listenPort: Int
+    /// Without a trailing slash.
+    public var publicURL: String
+    /// Host names allowed beside the loopback's.
+    public var allowedHosts: [String]
+    /// A listening unix socket that only root can connect to; owned from here.
+    public var controlSocket: Int32
+    /// The orchestrator's socket.
+    public var machinesSocket: String
+    public var logger: Logger
+
+    public init(
+        state: String, listenHost: String, listenPort: Int, publicURL: String, allowedHosts: [String], controlSocket: Int32, machinesSocket: String,
+        logger: Logger
+    ) {
+        self.state = state
+        self.listenHost = listenHost
+        self.listenPort = listenPort
+        self.publicURL = publicURL
+        self.allowedHosts = allowedHosts
+        self.controlSocket = controlSocket
+        self.machinesSocket = machinesSocket
+        self.logger = logger
+    }
+}
+
+/// The gateway as a process: opens its state, wires control plane and data path, listens until told to end.
+public enum GatewayService {
+    /// - Parameters:
+    ///   - ready: called once the listener is open and the first directory is published.
+    ///   - untilStopped: returns when the process is to end.
+    public static func run(
+        _ configuration: GatewayConfiguration, ready: @Sendable () -> Void, untilStopped: @Sendable () async -> Void
+    ) async throws {
+        let logger = configuration.logger
+        let state = try StateDirectory(configuration.state)
+        let databasePath = state.file("gateway.db")
+        let isNew = try PrivateFile.read(state.file("keys"), limit: 1 << 20) == nil
+        let database = try DatabaseFile(databasePath, migrations: GatewaySchema.migrations)
+        let keyRing = try KeyRing(path: state.file("keys"), createIfAbsent: isNew)
+        let org = try await organisation(database)
+        let machines = MachinesClient(endpoint: .unix(path: configuration.machinesSocket))
+        let audit = try AuditLog(directory: state.file("audit"), database: state.file("audit.db"), logger: logger)
+
+        let path = NIOLockedValueBox<GatewayDataPath?>(nil)
+        let plane = try ControlPlane(
+            database: database, keyRing: keyRing, org: org, publicURL: configuration.publicURL, machines: machines,
+            probe: { address, connector, credentials in
+                guard let dataPath = path.withLockedValue({ $0 }) else { throw ProvisioningFailure(error: "busy", message: "the gateway is starting") }
+                do {
+                    let result = try await dataPath.probe(address, of: connector, credentials: credentials)
+                    return Array(result.toolsListResult.readableBytesView)
+                } catch let failure as ProbeFailure {
+                    throw ProvisioningFailure(
+                        error: failure.error, message: "the server did not become ready: \(failure.message)",
+                        hint: "read its standard error; pin older dependencies with --constraint (many servers need 'mcp<2')",
+                        stderr: failure.stderr)
+                }
+            },
+            publish: { directory in path.withLockedValue { $0 }?.publish(directory) },
+            revoked: { revocation in
+                let dataPath = path.withLockedValue { $0 }
+                switch revocation {
+                case .token(let id): dataPath?.endSessions(ofToken: id)
+                case .virtualMCP(let slug): dataPath?.endSessions(ofVirtualMCP: slug)
+                case .connector(let name): dataPath?.forget(connector: name)
+                }
+            }, logger: logger)
+        let control = ControlRouter(
+            api: ControlAPI(plane: plane, audit: audit) { caller, action, subject, succeeded in
+                let row = AuditRow.admin(principal: caller.principal, action: action, subject: subject, succeeded: succeeded)
+                try await path.withLockedValue { $0 }?.append(row)
+            }, logger: logger)
+
+        let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
+        let dataPath = try await GatewayDataPath.make(
+            group: group, settings: DataPathSettings(org: org, allowedHosts: configuration.allowedHosts), support: plane, control: control,
+            journal: { _ in try audit.journal() }, logger: logger)
+        path.withLockedValue { $0 = dataPath }
+        try await plane.start()
+        try await dataPath.listenControl(.descriptor(configuration.controlSocket))
+        _ = try await dataPath.listen(.tcp(host: configuration.listenHost, port: configuration.listenPort))
+        logger.info("gateway listens", metadata: ["address": "\(configuration.listenHost):\(configuration.listenPort)"])
+        ready()
+
+        await untilStopped()
+        await dataPath.shutdown()
+        await audit.shutdown()
+        try await group.shutdownGracefully()
+    }
+
+    /// The installation's ULID, made at its first start.
+    private static func organisation(_ database: DatabaseFile) async throws -> String {
+        let store = ConnectorStore(database: database.pool)
+        if let known = try await store.setting("org") { return String(decoding: known, as: UTF8.self) }
+        let new = ULID().description
+        try await store.setSetting("org", Array(new.utf8))
+        return new
+    }
+}

@@ -1,0 +1,82 @@
+import Logging
+import MachineAPI
+
+/// Gets a machine that serves a connector: the one that runs, one that is stopped, or a new one. Callers for one
+/// connector share one start.
+actor MachineProvider {
+    private let machines: any MachineControl
+    private let logger: Logger
+    private var starts: [String: Task<MachineAddress, any Error>] = [:]
+
+    init(machines: any MachineControl, logger: Logger) {
+        self.machines = machines
+        self.logger = logger
+    }
+
+    func ready(_ connector: Connector) async throws -> MachineAddress {
+        if let running = starts[connector.app] { return try await running.value }
+        let task = Task { try await self.find(connector) }
+        starts[connector.app] = task
+        defer { starts[connector.app] = nil }
+        return try await task.value
+    }
+
+    /// The machine as it is now; nil when it is gone or does not run.
+    func refresh(machine id: String, app: String) async throws -> MachineAddress? {
+        do {
+            return try await machines.machine(app: app, id: id).address
+        } catch let error as MachineAPIError where error.status == 404 {
+            return nil
+        }
+    }
+
+    private func find(_ connector: Connector) async throws -> MachineAddress {
+        let config = connector.machineConfig.config(connector: connector.name)
+        let fitting = try await machines.machines(app: connector.app).filter { $0.config.serves(config) }
+        if let address = fitting.lazy.compactMap(\.address).first { return address }
+
+        let id: String
+        if let machine = fitting.first(where: { $0.state != .destroying && $0.state != .destroyed }) {
+            if machine.state == .stopped || machine.state == .failed || machine.state == .created {
+                try await machines.perform(.start, app: connector.app, id: machine.id)
+            }
+            id = machine.id
+        } else {
+            id = try await machines.create(app: connector.app, name: Self.name(connector), config: config, skipLaunch: false).id
+        }
+        let machine = try await machines.wait(app: connector.app, id: id, for: .started, seconds: 60)
+        guard let address = machine.address else {
+            throw MachineAPIError(
+                status: 503, code: "not_started", message: "machine \(id) is \(machine.state.rawValue): \(machine.berth?.reason ?? "no reason given")")
+        }
+        logger.info("machine ready", metadata: ["connector": "\(connector.name)", "machine": "\(id)", "boot": "\(address.boot)"])
+        return address
+    }
+
+    /// One machine per generation of the connector; the name makes a repeated create harmless.
+    private static func name(_ connector: Connector) -> String { "g\(connector.generation)" }
+}
+
+extension Machine {
+    /// Where it answers, when it runs.
+    var address: MachineAddress? {
+        guard state == .started, let door = berth?.door, let boot = berth?.boot_id else { return nil }
+        return MachineAddress(machine: id, boot: boot, door: door)
+    }
+}
+
+extension MachineConfig {
+    /// Whether a machine of this configuration does what `wanted` asks for.
+    fileprivate func serves(_ wanted: MachineConfig) -> Bool {
+        image == wanted.image && self.`init`?.exec == wanted.`init`?.exec && (env ?? [:]) == (wanted.env ?? [:])
+            && metadata?["berth_generation"] == wanted.metadata?["berth_generation"]
+    }
+}
+
+extension MachineTemplate {
+    func config(connector: String) -> MachineConfig {
+        MachineConfig(
+            image: image, exec: command, guest: .init(cpu_kind: "shared", cpus: cpus, memory_mb: memoryMB, pids: pids), env: environment,
+            metadata: ["berth_connector": connector, "berth_generation": "\(generation)"], restart: .init(policy: .onFailure, max_retries: 10))
+    }
+}

@@ -1,0 +1,197 @@
+import Door
+import Logging
+import MachineAPI
+import Sealing
+
+/// Adds, changes and removes hosted connectors: build the image, create the app, start a machine, probe it, and only then
+/// let the directory know. What fails half-way leaves nothing (add) or the old one (update).
+struct Provisioner: Sendable {
+    let store: ConnectorStore
+    let credentials: CredentialStore
+    let machines: any MachineControl & ImageBuilding & MachineLogs
+    let provider: MachineProvider
+    let probe: @Sendable (MachineAddress, Connector, CredentialSet?) async throws -> [UInt8]
+    let org: String
+    let appRoot: @Sendable (String) throws -> AppRoot
+    let logger: Logger
+
+    /// Adds a connector; `say` hears of each step.
+    /// - Returns: how many tools it has.
+    func add(_ request: ConnectorRequest, say: @Sendable (ProvisioningEvent) -> Void) async throws -> Int {
+        try ConnectorRules.check(request)
+        let now = WallClock.milliseconds()
+        let record = ConnectorRecord(
+            name: request.name, app: "\(request.name)-\(org.suffix(6).lowercased())", state: .building, definition: request.definition, build: nil,
+            generation: 1, tools: nil, createdAt: now, updatedAt: now)
+        guard try await store.insert(record) else {
+            throw ProvisioningFailure(
+                error: "exists", message: "a connector named \(request.name) is there already", field: "name",
+                hint: "berth connector update \(request.name), or another name")
+        }
+        do {
+            try await machines.createApp(record.app, org: org, appRoot: appRoot(record.app).secret.copy)
+            try await credentials.put(request.secrets ?? [:], connector: record.name)
+            return try await bringUp(record, say: say)
+        } catch {
+            let failure = await explain(error, app: record.app)
+            // The caller may be gone (its cancellation is why we are here): the clean-up runs to its end all the same.
+            await Task { await discard(record) }.value
+            throw failure
+        }
+    }
+
+    /// Changes what is given, rebuilds, and moves to the new machine when it has answered.
+    func update(_ request: ConnectorRequest, say: @Sendable (ProvisioningEvent) -> Void) async throws -> Int {
+        try ConnectorRules.check(request)
+        guard let old = try await store.connector(request.name), old.state == .ready else { throw Self.unknown(request.name) }
+        var record = old
+        record.definition = request.definition
+        record.definition.secrets = Set(old.definition.secrets).union(request.definition.secrets).sorted()
+        record.generation += 1
+        let previous = try await credentials.credentials(connector: old.name)?.environment ?? [:]
+        do {
+            try await credentials.put(request.secrets ?? [:], connector: record.name)
+            let tools = try await bringUp(record, say: say)
+            await destroyMachines(app: record.app, exceptGeneration: record.generation)
+            return tools
+        } catch {
+            let failure = await explain(error, app: record.app)
+            await Task {
+                try? await credentials.put(previous, connector: old.name)
+                try? await credentials.remove(record.definition.secrets.filter { previous[$0] == nil }, connector: old.name)
+                try? await store.update(old)
+                await destroyMachines(app: old.app, exceptGeneration: old.generation)
+            }.value
+            throw failure
+        }
+    }
+
+    /// Removes a connector that no virtual MCP holds.
+    func remove(_ name: String) async throws {
+        guard let record = try await store.connector(name) else { throw Self.unknown(name) }
+        let users = try await store.virtualMCPs().filter { $0.connectors.contains(name) }.map(\.slug)
+        guard users.isEmpty else {
+            throw ProvisioningFailure(
+                error: "in_use", message: "\(name) is in the virtual MCP\(users.count == 1 ? "" : "s") \(users.joined(separator: ", "))",
+                field: "name", hint: "berth vmcp update or remove \(users[0]) first")
+        }
+        try await machines.deleteApp(record.app)
+        try await store.delete(name)
+    }
+
+    /// At start: what an interrupted `add` left.
+    func removeUnfinished() async throws {
+        for record in try await store.connectors() where record.state == .building {
+            logger.warning("removing an unfinished connector", metadata: ["connector": "\(record.name)"])
+            await discard(record)
+        }
+    }
+
+    static func unknown(_ name: String) -> ProvisioningFailure {
+        ProvisioningFailure(error: "not_found", message: "no connector named \(name.prefix(64))", field: "name", hint: "berth connector list")
+    }
+
+    // MARK: Steps
+
+    private func bringUp(_ start: ConnectorRecord, say: @Sendable (ProvisioningEvent) -> Void) async throws -> Int {
+        var record = start
+        record.build = try await build(record.definition.source, say: say)
+        try await store.update(record.with(state: start.state))
+        guard let connector = record.connector else { throw ProvisioningFailure(error: "build_failed", message: "the build gave no image") }
+
+        say(.step("starting a machine"))
+        let address = try await provider.ready(connector)
+        say(.step("asking for its tools"))
+        let tools = try await probe(address, connector, credentials.credentials(connector: record.name))
+        record.tools = tools
+        record.state = .ready
+        record.updatedAt = WallClock.milliseconds()
+        try await store.update(record)
+        return try ToolMerge.merge([.init(connector: record.name, toolsListResult: tools)]).tools.count
+    }
+
+    private func build(_ source: ImageSource, say: @Sendable (ProvisioningEvent) -> Void) async throws -> BuiltImage {
+        for try await event in machines.build(source) {
+            switch event {
+            case .step(let text): say(.step(text))
+            case .done(let image): return image
+            case .failed(let failure): throw failure
+            }
+        }
+        throw ProvisioningFailure(error: "build_failed", message: "the orchestrator ended the build without a result", hint: "berth status")
+    }
+
+    private func discard(_ record: ConnectorRecord) async {
+        do {
+            try await machines.deleteApp(record.app)
+            try await store.delete(record.name)
+        } catch {
+            // The row stays `building`, so that the next start of the gateway tries again.
+            logger.error("an unfinished connector could not be removed", metadata: ["connector": "\(record.name)", "error": "\(error)"])
+        }
+    }
+
+    private func destroyMachines(app: String, exceptGeneration generation: Int) async {
+        let keep = "\(generation)"
+        for machine in (try? await machines.machines(app: app)) ?? [] where machine.config.metadata?["berth_generation"] != keep {
+            do {
+                try await machines.destroy(app: app, id: machine.id)
+            } catch {
+                logger.error("an old machine was not destroyed", metadata: ["machine": "\(machine.id)", "error": "\(error)"])
+            }
+        }
+    }
+
+    private func explain(_ error: any Error, app: String) async -> ProvisioningFailure {
+        switch error {
+        case let failure as ProvisioningFailure: return failure
+        case let failure as ImageBuildFailure:
+            return ProvisioningFailure(error: failure.error, message: failure.message, field: "source", hint: failure.hint, stderr: failure.log)
+        case is CancellationError:
+            return ProvisioningFailure(error: "cancelled", message: "the caller went away", hint: "run the command again")
+        default:
+            var stderr: String?
+            if let machine = try? await machines.machines(app: app).first {
+                stderr = try? await machines.logs(app: app, id: machine.id, lines: 40)
+            }
+            let message = (error as? MachineAPIError)?.message ?? "\(error)"
+            return ProvisioningFailure(
+                error: "not_ready", message: "the server did not become ready: \(message)",
+                hint: "read its standard error below; pin older dependencies with --constraint (many servers need 'mcp<2')", stderr: stderr)
+        }
+    }
+}
+
+/// Reads what a machine wrote.
+public protocol MachineLogs: Sendable {
+    func logs(app: String, id: String, lines: Int) async throws -> String
+}
+
+extension ConnectorRecord {
+    fileprivate func with(state: ConnectorState) -> ConnectorRecord {
+        var copy = self
+        copy.state = state
+        return copy
+    }
+
+    /// As routing needs it; nil before the first build.
+    var connector: Connector? {
+        guard let build else { return nil }
+        return Connector(
+            name: name, app: app,
+            machineConfig: MachineTemplate(
+                image: build.image, command: build.command, environment: build.environment.merging(definition.environment) { _, own in own },
+                memoryMB: definition.memoryMB, pids: definition.pids, generation: generation),
+            secretNames: definition.secrets, generation: generation)
+    }
+}
+
+extension ConnectorRequest {
+    fileprivate var definition: ConnectorDefinition {
+        var source = source
+        source.command = command ?? source.command
+        source.arguments = args ?? source.arguments
+        return ConnectorDefinition(
+            source: source, environment: env ?? [:], secrets: (secrets ?? [:]).keys.sorted(), memoryMB: memory_mb ?? 256, pids: pids ?? 64)
+    }
+}

@@ -1,0 +1,39 @@
+public import MachineAPI
+
+/// One line of an `add` or `update`, NDJSON on the wire.
+public enum ProvisioningEvent: Sendable {
+    case step(String)
+    case ready(name: String, tools: Int, seconds: Double)
+    case failed(ProvisioningFailure)
+}
+
+/// Why a connector did not become ready; nothing of it is left (or, at an update, the old one serves on).
+public struct ProvisioningFailure: Error, Codable, Sendable, Equatable {
+    public var error: String
+    public var message: String
+    public var field: String?
+    public var hint: String?
+    /// The end of what the server (or the build) wrote to its standard error; for admins.
+    public var stderr: String?
+
+    public init(error: String, message: String, field: String? = nil, hint: String? = nil, stderr: String? = nil) {
+        self.error = error
+        self.message = message
+        self.field = field
+        self.hint = hint
+        self.stderr = stderr
+    }
+}
+
+/// What an admin asks for.
+public struct ConnectorRequest: Codable, Sendable, Equatable {
+    public var name: String
+    public var source: ImageSource
+    public var args: [String]?
+    public var command: [String]?
+    public var env: [String: String]?
+    /// Values; write-only.
+    public var secrets: [String: String]?
+    public var memory_mb: Int?
+    public var pids: Int?
+}

@@ -1,0 +1,107 @@
+import Door
+import NIOCore
+import Sealing
+import Wire
+
+/// What one boot of one machine is reached with: endpoint, minter, sealing key. Confined to the loop.
+final class MachineDoor {
+    let address: MachineAddress
+    let endpoint: Endpoint
+    private let minter: TokenMinter
+    private var sealer: AEADKey?
+
+    init(address: MachineAddress, endpoint: Endpoint, minter: TokenMinter) {
+        self.address = address
+        self.endpoint = endpoint
+        self.minter = minter
+    }
+
+    /// The head of one attempt, with a token of its own.
+    func head(
+        _ route: DoorRoute, principal: String, session: String, fingerprint: String = "", length: Int
+    ) throws(SealingError) -> ByteBuffer {
+        var head = opening(route)
+        if route == .mcp { head.writeStaticString("content-type: application/json\r\naccept: application/json, text/event-stream\r\n") }
+        if !fingerprint.isEmpty { head.writeField(DoorHeaders.credentials, fingerprint) }
+        _ = try writeToken(principal: principal, session: session, to: &head)
+        close(&head, length: length)
+        return head
+    }
+
+    /// `PUT /credentials`: the body is bound to the token in the head.
+    func put(_ credentials: CredentialSet, principal: String, session: String) throws -> (head: ByteBuffer, body: ByteBuffer) {
+        var head = opening(.credentials)
+        head.writeStaticString("content-type: application/octet-stream\r\n")
+        let id = try writeToken(principal: principal, session: session, to: &head)
+        let key: AEADKey
+        if let sealer { key = sealer } else { key = try AEADKey(minter.keys.seal) }
+        sealer = key
+        let body = try SealedCredentials.seal(credentials, with: key, id: id, session: session, principal: principal)
+        close(&head, length: body.count)
+        return (head, ByteBuffer(bytes: body))
+    }
+
+    private func opening(_ route: DoorRoute) -> ByteBuffer {
+        var head = ByteBufferAllocator().buffer(capacity: 1_024)
+        head.writeRequestLine(method: route.method, target: route.path)
+        head.writeStaticString("host: machine\r\n")
+        return head
+    }
+
+    private func writeToken(principal: String, session: String, to head: inout ByteBuffer) throws(SealingError) -> HostedToken.ID {
+        head.writeString(HostedToken.headerName)
+        head.writeStaticString(": ")
+        let id = try minter.mint(principal: principal, session: session) { _ = head.writeBytes($0) }
+        head.writeStaticString("\r\n")
+        return id
+    }
+
+    private func close(_ head: inout ByteBuffer, length: Int) {
+        head.writeField("content-length", length)
+        head.writeHeadEnd()
+    }
+}
+
+/// The doors that this loop has spoken to, so that keys are derived once per boot.
+final class Doors {
+    private static let limit = 4_096
+
+    private let support: any DataPathSupport
+    private let org: String
+    private let sender = TokenSender()
+    private var known: [String: MachineDoor] = [:]
+    /// Boots that are over, and since when.
+    private var gone: [(scope: DoorKeys.Scope, since: NIODeadline)] = []
+
+    init(support: any DataPathSupport, org: String) {
+        self.support = support
+        self.org = org
+    }
+
+    /// - Throws: when the key ring has no master for the app or the door's address cannot be read.
+    func door(_ address: MachineAddress, app: String) throws -> MachineDoor {
+        if let door = known[address.boot], door.address == address { return door }
+        guard let endpoint = Endpoint(door: address.door) else { throw DoorUnusable(reason: "the machine's door cannot be read") }
+        let keys = try support.doorKeys(app: app, machine: address.machine, boot: address.boot)
+        // The sender keeps every counter, so that forgetting a door never repeats a token.
+        let door = MachineDoor(address: address, endpoint: endpoint, minter: try sender.minter(for: keys, org: org))
+        if known.count >= Self.limit { known.removeAll(keepingCapacity: true) }
+        known[address.boot] = door
+        return door
+    }
+
+    /// The boot is over as far as we know. Its counter is kept for a while: were the boot still there, beginning again
+    /// would repeat tokens.
+    func forget(_ address: MachineAddress) {
+        guard known.removeValue(forKey: address.boot) != nil else { return }
+        gone.append((.machine(id: address.machine, boot: address.boot), .now()))
+        while gone.count > Self.limit / 4, let oldest = gone.first, oldest.since + .minutes(5) < .now() {
+            gone.removeFirst()
+            sender.forget(oldest.scope)
+        }
+    }
+}
+
+struct DoorUnusable: Error {
+    var reason: String
+}

@@ -1,0 +1,170 @@
+import JSONText
+public import NIOCore
+
+extension Back {
+    /// One line of the child's output, with or without its newline.
+    public mutating func received(line: ByteBuffer) -> [BackAction] {
+        let message = line.trimmed()
+        guard message.readableBytes > 0 else { return [] }
+        do {
+            let envelope = try EnvelopeScanner.scan(message.readableBytesSpan, limits: limits)
+            switch envelope.kind {
+            case .response, .errorResponse: return answer(envelope, message)
+            case .request: return request(envelope, message)
+            case .notification: return notification(envelope, message)
+            }
+        } catch {
+            return unreadable(message, error)
+        }
+    }
+
+    /// A line longer than the framer accepts: its first bytes. The call it answers fails, if they tell which.
+    public mutating func receivedOversized(prefix: ByteBuffer) -> [BackAction] {
+        let prefix = prefix.trimmed()
+        do {
+            _ = try EnvelopeScanner.scan(prefix.readableBytesSpan, limits: limits)
+            return unreadable(prefix, ScanError(.tooLarge, at: prefix.readableBytes))
+        } catch {
+            return unreadable(prefix, ScanError(.tooLarge, at: error.offset, id: error.id, hasMethod: error.hasMethod))
+        }
+    }
+
+    /// A text that is no message. When it is recognisably an answer, its caller is told instead of waiting for ever.
+    private mutating func unreadable(_ message: ByteBuffer, _ error: ScanError) -> [BackAction] {
+        counters.noise += 1
+        var actions: [BackAction] = [.noise(message)]
+        if !error.hasMethod, let span = error.id, let id = message.integer(span), let entry = correlator.close(id: id) {
+            actions.append(.finish(entry.call, .error(.internalError("the server's answer is not acceptable: \(error.reason.rawValue)"))))
+        }
+        return actions
+    }
+
+    // MARK: Answers
+
+    private mutating func answer(_ envelope: Envelope, _ message: ByteBuffer) -> [BackAction] {
+        guard let span = envelope.id, let id = message.integer(span) else {
+            counters.unknownAnswers += 1
+            return []
+        }
+        switch phase {
+        case .probing(id):
+            return probed(envelope, message)
+        case .initializing(id, _, _, let late):
+            return initialized(envelope, message, late: late)
+        case .initializing(let own, .some(id), let probed, nil):
+            // Too late to change our mind, but worth remembering: if `initialize` is refused the server is a modern one.
+            if let result = envelope.result, let identity = ServerIdentity(discoverResult: result, in: message) {
+                phase = .initializing(id: own, probe: id, probed: probed, late: identity)
+            }
+            return []
+        default:
+            break
+        }
+        guard let entry = correlator.close(id: id) else {
+            if correlator.hasGiven(id) { counters.lateAnswers += 1 } else { counters.unknownAnswers += 1 }
+            return []
+        }
+        return [.finish(entry.call, outcome(envelope, message, entry))]
+    }
+
+    private func outcome(_ envelope: Envelope, _ message: ByteBuffer, _ entry: Correlator.Entry) -> MCPOutcome {
+        if let result = envelope.result {
+            guard message.readableBytesSpan.byte(result) == UInt8(ascii: "{") else {
+                return .error(.internalError("the server's result is not an object"))
+            }
+            return .result(message.slice(result))
+        }
+        guard let span = envelope.error else { return .error(.internalError("the server's answer is empty")) }
+        let error = MCPError(object: span, in: message)
+        if case .legacy(let back) = phase { return .error(back.translated(error, for: entry)) }
+        return .error(error)
+    }
+
+    /// The answer to `server/discover`. Only a modern server knows the method and means it; whatever else comes says legacy.
+    private mutating func probed(_ envelope: Envelope, _ message: ByteBuffer) -> [BackAction] {
+        if let result = envelope.result, let identity = ServerIdentity(discoverResult: result, in: message) {
+            return ready(identity, .modern)
+        }
+        let saysModern = envelope.error.map { Self.isModern(MCPError(object: $0, in: message)) } ?? false
+        if saysModern || choice == .modern { return ready(.unknown, .modern) }
+        return [.disarmTimer(.probe)] + initialize(probe: nil, probed: true)
+    }
+
+    /// Codes that only a modern server uses; one that lists its versions must list ours.
+    private static func isModern(_ error: MCPError) -> Bool {
+        switch error.code {
+        case MCPError.Code.headerMismatch, MCPError.Code.missingClientCapability:
+            return true
+        case MCPError.Code.unsupportedProtocolVersion:
+            guard let data = error.data, let value = try? JSONValue(parsing: data.readableBytesSpan), let supported = value["supported"]?.arrayValue else {
+                return true
+            }
+            return supported.contains(.string(ProtocolVersion.modern))
+        default:
+            return false
+        }
+    }
+
+    private mutating func initialized(_ envelope: Envelope, _ message: ByteBuffer, late: ServerIdentity?) -> [BackAction] {
+        if let result = envelope.result {
+            guard let (identity, version) = ServerIdentity.initialized(result, in: message) else {
+                return fail("the server's answer to initialize could not be read")
+            }
+            guard ProtocolVersion.legacy.contains(version) else {
+                return fail("the server chose the unknown protocol version \(version.prefix(32))")
+            }
+            return [.write(JSONRPC.notification("notifications/initialized").asLine())] + ready(identity, .legacy)
+        }
+        if let late { return ready(late, .modern) }
+        let detail = envelope.error.map { MCPError(object: $0, in: message) }
+        return fail("the server refused initialize: \(detail.map { "\($0.code) \($0.message.prefix(200))" } ?? "no reason given")")
+    }
+
+    // MARK: What the child says by itself
+
+    /// A child may ping; it may ask nothing else of a client that declared nothing. It gets its refusal, so that it does not wait.
+    private mutating func request(_ envelope: Envelope, _ message: ByteBuffer) -> [BackAction] {
+        let id = envelope.id.map(message.slice)
+        if envelope.method == "ping" {
+            return [.write(JSONRPC.response(id: id, result: ByteBuffer(string: "{}")).asLine())]
+        }
+        counters.refusedRequests += 1
+        return [.write(JSONRPC.error(id: id, .methodNotFound(envelope.method ?? "")).asLine())]
+    }
+
+    private mutating func notification(_ envelope: Envelope, _ message: ByteBuffer) -> [BackAction] {
+        switch envelope.method {
+        case "notifications/progress":
+            guard let span = envelope.notificationProgressToken, let id = message.integer(span), let entry = correlator[id],
+                let token = entry.progressToken
+            else { break }
+            var splice = Splice()
+            splice.replace(span, with: token)
+            return [.notify(entry.call, message.applying(splice))]
+        case "notifications/message":
+            // A log message names no call: it is the caller's only if there is one caller, and it asked for logs.
+            guard let entry = correlator.sole, let wanted = entry.logSeverity else { break }
+            guard envelope.level.flatMap(LogLevel.severity) ?? wanted >= wanted else { break }
+            return [.notify(entry.call, message)]
+        case "notifications/tools/list_changed", "notifications/prompts/list_changed", "notifications/resources/list_changed",
+            "notifications/resources/updated":
+            return [.broadcast(message)]
+        default:
+            break
+        }
+        counters.droppedNotifications += 1
+        return []
+    }
+}
+
+extension ByteBuffer {
+    /// Without a byte order mark at the front and white space at either end.
+    fileprivate func trimmed() -> ByteBuffer {
+        var line = self
+        if line.readableBytes >= 3, line.getBytes(at: line.readerIndex, length: 3) == [0xEF, 0xBB, 0xBF] { line.moveReaderIndex(forwardBy: 3) }
+        let isSpace: (UInt8?) -> Bool = { $0 == 0x20 || $0 == 0x0A || $0 == 0x0D || $0 == 0x09 }
+        while line.readableBytes > 0, isSpace(line.getInteger(at: line.readerIndex)) { line.moveReaderIndex(forwardBy: 1) }
+        while line.readableBytes > 0, isSpace(line.getInteger(at: line.writerIndex - 1)) { line.moveWriterIndex(to: line.writerIndex - 1) }
+        return line
+    }
+}

@@ -1,0 +1,185 @@
+import JSONText
+import NIOCore
+
+/// The client's half of one STDIO child: finds out its era, translates calls to it and its answers back. A pure state machine: it says
+/// what to write and when to set a timer, and does neither.
+///
+/// ```
+/// idle ─start─► probing ─modern answer─► ready(modern)
+///    │             ├─any other answer, silence─► initializing ─result─► ready(legacy)
+///    │             └─end of the child─► idle (once, then straight to initializing)
+///    └─era legacy─► initializing
+/// ```
+public struct Back {
+    public enum EraChoice: Sendable { case auto, legacy, modern }
+
+    enum Phase {
+        case idle
+        case probing(id: Int)
+        /// `probe`: a probe that may still be answered; `probed`: this process has seen one; `late`: it was answered as a modern server
+        /// answers, but after we had given up on it.
+        case initializing(id: Int, probe: Int?, probed: Bool, late: ServerIdentity?)
+        case legacy(LegacyBack)
+        case modern(ModernBack)
+        case ended(Undelivered)
+    }
+
+    let client: ClientIdentity
+    let limits: ScanLimits
+    let probeSeconds: Int
+    let handshakeSeconds: Int
+    var choice: EraChoice
+    var phase = Phase.idle
+    var correlator = Correlator()
+    /// Calls that came before the handshake was done, in order.
+    var waiting: [(call: CallID, request: MCPRequest)] = []
+    public internal(set) var counters = BackCounters()
+
+    /// - Parameters:
+    ///   - client: what the child is told of its client.
+    ///   - era: an admin's knowledge; `.auto` probes.
+    ///   - probeSeconds: how long a silent child is taken for a modern one (a server may take seconds to start).
+    ///   - handshakeSeconds: after that a child that has not finished the handshake is given up.
+    public init(
+        client: ClientIdentity = .berth, era: EraChoice = .auto, limits: ScanLimits = ScanLimits(), probeSeconds: Int = 5, handshakeSeconds: Int = 60
+    ) {
+        self.client = client
+        self.limits = limits
+        self.probeSeconds = probeSeconds
+        self.handshakeSeconds = handshakeSeconds
+        choice = era
+    }
+
+    /// The child's era, once it is known.
+    public var era: Era? {
+        switch phase {
+        case .legacy: .legacy
+        case .modern: .modern
+        case .idle, .probing, .initializing, .ended: nil
+        }
+    }
+
+    public var isReady: Bool { era != nil }
+
+    /// Calls sent and not answered, and calls that wait for the handshake.
+    public var callsInFlight: Int { correlator.count + waiting.count }
+
+    /// The child runs: open the conversation.
+    public mutating func start() -> [BackAction] {
+        guard case .idle = phase else { return [] }
+        guard choice != .legacy else { return [.armTimer(.handshake, seconds: handshakeSeconds)] + initialize(probe: nil, probed: false) }
+        let id = correlator.allocate()
+        phase = .probing(id: id)
+        let probe = MCPRequest(method: "server/discover", client: client).renumbered(id: id)
+        var actions: [BackAction] = [.armTimer(.handshake, seconds: handshakeSeconds), .write(probe.asLine())]
+        if choice == .auto { actions.append(.armTimer(.probe, seconds: probeSeconds)) }
+        return actions
+    }
+
+    /// Passes a call on, or keeps it until the child is ready.
+    public mutating func send(_ request: MCPRequest, call: CallID) -> [BackAction] {
+        switch phase {
+        case .idle, .probing, .initializing:
+            waiting.append((call, request))
+            return []
+        case .ended(let undelivered):
+            return [.finish(call, .failed(undelivered))]
+        case .legacy(var back):
+            if request.method == "server/discover" { return [.finish(call, .result(back.identity.discoverResult()))] }
+            if back.refuses(request.method) { return [.finish(call, .error(.methodNotFound(request.method)))] }
+            var actions: [BackAction] = []
+            if let level = back.levelChange(request) {
+                phase = .legacy(back)
+                let params = JSONValue.object(["level": .string(level)]).buffer
+                actions.append(.write(JSONRPC.request(id: correlator.allocate(), "logging/setLevel", params: params).asLine()))
+            }
+            let id = correlator.open(call, request)
+            actions.append(.write(back.message(request, id: id).asLine()))
+            return actions
+        case .modern(let back):
+            if request.method == "server/discover" { return [.finish(call, .result(back.identity.discoverResult()))] }
+            let id = correlator.open(call, request)
+            return [.write(back.message(request, id: id).asLine())]
+        }
+    }
+
+    /// The caller does not want the answer any more.
+    public mutating func cancel(_ call: CallID) -> [BackAction] {
+        if let index = waiting.firstIndex(where: { $0.call == call }) {
+            waiting.remove(at: index)
+            return [.finish(call, .failed(Undelivered(.notDelivered, "the call was cancelled")))]
+        }
+        guard let id = correlator.close(call: call) else { return [] }
+        let params = ByteBuffer(string: #"{"requestId":\#(id),"reason":"the caller cancelled"}"#)
+        return [
+            .write(JSONRPC.notification("notifications/cancelled", params: params).asLine()),
+            .finish(call, .failed(Undelivered(.outcomeUnknown, "the call was cancelled"))),
+        ]
+    }
+
+    public mutating func timerFired(_ timer: BackTimer) -> [BackAction] {
+        switch (timer, phase) {
+        case (.probe, .probing(let id)):
+            return initialize(probe: id, probed: true)
+        case (.handshake, .probing), (.handshake, .initializing):
+            return fail("the server did not finish the handshake within \(handshakeSeconds) s")
+        default:
+            return []
+        }
+    }
+
+    /// The child's output ended. Everything under way is finished, except that a child which died over the probe gets a second chance.
+    public mutating func closed(reason: String) -> [BackAction] {
+        switch phase {
+        case .probing where choice == .auto:
+            return restartLegacy([.disarmTimer(.probe), .disarmTimer(.handshake)])
+        case .initializing(_, _, true, _) where choice == .auto:
+            return restartLegacy([.disarmTimer(.handshake)])
+        case .ended:
+            return []
+        case .idle, .probing, .initializing, .legacy, .modern:
+            let timers: [BackAction] = isReady ? [] : [.disarmTimer(.probe), .disarmTimer(.handshake)]
+            return timers + end(reason)
+        }
+    }
+
+    private mutating func restartLegacy(_ timers: [BackAction]) -> [BackAction] {
+        choice = .legacy
+        phase = .idle
+        return timers + [.restartLegacy]
+    }
+
+    /// Sends `initialize`. `probe` is the id of a probe that may still be answered.
+    mutating func initialize(probe: Int?, probed: Bool) -> [BackAction] {
+        let id = correlator.allocate()
+        phase = .initializing(id: id, probe: probe, probed: probed, late: nil)
+        var params = ByteBuffer(string: #"{"protocolVersion":"\#(ProtocolVersion.latestLegacy)","capabilities":"#)
+        params.writeImmutableBuffer(client.capabilities)
+        params.writeStaticString(#","clientInfo":"#)
+        params.writeImmutableBuffer(client.info)
+        params.writeStaticString("}")
+        return [.write(JSONRPC.request(id: id, "initialize", params: params).asLine())]
+    }
+
+    /// The handshake is done: say so, then send what waited.
+    mutating func ready(_ identity: ServerIdentity, _ era: Era) -> [BackAction] {
+        phase = era == .modern ? .modern(ModernBack(identity: identity, client: client)) : .legacy(LegacyBack(identity: identity))
+        var actions: [BackAction] = [.disarmTimer(.probe), .disarmTimer(.handshake), .ready(identity, era)]
+        let calls = waiting
+        waiting = []
+        for (call, request) in calls { actions += send(request, call: call) }
+        return actions
+    }
+
+    mutating func fail(_ reason: String) -> [BackAction] {
+        [.disarmTimer(.probe), .disarmTimer(.handshake)] + end(reason) + [.handshakeFailed(reason)]
+    }
+
+    private mutating func end(_ reason: String) -> [BackAction] {
+        phase = .ended(Undelivered(.notDelivered, reason))
+        let sent = correlator.closeAll().map { BackAction.finish($0.call, .failed(Undelivered(.outcomeUnknown, reason))) }
+        let unsent = waiting.map { BackAction.finish($0.call, .failed(Undelivered(.notDelivered, reason))) }
+        waiting = []
+        return sent + unsent
+    }
+}

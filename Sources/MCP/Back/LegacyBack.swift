@@ -1,0 +1,50 @@
+import JSONText
+import NIOCore
+
+/// From the modern dialect to a child of the handshake revisions and back.
+struct LegacyBack {
+    let identity: ServerIdentity
+    private let hasLogging: Bool
+    /// The level last set by `logging/setLevel`.
+    private var level: String?
+
+    init(identity: ServerIdentity) {
+        self.identity = identity
+        hasLogging = identity.declares("logging")
+    }
+
+    /// Methods of the modern revision that have no counterpart here.
+    func refuses(_ method: String) -> Bool {
+        method == "subscriptions/listen" || method.hasPrefix("tasks/")
+    }
+
+    /// The message for the child: own id and token, no `_meta` that only the modern revision knows.
+    func message(_ request: MCPRequest, id: Int) -> ByteBuffer {
+        var splice = Splice()
+        if let span = request.envelope.id { splice.replace(span, with: Array(String(id).utf8)) }
+        guard let meta = request.envelope.meta else { return request.message.applying(splice, suffix: 1) }
+        let text = request.message.readableBytesSpan
+        // The message was scanned, so walking it again cannot fail.
+        try? splice.editObject(meta, in: text, removing: { $0.keyString(in: text)?.hasPrefix(MetaKey.reservedPrefix) == true })
+        if let token = request.envelope.progressToken { splice.replace(token, with: Array(String(id).utf8)) }
+        return request.message.applying(splice, suffix: 1)
+    }
+
+    /// What must be said before a request with this level: levels are per request inside and per session here.
+    mutating func levelChange(_ request: MCPRequest) -> String? {
+        guard hasLogging, let wanted = request.envelope.logLevel, wanted != level, LogLevel.severity(wanted) != nil else { return nil }
+        level = wanted
+        return wanted
+    }
+
+    /// Errors in the modern dialect: "resource not found" has another code there and names the resource.
+    func translated(_ error: MCPError, for entry: Correlator.Entry) -> MCPError {
+        guard error.code == MCPError.Code.resourceNotFound, entry.method == "resources/read" else { return error }
+        var translated = error
+        translated.code = MCPError.Code.invalidParams
+        if translated.data == nil, let uri = entry.uri {
+            translated.data = JSONValue.object(["uri": .string(uri)]).buffer
+        }
+        return translated
+    }
+}

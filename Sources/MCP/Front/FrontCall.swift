@@ -1,0 +1,158 @@
+import NIOCore
+
+/// One call of a client under way: the service's sink on one side, the HTTP exchange on the other.
+///
+/// Answers as JSON unless a notification came first; then the exchange is a stream and the answer its last event.
+final class FrontCall: MCPSink {
+    /// What may be buffered for a client that does not read.
+    private static let pausedMessages = 256
+    private static let pausedBytes = 1 << 20
+
+    let number: Int
+    let era: Era
+    let session: String?
+    let key: RequestKey?
+    let startedAt: NIODeadline
+    private let id: ByteBuffer?
+    private let method: String
+    /// `nil` once the client is gone or answered.
+    private var exchange: (any FrontExchange)?
+    private let streams: Bool
+    private let serverInfo: () -> ByteBuffer?
+    private let ended: (FrontCall) -> Void
+    private var call: (any MCPCall)?
+    private var isStreaming = false
+    private var isFinished = false
+    private var isCancelled = false
+    private var isPaused = false
+    private var sentWhilePaused = (messages: 0, bytes: 0)
+    private(set) var dropped = 0
+
+    /// - Parameters:
+    ///   - streams: false inside a batch, whose answer cannot be a stream.
+    ///   - serverInfo: the identity that modern results name.
+    ///   - ended: called once, when nothing more comes.
+    init(
+        number: Int, era: Era, request: MCPRequest, session: String?, key: RequestKey?, exchange: any FrontExchange, streams: Bool,
+        startedAt: NIODeadline, serverInfo: @escaping () -> ByteBuffer?, ended: @escaping (FrontCall) -> Void
+    ) {
+        self.number = number
+        self.era = era
+        self.session = session
+        self.key = key
+        self.startedAt = startedAt
+        self.exchange = exchange
+        self.streams = streams
+        self.serverInfo = serverInfo
+        self.ended = ended
+        id = request.id
+        method = request.method
+        exchange.onClientGone = { [weak self] in self?.clientGone() }
+        exchange.onResume = { [weak self] in self?.resumed() }
+    }
+
+    /// The service took the call (and may have finished it already).
+    func started(_ call: any MCPCall) {
+        guard !isFinished else { return }
+        self.call = call
+        if isCancelled { call.cancel() }
+    }
+
+    // MARK: From the service
+
+    func notification(_ message: ByteBuffer) -> Demand {
+        guard let exchange, streams, !isFinished, !isCancelled else { return .more }
+        openStream()
+        if isPaused {
+            sentWhilePaused.messages += 1
+            sentWhilePaused.bytes += message.readableBytes
+            if sentWhilePaused.messages > Self.pausedMessages || sentWhilePaused.bytes > Self.pausedBytes {
+                dropped += 1
+                return .pause
+            }
+        }
+        if exchange.event(message, id: nil) == .pause { isPaused = true }
+        return isPaused ? .pause : .more
+    }
+
+    func finish(_ outcome: consuming MCPOutcome) {
+        guard !isFinished else { return }
+        isFinished = true
+        call = nil
+        deliver(outcome)
+        exchange = nil
+        ended(self)
+    }
+
+    // MARK: From the client
+
+    /// `notifications/cancelled`, a deleted session, or a closed modern stream.
+    func cancel() {
+        guard !isFinished, !isCancelled else { return }
+        isCancelled = true
+        call?.cancel()
+    }
+
+    private func clientGone() {
+        exchange = nil
+        // A legacy client that hangs up has not cancelled; it may do so on another connection.
+        if era == .modern { cancel() }
+        if isPaused { resumed() }
+    }
+
+    private func resumed() {
+        isPaused = false
+        sentWhilePaused = (0, 0)
+        call?.resume()
+    }
+
+    /// Turns to a stream, so that keep-alive comments flow while the service is silent.
+    func openStream() {
+        guard !isStreaming, streams, !isFinished, let exchange else { return }
+        isStreaming = true
+        exchange.openStream(headers: MCPFront.streamHeaders)
+    }
+
+    // MARK: The answer
+
+    private func deliver(_ outcome: consuming MCPOutcome) {
+        guard let exchange else { return }
+        if isCancelled, era == .legacy {
+            // A cancelled request gets no response; the exchange must end all the same.
+            openEmpty(exchange)
+            return exchange.closeStream()
+        }
+        let message: ByteBuffer
+        var status = 200
+        switch answer(outcome) {
+        case .success(let result): message = JSONRPC.response(id: id, result: result)
+        case .failure(let error):
+            message = JSONRPC.error(id: id, error)
+            if era == .modern { status = ModernLadder.status(error) }
+        }
+        if isStreaming {
+            _ = exchange.event(message, id: nil)
+            exchange.closeStream()
+        } else {
+            exchange.reply(status: status, headers: MCPFront.jsonHeaders, body: message)
+        }
+    }
+
+    private func openEmpty(_ exchange: any FrontExchange) {
+        guard !isStreaming else { return }
+        isStreaming = true
+        exchange.openStream(headers: MCPFront.streamHeaders)
+    }
+
+    private func answer(_ outcome: consuming MCPOutcome) -> Result<ByteBuffer, MCPError> {
+        switch outcome {
+        case .result(let result):
+            guard era == .legacy else { return .success(ResultDialect.modern(result, method: method, serverInfo: serverInfo)) }
+            do { return .success(try ResultDialect.legacy(result)) } catch { return .failure(error) }
+        case .error(let error):
+            return .failure(era == .legacy ? LegacyFront.translated(error, method: method) : error)
+        case .failed(let undelivered):
+            return .failure(MCPError(undelivered))
+        }
+    }
+}

@@ -1,0 +1,60 @@
+public import NIOCore
+
+/// Who sent a request, as the HTTP layer authenticated it.
+public struct FrontCaller {
+    public var principal: String
+    /// The virtual MCP's slug; empty for a bridge.
+    public var endpoint: String
+    /// The HTTP layer's own record, handed back to the host.
+    public var attachment: AnyObject?
+
+    public init(principal: String, endpoint: String, attachment: AnyObject? = nil) {
+        self.principal = principal
+        self.endpoint = endpoint
+        self.attachment = attachment
+    }
+}
+
+/// What a legacy client said of itself in `initialize`; the host keeps it under the session's id.
+public struct LegacySessionRecord: Sendable, Equatable {
+    /// The negotiated revision.
+    public var protocolVersion: String
+    /// JSON object.
+    public var clientInfo: ByteBuffer?
+    /// JSON object.
+    public var clientCapabilities: ByteBuffer
+
+    public init(protocolVersion: String, clientInfo: ByteBuffer?, clientCapabilities: ByteBuffer) {
+        self.protocolVersion = protocolVersion
+        self.clientInfo = clientInfo
+        self.clientCapabilities = clientCapabilities
+    }
+}
+
+/// What a front needs of the process it lives in: identities and sessions. The gateway's `SessionHub` and the bridge's in-memory store.
+///
+/// Called on the front's loop; completions run on it, at once or later, exactly once.
+public protocol FrontHost: AnyObject {
+    /// What `initialize` and `server/discover` answer. `version` is the client's revision.
+    func identity(for caller: FrontCaller, version: String, completion: @escaping (Result<ServerIdentity, MCPError>) -> Void)
+    /// Makes a session and answers its id: visible ASCII, unguessable.
+    func openSession(_ new: LegacySessionRecord, caller: FrontCaller, completion: @escaping (Result<String, MCPError>) -> Void)
+    /// `nil` when the session is unknown, ended or not this caller's.
+    func session(id: String, caller: FrontCaller, completion: @escaping (LegacySessionRecord?) -> Void)
+    func closeSession(id: String, caller: FrontCaller)
+    /// The context of a call; `session` is `nil` for modern clients. The front fills in the declared capabilities.
+    func context(for caller: FrontCaller, session: String?) -> CallContext
+}
+
+/// Switches of a front.
+public struct FrontSettings: Sendable {
+    /// Accept a legacy `MCP-Protocol-Version` beside a modern body without a session, which a widespread client sends.
+    public var toleratesLegacyHeader: Bool
+    /// Longest request accepted, in bytes.
+    public var maximumBytes: Int
+
+    public init(toleratesLegacyHeader: Bool = true, maximumBytes: Int = 4 << 20) {
+        self.toleratesLegacyHeader = toleratesLegacyHeader
+        self.maximumBytes = maximumBytes
+    }
+}

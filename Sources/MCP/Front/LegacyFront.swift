@@ -1,0 +1,54 @@
+import JSONText
+import NIOCore
+
+/// From the handshake revisions to the modern dialect and back: what a legacy client's messages become. Pure; `MCPFront` does the talking.
+enum LegacyFront {
+    /// Methods that the modern dialect answers otherwise or not at all and that no service is asked for.
+    private static let refused: Set<String> = ["server/discover", "subscriptions/listen", "resources/subscribe", "resources/unsubscribe", "initialize"]
+
+    static func refuses(_ method: String) -> Bool {
+        refused.contains(method) || method.hasPrefix("tasks/") || method.hasPrefix("notifications/")
+    }
+
+    /// The revision that answers `requested`: the same where we speak it, since clients disconnect from newer ones.
+    static func negotiated(_ requested: String) -> String {
+        ProtocolVersion.legacy.contains(requested) ? requested : ProtocolVersion.latestLegacy
+    }
+
+    /// What `initialize` says of the client; `nil` without a version.
+    static func record(_ envelope: Envelope, _ message: ByteBuffer) -> LegacySessionRecord? {
+        guard let requested = envelope.initializeVersion else { return nil }
+        return LegacySessionRecord(
+            protocolVersion: negotiated(requested), clientInfo: envelope.initializeClientInfo.map(message.copy),
+            clientCapabilities: envelope.initializeCapabilities.map(message.copy) ?? ByteBuffer(string: "{}"))
+    }
+
+    /// The capabilities that servers may rely on. A legacy client is asked nothing back yet, so what needs asking is not declared.
+    static func declared(_ capabilities: ByteBuffer) -> ByteBuffer {
+        capabilities.removingMembers { ["elicitation", "sampling", "roots", "tasks"].contains($0) }
+    }
+
+    /// The request in the modern dialect: everything that its session implies is said in its `_meta`.
+    static func modernised(_ message: ByteBuffer, _ envelope: Envelope, method: String, record: LegacySessionRecord, capabilities: ByteBuffer, logLevel: String)
+        -> MCPRequest
+    {
+        var meta: [(key: String, value: [UInt8])] = [
+            (MetaKey.protocolVersion, JSONString.quote(ProtocolVersion.modern)),
+            (MetaKey.clientCapabilities, capabilities.bytes),
+        ]
+        if let info = record.clientInfo { meta.append((MetaKey.clientInfo, info.bytes)) }
+        meta.append((MetaKey.logLevel, JSONString.quote(logLevel)))
+        let request = MCPRequest(message: message, envelope: envelope, method: method)
+        return request.rewritingMeta(removing: { $0.hasPrefix(MetaKey.reservedPrefix) }, adding: meta)
+    }
+
+    /// Errors as these revisions write them: a resource that is not found has a code of its own.
+    static func translated(_ error: MCPError, method: String) -> MCPError {
+        guard method == "resources/read", error.code == MCPError.Code.invalidParams, let data = error.data,
+            let value = try? JSONValue(parsing: data.readableBytesSpan), value["uri"] != nil
+        else { return error }
+        var translated = error
+        translated.code = MCPError.Code.resourceNotFound
+        return translated
+    }
+}

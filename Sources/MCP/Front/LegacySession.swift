@@ -1,0 +1,60 @@
+import JSONText
+import NIOCore
+
+/// A client's request id as a key: `1` and `"1"` are two ids, `"a"` and `"\u0061"` are one.
+enum RequestKey: Hashable {
+    case number(String)
+    case string(String)
+
+    init?(_ span: JSONSpan, in message: ByteBuffer) {
+        let text = message.readableBytesSpan
+        if text.byte(span) == UInt8(ascii: "\"") {
+            guard let string = JSONString.unquote(span, in: text) else { return nil }
+            self = .string(string)
+        } else {
+            self = .number(String(decoding: text.copy(span), as: UTF8.self))
+        }
+    }
+}
+
+/// What a front keeps of a legacy session while it holds something. The session itself is the host's.
+struct LegacySession {
+    /// The level of `logging/setLevel`. Before it, a server of the handshake revisions decides itself; we decide for `info`.
+    var logLevel: String?
+    /// Numbers of calls in flight by the client's id. Clients that pool a session reuse ids, so one id may have several.
+    private var calls: [RequestKey: [Int]] = [:]
+    /// Number of the GET stream.
+    private(set) var stream: Int?
+
+    static let defaultLogLevel = "info"
+
+    /// Nothing is lost when this is forgotten.
+    var isIdle: Bool { logLevel == nil && calls.isEmpty && stream == nil }
+
+    mutating func add(_ call: Int, key: RequestKey) {
+        calls[key, default: []].append(call)
+    }
+
+    mutating func remove(_ call: Int, key: RequestKey) {
+        calls[key]?.removeAll { $0 == call }
+        if calls[key]?.isEmpty == true { calls[key] = nil }
+    }
+
+    /// The call that a cancel means. With several under one id nobody knows, and cancelling another chat's call is worse than none.
+    func cancelled(_ key: RequestKey) -> Int? {
+        guard let found = calls[key], found.count == 1 else { return nil }
+        return found[0]
+    }
+
+    var allCalls: [Int] { calls.values.flatMap(\.self).sorted() }
+
+    /// The newest GET stream is the session's; answers the one it replaces.
+    mutating func open(stream number: Int) -> Int? {
+        defer { stream = number }
+        return stream
+    }
+
+    mutating func close(stream number: Int) {
+        if stream == number { stream = nil }
+    }
+}

@@ -1,0 +1,228 @@
+import JSONText
+import NIOCore
+
+/// Answers MCP's HTTP endpoint for clients of both eras, and asks one `MCPService` in the modern dialect.
+///
+/// Confined to the service's loop, one per loop and endpoint kind; calls and streams of a session are reachable from all its connections
+/// on that loop. Origin, authentication and body limits are the HTTP layer's and come before.
+public final class MCPFront {
+    static let jsonHeaders = [("Content-Type", "application/json")]
+    /// The exchange adds `Content-Type: text/event-stream`.
+    static let streamHeaders = [("Cache-Control", "no-cache, no-transform"), ("X-Accel-Buffering", "no")]
+    /// A call that was silent for so long turns to a stream, whose keep-alive comments hold intermediaries.
+    static let silence: TimeAmount = .seconds(10)
+
+    let service: any MCPService
+    let host: any FrontHost
+    let settings: FrontSettings
+    var sessions: [String: LegacySession] = [:]
+    private var calls: [Int: FrontCall] = [:]
+    private var streams: [Int: any FrontExchange] = [:]
+    private var listens: [Int: (exchange: any FrontExchange, id: ByteBuffer)] = [:]
+    private var lastNumber = 0
+    private var sweepIsScheduled = false
+    /// Requests accepted in spite of a legacy version header.
+    public internal(set) var toleratedHeaders = 0
+
+    public init(service: any MCPService, host: any FrontHost, settings: FrontSettings = FrontSettings()) {
+        self.service = service
+        self.host = host
+        self.settings = settings
+    }
+
+    public var callsInFlight: Int { calls.count }
+
+    /// Answers one HTTP request, at once or later.
+    public func handle(_ request: FrontRequest, caller: FrontCaller, exchange: any FrontExchange) {
+        let isModern = EraRouting.isModern(header: request.protocolVersion)
+        switch request.verb {
+        case .post: post(request, caller, exchange)
+        case .get where !isModern: openStream(request, caller, exchange)
+        case .delete where !isModern: deleteSession(request, caller, exchange)
+        case .get, .delete, .other:
+            exchange.reply(status: 405, headers: [("Allow", isModern ? "POST" : "GET, POST, DELETE")], body: nil)
+        }
+    }
+
+    /// The host ended a session by itself: its calls are cancelled and its stream closed.
+    public func sessionEnded(_ id: String) {
+        guard let session = sessions.removeValue(forKey: id) else { return }
+        for number in session.allCalls { calls[number]?.cancel() }
+        if let stream = session.stream { streams.removeValue(forKey: stream)?.closeStream() }
+    }
+
+    /// The endpoint is going away: long-lived streams end in order; calls under way are left to end by themselves.
+    public func closeAll() {
+        let ending = (streams.values.map { $0 }, listens.values.map { $0 })
+        streams = [:]
+        listens = [:]
+        for stream in ending.0 { stream.closeStream() }
+        for (exchange, id) in ending.1 {
+            var result = ByteBuffer(string: #"{"resultType":"complete","_meta":{"\#(MetaKey.subscriptionID)":"#)
+            result.writeImmutableBuffer(id)
+            result.writeStaticString("}}")
+            _ = exchange.event(JSONRPC.response(id: id, result: result), id: nil)
+            exchange.closeStream()
+        }
+    }
+
+    // MARK: POST
+
+    private func post(_ request: FrontRequest, _ caller: FrontCaller, _ exchange: any FrontExchange) {
+        let accept = AcceptHeader(request.accept)
+        guard accept.json, accept.eventStream else {
+            return refuse(exchange, 406, .invalidRequest("Accept must list application/json and text/event-stream"))
+        }
+        if let type = request.contentType, type.prefix(while: { $0 != ";" }).trimmed().lowercased() != "application/json" {
+            return refuse(exchange, 415, .invalidRequest("Content-Type must be application/json"))
+        }
+        let envelope: Envelope
+        do {
+            envelope = try EnvelopeScanner.scan(request.body.readableBytesSpan, limits: ScanLimits(maximumBytes: settings.maximumBytes))
+        } catch {
+            if error.reason == .batch, !EraRouting.isModern(header: request.protocolVersion) { return batch(request, caller, exchange) }
+            return refuse(exchange, 400, MCPError(error), id: error.isMalformed ? nil : error.id.map(request.body.slice))
+        }
+        switch EraRouting.route(
+            header: request.protocolVersion, sessionID: request.sessionID, envelope: envelope, tolerant: settings.toleratesLegacyHeader)
+        {
+        case .modern: modern(request, envelope, caller, exchange, strictHeaders: true)
+        case .modernTolerated:
+            toleratedHeaders += 1
+            modern(request, envelope, caller, exchange, strictHeaders: false)
+        case .legacy: legacy(request, envelope, caller, exchange)
+        }
+    }
+
+    func refuse(_ exchange: any FrontExchange, _ status: Int, _ error: MCPError, id: ByteBuffer? = nil) {
+        exchange.reply(status: status, headers: Self.jsonHeaders, body: JSONRPC.error(id: id, error))
+    }
+
+    func answer(_ exchange: any FrontExchange, _ envelope: Envelope, _ message: ByteBuffer, result: ByteBuffer, headers: [(String, String)] = []) {
+        let id = envelope.id.map(message.slice)
+        exchange.reply(status: 200, headers: Self.jsonHeaders + headers, body: JSONRPC.response(id: id, result: result))
+    }
+
+    // MARK: Modern
+
+    private func modern(_ request: FrontRequest, _ envelope: Envelope, _ caller: FrontCaller, _ exchange: any FrontExchange, strictHeaders: Bool) {
+        let message = request.body
+        if envelope.kind == .notification {
+            // The revision has none on HTTP, but clients in the field send them; nobody reads the answer.
+            let version = request.protocolVersion ?? envelope.protocolVersion ?? ""
+            guard version == ProtocolVersion.modern || !strictHeaders else { return refuse(exchange, 400, ModernLadder.unsupported(version)) }
+            return exchange.reply(status: 202, headers: [], body: nil)
+        }
+        if let error = ModernLadder.check(envelope, request, strictHeaders: strictHeaders) {
+            return refuse(exchange, ModernLadder.status(error), error, id: envelope.id.map(message.slice))
+        }
+        let call = MCPRequest(message: message, envelope: envelope, method: envelope.method ?? "")
+        switch call.method {
+        case "server/discover":
+            host.identity(for: caller, version: ProtocolVersion.modern) { [self] result in
+                switch result {
+                case .success(let identity): answer(exchange, envelope, message, result: identity.discoverResult())
+                case .failure(let error): refuse(exchange, ModernLadder.status(error), error, id: call.id)
+                }
+            }
+        case "subscriptions/listen":
+            listen(call, exchange)
+        default:
+            var context = host.context(for: caller, session: nil)
+            context.clientCapabilities = envelope.clientCapabilities.map(message.slice)
+            start(call, era: .modern, context: context, caller: caller, exchange: exchange)
+        }
+    }
+
+    /// Holds a subscription open. No kind of notification is fed yet, and the acknowledgement says so.
+    private func listen(_ request: MCPRequest, _ exchange: any FrontExchange) {
+        let number = nextNumber()
+        let id = request.id ?? ByteBuffer(string: "null")
+        listens[number] = (exchange, id)
+        exchange.onClientGone = { [weak self] in self?.listens[number] = nil }
+        exchange.openStream(headers: Self.streamHeaders)
+        var params = ByteBuffer(string: #"{"notifications":{},"_meta":{"\#(MetaKey.subscriptionID)":"#)
+        params.writeImmutableBuffer(id)
+        params.writeStaticString("}}")
+        _ = exchange.event(JSONRPC.notification("notifications/subscriptions/acknowledged", params: params), id: nil)
+    }
+
+    // MARK: Calls and streams
+
+    private func nextNumber() -> Int {
+        lastNumber += 1
+        return lastNumber
+    }
+
+    /// Hands a request to the service.
+    ///
+    /// - Parameter session: the legacy session and the client's id, under which a cancel finds the call.
+    func start(
+        _ request: MCPRequest, era: Era, context: CallContext, caller: FrontCaller, exchange: any FrontExchange,
+        session: (id: String, key: RequestKey)? = nil, streams: Bool = true
+    ) {
+        let number = nextNumber()
+        let serverInfo: () -> ByteBuffer? = { [weak self] in
+            // Only an identity at hand: an answer never waits for one.
+            var info: ByteBuffer?
+            self?.host.identity(for: caller, version: ProtocolVersion.modern) { info = (try? $0.get())?.serverInfo }
+            return info
+        }
+        let call = FrontCall(
+            number: number, era: era, request: request, session: session?.id, key: session?.key, exchange: exchange, streams: streams,
+            startedAt: service.eventLoop.now, serverInfo: serverInfo, ended: { [weak self] in self?.ended($0) })
+        calls[number] = call
+        if let session { sessions[session.id, default: LegacySession()].add(number, key: session.key) }
+        call.started(service.call(request, in: context, sink: call))
+        if calls[number] != nil { scheduleSweep() }
+    }
+
+    private func ended(_ call: FrontCall) {
+        calls[call.number] = nil
+        guard let id = call.session, let key = call.key else { return }
+        change(session: id) { $0.remove(call.number, key: key) }
+    }
+
+    /// Changes what is kept of a session, and forgets it when it holds nothing any more.
+    func change(session id: String, _ body: (inout LegacySession) -> Void) {
+        var session = sessions[id] ?? LegacySession()
+        body(&session)
+        sessions[id] = session.isIdle ? nil : session
+    }
+
+    /// `notifications/cancelled` of a legacy client.
+    func cancel(_ key: RequestKey, session id: String) {
+        guard let number = sessions[id]?.cancelled(key) else { return }
+        calls[number]?.cancel()
+    }
+
+    /// The newest GET stream of a session takes over from an older one, which is closed.
+    func adopt(stream exchange: any FrontExchange, session id: String) {
+        let number = nextNumber()
+        var replaced: Int?
+        change(session: id) { replaced = $0.open(stream: number) }
+        streams[number] = exchange
+        exchange.onClientGone = { [weak self] in
+            self?.streams[number] = nil
+            self?.change(session: id) { $0.close(stream: number) }
+        }
+        exchange.openStream(headers: Self.streamHeaders)
+        if let replaced { streams.removeValue(forKey: replaced)?.closeStream() }
+    }
+
+    // MARK: Silence
+
+    /// One timer for all calls, armed only while there are calls: a timer per call costs more than many a call.
+    private func scheduleSweep() {
+        guard !sweepIsScheduled else { return }
+        sweepIsScheduled = true
+        service.eventLoop.assumeIsolated().scheduleTask(in: Self.silence) { [weak self] in self?.sweep() }
+    }
+
+    private func sweep() {
+        sweepIsScheduled = false
+        let latest = service.eventLoop.now - Self.silence
+        for call in calls.values where call.startedAt <= latest { call.openStream() }
+        if !calls.isEmpty { scheduleSweep() }
+    }
+}

@@ -1,0 +1,99 @@
+import JSONText
+import NIOCore
+
+/// Results as the client's era writes them.
+enum ResultDialect {
+    private static let cacheable: Set<String> = [
+        "tools/list", "prompts/list", "resources/list", "resources/templates/list", "resources/read", "server/discover",
+    ]
+
+    /// Adds what the modern revision requires and a service left out: `resultType`, cache hints on complete lists, the server's identity.
+    ///
+    /// - Parameter serverInfo: asked only when the result does not name its server.
+    static func modern(_ result: ByteBuffer, method: String, serverInfo: () -> ByteBuffer?) -> ByteBuffer {
+        guard let found = Found(result) else { return result }
+        var adding: [(key: String, value: [UInt8])] = []
+        if found.resultType == nil { adding.append(("resultType", JSONString.quote("complete"))) }
+        if cacheable.contains(method), found.resultType == nil || found.resultType == "complete" {
+            if !found.hasTTL { adding.append(("ttlMs", [UInt8(ascii: "0")])) }
+            if !found.hasScope { adding.append(("cacheScope", JSONString.quote("private"))) }
+        }
+        var splice = Splice()
+        let text = result.readableBytesSpan
+        if !found.namesServer, let info = serverInfo() {
+            let member = [(key: MetaKey.serverInfo, value: info.bytes)]
+            if let meta = found.meta {
+                try? splice.editObject(meta, in: text, adding: member)
+            } else {
+                adding.append(("_meta", objectText(member)))
+            }
+        }
+        guard !adding.isEmpty || !splice.isEmpty else { return result }
+        // The result is part of a scanned message, so walking it cannot fail half-way.
+        try? splice.editObject(JSONSpan(start: 0, end: result.readableBytes), in: text, adding: adding)
+        return result.applying(splice)
+    }
+
+    /// Removes what only the modern revision knows.
+    ///
+    /// - Throws: when the server asks for input, which this client cannot be asked for.
+    static func legacy(_ result: ByteBuffer) throws(MCPError) -> ByteBuffer {
+        guard let found = Found(result) else { return result }
+        if let type = found.resultType, type != "complete" {
+            throw MCPError(code: MCPError.Code.internalError, message: "the server answered \"\(type)\", which needs a client of revision 2026-07-28")
+        }
+        guard found.resultType != nil || found.hasTTL || found.hasScope || found.namesServer else { return result }
+        var splice = Splice()
+        let text = result.readableBytesSpan
+        if found.namesServer, !found.metaHasMore {
+            try? splice.editObject(found.whole, in: text, removing: { isModernOnly($0, text) || $0.hasKey("_meta", in: text) })
+        } else {
+            try? splice.editObject(found.whole, in: text, removing: { isModernOnly($0, text) })
+            if found.namesServer, let meta = found.meta {
+                try? splice.editObject(meta, in: text, removing: { $0.hasKey("io.modelcontextprotocol/serverInfo", in: text) })
+            }
+        }
+        return result.applying(splice)
+    }
+
+    private static func isModernOnly(_ member: JSONMember, _ text: RawSpan) -> Bool {
+        member.hasKey("resultType", in: text) || member.hasKey("ttlMs", in: text) || member.hasKey("cacheScope", in: text)
+    }
+
+    /// What one walk over a result's members finds.
+    private struct Found {
+        var whole: JSONSpan
+        var resultType: String?
+        var hasTTL = false
+        var hasScope = false
+        var meta: JSONSpan?
+        var namesServer = false
+        var metaHasMore = false
+
+        init?(_ result: ByteBuffer) {
+            whole = JSONSpan(start: 0, end: result.readableBytes)
+            let text = result.readableBytesSpan
+            do {
+                var members = JSONMembers(of: whole)
+                while let member = try members.next(in: text) {
+                    if member.hasKey("resultType", in: text) {
+                        resultType = JSONString.unquote(member.value, in: text) ?? ""
+                    } else if member.hasKey("ttlMs", in: text) {
+                        hasTTL = true
+                    } else if member.hasKey("cacheScope", in: text) {
+                        hasScope = true
+                    } else if member.hasKey("_meta", in: text), text.byte(member.value) == UInt8(ascii: "{") {
+                        meta = member.value
+                    }
+                }
+                guard let meta else { return }
+                var inner = JSONMembers(of: meta)
+                while let member = try inner.next(in: text) {
+                    if member.hasKey("io.modelcontextprotocol/serverInfo", in: text) { namesServer = true } else { metaHasMore = true }
+                }
+            } catch {
+                return nil
+            }
+        }
+    }
+}

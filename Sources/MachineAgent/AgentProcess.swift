@@ -1,0 +1,91 @@
+import Door
+import Glibc
+import NIOCore
+import NIOPosix
+import StdioBridge
+import Synchronization
+
+/// The agent's one loop, which runs on the main thread, from boot to exit.
+final class AgentProcess {
+    private let boot: BootDocument
+    private let firstUID: uid_t
+    private let log: AgentLog
+
+    init(boot: BootDocument, firstUID: uid_t, log: AgentLog) {
+        self.boot = boot
+        self.firstUID = firstUID
+        self.log = log
+    }
+
+    func run() -> Int32 {
+        let status = ExitBox()
+        MultiThreadedEventLoopGroup.withCurrentThreadAsEventLoop { loop in
+            do {
+                try self.start(loop, status)
+            } catch {
+                self.log(.error, "not started: \(error)")
+                status.end(loop, 70)
+            }
+        }
+        return status.value
+    }
+
+    private func start(_ loop: any EventLoop, _ status: ExitBox) throws {
+        let signals = SignalBox(loop: loop)
+        let reaper = try Reaper(
+            Reaper.Configuration(sweepsOrphans: true, signals: [SIGTERM, SIGINT], onSignal: { signals.arrived($0) }))
+        let plans = ChildPlans(boot: boot, firstUID: firstUID)
+        switch boot.transport {
+        case .stdio:
+            let door = try DoorServer(boot: boot, plans: plans, reaper: reaper, loop: loop, log: log)
+            signals.handle { [log] number in
+                log(.notice, "signal \(number): ending")
+                door.close { status.end(loop, 0) }
+            }
+            try door.listen()
+            log(.info, "serving machine \(boot.machine) boot \(boot.boot)")
+        case .job:
+            let job = try Job(plans: plans, reaper: reaper, loop: loop, log: log, usesProxy: !boot.egress.isEmpty)
+            signals.handle { _ in job.terminate() }
+            job.run { code in status.end(loop, code) }
+        }
+    }
+}
+
+/// The exit status, and the end of the loop with it.
+private final class ExitBox: Sendable {
+    private let status = Mutex<Int32?>(nil)
+
+    var value: Int32 { status.withLock { $0 ?? 0 } }
+
+    func end(_ loop: any EventLoop, _ code: Int32) {
+        let first = status.withLock { status in
+            defer { status = status ?? code }
+            return status == nil
+        }
+        if first { loop.shutdownGracefully { _ in } }
+    }
+}
+
+/// Brings signals from the reaper's thread to the loop; a second one ends the process on the spot.
+private final class SignalBox: Sendable {
+    private let loop: any EventLoop
+    private let handler: NIOLoopBoundBox<((Int32) -> Void)?>
+    private let count = Mutex(0)
+
+    init(loop: any EventLoop) {
+        self.loop = loop
+        handler = NIOLoopBoundBox(nil, eventLoop: loop)
+    }
+
+    func handle(_ body: @escaping (Int32) -> Void) { handler.value = body }
+
+    func arrived(_ number: Int32) {
+        let times = count.withLock { count in
+            count += 1
+            return count
+        }
+        if times > 1 { _exit(128 + number) }
+        loop.execute { [handler] in handler.value?(number) }
+    }
+}

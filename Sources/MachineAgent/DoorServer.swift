@@ -1,0 +1,142 @@
+import Door
+import Glibc
+import JSONText
+import MCP
+import NIOCore
+import NIOPosix
+import Sealing
+import StdioBridge
+
+/// The machine's door: what every connection to it shares. Confined to the loop.
+final class DoorServer {
+    let loop: any EventLoop
+    let log: AgentLog
+    let verifier: TokenVerifier
+    let sessions: Sessions
+    let plans: ChildPlans
+    let mode: BootDocument.Mode
+    private let scope: DoorKeys.Scope
+    private var sealKeys: [String: AEADKey] = [:]
+    private var listener: (any Channel)?
+    /// Who a session belongs to: the first principal seen with it. Never two principals in one child.
+    private var owners: [String: String] = [:]
+    var calls = CallLog()
+    var answered = 0
+
+    init(boot: BootDocument, plans: ChildPlans, reaper: Reaper, loop: any EventLoop, log: AgentLog) throws {
+        self.loop = loop
+        self.log = log
+        self.plans = plans
+        mode = boot.mode
+        scope = boot.keys.scope
+        verifier = try TokenVerifier(keys: boot.keys, org: boot.org)
+        sealKeys[boot.kid] = try AEADKey(boot.sealKey)
+
+        var limits = BridgeLimits()
+        limits.children = boot.childLimits.maximumChildren
+        limits.idle = .seconds(Int64(boot.childLimits.idleSeconds))
+        limits.start = .seconds(Int64(boot.startTimeoutSeconds))
+        sessions = Sessions(
+            eventLoop: loop, reaper: reaper, limits: limits, plan: { [plans] in plans.plan(for: $0) }, log: { [log] in log(.info, $0) })
+        sessions.onGone = { [weak self] key in
+            guard let self else { return }
+            plans.vault.remove(key)
+            if !sessions.reports().contains(where: { $0.session == key.id }) { owners[key.id] = nil }
+        }
+    }
+
+    /// Serves the listening socket of descriptor 3.
+    func listen() throws {
+        guard Glibc.listen(BootChannel.door, 1024) == 0 else { throw SpawnFailure(errno: errno, step: "listen on descriptor 3") }
+        let this = NIOLoopBound(self, eventLoop: loop)
+        ServerBootstrap(group: loop)
+            .childChannelOption(.maxMessagesPerRead, value: 4)
+            .childChannelInitializer { channel in
+                channel.eventLoop.makeCompletedFuture {
+                    try channel.pipeline.syncOperations.addHandler(DoorConnection(server: this.value, channel: channel))
+                }
+            }
+            .withBoundSocket(BootChannel.door)
+            .whenComplete { result in
+                switch result {
+                case .success(let channel): this.value.listener = channel
+                case .failure(let error): this.value.log(.error, "door: \(error)")
+                }
+            }
+    }
+
+    /// Ends listener and children; calls in flight end with them.
+    func close(_ completion: @escaping () -> Void) {
+        listener?.close(promise: nil)
+        sessions.shutdown(completion: completion)
+    }
+
+    // MARK: Sessions and credentials
+
+    /// The key of a session's child, or `nil` when the session is another principal's.
+    func key(_ claims: HostedToken.Claims, fingerprint: String) -> SessionKey? {
+        if mode == .shared { return SessionKey(id: "shared", fingerprint: fingerprint) }
+        if let owner = owners[claims.session] { if owner != claims.principal { return nil } }
+        if owners.count > 65_536 { owners.removeAll() }
+        owners[claims.session] = claims.principal
+        return SessionKey(id: claims.session, fingerprint: fingerprint)
+    }
+
+    func open(_ sealed: [UInt8], claims: HostedToken.Claims) -> Result<CredentialSet, DoorError> {
+        var last = DoorError.malformed(field: "credentials")
+        // The seal key goes with the sign key, and the token named no more than one of two generations.
+        for key in sealKeys.values {
+            do throws(DoorError) {
+                return .success(try SealedCredentials.open(sealed, with: key, claims: claims))
+            } catch {
+                last = error
+            }
+        }
+        return .failure(last)
+    }
+
+    func takeKeys(_ sealed: [UInt8], claims: HostedToken.Claims) -> Bool {
+        for key in sealKeys.values {
+            guard let keys = try? SealedKeys.open(sealed, with: key, claims: claims, scope: scope) else { continue }
+            guard let seal = try? AEADKey(keys.seal), (try? verifier.accept(keys)) != nil else { return false }
+            sealKeys[keys.kid] = seal
+            // What the verifier no longer accepts must not open either.
+            sealKeys = sealKeys.filter { verifier.keys(for: $0.key) != nil }
+            return true
+        }
+        return false
+    }
+
+    // MARK: Reports
+
+    var sessionsJSON: JSONValue {
+        let list = sessions.reports().map { report -> JSONValue in
+            .object(
+                JSONObject([
+                    ("session", .string(report.session)), ("state", .string(report.state)), ("pid", report.pid.map { .number(String($0)) } ?? .null),
+                    ("era", report.era.map(JSONValue.string) ?? .null), ("calls_in_flight", .number(String(report.callsInFlight))),
+                    ("starts", .number(String(report.starts))), ("idle_seconds", .number(String(report.idleSeconds))),
+                    ("noise_lines", .number(String(report.noiseLines))), ("stderr_bytes", .number(String(report.stderrBytes))),
+                ]))
+        }
+        return .object(JSONObject([("sessions", .array(list))]))
+    }
+
+    var statsJSON: JSONValue {
+        let refusals = verifier.refusals.map { ($0.key.rawValue, JSONValue.number(String($0.value))) }.sorted { $0.0 < $1.0 }
+        var failure = JSONValue.null
+        if let last = sessions.lastFailure {
+            failure = .object(
+                JSONObject([
+                    ("exit", last.exit.map { .number(String($0)) } ?? .null), ("signal", last.signal.map { .number(String($0)) } ?? .null),
+                    ("reason", .string(last.reason)), ("stderr", .string(last.stderr)),
+                ]))
+        }
+        return .object(
+            JSONObject([
+                ("children", .number(String(sessions.count))), ("answered", .number(String(answered))),
+                ("credentials", .number(String(plans.vault.count))), ("draining", .bool(sessions.isDraining)),
+                ("refusals", .object(JSONObject(refusals))), ("last_failure", failure),
+            ]))
+    }
+}

@@ -1,0 +1,142 @@
+import Glibc
+import NIOCore
+import NIOPosix
+import Wire
+
+/// The way out of an image build: `CONNECT` on loopback, repeated to the orchestrator's relay, which decides. From the
+/// relay's answer on, bytes are only carried. Everything else than `CONNECT` is refused here.
+enum EgressProxy {
+    static let port = 3128
+    static let url = "http://127.0.0.1:3128"
+    static let relay = "/run/berth/egress.sock"
+
+    static func listen(loop: any EventLoop, port: Int = EgressProxy.port, relay: String = EgressProxy.relay) -> EventLoopFuture<any Channel> {
+        ServerBootstrap(group: loop)
+            .serverChannelOption(.backlog, value: 256)
+            .childChannelOption(.allowRemoteHalfClosure, value: true)
+            .childChannelInitializer { channel in
+                channel.eventLoop.makeCompletedFuture {
+                    try channel.pipeline.syncOperations.addHandler(ConnectHandler(relay: relay))
+                }
+            }
+            .bind(host: "127.0.0.1", port: port)
+    }
+}
+
+/// Reads the request's head, then gives its place to a pair of pumps.
+private final class ConnectHandler: ChannelInboundHandler {
+    typealias InboundIn = ByteBuffer
+    private let relay: String
+    private var received = ByteBuffer()
+    private var connecting = false
+
+    init(relay: String) {
+        self.relay = relay
+    }
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        received.writeImmutableBuffer(unwrapInboundIn(data))
+        if connecting { return }
+        guard let end = headEnd() else {
+            if received.readableBytes > 16 << 10 { refuse(context, 431) }
+            return
+        }
+        guard let bytes = received.readSlice(length: end), let head = try? RequestHead(parsing: bytes), head.method == "CONNECT" else {
+            return refuse(context, 405)
+        }
+        connecting = true
+        connect(context, target: head.target)
+    }
+
+    func errorCaught(context: ChannelHandlerContext, error: any Error) { context.close(promise: nil) }
+
+    private func headEnd() -> Int? {
+        let view = received.readableBytesView
+        let mark: [UInt8] = [0x0D, 0x0A, 0x0D, 0x0A]
+        guard view.count >= 4 else { return nil }
+        for index in view.startIndex...(view.endIndex - 4) where view[index..<(index + 4)].elementsEqual(mark) {
+            return index + 4 - view.startIndex
+        }
+        return nil
+    }
+
+    private func connect(_ context: ChannelHandlerContext, target: String) {
+        let loop = context.eventLoop
+        let this = NIOLoopBound((self, context), eventLoop: loop)
+        ClientBootstrap(group: loop)
+            .channelOption(.allowRemoteHalfClosure, value: true)
+            .channelOption(.autoRead, value: false)
+            .connect(unixDomainSocketPath: relay)
+            .whenComplete { result in
+                let (handler, context) = this.value
+                switch result {
+                case .failure: handler.refuse(context, 502)
+                case .success(let upstream): handler.join(context, upstream, target)
+                }
+            }
+    }
+
+    private func join(_ context: ChannelHandlerContext, _ upstream: any Channel, _ target: String) {
+        let client = context.channel
+        do {
+            try upstream.pipeline.syncOperations.addHandler(Pump(to: client))
+            try client.pipeline.syncOperations.addHandler(Pump(to: upstream))
+        } catch {
+            upstream.close(promise: nil)
+            return context.close(promise: nil)
+        }
+        var first = ByteBuffer()
+        first.writeRequestLine(method: "CONNECT", target: target)
+        first.writeField("host", target)
+        first.writeHeadEnd()
+        first.writeImmutableBuffer(received)
+        upstream.writeAndFlush(first, promise: nil)
+        context.pipeline.syncOperations.removeHandler(context: context, promise: nil)
+        let bound = NIOLoopBound(upstream, eventLoop: context.eventLoop)
+        upstream.setOption(.autoRead, value: true).whenSuccess { bound.value.read() }
+    }
+
+    private func refuse(_ context: ChannelHandlerContext, _ status: Int) {
+        connecting = true
+        var answer = ByteBuffer()
+        answer.writeStatusLine(status)
+        answer.writeField("content-length", 0)
+        answer.writeField("connection", "close")
+        answer.writeHeadEnd()
+        let bound = NIOLoopBound(context, eventLoop: context.eventLoop)
+        context.channel.writeAndFlush(answer).whenComplete { _ in bound.value.close(promise: nil) }
+    }
+}
+
+extension ConnectHandler: RemovableChannelHandler {}
+
+/// Carries bytes to the other channel and stops reading while that one is full.
+private final class Pump: ChannelInboundHandler {
+    typealias InboundIn = ByteBuffer
+    private let peer: any Channel
+
+    init(to peer: any Channel) {
+        self.peer = peer
+    }
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        peer.writeAndFlush(unwrapInboundIn(data), promise: nil)
+        if !peer.isWritable { context.channel.setOption(.autoRead, value: false).whenFailure { _ in } }
+    }
+
+    func channelWritabilityChanged(context: ChannelHandlerContext) {
+        // This channel has room again: its peer may be read.
+        if context.channel.isWritable {
+            let bound = NIOLoopBound(peer, eventLoop: context.eventLoop)
+            peer.setOption(.autoRead, value: true).whenSuccess { bound.value.read() }
+        }
+    }
+
+    func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+        if case .inputClosed? = event as? ChannelEvent { peer.close(mode: .output, promise: nil) }
+        context.fireUserInboundEventTriggered(event)
+    }
+
+    func channelInactive(context: ChannelHandlerContext) { peer.close(promise: nil) }
+    func errorCaught(context: ChannelHandlerContext, error: any Error) { context.close(promise: nil) }
+}

@@ -1,0 +1,163 @@
+import Glibc
+import MachineAPI
+import Sealing
+
+/// One build under way.
+struct BuildRun: Sendable {
+    let factory: ImageFactory
+    let plan: BuildPlan
+    let base: SharedPart
+    let builder: SharedPart
+    let step: @Sendable (String) -> Void
+
+    private var store: ImageStore { factory.store }
+    private var python: String { base.facts["python"] ?? "3" }
+
+    func image() async throws -> BuiltImage {
+        let building = try await Disk.work { [store] in try store.makeBuilding() }
+        do {
+            let built = try await image(in: building)
+            try await Disk.work { try Files.removeTree(building) }
+            return built
+        } catch {
+            // Detached from this task: a cancelled build is removed all the same.
+            try? await Disk.work { try Files.removeTree(building) }
+            throw error
+        }
+    }
+
+    private func image(in building: String) async throws -> BuiltImage {
+        var layers = [base.layer]
+        var folder: LayerArchive.Digest?
+        var packages: [String] = []
+        switch plan.content {
+        case .package(let requirement):
+            step("Resolving \(requirement.text)")
+            let installed = try await install(building, requirements: .text(requirement.text + "\n"), folder: nil)
+            layers.append(installed.layer)
+            packages = installed.packages
+        case .upload(let digest, let wantsRequirements):
+            step("Unpacking the folder")
+            let layer = try await unpack(digest, in: building)
+            folder = layer
+            if wantsRequirements {
+                guard Files.status(store.layerPath(layer.hex) + PythonLayer.folder + "/requirements.txt")?.st_mode.isRegularFile ?? false else {
+                    throw ImageBuildFailure(
+                        error: "no_requirements", message: "The folder holds no requirements.txt.", hint: "Add one, or leave its requirements out.")
+                }
+                step("Resolving requirements.txt")
+                let installed = try await install(building, requirements: .folder, folder: layer)
+                layers.append(installed.layer)
+                packages = installed.packages
+            }
+            layers.append(layer)
+            if let compiled = try await compile(building, folder: layer) { layers.append(compiled) }
+        }
+        let resolver = CommandResolver(
+            trees: layers.reversed().map { store.layerPath($0.hex) }, python: python, package: plan.package, hasFolder: folder != nil)
+        let command = try await Disk.work { [plan] in try resolver.resolve(plan.command, arguments: plan.arguments) }
+        let directory = folder == nil ? "/tmp" : PythonLayer.folder
+        let environment = PythonLayer.environment(hasPackages: !packages.isEmpty)
+        let image = try await Disk.work { [store, layers] in
+            try store.publishImage(layers: layers, command: command, directory: directory, environment: environment)
+        }
+        return BuiltImage(image: image, command: command, directory: directory, environment: environment, packages: packages)
+    }
+
+    // MARK: Packages
+
+    private enum Requirements: Sendable {
+        case text(String)
+        /// `requirements.txt` of the uploaded folder.
+        case folder
+    }
+
+    private func install(
+        _ building: String, requirements: Requirements, folder: LayerArchive.Digest?
+    ) async throws -> (layer: LayerArchive.Digest, packages: [String]) {
+        let constraints = plan.constraints.map { $0.text + "\n" }.joined()
+        var files = ["install.py": BuildScripts.install, "constraints.txt": constraints]
+        var path = PythonLayer.folder + "/requirements.txt"
+        if case .text(let text) = requirements {
+            files["requirements.in"] = text
+            path = "/in/requirements.in"
+        }
+        let job = try await BuildSpace.make(in: building, name: "install", files: files, settings: factory.settings)
+        let result = try await factory.machine.run(
+            BuildJob(
+                name: "install", layers: [base, builder].map { store.layerPath($0.layer.hex) } + (folder.map { [store.layerPath($0.hex)] } ?? []),
+                command: ["/usr/bin/python3", "-I", "/in/install.py", factory.settings.index.url, path, "/in/constraints.txt"],
+                environment: BuildSpace.environment, output: job.output, inputs: [(job.input, "/in")], egress: factory.settings.index.egress,
+                outputBytes: factory.settings.limits.bytes),
+            line: BuildSpace.progress(step))
+        guard result.exitCode == 0, !result.timedOut else {
+            throw BuildDiagnosis(package: plan.package, python: python, index: factory.settings.index).failure(of: result)
+        }
+        return try await take(job, below: "opt/mcp")
+    }
+
+    /// Makes a layer of what an installation left behind.
+    private func take(_ job: BuildSpace, below subtree: String) async throws -> (layer: LayerArchive.Digest, packages: [String]) {
+        try await Disk.work { [store, factory, step] in
+            step("Checking what was installed")
+            let tree = job.directory + "/layer"
+            try Files.makeDirectories(tree + "/" + subtree, mode: 0o755)
+            // The resolver's own lock file would make equal installations differ in nothing but noise.
+            var copy = TreeCopy(limits: factory.settings.limits, leavesOut: { $0 == ".lock" })
+            try copy.copy(job.output + "/tree/" + subtree, to: tree + "/" + subtree)
+            guard let bytes = Disk.read(tree + "/" + subtree + "/requirements.lock", limit: 4 << 20) else {
+                throw ImageBuildFailure(error: "build_failed", message: "The build left no list of packages behind.")
+            }
+            let lock = String(decoding: bytes, as: UTF8.self)
+            guard Lockfile.isHashed(lock) else {
+                throw ImageBuildFailure(error: "build_failed", message: "A package has no hash to be checked against.", hint: "Take packages from the index only.")
+            }
+            return (try store.publishLayer(tree), Lockfile.packages(lock))
+        }
+    }
+
+    // MARK: Folders
+
+    private func unpack(_ digest: String, in building: String) async throws -> LayerArchive.Digest {
+        guard let archive = factory.uploads.path(of: digest) else {
+            throw ImageBuildFailure(error: "unknown_upload", message: "No folder was uploaded under \(digest).", hint: "Upload it again; uploads are kept for a while only.")
+        }
+        return try await Disk.work { [store, factory] in
+            let (raw, tree) = (building + "/raw", building + "/folder")
+            guard mkdir(raw, 0o700) == 0 else { throw Disk.failure("mkdir", raw, errno) }
+            try Unpacking.unpack(archive, into: raw, limits: factory.settings.limits)
+            try Files.makeDirectories(tree + PythonLayer.folder, mode: 0o755)
+            var copy = TreeCopy(limits: factory.settings.limits)
+            try copy.copy(raw, to: tree + PythonLayer.folder)
+            guard copy.entries > 0 else {
+                throw ImageBuildFailure(error: "bad_upload", message: "The uploaded folder is empty.", hint: "Upload the folder that holds the server.")
+            }
+            return try store.publishLayer(tree)
+        }
+    }
+
+    /// Compiles the folder's modules: in a read-only image they would be compiled at every start.
+    private func compile(_ building: String, folder: LayerArchive.Digest) async throws -> LayerArchive.Digest? {
+        let root = store.layerPath(folder.hex) + PythonLayer.folder
+        guard try await Disk.work({ BuildSpace.holdsModules(root, depth: 8) }) else { return nil }
+        step("Compiling the folder's modules")
+        let job = try await BuildSpace.make(in: building, name: "compile", files: ["compile.py": BuildScripts.compile], settings: factory.settings)
+        let result = try await factory.machine.run(
+            BuildJob(
+                name: "compile", layers: [base.layer, folder].map { store.layerPath($0.hex) }, command: ["/usr/bin/python3", "-I", "/in/compile.py", PythonLayer.folder],
+                environment: BuildSpace.environment, output: job.output, inputs: [(job.input, "/in")], egress: [],
+                outputBytes: factory.settings.limits.bytes),
+            line: { _ in })
+        guard result.exitCode == 0, !result.timedOut else {
+            throw BuildDiagnosis(package: nil, python: python, index: factory.settings.index).failure(of: result)
+        }
+        return try await Disk.work { [store, factory] in
+            guard Files.isDirectory(job.output + "/tree") else { return nil }
+            let tree = job.directory + "/layer"
+            guard mkdir(tree, 0o755) == 0 else { throw Disk.failure("mkdir", tree, errno) }
+            var copy = TreeCopy(limits: factory.settings.limits)
+            try copy.copy(job.output + "/tree", to: tree)
+            return copy.entries > 0 ? try store.publishLayer(tree) : nil
+        }
+    }
+}

@@ -1,0 +1,80 @@
+import Glibc
+import MachineAPI
+
+/// What a collection removed.
+public struct Collected: Sendable, Equatable {
+    public var images: Int
+    public var layers: Int
+
+    public init(images: Int, layers: Int) {
+        self.images = images
+        self.layers = layers
+    }
+}
+
+/// One pass over a store that removes what nobody needs: images first, then configurations, build results and layers
+/// that no remaining image names.
+struct ImageCollection: Sendable {
+    var directory: String
+    var keeping: Set<String>
+    /// Seconds within which a thing counts as just made.
+    var grace: Int
+    /// Layers that stay whatever images there are.
+    var layers: Set<String>
+
+    func run() throws -> Collected {
+        var collected = Collected(images: 0, layers: 0)
+        var layers = layers
+        var configs: Set<String> = []
+        for hex in names("manifests") {
+            let digest = "sha256:" + hex
+            let path = directory + "/manifests/\(hex).json"
+            guard keeping.contains(digest) || isYoung(path) else {
+                guard unlink(path) == 0 else { throw Disk.failure("unlink", path, errno) }
+                collected.images += 1
+                continue
+            }
+            guard let bytes = Disk.read(path, limit: 4 << 20), let manifest = CanonicalJSON.decode(ImageManifest.self, bytes) else { continue }
+            if let hex = Identifier.hex(ofDigest: manifest.config.digest) { configs.insert(hex) }
+            layers.formUnion(manifest.layers.compactMap { Identifier.hex(ofDigest: $0.digest) })
+        }
+        for hex in names("configs") where !configs.contains(hex) {
+            let path = directory + "/configs/\(hex).json"
+            if !isYoung(path) { unlink(path) }
+        }
+        for key in names("builds") {
+            let path = directory + "/builds/\(key).json"
+            guard let bytes = Disk.read(path, limit: 4 << 20), let record = CanonicalJSON.decode(BuildRecord.self, bytes),
+                let hex = Identifier.hex(ofDigest: record.built.image), Files.status(directory + "/manifests/\(hex).json") != nil
+            else {
+                unlink(path)
+                continue
+            }
+        }
+        // The parts that the next build starts from stay, for they are what takes longest to make.
+        for name in Files.names(directory) where name.hasPrefix("part-") && name.hasSuffix(".json") {
+            guard let bytes = Disk.read(directory + "/" + name, limit: 1 << 20), let part = CanonicalJSON.decode(SharedPart.self, bytes) else { continue }
+            layers.insert(part.layer.hex)
+        }
+        for hex in Files.names(directory + "/layers") where !layers.contains(hex) {
+            let path = directory + "/layers/" + hex
+            if isYoung(path) { continue }
+            // Out of the way in one step, so that a layer is never half there.
+            let grave = directory + "/building/" + Identifier.random()
+            guard rename(path, grave) == 0 else { throw Disk.failure("rename", path, errno) }
+            try Files.removeTree(grave)
+            collected.layers += 1
+        }
+        return collected
+    }
+
+    private func names(_ kind: String) -> [String] {
+        Files.names(directory + "/" + kind).filter { $0.hasSuffix(".json") }.map { String($0.dropLast(5)) }
+    }
+
+    /// By the time of the last change of the inode: a rename into place counts, what an archive claims does not.
+    private func isYoung(_ path: String) -> Bool {
+        guard let status = Files.status(path) else { return true }
+        return time(nil) - status.st_ctim.tv_sec < grace
+    }
+}

@@ -1,0 +1,99 @@
+import Glibc
+
+extension CgroupTree {
+    /// Sends SIGKILL to everything in the cgroup, at once where the kernel can, so that no fork escapes.
+    func kill(_ path: String) {
+        for hierarchy in hierarchies where hierarchy.kind == .v2 {
+            if (try? Files.set(hierarchy.root + path + "/cgroup.kill", "1")) != nil { return }
+        }
+        try? freeze(path)
+        for pid in processes(path) { Glibc.kill(pid, SIGKILL) }
+        // A frozen process dies only when it thaws.
+        try? thaw(path)
+    }
+
+    func freeze(_ path: String) throws(OCIError) { try setFrozen(path, true) }
+
+    func thaw(_ path: String) throws(OCIError) { try setFrozen(path, false) }
+
+    private func setFrozen(_ path: String, _ frozen: Bool) throws(OCIError) {
+        guard let directory = directory("freezer", path) else { throw OCIError(.system, "the host has no freezer") }
+        if isVersion2 {
+            try Files.set(directory + "/cgroup.freeze", frozen ? "1" : "0")
+        } else {
+            try Files.set(directory + "/freezer.state", frozen ? "FROZEN" : "THAWED")
+        }
+    }
+
+    /// Removes the cgroup's directories in every hierarchy. Returns what could not be removed.
+    ///
+    /// - Parameter attempts: a directory stays busy for a moment after its last process died.
+    func remove(_ path: String, attempts: Int = 200) -> [String] {
+        hierarchies.compactMap { hierarchy in
+            let directory = hierarchy.root + path
+            if hierarchy.kind == .plain {
+                try? Files.removeTree(directory)
+                return Files.isDirectory(directory) ? directory : nil
+            }
+            for _ in 0..<attempts {
+                if Self.removeLeavesFirst(directory) { return nil }
+                usleep(1_000)
+            }
+            return directory
+        }
+    }
+
+    /// Removes the directories of a cgroup that holds neither processes nor other cgroups; leaves every other one.
+    func removeIfEmpty(_ path: String) {
+        for hierarchy in hierarchies { rmdir(hierarchy.root + path) }
+    }
+
+    private static func removeLeavesFirst(_ directory: String) -> Bool {
+        guard Files.isDirectory(directory) else { return true }
+        for name in Files.names(directory) where Files.isDirectory(directory + "/" + name) {
+            guard removeLeavesFirst(directory + "/" + name) else { return false }
+        }
+        return rmdir(directory) == 0 || errno == ENOENT
+    }
+
+    /// Sets how much processor time the cgroup gets.
+    func setCPUs(_ path: String, _ cpus: Double) throws(OCIError) {
+        guard let directory = directory("cpu", path) else { throw OCIError(.system, "the host has no cpu controller") }
+        let quota = CPUQuota.microseconds(cpus: cpus)
+        if isVersion2 {
+            try Files.set(directory + "/cpu.max", "\(quota) \(CPUQuota.period)")
+        } else {
+            try Files.set(directory + "/cpu.cfs_quota_us", "\(quota)")
+        }
+    }
+
+    /// How many processes the kernel ended for want of memory; readable until the cgroup is removed.
+    func oomKills(_ path: String) -> Int {
+        guard let directory = directory("memory", path) else { return 0 }
+        return value("oom_kill", in: directory + (isVersion2 ? "/memory.events" : "/memory.oom_control")) ?? 0
+    }
+
+    func statistics(_ path: String) -> MachineStatistics? {
+        guard let memory = directory("memory", path), Files.isDirectory(memory) else { return nil }
+        func number(_ controller: String, _ file: String) -> Int {
+            directory(controller, path).flatMap { Files.read($0 + "/" + file) }.flatMap { Int($0.filter { $0 != "\n" }) } ?? 0
+        }
+        let cpu =
+            isVersion2
+            ? value("usage_usec", in: memory + "/cpu.stat") ?? 0
+            : number("cpuacct", "cpuacct.usage") / 1_000
+        return MachineStatistics(
+            memoryBytes: number("memory", isVersion2 ? "memory.current" : "memory.usage_in_bytes"),
+            pids: number("pids", "pids.current"), cpuMicroseconds: cpu, oomKills: oomKills(path))
+    }
+
+    /// The number behind a word in a file of `word number` lines.
+    private func value(_ word: String, in file: String) -> Int? {
+        guard let text = Files.read(file) else { return nil }
+        for line in text.split(separator: "\n") {
+            let fields = line.split(separator: " ")
+            if fields.count == 2 && fields[0] == word { return Int(fields[1]) }
+        }
+        return nil
+    }
+}

@@ -1,0 +1,221 @@
+import NIOCore
+import NIOPosix
+
+/// One connection of a machine to its egress relay: head, decision, then bytes both ways.
+///
+/// Confined to the connection's loop; the connection outwards lives on the same one.
+final class EgressConnection: ChannelInboundHandler, RemovableChannelHandler {
+    typealias InboundIn = ByteBuffer
+    typealias OutboundOut = ByteBuffer
+
+    private enum State {
+        case head([UInt8])
+        case connecting(early: [UInt8])
+        /// The pumps have taken over.
+        case relaying
+        case ended
+    }
+
+    private let context: EgressRelay.Context
+    private var state = State.head([])
+    private var isCounted = false
+    private var deadline: Scheduled<Void>?
+
+    static let headTimeout = TimeAmount.seconds(10)
+    static let connectTimeout = TimeAmount.seconds(10)
+
+    init(context: EgressRelay.Context) { self.context = context }
+
+    func handlerAdded(context channel: ChannelHandlerContext) { if channel.channel.isActive { begin(channel) } }
+    func channelActive(context channel: ChannelHandlerContext) { begin(channel) }
+
+    private func begin(_ channel: ChannelHandlerContext) {
+        guard !isCounted, case .head = state else { return }
+        guard context.enter() else { return refuse(channel, host: "", port: 0, .tooMany) }
+        isCounted = true
+        guard let options = channel.channel as? any SocketOptionProvider else { return refuse(channel, host: "", port: 0, .foreignPeer) }
+        let bound = NIOLoopBound((self, channel), eventLoop: channel.eventLoop)
+        let peer: EventLoopFuture<PeerCredentials> = options.unsafeGetSocketOption(level: .socket, name: .init(rawValue: PeerCredentials.option))
+        peer.whenComplete { result in
+            let (handler, channel) = bound.value
+            let uid = (try? result.get())?.uid
+            guard let uid, handler.context.peerUIDs.contains(uid) else {
+                return handler.refuse(channel, host: "uid \(uid.map(String.init) ?? "unknown")", port: 0, .foreignPeer)
+            }
+        }
+        deadline = channel.eventLoop.assumeIsolated().scheduleTask(in: Self.headTimeout) { [self] in
+            if case .head = state { refuse(channel, host: "", port: 0, .malformed) }
+        }
+    }
+
+    func channelRead(context channel: ChannelHandlerContext, data: NIOAny) {
+        let bytes = Array(unwrapInboundIn(data).readableBytesView)
+        switch state {
+        case .head(let before): readHead(channel, before + bytes)
+        case .connecting(let early): state = .connecting(early: early + bytes)
+        case .relaying: channel.fireChannelRead(data)
+        case .ended: break
+        }
+    }
+
+    private func readHead(_ channel: ChannelHandlerContext, _ bytes: [UInt8]) {
+        do {
+            guard let (request, length) = try ConnectRequest.parse(bytes) else {
+                state = .head(bytes)
+                return
+            }
+            guard let destination = context.policy.destination(host: request.host, port: request.port) else {
+                return refuse(channel, host: request.host, port: request.port, .notAllowed)
+            }
+            state = .connecting(early: Array(bytes[length...]))
+            // Nothing more is read until there is somewhere to put it.
+            channel.channel.setOption(.autoRead, value: false).whenFailure { _ in }
+            connect(channel, destination)
+        } catch {
+            refuse(channel, host: "", port: 0, .malformed)
+        }
+    }
+
+    private func connect(_ channel: ChannelHandlerContext, _ destination: EgressDestination) {
+        let loop = channel.eventLoop
+        let bound = NIOLoopBound((self, channel), eventLoop: loop)
+        EgressResolver.addresses(of: destination, on: loop)
+            .flatMap { addresses in Self.connectFirst(addresses[...], loop) }
+            .whenComplete { result in
+                let (handler, channel) = bound.value
+                switch result {
+                case .success(let outside): handler.relay(channel, outside)
+                case .failure(let error):
+                    let reason = (error as? EgressResolver.Refused)?.reason ?? .unreachable
+                    handler.refuse(channel, host: destination.host, port: destination.port, reason)
+                }
+            }
+    }
+
+    private static func connectFirst(_ addresses: ArraySlice<SocketAddress>, _ loop: any EventLoop) -> EventLoopFuture<any Channel> {
+        guard let address = addresses.first else { return loop.makeFailedFuture(EgressResolver.Refused(reason: .unreachable)) }
+        return ClientBootstrap(group: loop)
+            .connectTimeout(connectTimeout)
+            .channelOption(.allowRemoteHalfClosure, value: true)
+            .channelOption(.autoRead, value: false)
+            .channelOption(.socketOption(.tcp_nodelay), value: 1)
+            .connect(to: address)
+            .flatMapError { _ in connectFirst(addresses.dropFirst(), loop) }
+    }
+
+    private func relay(_ channel: ChannelHandlerContext, _ outside: any Channel) {
+        guard case .connecting(let early) = state, channel.channel.isActive else {
+            outside.close(promise: nil)
+            return
+        }
+        state = .relaying
+        deadline?.cancel()
+        let near = ChannelPump()
+        let far = ChannelPump()
+        near.partner = far
+        far.partner = near
+        do {
+            try outside.pipeline.syncOperations.addHandler(far)
+            try channel.pipeline.syncOperations.addHandler(near)
+        } catch {
+            outside.close(promise: nil)
+            channel.close(promise: nil)
+            return
+        }
+        channel.writeAndFlush(wrapOutboundOut(ByteBuffer(string: "HTTP/1.1 200 OK\r\n\r\n")), promise: nil)
+        if !early.isEmpty { outside.writeAndFlush(ByteBuffer(bytes: early), promise: nil) }
+        near.begin()
+        far.begin()
+    }
+
+    private func refuse(_ channel: ChannelHandlerContext, host: String, port: Int, _ reason: EgressRefusal.Reason) {
+        if case .ended = state { return }
+        state = .ended
+        deadline?.cancel()
+        context.refuse(EgressRefusal(host: host, port: port, reason: reason))
+        let status = reason == .unresolved || reason == .unreachable ? "502 Bad Gateway" : reason == .malformed ? "400 Bad Request" : "403 Forbidden"
+        let answer = "HTTP/1.1 \(status)\r\nx-berth-refused: \(reason.rawValue)\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+        let inside = channel.channel
+        channel.writeAndFlush(wrapOutboundOut(ByteBuffer(string: answer))).whenComplete { _ in inside.close(promise: nil) }
+    }
+
+    func channelReadComplete(context channel: ChannelHandlerContext) {
+        if case .relaying = state { channel.fireChannelReadComplete() }
+    }
+
+    func channelInactive(context channel: ChannelHandlerContext) {
+        deadline?.cancel()
+        state = .ended
+        if isCounted { context.leave() }
+        isCounted = false
+        channel.fireChannelInactive()
+    }
+}
+
+/// `struct ucred`.
+private struct PeerCredentials: Sendable {
+    static let option: CInt = 17
+    var pid: Int32 = 0
+    var uid: UInt32 = .max
+    var gid: UInt32 = .max
+}
+
+/// Carries bytes to its partner, and reads only while the partner can write: a slow end slows the other one down.
+private final class ChannelPump: ChannelDuplexHandler {
+    typealias InboundIn = ByteBuffer
+    typealias OutboundIn = ByteBuffer
+    typealias OutboundOut = ByteBuffer
+
+    var partner: ChannelPump?
+    private var channel: ChannelHandlerContext?
+    private var isWanting = false
+
+    func handlerAdded(context: ChannelHandlerContext) { channel = context }
+
+    func handlerRemoved(context: ChannelHandlerContext) {
+        channel = nil
+        partner = nil
+    }
+
+    func begin() { readIfPossible() }
+
+    private var canTake: Bool { channel?.channel.isWritable ?? false }
+
+    private func readIfPossible() {
+        guard let channel, let partner else { return }
+        if partner.canTake {
+            isWanting = false
+            channel.read()
+        } else {
+            isWanting = true
+        }
+    }
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) { partner?.channel?.write(data, promise: nil) }
+
+    func channelReadComplete(context: ChannelHandlerContext) {
+        partner?.channel?.flush()
+        readIfPossible()
+    }
+
+    func channelWritabilityChanged(context: ChannelHandlerContext) {
+        if let partner, partner.isWanting { partner.readIfPossible() }
+        context.fireChannelWritabilityChanged()
+    }
+
+    func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+        if let event = event as? ChannelEvent, event == .inputClosed {
+            partner?.channel?.close(mode: .output, promise: nil)
+        }
+        context.fireUserInboundEventTriggered(event)
+    }
+
+    func channelInactive(context: ChannelHandlerContext) {
+        let other = partner?.channel
+        partner = nil
+        other?.close(promise: nil)
+        context.fireChannelInactive()
+    }
+
+    func errorCaught(context: ChannelHandlerContext, error: any Error) { context.close(promise: nil) }
+}

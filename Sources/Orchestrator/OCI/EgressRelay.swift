@@ -1,0 +1,133 @@
+import Foundation
+import Glibc
+import Logging
+import NIOCore
+import NIOPosix
+import Synchronization
+
+/// The one way out of a machine without a network: a unix socket in a folder that is bound read-only at `/run/berth`.
+///
+/// The machine's agent writes `CONNECT host:port`; the relay checks the name against the list, resolves it itself, drops
+/// every address that is not public, connects to the address that it checked, and then carries bytes.
+public final class EgressRelay: Sendable {
+    /// The folder to bind into the machine.
+    public let directory: String
+
+    private let listener: any Channel
+    private let context: Context
+
+    /// Shared by the connections of one relay.
+    final class Context: Sendable {
+        let policy: EgressPolicy
+        let peerUIDs: ClosedRange<UInt32>
+        let logger: Logger
+        private let state = Mutex((refusals: [EgressRefusal](), connections: 0))
+
+        static let connectionLimit = 256
+        static let refusalLimit = 256
+
+        init(policy: EgressPolicy, peerUIDs: ClosedRange<UInt32>, logger: Logger) {
+            self.policy = policy
+            self.peerUIDs = peerUIDs
+            self.logger = logger
+        }
+
+        func refuse(_ refusal: EgressRefusal) {
+            state.withLock { state in
+                if state.refusals.count < Self.refusalLimit { state.refusals.append(refusal) }
+            }
+            logger.warning(
+                "egress refused",
+                metadata: ["host": "\(refusal.host)", "port": "\(refusal.port)", "reason": "\(refusal.reason.rawValue)"])
+        }
+
+        var refusals: [EgressRefusal] { state.withLock { $0.refusals } }
+
+        func enter() -> Bool {
+            state.withLock { state in
+                guard state.connections < Self.connectionLimit else { return false }
+                state.connections += 1
+                return true
+            }
+        }
+
+        func leave() { state.withLock { $0.connections -= 1 } }
+    }
+
+    private init(directory: String, listener: any Channel, context: Context) {
+        self.directory = directory
+        self.listener = listener
+        self.context = context
+    }
+
+    /// Listens at `<directory>/egress.sock`.
+    ///
+    /// - Parameters:
+    ///   - directory: made if missing; nothing else should be in it, since the machine sees it.
+    ///   - peerUIDs: host user ids that may connect; the socket belongs to the first. A machine's agent has
+    ///     `MachineSpec.uidBase(slot:)`.
+    public static func start(
+        directory: String, peerUIDs: ClosedRange<UInt32>, policy: EgressPolicy, group: any EventLoopGroup, logger: Logger
+    ) async throws -> EgressRelay {
+        try Files.makeDirectories(directory, mode: 0o755)
+        let path = directory + "/egress.sock"
+        unlink(path)
+        let context = Context(policy: policy, peerUIDs: peerUIDs, logger: logger)
+        let listener = try await ServerBootstrap(group: group)
+            .serverChannelOption(.backlog, value: 256)
+            .childChannelOption(.allowRemoteHalfClosure, value: true)
+            .childChannelInitializer { channel in
+                channel.eventLoop.makeCompletedFuture {
+                    try channel.pipeline.syncOperations.addHandler(EgressConnection(context: context))
+                }
+            }
+            .bind(unixDomainSocketPath: path)
+            .get()
+        guard chmod(path, 0o600) == 0, chown(path, peerUIDs.lowerBound, peerUIDs.lowerBound) == 0 else {
+            let number = errno
+            try? await listener.close()
+            throw OCIError.system("chown", path, number)
+        }
+        return EgressRelay(directory: directory, listener: listener, context: context)
+    }
+
+    /// What was refused until now, for the message of whoever asked the machine to run.
+    public func refusals() -> [EgressRefusal] { context.refusals }
+
+    /// Takes no more connections and removes the socket; running ones end with the machine.
+    public func stop() async {
+        try? await listener.close()
+        unlink(directory + "/egress.sock")
+    }
+}
+
+/// Resolves names on a thread that may wait, and keeps the addresses that may be connected to.
+enum EgressResolver {
+    static func addresses(of destination: EgressDestination, on loop: any EventLoop) -> EventLoopFuture<[SocketAddress]> {
+        NIOThreadPool.singleton.runIfActive(eventLoop: loop) { try resolve(destination) }
+    }
+
+    struct Refused: Error { let reason: EgressRefusal.Reason }
+
+    static func resolve(_ destination: EgressDestination) throws -> [SocketAddress] {
+        var hints = addrinfo()
+        hints.ai_socktype = Int32(SOCK_STREAM.rawValue)
+        hints.ai_flags = AI_NUMERICSERV
+        var list: UnsafeMutablePointer<addrinfo>?
+        guard getaddrinfo(destination.host, String(destination.port), &hints, &list) == 0 else { throw Refused(reason: .unresolved) }
+        defer { freeaddrinfo(list) }
+        let own = destination.allowsPrivateAddress ? [] : AddressPolicy.hostAddresses()
+        var addresses: [SocketAddress] = []
+        var next = list
+        while let entry = next?.pointee {
+            if let address = entry.ai_addr.flatMap({ IPAddress(UnsafePointer($0)) }) {
+                if destination.allowsPrivateAddress || AddressPolicy.isGlobal(address) && !own.contains(address) {
+                    addresses.append(try SocketAddress(ipAddress: address.description, port: destination.port))
+                }
+            }
+            next = entry.ai_next
+        }
+        guard !addresses.isEmpty else { throw Refused(reason: .notGlobal) }
+        return addresses
+    }
+}

@@ -1,0 +1,110 @@
+import CLinux
+import Glibc
+
+extension OCIRuntime {
+    /// Makes a machine up to the point where its program would start. The caller has written its row before.
+    ///
+    /// - Throws: `OCIError`; whatever was made of the machine until then has been removed again.
+    public func create(_ spec: MachineSpec) async throws -> CreatedMachine {
+        let name = try Self.name(spec.machine, spec.boot)
+        do {
+            return try await workers.run { [self] in try createBlocking(spec, name) }
+        } catch {
+            try? await workers.run { [self] in
+                command.endStrays(of: name)
+                try removeBlocking(name)
+            }
+            throw error
+        }
+    }
+
+    private func createBlocking(_ spec: MachineSpec, _ name: BootName) throws -> CreatedMachine {
+        guard !spec.arguments.isEmpty, spec.slot >= 0, MachineSpec.uidBase(slot: spec.slot + 1) < Int(UInt32.max) else {
+            throw OCIError(.invalidSpec, "\(name) has no command or no range of user ids")
+        }
+        Failpoint.hit("create.before-bundle")
+        let bundle = configuration.bundle(name)
+        guard mkdir(bundle, 0o700) == 0 else { throw OCIError.system("mkdir", bundle, errno) }
+        if let door = spec.doorPath { try Files.write(bundle + "/door", Array(door.utf8)) }
+        let root = RootFileSystem(
+            bundle: bundle, mountPoint: configuration.mountPoint(name), stagesBinds: command.opensSourcesInside)
+        Failpoint.hit("create.after-bundle")
+        let binds = try root.mount(layers: spec.layers, binds: spec.binds)
+        let config = RuntimeConfig(spec: spec, cgroupPath: configuration.cgroup(name), rootfs: root.rootfs, binds: binds)
+        try Files.write(bundle + "/config.json", try config.json())
+        Failpoint.hit("create.after-mount")
+
+        let fifo = bundle + "/output"
+        guard mkfifo(fifo, 0o600) == 0 else { throw OCIError.system("mkfifo", fifo, errno) }
+        try log.attach(name, fifo: fifo)
+        // For reading and writing: never a broken pipe for the machine, whoever reads, and never `/dev/null`, whose owner
+        // crun would change.
+        let output = Descriptor(open(fifo, O_RDWR | O_CLOEXEC))
+        guard output.value >= 0 else { throw OCIError.system("open", fifo, errno) }
+        var input = try PipeEnds()
+        input.closeWriter()
+        let door = try Door.make(spec.doorPath, group: configuration.doorGroup)
+        let boot = try BootMemory.make(spec.bootDocument)
+
+        let pidFile = bundle + "/pid"
+        try command.create(
+            name, bundle: bundle, pidFile: pidFile, log: bundle + "/runtime.log",
+            stdio: (input.reader, output.value, output.value), extra: [door.value, boot.value])
+        Failpoint.hit("create.after-runtime")
+        guard let pid = Files.read(pidFile).flatMap({ Int32($0.filter { $0 != "\n" }) }) else {
+            throw OCIError(.runtimeFailed, "\(name): the runtime wrote no pid")
+        }
+        let pidfd = clinux_pidfd_open(pid)
+        guard pidfd >= 0 else { throw OCIError.system("pidfd_open", "\(name)", -pidfd) }
+        guard CgroupTree.contains(configuration.cgroup(name), pid: pid) else {
+            close(pidfd)
+            throw OCIError(.runtimeFailed, "\(name): process \(pid) is not in the machine's cgroup")
+        }
+        watch(name, pid: pid, pidfd: pidfd)
+        return CreatedMachine(machine: name.machine, boot: name.boot, pid: pid, isStarted: false)
+    }
+}
+
+/// A machine's listening socket: made and held by us, so the machine has no path that it could replace.
+private enum Door {
+    static func make(_ path: String?, group: UInt32) throws(OCIError) -> Descriptor {
+        guard let path else { return try unconnected() }
+        let socket = Descriptor(socket(AF_UNIX, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0))
+        guard socket.value >= 0 else { throw .system("socket", path, errno) }
+        var address = sockaddr_un()
+        address.sun_family = sa_family_t(AF_UNIX)
+        let room = MemoryLayout.size(ofValue: address.sun_path)
+        guard path.utf8.count < room else {
+            throw OCIError(.invalidSpec, "\(path) is longer than a socket's path may be (\(room - 1))", hint: "choose a shorter run directory")
+        }
+        withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: path.utf8) }
+        let bound = withUnsafePointer(to: &address) {
+            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { bind(socket.value, $0, socklen_t(MemoryLayout<sockaddr_un>.size)) }
+        }
+        guard bound == 0 else { throw .system("bind", path, errno) }
+        // The thread's umask let nobody but root in until here.
+        guard chown(path, 0, group) == 0, chmod(path, 0o660) == 0 else { throw .system("chown", path, errno) }
+        guard listen(socket.value, 512) == 0 else { throw .system("listen", path, errno) }
+        return socket
+    }
+
+    /// For a machine without a door: descriptor 3 must be something, and nobody is at its other end.
+    private static func unconnected() throws(OCIError) -> Descriptor {
+        let socket = Descriptor(socket(AF_UNIX, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0))
+        guard socket.value >= 0 else { throw .system("socket", "", errno) }
+        return socket
+    }
+}
+
+/// The boot document in memory that nothing can change any more and that no path leads to.
+private enum BootMemory {
+    static func make(_ bytes: [UInt8]) throws(OCIError) -> Descriptor {
+        let memory = Descriptor(clinux_memfd_create("boot", 0))
+        guard memory.value >= 0 else { throw .system("memfd_create", "boot", -memory.value) }
+        try Files.writeAll(memory.value, bytes, "boot document")
+        guard lseek(memory.value, 0, SEEK_SET) == 0 else { throw .system("lseek", "boot document", errno) }
+        let sealed = clinux_memfd_seal(memory.value)
+        guard sealed == 0 else { throw .system("seal", "boot document", -sealed) }
+        return memory
+    }
+}

@@ -1,0 +1,55 @@
+public import NIOCore
+public import MCP
+
+/// What bounds the bridge: every queue, every wait and the number of processes.
+public struct BridgeLimits: Sendable {
+    /// Children alive at once; beyond it the longest idle one makes room, or the call is refused.
+    public var children = 64
+    /// A child without a request for so long is ended.
+    public var idle: TimeAmount = .minutes(15)
+    /// A child older than this is ended at the first moment without a call.
+    public var age: TimeAmount = .hours(24)
+    /// From spawn to the handshake's end.
+    public var start: TimeAmount = .seconds(60)
+    /// How long each of closing stdin and SIGTERM may take before the next step.
+    public var rung: TimeAmount = .seconds(2)
+    /// How long a draining child may finish its calls.
+    public var drain: TimeAmount = .seconds(30)
+    /// One line of a child's output.
+    public var lineBytes = 16 << 20
+    /// Bytes that wait for a child to read them.
+    public var queuedInputBytes = 16 << 20
+    /// Calls in flight to one child.
+    public var callsPerChild = 1024
+    /// Notifications that wait for one slow caller.
+    public var queuedNotifications = 256
+    public var queuedNotificationBytes = 1 << 20
+    /// Notifications that wait for all callers of a child; above it the child's output is not read.
+    public var queuedOutputBytes = 16 << 20
+    /// The era to speak with children; `.auto` probes.
+    public var era: Back.EraChoice = .auto
+
+    public init() {}
+}
+
+/// How a child fares, for administrators.
+public struct ChildReport: Sendable {
+    public var session: String
+    public var pid: Int32?
+    public var state: String
+    public var era: String?
+    public var callsInFlight: Int
+    public var starts: Int
+    public var idleSeconds: Int64
+    public var noiseLines: Int
+    public var stderrBytes: Int
+}
+
+/// The last process that ended without being asked to.
+public struct ChildFailure: Sendable {
+    public var exit: Int32?
+    public var signal: Int32?
+    /// The last 4 KiB of its stderr, masked.
+    public var stderr: String
+    public var reason: String
+}

@@ -1,0 +1,75 @@
+import MCP
+import NIOCore
+
+/// One call to a child: its sink, and what waits while that is paused.
+final class ChildCall: MCPCall {
+    let id: CallID
+    let request: MCPRequest
+    private weak var child: Child?
+    private let sink: any MCPSink
+    private let limits: BridgeLimits
+    /// Whole on its way into the pipe; before that the child has not seen it.
+    var written = false
+    var deadline: Scheduled<Void>?
+    private var paused = false
+    private var finished = false
+    private var waiting: CircularBuffer<ByteBuffer> = []
+    private(set) var waitingBytes = 0
+
+    init(id: CallID, request: MCPRequest, child: Child, sink: any MCPSink, limits: BridgeLimits) {
+        self.id = id
+        self.request = request
+        self.child = child
+        self.sink = sink
+        self.limits = limits
+    }
+
+    func cancel() { child?.cancel(self) }
+
+    func resume() {
+        guard paused, !finished else { return }
+        paused = false
+        while !paused, let next = waiting.popFirst() { send(next) }
+        child?.callDrained()
+    }
+
+    /// Takes a notification. `false`: the caller is too slow even for what may not be dropped.
+    func notify(_ message: ByteBuffer) -> Bool {
+        guard paused else {
+            deliver(message)
+            return true
+        }
+        if waiting.count >= limits.queuedNotifications || waitingBytes + message.readableBytes > limits.queuedNotificationBytes {
+            return Self.isProgress(message)
+        }
+        waiting.append(message)
+        waitingBytes += message.readableBytes
+        return true
+    }
+
+    func finish(_ outcome: MCPOutcome) {
+        guard !finished else { return }
+        finished = true
+        deadline?.cancel()
+        // A result that waited behind a pause would hold its memory anyway: the sink bounds what it buffers.
+        for message in waiting { _ = sink.notification(message) }
+        waiting = []
+        waitingBytes = 0
+        sink.finish(outcome)
+    }
+
+    private func send(_ message: ByteBuffer) {
+        waitingBytes -= message.readableBytes
+        deliver(message)
+    }
+
+    private func deliver(_ message: ByteBuffer) {
+        if sink.notification(message) == .pause { paused = true }
+    }
+
+    /// Good enough to choose what to drop: the method stands near the front of what servers write.
+    private static func isProgress(_ message: ByteBuffer) -> Bool {
+        let head = String(decoding: message.readableBytesView.prefix(128), as: UTF8.self)
+        return head.split(separator: "\"").contains("notifications/progress")
+    }
+}

@@ -1,0 +1,195 @@
+import CLinux
+import Glibc
+
+/// What the reaper's thread does; confined to it.
+struct ReaperLoop {
+    private struct Entry {
+        var pidfd: Int32
+        var exited: @Sendable (ExitStatus) -> Void
+    }
+
+    private let reaper: Reaper
+    private var table: [pid_t: Entry] = [:]
+
+    init(_ reaper: Reaper) {
+        self.reaper = reaper
+    }
+
+    mutating func run() {
+        _ = clinux_set_name("reaper")
+        while true {
+            for job in reaper.takeJobs() {
+                switch job {
+                case .spawn(let plan, let started, let exited): spawn(plan, started: started, exited: exited)
+                case .signal(let pid, let number): if table[pid] != nil { kill(-pid, number) }
+                case .killOrphans(let done):
+                    killOrphans()
+                    done()
+                case .stop:
+                    for entry in table.values { close(entry.pidfd) }
+                    return
+                }
+            }
+            wait()
+        }
+    }
+
+    private mutating func wait() {
+        let pids = Array(table.keys)
+        var polled = [pollfd(fd: reaper.wakeDescriptor, events: Int16(POLLIN), revents: 0)]
+        polled.append(pollfd(fd: reaper.signalReader, events: Int16(POLLIN), revents: 0))
+        for pid in pids { polled.append(pollfd(fd: table[pid]?.pidfd ?? -1, events: Int16(POLLIN), revents: 0)) }
+        guard poll(&polled, nfds_t(polled.count), -1) > 0 else { return }
+
+        if polled[0].revents != 0 { _ = Self.drain(reaper.wakeDescriptor) }
+        for (index, pid) in pids.enumerated() where polled[index + 2].revents != 0 { reap(pid) }
+        if polled[1].revents != 0 {
+            let numbers = Self.drain(reaper.signalReader)
+            if numbers.contains(UInt8(SIGCHLD)) { sweep() }
+            for number in Set(numbers) where number != UInt8(SIGCHLD) { reaper.configuration.onSignal?(Int32(number)) }
+        }
+    }
+
+    private static func drain(_ descriptor: Int32) -> [UInt8] {
+        var all: [UInt8] = []
+        var buffer = [UInt8](repeating: 0, count: 256)
+        while true {
+            let count = read(descriptor, &buffer, buffer.count)
+            if count <= 0 { return all }
+            all.append(contentsOf: buffer.prefix(count))
+        }
+    }
+
+    // MARK: Starting
+
+    private mutating func spawn(
+        _ plan: SpawnPlan, started: @Sendable (Result<SpawnedProcess, SpawnFailure>) -> Void,
+        exited: @escaping @Sendable (ExitStatus) -> Void
+    ) {
+        do throws(SpawnFailure) {
+            let process = try start(plan)
+            let pidfd = clinux_pidfd_open(process.pid)
+            guard pidfd >= 0 else {
+                kill(-process.pid, SIGKILL)
+                for descriptor in [process.stdin, process.stdout, process.stderr] where descriptor >= 0 { close(descriptor) }
+                throw SpawnFailure(errno: -pidfd, step: "pidfd_open")
+            }
+            table[process.pid] = Entry(pidfd: pidfd, exited: exited)
+            started(.success(process))
+        } catch {
+            started(.failure(error))
+        }
+    }
+
+    private func start(_ plan: SpawnPlan) throws(SpawnFailure) -> SpawnedProcess {
+        var pipes = SpawnPipes()
+        defer { pipes.closeAll() }
+        var options = clinux_spawn_options()
+        options.new_session = 1
+        var process = SpawnedProcess(pid: 0, stdin: -1, stdout: -1, stderr: -1)
+        switch plan.streams {
+        case .pipes:
+            let (stdin, stdout, stderr) = (try pipes.makeInput(), try pipes.makeOutput(), try pipes.makeOutput())
+            options.stdio = (stdin.child, stdout.child, stderr.child)
+            (process.stdin, process.stdout, process.stderr) = (stdin.parent, stdout.parent, stderr.parent)
+        case .output(let descriptor):
+            options.stdio = (-1, descriptor, descriptor)
+        }
+        let input = plan.input == nil ? nil : try pipes.makeInput()
+        process.pid = Self.spawn(plan, &options, input.map { [$0.child] } ?? [])
+        guard process.pid > 0 else { throw SpawnFailure(errno: -process.pid, step: "spawn \(plan.path)") }
+        pipes.closeTheirs()
+        if let input, let bytes = plan.input { Self.writeAll(bytes, to: input.parent) }
+        for descriptor in [process.stdin, process.stdout, process.stderr] { _ = pipes.take(descriptor) }
+        return process
+    }
+
+    private static func spawn(_ plan: SpawnPlan, _ options: inout clinux_spawn_options, _ extra: [Int32]) -> pid_t {
+        withCStrings(plan.arguments) { arguments in
+            withCStrings(plan.environment) { environment in
+                extra.withUnsafeBufferPointer { extra in
+                    options.extra = extra.baseAddress
+                    options.extra_count = Int32(extra.count)
+                    guard let directory = plan.directory else { return clinux_spawn(plan.path, arguments, environment, &options) }
+                    return directory.withCString { directory in
+                        options.directory = directory
+                        return clinux_spawn(plan.path, arguments, environment, &options)
+                    }
+                }
+            }
+        }
+    }
+
+    /// Blocks at most for as long as the new process (a shim of ours) takes to read; a dead one gives EPIPE.
+    private static func writeAll(_ bytes: [UInt8], to descriptor: Int32) {
+        bytes.withUnsafeBytes { bytes in
+            var rest = bytes[...]
+            while !rest.isEmpty {
+                let count = write(descriptor, UnsafeRawBufferPointer(rebasing: rest).baseAddress, rest.count)
+                if count < 0, errno == EINTR { continue }
+                if count <= 0 { return }
+                rest = rest.dropFirst(count)
+            }
+        }
+    }
+
+    // MARK: Ending
+
+    private mutating func reap(_ pid: pid_t) {
+        // While the leader is a zombie its id cannot be another's: the rest of its group is killed before it is reaped.
+        kill(-pid, SIGKILL)
+        var code: Int32 = 0
+        var signal: Int32 = 0
+        let reaped = clinux_reap(pid, &code, &signal)
+        guard reaped != 0, let entry = table.removeValue(forKey: pid) else { return }
+        close(entry.pidfd)
+        // ECHILD means that somebody else waited for it: gone, its status unknowable.
+        entry.exited(reaped < 0 ? .code(-1) : signal != 0 ? .signal(signal) : .code(code))
+    }
+
+    private mutating func sweep() {
+        guard reaper.configuration.sweepsOrphans else { return }
+        while true {
+            let pid = clinux_peek_dead_child()
+            guard pid > 0 else { return }
+            if table[pid] != nil {
+                reap(pid)
+            } else {
+                var code: Int32 = 0
+                var signal: Int32 = 0
+                _ = clinux_reap(pid, &code, &signal)
+            }
+        }
+    }
+
+    /// Repeats until none is left, since each death may hand us its children. Bounded: what forks faster than this is for
+    /// the machine's limits to end.
+    private mutating func killOrphans() {
+        guard reaper.configuration.sweepsOrphans else { return }
+        for _ in 0..<100 {
+            sweep()
+            let orphans = ProcessTable.children(of: getpid()).filter { table[$0] == nil }
+            if orphans.isEmpty { return }
+            for pid in orphans { kill(pid, SIGKILL) }
+            var none = pollfd(fd: -1, events: 0, revents: 0)
+            poll(&none, 1, 2)
+        }
+    }
+}
+
+/// Calls `body` with a NULL-terminated array of C strings.
+func withCStrings<R>(_ strings: [String], _ body: (UnsafePointer<UnsafeMutablePointer<CChar>?>) -> R) -> R {
+    var pointers = strings.map { strdup($0) }
+    pointers.append(nil)
+    defer {
+        for case .some(let pointer) in pointers {
+            // May have been a credential.
+            clinux_wipe(pointer, strlen(pointer))
+            free(pointer)
+        }
+    }
+    return pointers.withUnsafeBufferPointer { pointers in
+        guard let base = pointers.baseAddress else { preconditionFailure("an array that holds nil has an address") }
+        return body(base)
+    }
+}

@@ -1,0 +1,71 @@
+import Glibc
+
+/// One process to start. Nothing passes through a shell; the environment is exactly what stands here; of the descriptors
+/// only 0, 1, 2 (and 3 when there is `input`) are open in it; it leads a session of its own.
+public struct SpawnPlan: Sendable {
+    /// What the process's standard descriptors are.
+    public enum Streams: Sendable, Equatable {
+        /// Three pipes, whose other ends the caller gets.
+        case pipes
+        /// stdin empty; stdout and stderr are this descriptor of ours.
+        case output(Int32)
+    }
+
+    /// The program's path; see `ExecutablePath` for a name.
+    public var path: String
+    public var arguments: [String]
+    /// `NAME=value`, in order.
+    public var environment: [String]
+    public var directory: String?
+    public var streams: Streams
+    /// Written to the process's descriptor 3, which it reads to the end before anything else.
+    public var input: [UInt8]?
+    /// What keeps the credentials out of the child's log.
+    public var mask: SecretMask
+    /// A process to run once this one is gone: it removes what is left of it.
+    public var afterwards: Afterwards?
+
+    /// See `SpawnPlan.afterwards`.
+    public struct Afterwards: Sendable {
+        public var path: String
+        public var arguments: [String]
+
+        public init(path: String, arguments: [String]) {
+            self.path = path
+            self.arguments = arguments
+        }
+    }
+
+    public init(
+        path: String, arguments: [String], environment: [String] = [], directory: String? = nil, streams: Streams = .pipes,
+        input: [UInt8]? = nil, mask: SecretMask = SecretMask(), afterwards: Afterwards? = nil
+    ) {
+        self.path = path
+        self.arguments = arguments
+        self.environment = environment
+        self.directory = directory
+        self.streams = streams
+        self.input = input
+        self.mask = mask
+        self.afterwards = afterwards
+    }
+}
+
+/// Finds the file of a program's name, as `execvp` would.
+public enum ExecutablePath {
+    /// The path of `name`: itself when it holds a slash, else the first executable of that name along `path`.
+    public static func find(_ name: String, path: String) -> String? {
+        if name.isEmpty { return nil }
+        if name.utf8.contains(0x2F) { return name }
+        for directory in path.split(separator: ":", omittingEmptySubsequences: true) {
+            let candidate = directory + "/" + name
+            if access(candidate, X_OK) == 0, !isDirectory(candidate) { return candidate }
+        }
+        return nil
+    }
+
+    private static func isDirectory(_ path: String) -> Bool {
+        var info = stat()
+        return stat(path, &info) == 0 && info.st_mode & S_IFMT == S_IFDIR
+    }
+}

@@ -1,0 +1,103 @@
+import MCP
+import NIOCore
+import NIOHTTP1
+import Wire
+
+/// The HTTP side of `berth bridge`: `/mcp` for both eras, `/healthz`, `/readyz`. Confined to the loop.
+final class StandaloneFront: ServerDelegate {
+    private let front: MCPFront
+    private let sessions: Sessions
+    private let host: MemorySessions
+    private let origins: OriginPolicy
+    private let caller = FrontCaller(principal: "local", endpoint: "")
+
+    init(sessions: Sessions, configuration: StandaloneConfiguration) {
+        self.sessions = sessions
+        let host = MemorySessions(children: sessions, limit: configuration.sessions)
+        self.host = host
+        let front = MCPFront(service: sessions, host: host)
+        self.front = front
+        host.onEvicted = { [weak front] in front?.sessionEnded($0) }
+        origins = OriginPolicy(allowedHosts: configuration.allowedHosts, allowedOrigins: configuration.allowedOrigins)
+    }
+
+    func handle(_ exchange: ServerExchange) {
+        // A web page can make a browser send here: a name that is not ours is another site's.
+        if origins.check(hosts: exchange.headers("host"), origins: exchange.headers("origin")) != nil {
+            return answer(exchange, 403, #"{"error":"forbidden_origin","message":"this host or origin is not allowed"}"#)
+        }
+        switch exchange.path {
+        case "/mcp": mcp(exchange)
+        case "/healthz": answer(exchange, 200, #"{"status":"alive"}"#)
+        case "/readyz": ready(exchange)
+        default: answer(exchange, 404, #"{"error":"not_found","message":"MCP is served at /mcp"}"#)
+        }
+    }
+
+    /// Ends what is held open, so that a drain finds no stream.
+    func closeAll() { front.closeAll() }
+
+    private func mcp(_ exchange: ServerExchange) {
+        let verb: FrontRequest.Verb =
+            switch exchange.head.method {
+            case .POST: .post
+            case .GET: .get
+            case .DELETE: .delete
+            default: .other
+            }
+        var request = FrontRequest(verb: verb, body: exchange.body)
+        guard single("accept", exchange, { request.accept = $0 }), single("content-type", exchange, { request.contentType = $0 }),
+            single("mcp-protocol-version", exchange, { request.protocolVersion = $0 }),
+            single("mcp-session-id", exchange, { request.sessionID = $0 }), single("mcp-method", exchange, { request.mcpMethod = $0 }),
+            single("mcp-name", exchange, { request.mcpName = $0 }), single("last-event-id", exchange, { request.lastEventID = $0 })
+        else { return answer(exchange, 400, #"{"error":"bad_request","message":"a header is there twice with different values"}"#) }
+        front.handle(request, caller: caller, exchange: BridgeExchange(exchange))
+    }
+
+    /// Copies of one value count as one; `accept` is a list and may come in parts.
+    private func single(_ name: String, _ exchange: ServerExchange, _ set: (String) -> Void) -> Bool {
+        let values = exchange.headers(name)
+        guard let first = values.first else { return true }
+        if name == "accept" {
+            set(values.joined(separator: ", "))
+            return true
+        }
+        set(first)
+        return values.allSatisfy { $0 == first }
+    }
+
+    private func ready(_ exchange: ServerExchange) {
+        sessions.warm { [self] result in
+            switch result {
+            case .success: answer(exchange, 200, #"{"status":"ready"}"#)
+            case .failure: answer(exchange, 503, #"{"error":"not_ready","message":"the server does not answer"}"#)
+            }
+        }
+    }
+
+    private func answer(_ exchange: ServerExchange, _ status: Int, _ body: String) {
+        exchange.reply(status: status, headers: [("content-type", "application/json")], body: ByteBuffer(string: body))
+    }
+}
+
+/// Wire's exchange as MCP's front wants it.
+private final class BridgeExchange: FrontExchange {
+    private let exchange: ServerExchange
+
+    init(_ exchange: ServerExchange) {
+        self.exchange = exchange
+    }
+
+    func reply(status: Int, headers: [(String, String)], body: ByteBuffer?) { exchange.reply(status: status, headers: headers, body: body) }
+    func openStream(headers: [(String, String)]) { exchange.openStream(headers: headers) }
+    func event(_ data: ByteBuffer, id: String?) -> Demand { exchange.event(data, id: id) ? .more : .pause }
+    func closeStream() { exchange.closeStream() }
+    var onClientGone: (() -> Void)? {
+        get { exchange.onClientGone }
+        set { exchange.onClientGone = newValue }
+    }
+    var onResume: (() -> Void)? {
+        get { exchange.onResume }
+        set { exchange.onResume = newValue }
+    }
+}

@@ -1,0 +1,30 @@
+import NIOHTTP1
+
+/// What we refuse in a head that NIO's decoder lets through.
+enum HeadRules {
+    static func violation(_ head: HTTPRequestHead, limits: HTTPLimits) -> HTTPError? {
+        if head.version.major != 1 || head.version.minor > 1 { return .badVersion }
+        var bytes = head.uri.utf8.count
+        var fields = 0
+        var hosts = 0
+        for (name, value) in head.headers {
+            fields += 1
+            bytes += name.utf8.count + value.utf8.count + 4
+            // Among others what the decoder leaves of a folded field.
+            if !value.utf8.allSatisfy(ASCII.isFieldValue) { return .badFieldValue }
+            switch name.utf8.count {
+            case 4 where name.lowercased() == "host":
+                hosts += 1
+            case 17 where name.lowercased() == "transfer-encoding":
+                if value.lowercased() != "chunked" || head.version.minor == 0 { return .badTransferEncoding }
+            default:
+                break
+            }
+        }
+        if fields > limits.fields { return .tooManyFields }
+        if bytes > limits.headBytes { return .headTooLarge }
+        if hosts > 1 || (hosts == 0 && head.version.minor == 1) { return .badHost }
+        if !head.uri.utf8.allSatisfy(ASCII.isVisible) { return .badStartLine }
+        return nil
+    }
+}

@@ -1,0 +1,45 @@
+import CLinux
+import Glibc
+
+/// A listening unix socket that nobody beside those whom its mode names can ever connect to: the mode is set between
+/// `bind` and `listen`.
+enum UnixListener {
+    struct Failure: Error, CustomStringConvertible {
+        let path: String
+        let step: String
+        let code: CInt
+        var description: String { "\(step) \(path): \(String(cString: strerror(code)))" }
+    }
+
+    /// - Returns: A descriptor, close-on-exec. A socket that was left at `path` is replaced; any other file is not.
+    static func open(path: String, mode: UInt32, backlog: CInt) throws -> CInt {
+        var address = sockaddr_un()
+        address.sun_family = sa_family_t(AF_UNIX)
+        let capacity = MemoryLayout.size(ofValue: address.sun_path)
+        guard path.utf8.count < capacity, !path.utf8.contains(0) else { throw Failure(path: path, step: "bind", code: ENAMETOOLONG) }
+        withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: path.utf8) }
+
+        var found = stat()
+        if lstat(path, &found) == 0 {
+            guard found.st_mode & S_IFMT == S_IFSOCK else { throw Failure(path: path, step: "bind", code: EEXIST) }
+            unlink(path)
+        }
+        let descriptor = socket(AF_UNIX, CInt(SOCK_STREAM.rawValue) | CInt(SOCK_CLOEXEC.rawValue), 0)
+        guard descriptor >= 0 else { throw Failure(path: path, step: "socket", code: errno) }
+        func check(_ result: CInt, _ step: String) throws {
+            guard result < 0 else { return }
+            let code = errno
+            close(descriptor)
+            throw Failure(path: path, step: step, code: code)
+        }
+        let bound = withUnsafePointer(to: &address) { pointer in
+            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                bind(descriptor, $0, socklen_t(MemoryLayout<sockaddr_un>.size))
+            }
+        }
+        try check(bound, "bind")
+        try check(chmod(path, mode), "chmod")
+        try check(listen(descriptor, backlog), "listen")
+        return descriptor
+    }
+}

@@ -1,0 +1,74 @@
+import ArgumentParser
+import CLinux
+import Glibc
+import JSONText
+
+/// `berth down`
+struct Down: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Stop Berth and its machines; nothing runs afterwards.",
+        discussion: "A Berth that was killed leaves its machines running, for the next `up` to adopt; `down` stops those too.")
+    @OptionGroup var state: StateOption
+    @OptionGroup var output: JSONOption
+
+    func run() async throws {
+        let installation = try state.installation()
+        guard let supervisor = StateLock.holder(installation.lock) else {
+            return try await stopWhatLivedOn(installation)
+        }
+        let answer = try await ControlClient.orchestrator(installation).json("POST", "/v1/berth/stop-all", .record())
+        kill(supervisor, SIGTERM)
+        guard Self.waitForEnd(of: supervisor, seconds: 40) else {
+            throw Failure("the supervisor (pid \(supervisor)) does not end", hint: "read \(installation.log)")
+        }
+        RunDirectory.remove(installation)
+        output.json
+            ? Output.json(.record(("stopped", .bool(true)), ("machines", answer["stopped"] ?? .int(0))))
+            : Output.line("Berth is down; machines stopped: \(answer.cell("stopped"))")
+    }
+
+    /// Nothing of ours runs, but machines may: they are stopped by an orchestrator of their own.
+    private func stopWhatLivedOn(_ installation: Installation) async throws {
+        guard access(installation.orchestratorState, F_OK) == 0, geteuid() == 0 else {
+            output.json ? Output.json(.record(("stopped", .bool(false)))) : Output.line("Berth does not run with the state \(installation.state)")
+            return
+        }
+        // A one-shot orchestrator adopts what lives, stops it, and ends.
+        let status = OneShot.run(["orchestrator", "--stop-all", "--state", installation.state])
+        guard status == 0 else { throw Failure("the machines could not be stopped", hint: "berth doctor --leftovers --state \(installation.state)") }
+        RunDirectory.remove(installation)
+        output.json ? Output.json(.record(("stopped", .bool(true)))) : Output.line("Berth was not running; its machines are stopped")
+    }
+
+    private static func waitForEnd(of pid: pid_t, seconds: Int32) -> Bool {
+        let pidfd = clinux_pidfd_open(pid)
+        guard pidfd >= 0 else { return true }
+        defer { close(pidfd) }
+        var one = pollfd(fd: pidfd, events: Int16(POLLIN), revents: 0)
+        return poll(&one, 1, seconds * 1_000) > 0
+    }
+}
+
+/// `/run/berth/<key>`: made by `up`, removed by `down`.
+enum RunDirectory {
+    static func remove(_ installation: Installation) {
+        for name in ["control.sock", "machines.sock"] { unlink(installation.runDirectory + "/" + name) }
+        for name in ["doors", "egress", "gateway-state", ""] { rmdir(installation.runDirectory + "/" + name) }
+    }
+}
+
+/// A child of this binary that runs to its end.
+enum OneShot {
+    /// - Returns: its exit code, 128 + signal, or -1 when it did not start.
+    static func run(_ arguments: [String]) -> Int32 {
+        var options = clinux_spawn_options()
+        options.stdio = (-1, -1, 2)
+        let pid = CStrings.with(arguments, program: "berth") { argv in
+            CStrings.with(["PATH=/usr/sbin:/usr/bin:/sbin:/bin"]) { envp in clinux_spawn("/proc/self/exe", argv, envp, &options) }
+        }
+        guard pid > 0 else { return -1 }
+        var status: Int32 = 0
+        while waitpid(pid, &status, 0) < 0 && errno == EINTR {}
+        return status & 0x7f == 0 ? (status >> 8) & 0xff : 128 + (status & 0x7f)
+    }
+}

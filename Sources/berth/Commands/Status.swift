@@ -1,0 +1,36 @@
+import ArgumentParser
+import JSONText
+
+/// `berth status`
+struct Status: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(abstract: "What runs, and where.")
+    @OptionGroup var state: StateOption
+    @OptionGroup var output: JSONOption
+
+    func run() async throws {
+        let installation = try state.installation()
+        let gateway = try await ControlClient.gateway(installation).get("/api/v1/status")
+        let machines = try await Machines.all(installation)
+        let doctor = try await ControlClient.orchestrator(installation).get("/v1/berth/doctor")
+        let running = machines.filter { $0["state"]?.stringValue == "started" }.count
+        if output.json {
+            return Output.json(
+                .record(("state", .string(installation.state)), ("gateway", gateway), ("machines", .array(machines)), ("host", doctor)))
+        }
+        Output.line("URL         \(gateway.cell("url"))")
+        Output.line("State       \(installation.state)")
+        Output.line("Connectors  \(gateway.cell("connectors"))   virtual MCPs \(gateway.cell("vmcps"))   active tokens \(gateway.cell("tokens"))")
+        Output.line("Machines    \(running) of \(machines.count) started")
+        Output.line("Isolation   \(Isolation.line(doctor))")
+    }
+}
+
+/// The isolation layers in one line.
+enum Isolation {
+    static func line(_ doctor: JSONValue) -> String {
+        let layers = doctor["layers"]?.arrayValue ?? []
+        let active = layers.filter { $0["state"]?.stringValue == "active" }.map { $0.cell("name") }
+        let missing = layers.filter { $0["state"]?.stringValue != "active" }.map { $0.cell("name") }
+        return active.joined(separator: " · ") + (missing.isEmpty ? "" : "   MISSING: " + missing.joined(separator: ", "))
+    }
+}

@@ -1,0 +1,173 @@
+import ArgumentParser
+import CLinux
+import Glibc
+import JSONText
+import NIOCore
+import Persistence
+
+/// What `berth up` is started with; handed on to the supervisor and the two processes.
+struct UpSettings: ParsableArguments {
+    @OptionGroup var state: StateOption
+    @Option(help: ArgumentHelp("Where AI clients connect.", valueName: "address:port")) var listen = "127.0.0.1:8787"
+    @Option(help: ArgumentHelp("The name in every printed URL, behind a proxy that ends TLS.", valueName: "url")) var publicURL: String?
+    @Option(help: ArgumentHelp("Networks of proxies whose forwarded headers count (repeatable).", valueName: "cidr")) var behindProxy: [String] = []
+    @Option(help: ArgumentHelp("The package index that builds resolve from.", valueName: "url")) var packageIndex = "https://pypi.org/simple"
+
+    /// The listen address in its parts.
+    func listenAddress() throws -> (host: String, port: Int) {
+        guard let colon = listen.lastIndex(of: ":"), let port = Int(listen[listen.index(after: colon)...]), (1...65_535).contains(port) else {
+            throw Failure("--listen '\(listen)' is not ADDRESS:PORT", hint: "for example 127.0.0.1:8787", code: 64)
+        }
+        var host = String(listen[..<colon])
+        if host.hasPrefix("[") && host.hasSuffix("]") { host = String(host.dropFirst().dropLast()) }
+        return (host, port)
+    }
+
+    /// The URL that clients use.
+    func url() throws -> String {
+        if let publicURL { return publicURL.hasSuffix("/") ? String(publicURL.dropLast()) : publicURL }
+        let (host, port) = try listenAddress()
+        return "http://\(host.contains(":") ? "[\(host)]" : host):\(port)"
+    }
+
+    func check() throws {
+        let (host, _) = try listenAddress()
+        if let publicURL {
+            guard publicURL.hasPrefix("https://") || publicURL.hasPrefix("http://127.0.0.1") || publicURL.hasPrefix("http://localhost"),
+                publicURL.split(separator: "/").count == 2, !publicURL.contains("?"), !publicURL.contains("#")
+            else {
+                throw Failure("--public-url '\(publicURL.prefix(128))' is not https://HOST", hint: "no path, no query: https://mcp.example.com", code: 64)
+            }
+        }
+        for network in behindProxy where CIDR(network) == nil {
+            throw Failure("--behind-proxy '\(network.prefix(64))' is no network", hint: "for example 10.0.0.0/8 or 127.0.0.1/32", code: 64)
+        }
+        let isLoopback = host == "127.0.0.1" || host == "::1" || host == "localhost" || host.hasPrefix("127.")
+        guard isLoopback || (publicURL != nil && !behindProxy.isEmpty) else {
+            throw Failure(
+                "listening on \(host) without TLS would show every token to the network",
+                hint: "listen on 127.0.0.1, or put a TLS proxy in front and give --public-url https://HOST and --behind-proxy CIDR", code: 64)
+        }
+    }
+
+    /// The same settings as an argument list.
+    func arguments() -> [String] {
+        var result = ["--listen", listen, "--package-index", packageIndex]
+        if let state = state.state { result += ["--state", state] }
+        if let publicURL { result += ["--public-url", publicURL] }
+        for network in behindProxy { result += ["--behind-proxy", network] }
+        return result
+    }
+}
+
+/// An IPv4 or IPv6 network.
+struct CIDR {
+    init?(_ text: String) {
+        let parts = text.split(separator: "/", omittingEmptySubsequences: false)
+        guard parts.count <= 2 else { return nil }
+        var buffer = in6_addr()
+        let address = String(parts[0])
+        let isV6 = address.contains(":")
+        guard inet_pton(isV6 ? AF_INET6 : AF_INET, address, &buffer) == 1 else { return nil }
+        if parts.count == 2 { guard let bits = Int(parts[1]), (0...(isV6 ? 128 : 32)).contains(bits) else { return nil } }
+    }
+}
+
+/// `berth up`
+struct Up: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Start Berth on a state directory; prints where it listens when it is ready.",
+        discussion: "A second `up` of a running state changes nothing and prints the same.")
+
+    @OptionGroup var settings: UpSettings
+    @Flag(help: "Return when ready; Berth runs on in the background.") var detach = false
+    @OptionGroup var output: JSONOption
+
+    func run() async throws {
+        let begin = ContinuousClock.now
+        try settings.check()
+        let installation = try settings.state.installation()
+        try Preflight.check(installation)
+        if StateLock.holder(installation.lock) != nil {
+            return try await report(installation, since: begin, isRunning: true)
+        }
+        let (host, port) = try settings.listenAddress()
+        try PortCheck.free(host: host, port: port)
+
+        var ready: [Int32] = [-1, -1]
+        guard clinux_pipe_cloexec(&ready) == 0 else { throw Failure("no pipe: \(String(cString: strerror(errno)))") }
+        let supervisor = try spawnSupervisor(installation, readiness: ready[1])
+        close(ready[1])
+        let line = Self.readLine(ready[0])
+        close(ready[0])
+        guard line == "ready" else {
+            var status: Int32 = 0
+            waitpid(supervisor, &status, 0)
+            throw Failure(
+                line.map { "Berth did not start: \($0)" } ?? "Berth did not start", hint: "the whole story is in \(installation.log)")
+        }
+        try await report(installation, since: begin, isRunning: false)
+        guard !detach else { return }
+        try Self.wait(for: supervisor)
+    }
+
+    private func spawnSupervisor(_ installation: Installation, readiness: Int32) throws -> pid_t {
+        let log = open(installation.log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o600)
+        guard log >= 0 else { throw Failure("\(installation.log) cannot be written: \(String(cString: strerror(errno)))") }
+        defer { close(log) }
+        var arguments = settings.arguments()
+        if settings.state.state == nil { arguments += ["--state", installation.state] }
+        return try withUnsafePointer(to: readiness) { extra in
+            var options = clinux_spawn_options()
+            options.stdio = (-1, log, detach ? log : 2)
+            options.extra = extra
+            options.extra_count = 1
+            options.new_session = detach ? 1 : 0
+            let environment = ["PATH", "LANG", "TZ", "SSL_CERT_FILE", "BERTH_FAILPOINT", "SWIFT_BACKTRACE"].compactMap { name in
+                getenv(name).map { "\(name)=\(String(cString: $0))" }
+            }
+            let pid = CStrings.with(["supervise"] + arguments, program: "berth") { argv in
+                CStrings.with(environment) { envp in clinux_spawn("/proc/self/exe", argv, envp, &options) }
+            }
+            guard pid > 0 else { throw Failure("the supervisor does not start: \(String(cString: strerror(-pid)))") }
+            return pid
+        }
+    }
+
+    private func report(_ installation: Installation, since begin: ContinuousClock.Instant, isRunning: Bool) async throws {
+        let gateway = try await ControlClient.gateway(installation).get("/api/v1/bootstrap")
+        let machines = try await ControlClient.orchestrator(installation).get("/v1/berth/bootstrap")
+        let elapsed = Double((ContinuousClock.now - begin).components.attoseconds) / 1e18 + Double((ContinuousClock.now - begin).components.seconds)
+        let rounded = String(Double(Int(elapsed * 100)) / 100)
+        if output.json {
+            return Output.json(
+                .record(
+                    ("url", gateway["url"]), ("admin_token", gateway["admin_token"]), ("machines_url", machines["machines_url"]),
+                    ("machines_token", machines["machines_token"]), ("pid", .int(Int(StateLock.holder(installation.lock) ?? 0))),
+                    ("elapsed_s", .number(rounded))))
+        }
+        let doctor = try await ControlClient.orchestrator(installation).get("/v1/berth/doctor")
+        Output.line("Berth \(isRunning ? "runs already" : "is up") at \(gateway.cell("url"))  (state \(installation.state), \(rounded) s)")
+        Output.line("Isolation: \(Isolation.line(doctor))")
+    }
+
+    private static func readLine(_ descriptor: Int32) -> String? {
+        var bytes: [UInt8] = []
+        var byte: UInt8 = 0
+        while true {
+            let count = read(descriptor, &byte, 1)
+            if count < 0 && errno == EINTR { continue }
+            guard count == 1, byte != 10, bytes.count < 4_096 else { break }
+            bytes.append(byte)
+        }
+        return bytes.isEmpty ? nil : String(decoding: bytes, as: UTF8.self)
+    }
+
+    /// In the foreground: a signal to us is the supervisor's too (same session), so only its end is waited for.
+    private static func wait(for supervisor: pid_t) throws {
+        signal(SIGINT, SIG_IGN)
+        signal(SIGTERM, SIG_IGN)
+        var status: Int32 = 0
+        while waitpid(supervisor, &status, 0) < 0 && errno == EINTR {}
+    }
+}

@@ -1,0 +1,81 @@
+import ArgumentParser
+import FoundationEssentials
+import Glibc
+import JSONText
+import MachineAPI
+import Persistence
+
+/// What ends a command: one line for people, its remedy, an exit code.
+struct Failure: Error {
+    var message: String
+    var hint: String?
+    var code: Int32
+
+    init(_ message: String, hint: String? = nil, code: Int32 = 1) {
+        self.message = message
+        self.hint = hint
+        self.code = code
+    }
+}
+
+/// Where the lines for people and programs go.
+enum Output {
+    static func line(_ text: String = "") { write(text + "\n", to: 1) }
+    static func error(_ text: String) { write(text + "\n", to: 2) }
+    /// Without a newline, for a question.
+    static func prompt(_ text: String) { write(text, to: 2) }
+    static func json(_ value: JSONValue) { line(value.text) }
+
+    /// Whether a person reads standard output.
+    static var isTerminal: Bool { isatty(1) == 1 }
+
+    /// Prints the error in one line and ends the process.
+    static func end(with error: any Error) -> Never {
+        switch error {
+        case let failure as Failure:
+            Output.error("berth: " + failure.message + (failure.hint.map { " — \($0)" } ?? ""))
+            exit(failure.code)
+        case let exitCode as ExitCode:
+            exit(exitCode.rawValue)
+        case let clean as CleanExit:
+            Berth.exit(withError: clean)
+        default:
+            let code = Berth.exitCode(for: error)
+            let text = Berth.message(for: error)
+            if code == .validationFailure || code == .success {
+                Berth.exit(withError: error)
+            }
+            Output.error("berth: " + (text.isEmpty ? "\(error)" : text))
+            exit(1)
+        }
+    }
+
+    /// Columns padded to their widest cell.
+    static func table(_ header: [String], _ rows: [[String]]) {
+        let all = [header] + rows
+        let widths = header.indices.map { column in all.map { $0[column].count }.max() ?? 0 }
+        for row in all {
+            let cells = row.enumerated().map { index, cell in
+                index == row.count - 1 ? cell : cell + String(repeating: " ", count: widths[index] - cell.count)
+            }
+            line(cells.joined(separator: "  "))
+        }
+    }
+
+    private static func write(_ text: String, to descriptor: Int32) {
+        var bytes = Array(text.utf8)[...]
+        while !bytes.isEmpty {
+            let count = bytes.withUnsafeBytes { Glibc.write(descriptor, $0.baseAddress, $0.count) }
+            if count < 0 && errno == EINTR { continue }
+            guard count > 0 else { return }
+            bytes = bytes.dropFirst(count)
+        }
+    }
+}
+
+/// "did you mean"
+enum Suggestion {
+    static func text(for word: String, among names: [String]) -> String? {
+        Nearest.name(to: word, among: names).map { "did you mean '\($0)'?" }
+    }
+}

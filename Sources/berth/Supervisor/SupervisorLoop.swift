@@ -1,0 +1,82 @@
+import CLinux
+import Glibc
+import JSONText
+
+/// Runs the two processes until told to stop. Writes one line to descriptor 3 (where `berth up` waits) when both are
+/// ready for the first time, or why they are not.
+struct SupervisorLoop {
+    private let installation: Installation
+    private let settings: UpSettings
+    private var children: [SupervisedProcess]
+    private var wakeRead: Int32 = -1
+    private var reported = false
+
+    /// Written to by the signal handler only.
+    nonisolated(unsafe) private static var wakeWrite: Int32 = -1
+
+    init(installation: Installation, settings: UpSettings) throws {
+        self.installation = installation
+        self.settings = settings
+        children = [
+            SupervisedProcess(name: "orchestrator", arguments: try settings.orchestratorArguments(installation)),
+            SupervisedProcess(name: "gateway", arguments: try settings.gatewayArguments(installation)),
+        ]
+    }
+
+    mutating func run() throws {
+        var pipe: [Int32] = [-1, -1]
+        guard clinux_pipe_cloexec(&pipe) == 0 else { throw Failure("no pipe: \(String(cString: strerror(errno)))") }
+        wakeRead = pipe[0]
+        Self.wakeWrite = pipe[1]
+        clinux_set_nonblocking(pipe[1], 1)
+        for number in [SIGTERM, SIGINT, SIGHUP] {
+            signal(number) { _ in
+                var byte: UInt8 = 1
+                _ = write(SupervisorLoop.wakeWrite, &byte, 1)
+            }
+        }
+        defer { stopAll() }
+
+        while true {
+            for index in children.indices { try children[index].startIfDue(previousReady: index == 0 || children[index - 1].isReady) }
+            if !reported && children.allSatisfy(\.isReady) { report("ready") }
+            if try waitForEvent() { return }
+        }
+    }
+
+    /// - Returns: true when a signal asked to stop.
+    private mutating func waitForEvent() throws -> Bool {
+        var polls = [pollfd(fd: wakeRead, events: Int16(POLLIN), revents: 0)]
+        for child in children {
+            polls.append(pollfd(fd: child.pidfd, events: Int16(POLLIN), revents: 0))
+            polls.append(pollfd(fd: child.output, events: Int16(POLLIN), revents: 0))
+        }
+        let timeout = children.compactMap(\.millisecondsToStart).min() ?? -1
+        guard poll(&polls, nfds_t(polls.count), Int32(timeout)) >= 0 || errno == EINTR else {
+            throw Failure("poll: \(String(cString: strerror(errno)))")
+        }
+        if polls[0].revents != 0 { return true }
+        for index in children.indices {
+            if polls[2 + 2 * index].revents != 0 { children[index].readOutput() }
+            guard polls[1 + 2 * index].revents != 0, let ending = children[index].reap() else { continue }
+            Output.error("supervisor: \(children[index].name) ended (\(ending)); starting it again")
+            if !reported && children[index].failures >= 3 {
+                report("failed \(children[index].name): \(children[index].lastLine ?? ending)")
+                return true
+            }
+        }
+        return false
+    }
+
+    private mutating func report(_ line: String) {
+        reported = true
+        let text = line + "\n"
+        _ = text.withCString { write(3, $0, strlen($0)) }
+        close(3)
+    }
+
+    /// The gateway first, so that no call meets a missing orchestrator.
+    private mutating func stopAll() {
+        for index in children.indices.reversed() { children[index].stop(seconds: 15) }
+    }
+}

@@ -1,0 +1,56 @@
+import JSONText
+import Testing
+
+@Suite struct TextTests {
+    @Test func valuesKeepNumbersAndOrder() throws {
+        let text = #"{"b":1.50,"a":[true,null,-0,12345678901234567890],"":"é\n\u0001"}"#
+        let value = try JSONValue(parsing: text)
+        #expect(value.text == #"{"b":1.50,"a":[true,null,-0,12345678901234567890],"":"é\n\u0001"}"#)
+        #expect(value["b"]?.doubleValue == 1.5 && value["a"]?[1]?.isNull == true && value["a"]?[9] == nil && value["nope"] == nil)
+    }
+
+    @Test func valuesRefuseDuplicateKeys() {
+        #expect(throws: ScanError.self) { try JSONValue(parsing: #"{"a":{"x":1,"\u0078":2}}"#) }
+    }
+
+    @Test func literalsBuildValues() {
+        var object: JSONObject = ["a": 1, "b": [nil, true, "x"]]
+        object["a"] = nil
+        object["c"] = 2
+        #expect(JSONValue.object(object).text == #"{"b":[null,true,"x"],"c":2}"#)
+    }
+
+    @Test(arguments: ["", "plain", "\"\\/\u{8}\u{C}\n\r\t\u{0}\u{1F}\u{7F}", "é漢字😀\u{10FFFF}"]) func quotingComesBack(string: String) {
+        let quoted = JSONString.quote(string)
+        #expect(JSONString.unquote(JSONSpan(start: 0, end: quoted.count), in: quoted.span.bytes) == string)
+    }
+
+    @Test(arguments: [#""\ud800""#, "\"a", "a\"", "\"a\"b\"", "\"", ""]) func unquotingRefuses(text: String) {
+        let bytes = Array(text.utf8)
+        #expect(JSONString.unquote(JSONSpan(start: 0, end: bytes.count), in: bytes.span.bytes) == nil)
+    }
+
+    @Test func elementsAndMembersWalkOneLevel() throws {
+        let text = Array(#" { "a" : [ 1 , {"x":[]} , "s" ] , "b" : { } } "#.utf8)
+        let object = JSONSpan(start: 1, end: text.count)
+        let array = try #require(try JSONMembers.value(of: "a", object: object, in: text.span.bytes))
+        var elements = JSONElements(of: array)
+        var found: [String] = []
+        while let element = try elements.next(in: text.span.bytes) { found.append(String(decoding: text[element.range], as: UTF8.self)) }
+        #expect(found == ["1", #"{"x":[]}"#, "\"s\""])
+        var empty = JSONElements(of: JSONSpan(start: 0, end: 2))
+        #expect(try empty.next(in: Array("[]".utf8).span.bytes) == nil)
+    }
+
+    @Test func splicesInAnyOrder() {
+        let text = Array("0123456789".utf8)
+        var splice = Splice()
+        splice.replace(JSONSpan(start: 8, end: 9), with: Array("E".utf8))
+        splice.remove(JSONSpan(start: 2, end: 4))
+        splice.insert(Array("a".utf8), at: 2)
+        splice.insert(Array("b".utf8), at: 2)
+        splice.insert(Array("z".utf8), at: 10)
+        #expect(String(decoding: splice.apply(to: text.span.bytes), as: UTF8.self) == "01ab4567E9z")
+        #expect(splice.outcomeCount(of: 10) == 11)
+    }
+}

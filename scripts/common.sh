@@ -1,0 +1,20 @@
+# Sourced by the scripts beside it: where we are, stage times, root rights.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+[ -d /opt/swift/usr/bin ] && PATH="$PATH:/opt/swift/usr/bin"
+export PATH
+
+STAGES=()
+stage() { # stage NAME COMMAND…: runs it and remembers its seconds
+    local name=$1 start=$SECONDS
+    shift
+    printf '==> %s\n' "$name"
+    "$@"
+    STAGES+=("$(printf '%-28s %4d s' "$name" $((SECONDS - start)))")
+}
+print_stages() {
+    printf '\nStage                        Time\n'
+    printf '%s\n' "${STAGES[@]}"
+}
+
+if [ "$(id -u)" = 0 ]; then SUDO=(); else SUDO=(sudo --preserve-env=BERTH_STATE); fi
