@@ -54,7 +54,9 @@ public enum GatewayService {
         let keyRing = try KeyRing(path: state.file("keys"), createIfAbsent: isNew)
         let org = try await organisation(database)
         let machines = MachinesClient(endpoint: .unix(path: configuration.machinesSocket))
-        let audit = try AuditLog(directory: state.file("audit"), database: state.file("audit.db"), logger: logger)
+        let auditDirectory = state.file("audit")
+        let audit = try AuditStore(path: state.file("audit.db"), journal: auditDirectory)
+        try await audit.start()
 
         let path = NIOLockedValueBox<GatewayDataPath?>(nil)
         let plane = try ControlPlane(
@@ -82,14 +84,16 @@ public enum GatewayService {
             }, logger: logger)
         let control = ControlRouter(
             api: ControlAPI(plane: plane, audit: audit) { caller, action, subject, succeeded in
-                let row = AuditRow.admin(principal: caller.principal, action: action, subject: subject, succeeded: succeeded)
+                var row = AuditRow(method: "admin/\(action)", outcome: succeeded ? .allowed : .denied, principal: caller.principal)
+                row.exposedTool = String(subject.prefix(128))
                 try await path.withLockedValue { $0 }?.append(row)
             }, logger: logger)
 
         let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
         let dataPath = try await GatewayDataPath.make(
             group: group, settings: DataPathSettings(org: org, allowedHosts: configuration.allowedHosts), support: plane, control: control,
-            journal: { _ in try audit.journal() }, logger: logger)
+            // One chain per loop, and one loop.
+            journal: { _ in try AuditJournal(directory: auditDirectory, chain: "loop0", onAppend: { audit.enqueue($0) }) }, logger: logger)
         path.withLockedValue { $0 = dataPath }
         try await plane.start()
         try await dataPath.listenControl(.descriptor(configuration.controlSocket))
@@ -99,7 +103,7 @@ public enum GatewayService {
 
         await untilStopped()
         await dataPath.shutdown()
-        await audit.shutdown()
+        await audit.close()
         try await group.shutdownGracefully()
     }
 
@@ -112,3 +116,5 @@ public enum GatewayService {
         return new
     }
 }
+
+extension MachinesClient: MachineLogs {}

@@ -74,7 +74,8 @@ import Testing
         #expect(parts.made == 2)
         // Without the cache both are whole.
         try Files.removeTree(scratch.path + "/cache")
-        let layers = try #require(await second.store.layers(of: try #require(images.1)))
+        let image = try #require(images.1)
+        let layers = try #require(await second.store.layers(of: image))
         #expect(layers.layers.allSatisfy { Files.isDirectory($0) })
         #expect(Files.read(layers.layers[0] + "/usr/bin/python3.11") == "not really")
     }

@@ -49,10 +49,10 @@ import Testing
         let tool = try #require(Files.status(to + "/tool"))
         #expect(tool.st_mode & 0o7777 == 0o755)
         #expect(tool.st_uid == 0 && tool.st_nlink == 1)
-        #expect(try #require(Files.status(to + "/private")).st_mode & 0o7777 == 0o755)
-        #expect(try #require(Files.status(to + "/private/data")).st_mode & 0o7777 == 0o644)
+        #expect(Files.status(to + "/private")?.st_mode == S_IFDIR | 0o755)
+        #expect(Files.status(to + "/private/data")?.st_mode == S_IFREG | 0o644)
         #expect(Files.read(to + "/same") == "run")
-        #expect(try #require(Files.status(to + "/near")).st_mode & S_IFMT == S_IFLNK)
+        #expect(Files.status(to + "/near").map { $0.st_mode & S_IFMT } == S_IFLNK)
     }
 
     @Test(arguments: ["absolute", "escaping", "fifo", "device", "socket", "whiteout"])

@@ -136,11 +136,11 @@ import Testing
     @Test func writtenHeadsCannotBeSplit() throws {
         var head = ByteBuffer()
         head.writeRequestLine(method: "GET", target: "/a b\r\nX: y")
-        #expect(head.writeField("host", "h"))
-        #expect(head.writeField("x-evil", "a\r\nSet-Cookie: b\0"))
-        #expect(!head.writeField("bad name", "v"))
-        #expect(!head.writeField("", "v"))
-        #expect(head.writeField("content-length", 7))
+        let written = [
+            head.writeField("host", "h"), head.writeField("x-evil", "a\r\nSet-Cookie: b\0"), head.writeField("bad name", "v"),
+            head.writeField("", "v"), head.writeField("content-length", 7),
+        ]
+        #expect(written == [true, true, false, false, true])
         head.writeHeadEnd()
         let read = try RequestHead(parsing: head)
         #expect(read.target == "/a_b__X:_y")

@@ -24,6 +24,19 @@ extension ByteBuffer {
     var singleBytes: [ByteBuffer] { readableBytesView.map { ByteBuffer(bytes: [$0]) } }
 }
 
+/// Asks again and again, each time through the loop or task that knows, until it is so.
+func eventually(
+    _ what: String, within limit: Duration = .seconds(20), sourceLocation: SourceLocation = #_sourceLocation,
+    _ condition: () async throws -> Bool
+) async throws {
+    let deadline = ContinuousClock.now + limit
+    while ContinuousClock.now < deadline {
+        if try await condition() { return }
+        await Task.yield()
+    }
+    Issue.record("not in time: \(what)", sourceLocation: sourceLocation)
+}
+
 /// The loops that all tests share.
 let testLoops = MultiThreadedEventLoopGroup.singleton
 
@@ -35,12 +48,12 @@ actor RawPeer {
     struct Ended: Error {}
 
     nonisolated let channel: any Channel
-    private var iterator: AsyncStream<ByteBuffer>.AsyncIterator
+    private let incoming: AsyncStream<ByteBuffer>
     private var buffer = ByteBuffer()
 
     private init(channel: any Channel, incoming: AsyncStream<ByteBuffer>) {
         self.channel = channel
-        iterator = incoming.makeAsyncIterator()
+        self.incoming = incoming
     }
 
     /// To be called on the channel's loop while it is being set up.
@@ -75,20 +88,27 @@ actor RawPeer {
 
     /// Everything up to and with `mark` (LF stands for CRLF).
     func read(through mark: String) async throws -> String {
-        let mark = Array(mark.replacing("\n", with: "\r\n").utf8)
+        try await readBytes(through: mark.replacing("\n", with: "\r\n")).text.replacing("\r\n", with: "\n")
+    }
+
+    /// The same without any replacing.
+    func readBytes(through mark: String) async throws -> ByteBuffer {
+        var scanned = 0
         while true {
-            if let range = buffer.readableBytesView.firstRange(of: mark) {
-                let length = range.upperBound - buffer.readerIndex
-                return (buffer.readString(length: length) ?? "").replacing("\r\n", with: "\n")
+            let end = buffer.withUnsafeReadableBytes { all -> Int? in
+                guard let base = all.baseAddress, let hit = memmem(base + scanned, all.count - scanned, mark, mark.utf8.count) else { return nil }
+                return base.distance(to: UnsafeRawPointer(hit)) + mark.utf8.count
             }
-            guard let more = await iterator.next(isolation: self) else { throw Ended() }
+            if let end { return buffer.readSlice(length: end) ?? ByteBuffer() }
+            scanned = max(0, buffer.readableBytes - mark.utf8.count)
+            guard let more = await next() else { throw Ended() }
             buffer.writeImmutableBuffer(more)
         }
     }
 
     func read(count: Int) async throws -> ByteBuffer {
         while buffer.readableBytes < count {
-            guard let more = await iterator.next(isolation: self) else { throw Ended() }
+            guard let more = await next() else { throw Ended() }
             buffer.writeImmutableBuffer(more)
         }
         return buffer.readSlice(length: count) ?? ByteBuffer()
@@ -96,8 +116,12 @@ actor RawPeer {
 
     /// What is left until the other side closes.
     func readToEnd() async -> String {
-        while let more = await iterator.next(isolation: self) { buffer.writeImmutableBuffer(more) }
+        while let more = await next() { buffer.writeImmutableBuffer(more) }
         return (buffer.readString(length: buffer.readableBytes) ?? "").replacing("\r\n", with: "\n")
+    }
+
+    private func next() async -> ByteBuffer? {
+        await incoming.first { _ in true }
     }
 
     private final class Collector: ChannelInboundHandler {
@@ -116,19 +140,21 @@ actor RawPeer {
 actor RawServer {
     nonisolated let listener: any Channel
     nonisolated let endpoint: Endpoint
-    private var iterator: AsyncStream<RawPeer>.AsyncIterator
+    private let accepted: AsyncStream<RawPeer>
 
     private init(listener: any Channel, endpoint: Endpoint, accepted: AsyncStream<RawPeer>) {
         self.listener = listener
         self.endpoint = endpoint
-        iterator = accepted.makeAsyncIterator()
+        self.accepted = accepted
     }
 
-    static func start(unix: Bool = false) async throws -> RawServer {
+    static func start(unix: Bool = false, autoRead: Bool = true) async throws -> RawServer {
         let (stream, continuation) = AsyncStream.makeStream(of: RawPeer.self)
-        let bootstrap = ServerBootstrap(group: testLoops).childChannelInitializer { channel in
-            channel.eventLoop.makeCompletedFuture { _ = continuation.yield(try RawPeer.attach(to: channel)) }
-        }
+        let bootstrap = ServerBootstrap(group: testLoops)
+            .childChannelOption(.autoRead, value: autoRead)
+            .childChannelInitializer { channel in
+                channel.eventLoop.makeCompletedFuture { _ = continuation.yield(try RawPeer.attach(to: channel)) }
+            }
         if unix {
             let path = socketPath()
             let listener = try await bootstrap.bind(unixDomainSocketPath: path).get()
@@ -139,7 +165,7 @@ actor RawServer {
     }
 
     func accept() async throws -> RawPeer {
-        guard let peer = await iterator.next(isolation: self) else { throw RawPeer.Ended() }
+        guard let peer = await accepted.first(where: { _ in true }) else { throw RawPeer.Ended() }
         return peer
     }
 

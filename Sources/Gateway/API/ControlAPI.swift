@@ -11,8 +11,8 @@ struct ControlAPI: Sendable {
     let audit: any AuditQuery
     let recordAdmin: @Sendable (_ caller: ControlCaller, _ action: String, _ subject: String, _ outcome: Bool) async throws -> Void
 
-    func router() -> Router<ControlContext> {
-        let router = Router(context: ControlContext.self)
+    func router() -> Hummingbird.Router<ControlContext> {
+        let router = Hummingbird.Router(context: ControlContext.self)
         router.add(middleware: ControlErrors())
         let api = router.group("api/v1")
         api.get("status") { _, _ in try await status() }

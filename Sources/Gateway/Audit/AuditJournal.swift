@@ -155,7 +155,7 @@ struct AuditJournalEnd {
         rowsSize = (bytes.lastIndex(of: UInt8(ascii: "\n")) ?? -1) + 1
         tornBytes = bytes.count - rowsSize
         bytes.removeLast(tornBytes)
-        payloadsSize = try Self.payloadEnd(bytes, format)
+        if AuditSegments.size(segments.payloads(.init(chain: chain, number: last))) > 0 { payloadsSize = Self.payloadEnd(bytes, format) }
         if bytes.isEmpty, numbers.count > 1 {
             // Rolled, and killed before its first row.
             bytes = try AuditSegments.read(segments.rows(.init(chain: chain, number: numbers[numbers.count - 2])))
@@ -174,7 +174,7 @@ struct AuditJournalEnd {
     }
 
     /// Where the last payload that a row names ends.
-    private static func payloadEnd(_ rows: [UInt8], _ format: AuditLineFormat) throws(AuditError) -> Int {
+    private static func payloadEnd(_ rows: [UInt8], _ format: AuditLineFormat) -> Int {
         for line in rows.split(separator: UInt8(ascii: "\n")).reversed() {
             guard let read = format.read(line) else { continue }
             if let payload = read.payload { return payload.offset + payload.size + 1 }

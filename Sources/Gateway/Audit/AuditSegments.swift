@@ -61,6 +61,12 @@ struct AuditSegments {
         return bytes
     }
 
+    /// Bytes of a file; 0 when it is not there.
+    static func size(_ path: String) -> Int {
+        var status = stat()
+        return stat(path, &status) == 0 ? Int(status.st_size) : 0
+    }
+
     static func failure(_ number: Int32, _ verb: String, _ path: String) -> AuditError {
         AuditError(code: .cannotWrite, message: "audit log: cannot \(verb) \(path): \(String(cString: strerror(number)))")
     }

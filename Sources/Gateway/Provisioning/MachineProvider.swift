@@ -31,7 +31,7 @@ actor MachineProvider {
     }
 
     private func find(_ connector: Connector) async throws -> MachineAddress {
-        let config = connector.machineConfig.config(connector: connector.name)
+        let config = connector.machineConfig.config(connector: connector.name, needsCredentials: !connector.secretNames.isEmpty)
         let fitting = try await machines.machines(app: connector.app).filter { $0.config.serves(config) }
         if let address = fitting.lazy.compactMap(\.address).first { return address }
 
@@ -74,9 +74,13 @@ extension MachineConfig {
 }
 
 extension MachineTemplate {
-    func config(connector: String) -> MachineConfig {
-        MachineConfig(
+    /// - Parameter needsCredentials: the server does not start without them, so that only the agent can say that it is up;
+    ///   the probe with credentials is the gateway's.
+    func config(connector: String, needsCredentials: Bool) -> MachineConfig {
+        var metadata = ["berth_connector": connector, "berth_generation": "\(generation)"]
+        if needsCredentials { metadata["berth_ready"] = "agent" }
+        return MachineConfig(
             image: image, exec: command, guest: .init(cpu_kind: "shared", cpus: cpus, memory_mb: memoryMB, pids: pids), env: environment,
-            metadata: ["berth_connector": connector, "berth_generation": "\(generation)"], restart: .init(policy: .onFailure, max_retries: 10))
+            metadata: metadata, restart: .init(policy: .onFailure, max_retries: 10))
     }
 }

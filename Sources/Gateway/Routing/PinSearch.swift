@@ -28,7 +28,11 @@ struct PinSearch: Sendable {
         case .verify(let pin):
             return try await verify(pin, connector)
         case .replace(let pin):
-            return try await replace(pin, connector)
+            return try await replace(pin, by: another(than: pin, connector), connector)
+        case .renew(let pin):
+            let address = try await support.readyMachine(for: connector)
+            if address.machine == pin.machine, address.boot == pin.boot { return Found(entry: entry(pin, address, connector), moved: false) }
+            return try await replace(pin, by: address, connector)
         }
     }
 
@@ -43,11 +47,10 @@ struct PinSearch: Sendable {
         if let address = try await support.refresh(machine: pin.machine, of: connector), address.boot == pin.boot {
             return Found(entry: entry(pin, address, connector), moved: false)
         }
-        return try await replace(pin, connector)
+        return try await replace(pin, by: another(than: pin, connector), connector)
     }
 
-    private func replace(_ pin: Pin, _ connector: Connector) async throws -> Found {
-        let address = try await another(than: pin, connector)
+    private func replace(_ pin: Pin, by address: MachineAddress, _ connector: Connector) async throws -> Found {
         let wanted = Pin(session: pin.session, connector: pin.connector, epoch: pin.epoch + 1, machine: address.machine, boot: address.boot)
         return try await settle(wanted: wanted, standing: support.repin(wanted, ifEpoch: pin.epoch), address, connector, moved: true)
     }

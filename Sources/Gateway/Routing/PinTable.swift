@@ -21,8 +21,10 @@ struct PinTable {
         case find
         /// The machine may have gone: ask whether this boot still runs.
         case verify(Pin)
-        /// The machine is lost, or of an older generation.
+        /// The machine is lost: another boot is needed.
         case replace(Pin)
+        /// The connector changed, and its machine may have.
+        case renew(Pin)
     }
 
     enum Action: Equatable {
@@ -59,7 +61,7 @@ struct PinTable {
             states[key] = .searching(ticket: ticket, waiters: waiters)
             return []
         case .ready(let entry, let isSuspect):
-            if entry.generation < generation { return search(key, .replace(entry.pin), waiter) }
+            if entry.generation < generation { return search(key, .renew(entry.pin), waiter) }
             if isSuspect { return search(key, .verify(entry.pin), waiter) }
             return [.proceed(waiter: waiter, entry, moved: false)]
         case .lost(let pin):

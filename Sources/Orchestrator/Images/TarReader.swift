@@ -123,7 +123,7 @@ struct TarReader {
             case "path": name = value
             case "linkpath": link = value
             case "size":
-                guard let number = Int(String(decoding: value, as: UTF8.self)), number >= 0 else { throw Refusal(reason: "a size in it is malformed") }
+                guard let number = Int(String(decoding: value, as: UTF8.self)), (0...1 << 40).contains(number) else { throw Refusal(reason: "a size in it is malformed") }
                 size = number
             case let key where key.hasPrefix("GNU.sparse"): throw Refusal(reason: "it holds a sparse file")
             default: break

@@ -13,6 +13,30 @@ extension UpSettings {
         state.state == nil ? arguments() + ["--state", installation.state] : arguments()
     }
 
+    func orchestratorConfiguration(_ installation: Installation, stopAll: Bool) throws -> OrchestratorConfiguration {
+        guard let user = getpwnam("berth") else { throw Failure("the system user berth is missing", hint: "berth up says how to make it") }
+        var configuration = OrchestratorConfiguration(
+            stateDirectory: installation.orchestratorState, runDirectory: installation.runDirectory, cgroupPrefix: installation.cgroupPrefix,
+            gatewayUID: user.pointee.pw_uid, gatewayGID: user.pointee.pw_gid, agentPath: try Self.agentPath())
+        do {
+            configuration.index = try IndexConfiguration(url: packageIndex)
+        } catch {
+            throw Failure("--package-index: \(error.message)", hint: error.hint)
+        }
+        if let bundle = getenv("SSL_CERT_FILE") { configuration.caBundle = String(cString: bundle) }
+        configuration.stopAll = stopAll
+        return configuration
+    }
+
+    /// `berth-agent` lies beside this executable.
+    private static func agentPath() throws -> String {
+        guard let resolved = realpath("/proc/self/exe", nil) else { throw Failure("this executable's own path cannot be read") }
+        let path = String(cString: resolved).split(separator: "/").dropLast().reduce("") { $0 + "/" + $1 } + "/berth-agent"
+        free(resolved)
+        guard access(path, X_OK) == 0 else { throw Failure("\(path) is missing", hint: "make build leaves both executables in bin/") }
+        return path
+    }
+
     func gatewayConfiguration(_ installation: Installation, controlSocket: Int32) throws -> GatewayConfiguration {
         let (host, port) = try listenAddress()
         var hosts: [String] = []

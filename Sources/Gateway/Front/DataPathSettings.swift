@@ -1,0 +1,35 @@
+public import NIOCore
+public import Wire
+
+/// What the data path is started with.
+public struct DataPathSettings: Sendable {
+    /// The installation's ULID, in every token of the private hop.
+    public var org: String
+    /// `Host` values taken beside the loopback names.
+    public var allowedHosts: [String]
+    /// `Origin` values taken beside those of the allowed hosts.
+    public var allowedOrigins: [String]
+    /// How long a call may take, machine start included.
+    public var callTimeout = TimeAmount.seconds(60)
+    /// A legacy session that was not used for so long ends.
+    public var sessionIdle = TimeAmount.hours(24)
+    /// The same for the pins of a modern client, which has no session of its own.
+    public var modernIdle = TimeAmount.hours(1)
+    /// Legacy sessions of one principal; one more ends the longest unused.
+    public var sessionsPerPrincipal = 64
+    /// Calls of one principal under way at a time.
+    public var callsPerPrincipal = 256
+    /// Control requests under way at a time, those that follow a log included.
+    public var controlRequests = 256
+    /// Bytes of one answer of a machine.
+    public var answerBytes = 16 << 20
+    /// How often expired tokens and idle sessions are looked for.
+    public var sweepInterval = TimeAmount.seconds(1)
+    public var server = ServerLimits()
+
+    public init(org: String, allowedHosts: [String] = [], allowedOrigins: [String] = []) {
+        self.org = org
+        self.allowedHosts = allowedHosts
+        self.allowedOrigins = allowedOrigins
+    }
+}

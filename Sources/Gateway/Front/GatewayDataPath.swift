@@ -1,0 +1,126 @@
+public import Door
+public import Logging
+public import NIOCore
+public import Wire
+import NIOConcurrencyHelpers
+
+/// The gateway's data path: listeners, one stack of services per loop, sessions and machines' doors. What it decides by
+/// is published to it; what it does not know in memory it asks a ``DataPathSupport``.
+///
+/// ```swift
+/// let path = try await GatewayDataPath.make(group: group, settings: settings, support: plane, control: api, journal: {…}, logger: logger)
+/// path.publish(directory)
+/// let port = try await path.listen(.tcp(host: "127.0.0.1", port: 8787))
+/// ```
+public final class GatewayDataPath: Sendable {
+    struct Loop: Sendable {
+        let eventLoop: any EventLoop
+        let path: NIOLoopBound<LoopPath>
+
+        func run(_ body: @escaping @Sendable (LoopPath) -> Void) {
+            eventLoop.execute { body(path.value) }
+        }
+    }
+
+    let loops: [Loop]
+    private let group: any EventLoopGroup
+    private let settings: DataPathSettings
+    private let control: any ControlResponder
+    private let servers = NIOLockedValueBox<[PublicServer]>([])
+
+    private init(group: any EventLoopGroup, settings: DataPathSettings, control: any ControlResponder, loops: [Loop]) {
+        self.group = group
+        self.settings = settings
+        self.control = control
+        self.loops = loops
+    }
+
+    /// Builds one stack on every loop of `group`.
+    ///
+    /// - Parameter journal: called once per loop, on it; a chain of its own each.
+    public static func make(
+        group: any EventLoopGroup, settings: DataPathSettings, support: any DataPathSupport, control: any ControlResponder,
+        journal: @escaping @Sendable (any EventLoop) throws -> AuditJournal, logger: Logger
+    ) async throws -> GatewayDataPath {
+        var loops: [Loop] = []
+        for eventLoop in group.makeIterator() {
+            let path = try await eventLoop.submit {
+                NIOLoopBound(
+                    try LoopPath(eventLoop: eventLoop, settings: settings, support: support, journal: journal(eventLoop), logger: logger),
+                    eventLoop: eventLoop)
+            }.get()
+            loops.append(Loop(eventLoop: eventLoop, path: path))
+        }
+        return GatewayDataPath(group: group, settings: settings, control: control, loops: loops)
+    }
+
+    // MARK: Listeners
+
+    /// Opens a public listener.
+    ///
+    /// - Returns: Its port, when it has one.
+    @discardableResult
+    public func listen(_ address: ListenAddress) async throws -> Int? {
+        try await bind(address, .network).port
+    }
+
+    /// Opens the control socket: whoever connects as root is ``ControlPeer/localRoot``.
+    public func listenControl(_ address: ListenAddress) async throws {
+        _ = try await bind(address, .controlSocket)
+    }
+
+    private func bind(_ address: ListenAddress, _ listener: PublicFront.Listener) async throws -> PublicServer {
+        let loops = loops
+        let control = control
+        let server = try await PublicServer.bind(address, group: group, limits: settings.server) { eventLoop in
+            // The server asks for the loops of the same group.
+            let path = loops.first { $0.eventLoop === eventLoop }?.path.value
+            return path.map { PublicFront(path: $0, listener: listener, control: control) } ?? NoFront()
+        }
+        servers.withLockedValue { $0.append(server) }
+        return server
+    }
+
+    // MARK: What the control plane says
+
+    /// Hands a new directory to every loop. What it does not grant any more ends at once: calls, streams, sessions.
+    public func publish(_ directory: Directory) {
+        for loop in loops { loop.run { $0.publish(directory) } }
+    }
+
+    /// Ends the calls and streams of one token.
+    public func endSessions(ofToken id: String) {
+        for loop in loops { loop.run { $0.end(grants: { $0.tokenID == id }) } }
+    }
+
+    /// Ends the calls, streams and sessions of a principal.
+    public func endSessions(ofPrincipal principal: String) {
+        for loop in loops { loop.run { $0.end(grants: { $0.principal == principal }, owners: { $0.principal == principal }) } }
+    }
+
+    /// Ends the calls, streams and sessions of a virtual MCP.
+    public func endSessions(ofVirtualMCP slug: String) {
+        for loop in loops { loop.run { $0.end(grants: { $0.scope == .virtualMCP(slug) }, owners: { $0.slug == slug }) } }
+    }
+
+    /// Drops cached credentials and pins of a connector that was removed.
+    public func forget(connector name: String) {
+        for loop in loops { loop.run { $0.forget(connector: name) } }
+    }
+
+    /// Stops listening, ends streams in order and gives running calls up to five seconds.
+    public func shutdown() async {
+        for loop in loops { loop.run { $0.shutdown() } }
+        let servers = servers.withLockedValue { servers in
+            defer { servers = [] }
+            return servers
+        }
+        for server in servers { await server.close(drain: .seconds(5)) }
+        for loop in loops { loop.run { $0.stack.hop.pool.shutdown() } }
+    }
+}
+
+/// For a loop that is none of ours.
+private final class NoFront: ServerDelegate {
+    func handle(_ exchange: ServerExchange) { exchange.refuse(.busy) }
+}

@@ -1,0 +1,122 @@
+import Logging
+import MCP
+import NIOCore
+import Sealing
+import Wire
+
+/// Everything of the data path that lives on one loop.
+final class LoopPath {
+    let eventLoop: any EventLoop
+    let settings: DataPathSettings
+    let directory = DirectorySlot()
+    let log: AuditLog
+    let hub: SessionHub
+    let stack: Stack
+    let front: MCPFront
+    let origins: OriginPolicy
+    let hash: SHA256
+    let logger: Logger
+    var meter = RefusalMeter()
+    var controlRequests = 0
+    /// Requests that are being answered, streams among them.
+    private var live: [ObjectIdentifier: PublicExchange] = [:]
+    private var isShutDown = false
+
+    init(
+        eventLoop: any EventLoop, settings: DataPathSettings, support: any DataPathSupport, journal: AuditJournal, logger: Logger
+    ) throws {
+        self.eventLoop = eventLoop
+        self.settings = settings
+        self.logger = logger
+        hash = try SHA256()
+        origins = OriginPolicy(allowedHosts: settings.allowedHosts, allowedOrigins: settings.allowedOrigins)
+        log = AuditLog(journal: journal, logger: logger)
+        let hub = SessionHub(eventLoop: eventLoop, settings: settings, support: support, log: log, logger: logger)
+        self.hub = hub
+        let release = Release()
+        stack = Stack(
+            eventLoop: eventLoop, settings: settings, support: support, directory: directory, log: log, logger: logger,
+            released: { session, connector, address in release.run(session, connector, address) })
+        front = MCPFront(service: stack.entry, host: hub)
+        release.run = { [weak self] in self?.release(session: $0, connector: $1, $2) }
+        hub.onEnd = { [weak self] in self?.sessionEnded($0) }
+        scheduleSweep()
+    }
+
+    /// The knot between the router, which is made first, and what it tells.
+    private final class Release {
+        var run: (String, String, MachineAddress) -> Void = { _, _, _ in }
+    }
+
+    // MARK: Exchanges
+
+    func add(_ exchange: PublicExchange) {
+        let id = ObjectIdentifier(exchange)
+        live[id] = exchange
+        exchange.onEnd = { [weak self] in self?.live[id] = nil }
+        exchange.attach()
+    }
+
+    // MARK: What changes from outside
+
+    /// Takes a new directory, and ends what it does not grant any more.
+    func publish(_ new: Directory) {
+        guard new.version >= directory.current.version else { return }
+        directory.current = new
+        hub.directoryChanged()
+        var tokens: [String: Grant] = [:]
+        var owners: Set<SessionTable.Owner> = []
+        for grant in new.grants.values {
+            guard case .virtualMCP(let slug) = grant.scope, new.virtualMCPs[slug] != nil else { continue }
+            tokens[grant.tokenID] = grant
+            owners.insert(.init(principal: grant.principal, slug: slug))
+        }
+        end(grants: { tokens[$0.tokenID] != $0 }, owners: { !owners.contains($0) })
+    }
+
+    /// Ends calls and streams whose grant `isGone`, and sessions whose owner is.
+    func end(grants isGone: (Grant) -> Bool, owners ownerIsGone: (SessionTable.Owner) -> Bool = { _ in false }) {
+        // The calls first: each gets its row and an answer that says why.
+        stack.audit.end { isGone($0.grant) }
+        for exchange in live.values where isGone(exchange.grant) { exchange.revoke() }
+        hub.end(where: ownerIsGone)
+    }
+
+    func forget(connector: String) {
+        stack.credentials.forget(connector: connector)
+        stack.router.forget(connector: connector)
+    }
+
+    /// Ends what never ends by itself; calls under way may finish.
+    func shutdown() {
+        isShutDown = true
+        front.closeAll()
+    }
+
+    // MARK: Time
+
+    private func scheduleSweep() {
+        eventLoop.assumeIsolated().scheduleTask(in: settings.sweepInterval) { [weak self] in self?.sweep() }
+    }
+
+    private func sweep() {
+        guard !isShutDown else { return }
+        let now = WallClock.milliseconds()
+        end(grants: { !$0.isCurrent(at: now) })
+        hub.sweep(busy: Set(live.values.compactMap(\.session)))
+        scheduleSweep()
+    }
+
+    // MARK: Sessions
+
+    private func sessionEnded(_ id: String) {
+        front.sessionEnded(id)
+        stack.router.end(session: id)
+    }
+
+    /// A session that ended had a machine: its child has no reason to live on.
+    private func release(session: String, connector: String, _ address: MachineAddress) {
+        guard let owner = hub.owner(of: session), let app = directory.current.connectors[connector]?.app else { return }
+        stack.hop.endSession(session, principal: owner.principal, at: address, app: app)
+    }
+}

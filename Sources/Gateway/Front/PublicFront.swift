@@ -1,0 +1,175 @@
+import MCP
+import NIOCore
+import NIOHTTP1
+import Sealing
+import Wire
+
+/// The door of the gateway on one loop: checks host and origin, serves MCP at `/v/{slug}/mcp`, and hands everything
+/// else to the control plane.
+final class PublicFront: ServerDelegate {
+    enum Listener: Equatable {
+        case network
+        case controlSocket
+    }
+
+    private static let controlBodyLimit = 1 << 20
+    /// From here on a body is only read for a token that is valid.
+    private static let unauthenticatedBodyLimit = 64 << 10
+
+    private let path: LoopPath
+    private let listener: Listener
+    private let control: any ControlResponder
+
+    init(path: LoopPath, listener: Listener, control: any ControlResponder) {
+        self.path = path
+        self.listener = listener
+        self.control = control
+    }
+
+    // MARK: ServerDelegate
+
+    func admit(_ head: HTTPRequestHead, peer: ServerPeer) -> Admission {
+        guard head.uri.hasPrefix("/v/") else { return .accept(bodyLimit: Self.controlBodyLimit) }
+        let length = head.headers.first(name: "content-length").flatMap { Int($0) }
+        let isLong = length.map { $0 > Self.unauthenticatedBodyLimit } ?? head.headers.contains(name: "transfer-encoding")
+        guard isLong else { return .accept(bodyLimit: nil) }
+        if path.origins.check(hosts: head.headers["host"], origins: head.headers["origin"]) != nil { return .refuse(.origin) }
+        switch authenticate(head.headers["authorization"]) {
+        case .admitted: return .accept(bodyLimit: nil)
+        case .refused(let refusal): return .refuse(refusal)
+        }
+    }
+
+    func handle(_ exchange: ServerExchange) {
+        // A web page can make a browser send here: a name that is not ours is another site's.
+        if path.origins.check(hosts: exchange.headers("host"), origins: exchange.headers("origin")) != nil { return exchange.refuse(.origin) }
+        switch exchange.path {
+        case "/healthz": health(exchange, isReady: true, "alive")
+        case "/readyz": health(exchange, isReady: path.directory.current.version > 0 && !path.log.isFailing, "ready")
+        case let target where target.hasPrefix("/v/"): mcp(exchange, target)
+        default: respond(exchange)
+        }
+    }
+
+    private func health(_ exchange: ServerExchange, isReady: Bool, _ word: String) {
+        guard exchange.head.method == .GET || exchange.head.method == .HEAD else { return exchange.refuse(.methodNotAllowed) }
+        exchange.reply(
+            status: isReady ? 200 : 503, headers: [("content-type", "application/json")],
+            body: ByteBuffer(string: #"{"status":"\#(isReady ? word : "not_ready")"}"#))
+    }
+
+    // MARK: MCP
+
+    private func mcp(_ exchange: ServerExchange, _ target: Substring) {
+        let digest: TokenDigest
+        let grant: Grant
+        switch authenticate(exchange.headers("authorization")) {
+        case .refused(let refusal): return exchange.refuse(refusal)
+        case .admitted(let known): (digest, grant) = known
+        }
+        let parts = target.split(separator: "/", omittingEmptySubsequences: false)
+        let slug = parts.count == 4 && parts[3] == "mcp" ? String(parts[2]) : nil
+        guard let slug, grant.scope == .virtualMCP(slug), let virtualMCP = path.directory.current.virtualMCPs[slug] else {
+            denied(grant, slug: slug ?? String(target.dropFirst(3)))
+            return exchange.refuse(.notFound)
+        }
+        guard let request = FrontRequest(exchange) else { return exchange.refuse(.repeatedHeader) }
+        let answer = PublicExchange(exchange, digest: digest, grant: grant, slug: slug, session: request.sessionID)
+        path.add(answer)
+        path.front.handle(
+            request, caller: FrontCaller(principal: grant.principal, endpoint: slug, attachment: Admitted(grant: grant, virtualMCP: virtualMCP)),
+            exchange: answer)
+    }
+
+    private enum Authentication {
+        case admitted(TokenDigest, Grant)
+        case refused(Refusal)
+    }
+
+    private func authenticate(_ authorization: [String]) -> Authentication {
+        switch BearerToken(authorization: authorization, hash: path.hash) {
+        case .missing: return .refused(.tokenMissing)
+        case .malformed: return refused("malformed token")
+        case .digest(let digest):
+            guard let grant = path.directory.grant(digest, now: WallClock.milliseconds()) else { return refused("unknown or expired token") }
+            return .admitted(digest, grant)
+        }
+    }
+
+    private func refused(_ reason: String) -> Authentication {
+        if let unwritten = path.meter.admit(second: WallClock.seconds()) {
+            var row = AuditRow(method: "authenticate", outcome: .denied)
+            row.reason = unwritten == 0 ? reason : "\(reason); \(unwritten) more before it were not written"
+            _ = path.log.write(row)
+        }
+        return .refused(.tokenInvalid)
+    }
+
+    /// The row says more than the answer may.
+    private func denied(_ grant: Grant, slug: String) {
+        var row = AuditRow(method: "access", outcome: .denied, principal: grant.principal)
+        row.tokenID = grant.tokenID
+        row.virtualMCP = String(slug.prefix(64))
+        row.reason = path.directory.current.virtualMCPs[slug] == nil ? "no such virtual MCP" : "the token is not for this virtual MCP"
+        _ = path.log.write(row)
+    }
+
+    // MARK: Control
+
+    private func respond(_ exchange: ServerExchange) {
+        guard path.controlRequests < path.settings.controlRequests else { return exchange.refuse(.busy) }
+        path.controlRequests += 1
+        let request = ControlRequest(
+            method: exchange.head.method.rawValue, uri: exchange.head.uri, headers: exchange.head.headers.map { (name: $0.name, value: $0.value) },
+            body: exchange.body, peer: peer(exchange), remoteAddress: exchange.peer.address?.ipAddress)
+        let answer = ControlExchange(exchange)
+        let writer = ControlWriter(answer, eventLoop: exchange.eventLoop)
+        let control = control
+        let bound = NIOLoopBound(path, eventLoop: path.eventLoop)
+        answer.attach(
+            Task {
+                await control.respond(to: request, writer: writer)
+                await writer.finish()
+                bound.eventLoop.execute { bound.value.controlRequests -= 1 }
+            })
+    }
+
+    private func peer(_ exchange: ServerExchange) -> ControlPeer {
+        if listener == .controlSocket, exchange.peer.uid == 0 { return .localRoot }
+        guard case .digest(let digest) = BearerToken(authorization: exchange.headers("authorization"), hash: path.hash) else { return .bearer(nil) }
+        return .bearer(path.directory.grant(digest, now: WallClock.milliseconds()))
+    }
+}
+
+extension Admission {
+    fileprivate static func refuse(_ refusal: Refusal) -> Admission {
+        .refuse(status: refusal.status, headers: refusal.headers, body: refusal.body)
+    }
+}
+
+extension FrontRequest {
+    /// Reads the headers that MCP knows; nil when one is there twice with different values. Copies of one value count
+    /// as one; `Accept` is a list and may come in parts.
+    init?(_ exchange: ServerExchange) {
+        let verb: Verb =
+            switch exchange.head.method {
+            case .POST: .post
+            case .GET: .get
+            case .DELETE: .delete
+            default: .other
+            }
+        self.init(verb: verb, body: exchange.body)
+        let accepted = exchange.headers("accept")
+        accept = accepted.isEmpty ? nil : accepted.joined(separator: ", ")
+        let single: [(String, WritableKeyPath<FrontRequest, String?>)] = [
+            ("content-type", \.contentType), ("mcp-protocol-version", \.protocolVersion), ("mcp-session-id", \.sessionID),
+            ("mcp-method", \.mcpMethod), ("mcp-name", \.mcpName), ("last-event-id", \.lastEventID),
+        ]
+        for (name, field) in single {
+            let values = exchange.headers(name)
+            guard let first = values.first else { continue }
+            guard values.allSatisfy({ $0 == first }) else { return nil }
+            self[keyPath: field] = first
+        }
+    }
+}

@@ -1,0 +1,185 @@
+import JSONText
+import Logging
+import MCP
+import NIOCore
+import Sealing
+
+/// The sessions of the gateway as its fronts see them. A legacy session is a row, which survives a restart, and is
+/// cached here; it belongs to one principal and one virtual MCP and is not there for anybody else.
+final class SessionHub: FrontHost {
+    let eventLoop: any EventLoop
+    private let settings: DataPathSettings
+    private let support: any DataPathSupport
+    private let log: AuditLog
+    private let logger: Logger
+    private var table = SessionTable()
+    private var identities: [String: ServerIdentity] = [:]
+    private var modernKeys: [SessionTable.Owner: String] = [:]
+    /// A session ended by itself or from outside: its calls, streams and pins go too.
+    var onEnd: (String) -> Void = { _ in }
+
+    init(eventLoop: any EventLoop, settings: DataPathSettings, support: any DataPathSupport, log: AuditLog, logger: Logger) {
+        self.eventLoop = eventLoop
+        self.settings = settings
+        self.support = support
+        self.log = log
+        self.logger = logger
+    }
+
+    /// The catalogue changed: what was made of it is made again when asked for.
+    func directoryChanged() { identities.removeAll(keepingCapacity: true) }
+
+    // MARK: FrontHost
+
+    func identity(for caller: FrontCaller, version: String, completion: @escaping (Result<ServerIdentity, MCPError>) -> Void) {
+        if let known = identities[caller.endpoint] { return completion(.success(known)) }
+        guard let admission = caller.attachment as? Admitted else { return completion(.failure(.internalError("no admission"))) }
+        let virtualMCP = admission.virtualMCP
+        let identity = ServerIdentity(
+            serverInfo: virtualMCP.serverInfo, capabilities: virtualMCP.capabilities,
+            instructions: virtualMCP.instructions.map { ByteBuffer(bytes: JSONString.quote($0)) })
+        identities[caller.endpoint] = identity
+        completion(.success(identity))
+    }
+
+    func openSession(_ new: LegacySessionRecord, caller: FrontCaller, completion: @escaping (Result<String, MCPError>) -> Void) {
+        guard let admission = caller.attachment as? Admitted else { return completion(.failure(.internalError("no admission"))) }
+        let id: String
+        do {
+            id = Base64URL.encode(try randomBytes(16))
+        } catch {
+            return completion(.failure(.internalError("no random bytes")))
+        }
+        let row = ClientSession(
+            id: id, principal: caller.principal, virtualMCP: caller.endpoint, protocolVersion: new.protocolVersion,
+            capabilities: String(buffer: new.clientCapabilities), clientInfo: new.clientInfo.map { String(buffer: $0) } ?? "{}",
+            createdAt: WallClock.milliseconds())
+        let support = support
+        eventLoop.makeFutureWithTask { try await support.insertSession(row) }.assumeIsolated().whenComplete { [self] result in
+            switch result {
+            case .success:
+                keep(id, Self.owner(caller), new)
+                if let failure = connected(admission, session: id) { return completion(.failure(failure)) }
+                completion(.success(id))
+            case .failure(let error):
+                logger.error("a session cannot be opened", metadata: ["error": "\(error)"])
+                completion(.failure(.internalError("the session cannot be opened")))
+            }
+        }
+    }
+
+    func session(id: String, caller: FrontCaller, completion: @escaping (LegacySessionRecord?) -> Void) {
+        let owner = Self.owner(caller)
+        if let known = table.owner(of: id) {
+            guard known == owner, let record = table.legacy(id) else { return completion(nil) }
+            table.touch(id, now: .now())
+            return completion(record)
+        }
+        // What cannot be an id of ours is not looked for.
+        guard Base64URL.decode(id)?.count == 16 else { return completion(nil) }
+        let support = support
+        eventLoop.makeFutureWithTask { try await support.session(id: id) }.assumeIsolated().whenComplete { [self] result in
+            switch result {
+            case .success(let row?) where row.principal == owner.principal && row.virtualMCP == owner.slug:
+                let record = LegacySessionRecord(
+                    protocolVersion: row.protocolVersion, clientInfo: ByteBuffer(string: row.clientInfo),
+                    clientCapabilities: ByteBuffer(string: row.capabilities))
+                if !table.contains(id) { keep(id, owner, record) }
+                completion(record)
+            case .success: completion(nil)
+            case .failure(let error):
+                logger.error("a session cannot be read", metadata: ["error": "\(error)"])
+                completion(nil)
+            }
+        }
+    }
+
+    func closeSession(id: String, caller: FrontCaller) {
+        guard table.owner(of: id) == Self.owner(caller) else { return }
+        end(id)
+    }
+
+    func context(for caller: FrontCaller, session: String?) -> CallContext {
+        let owner = Self.owner(caller)
+        let key = session ?? modernKey(owner)
+        var context = CallContext(session: SessionKey(id: key))
+        guard let admission = caller.attachment as? Admitted else { return context }
+        if session != nil {
+            table.touch(key, now: .now())
+        } else if table.contains(key) {
+            table.touch(key, now: .now())
+        } else {
+            _ = table.add(key, owner, .modern, limit: .max, now: .now())
+            _ = connected(admission, session: key)
+        }
+        context.attachment = CallRecord(grant: admission.grant, virtualMCP: admission.virtualMCP, session: key)
+        return context
+    }
+
+    // MARK: Ends
+
+    /// Ends what was not used for too long. `busy` are sessions with an open stream.
+    func sweep(busy: Set<String>) {
+        let now = NIODeadline.now()
+        for id in busy { table.touch(id, now: now) }
+        for id in table.idle(now: now, legacy: settings.sessionIdle, modern: settings.modernIdle) { end(id) }
+    }
+
+    func end(where isGone: (SessionTable.Owner) -> Bool) {
+        for id in table.ids(where: isGone) { end(id) }
+    }
+
+    var count: Int { table.count }
+    func owner(of id: String) -> SessionTable.Owner? { table.owner(of: id) }
+
+    private func end(_ id: String) {
+        if let owner = table.owner(of: id), modernKeys[owner] == id { modernKeys[owner] = nil }
+        onEnd(id)
+        table.remove(id)
+        let support = support
+        let logger = logger
+        eventLoop.makeFutureWithTask { try await support.endSession(id: id) }.whenFailure { error in
+            logger.error("a session's row cannot be ended", metadata: ["error": "\(error)"])
+        }
+    }
+
+    // MARK: Helpers
+
+    private func keep(_ id: String, _ owner: SessionTable.Owner, _ record: LegacySessionRecord) {
+        let evicted = table.add(id, owner, .legacy(record), limit: settings.sessionsPerPrincipal, now: .now())
+        if let evicted { end(evicted) }
+    }
+
+    /// The row that says a client came.
+    private func connected(_ admission: Admitted, session: String) -> MCPError? {
+        var row = AuditRow(method: "connected", outcome: .allowed, principal: admission.grant.principal)
+        row.tokenID = admission.grant.tokenID
+        row.virtualMCP = admission.virtualMCP.slug
+        row.session = session
+        return log.write(row)
+    }
+
+    /// Told from a legacy id by its length, and not from the principal's name, which a machine need not know.
+    private func modernKey(_ owner: SessionTable.Owner) -> String {
+        if let known = modernKeys[owner] { return known }
+        // Neither text holds a zero byte.
+        let key = "m" + ((try? SHA256.digest(Array(owner.principal.utf8) + [0] + Array(owner.slug.utf8))).map { Base64URL.encode($0) } ?? owner.principal)
+        modernKeys[owner] = key
+        return key
+    }
+
+    private static func owner(_ caller: FrontCaller) -> SessionTable.Owner {
+        SessionTable.Owner(principal: caller.principal, slug: caller.endpoint)
+    }
+}
+
+/// What a request was let in with.
+final class Admitted {
+    let grant: Grant
+    let virtualMCP: VirtualMCP
+
+    init(grant: Grant, virtualMCP: VirtualMCP) {
+        self.grant = grant
+        self.virtualMCP = virtualMCP
+    }
+}

@@ -1,0 +1,92 @@
+import JSONText
+import Logging
+import MCP
+import NIOCore
+
+/// The loop's journal as the services use it: fails closed, and comes back by itself when the disk does.
+final class AuditLog {
+    private let journal: AuditJournal
+    private let logger: Logger
+    /// The last row could not be written.
+    private(set) var isFailing = false
+
+    init(journal: AuditJournal, logger: Logger) {
+        self.journal = journal
+        self.logger = logger
+    }
+
+    static let unavailable = MCPError(
+        code: MCPError.Code.internalError, message: "Internal error: the audit log cannot be written",
+        data: ByteBuffer(string: #"{"error":"audit_unavailable"}"#))
+
+    /// Writes a row; an error for the caller when that fails.
+    func write(_ row: AuditRow) -> MCPError? {
+        do {
+            try journal.append(row)
+            if isFailing { logger.notice("the audit log can be written again") }
+            isFailing = false
+            return nil
+        } catch {
+            if !isFailing { logger.critical("the audit log cannot be written: calls are refused", metadata: ["error": "\(error)"]) }
+            isFailing = true
+            return Self.unavailable
+        }
+    }
+
+    /// While the log fails, nothing is delivered: its row could not follow. Every refusal tries the log again.
+    func failure(_ record: CallRecord) -> MCPError? {
+        guard isFailing else { return nil }
+        var row = AuditRow(record)
+        row.outcome = .error
+        row.reason = "audit_unavailable: not delivered"
+        _ = write(row)
+        return Self.unavailable
+    }
+}
+
+extension AuditRow {
+    /// Everything but how the call ended.
+    init(_ record: CallRecord) {
+        self.init(method: record.method, outcome: .allowed, principal: record.principal, time: record.time)
+        tokenID = record.grant.tokenID
+        virtualMCP = record.virtualMCP.slug
+        session = record.session
+        exposedTool = String((record.exposedTool ?? "").prefix(256))
+        tool = record.tool ?? ""
+        connector = record.connector?.name ?? ""
+        machine = record.pin?.pin.machine ?? ""
+        boot = record.pin?.pin.boot ?? ""
+    }
+
+    /// - Parameter ending: what made the gateway end the call before its answer.
+    init(_ record: CallRecord, _ outcome: borrowing MCPOutcome, ending: AuditOutcome?, latency: TimeAmount) {
+        self.init(record)
+        latencyMicroseconds = latency.nanoseconds / 1_000
+        let secrets = record.credentials?.secretValues ?? []
+        arguments = record.arguments.map { AuditPayload.text($0, secrets: secrets) }
+        switch outcome {
+        case .result(let payload):
+            // A tool that failed answers a result all the same; for who reads the log it is an error.
+            self.outcome = Self.isError(payload) ? .error : .allowed
+            if self.outcome == .error { reason = "the tool answered isError" }
+            result = AuditPayload.text(payload, secrets: secrets)
+        case .error(let error):
+            self.outcome = .error
+            reason = String(error.message.prefix(512))
+        case .failed(let undelivered):
+            self.outcome = ending ?? (undelivered.kind == .outcomeUnknown ? .unknown : .error)
+            reason = "\(undelivered.kind.rawValue): \(undelivered.reason)"
+        }
+        if let denial = record.denial {
+            self.outcome = .denied
+            reason = denial
+        }
+        if record.isRepinned { reason = reason.isEmpty ? "repinned" : "repinned; \(reason)" }
+    }
+
+    private static func isError(_ result: ByteBuffer) -> Bool {
+        let text = result.readableBytesSpan
+        guard let member = try? JSONMembers.value(of: "isError", object: JSONSpan(start: 0, end: result.readableBytes), in: text) else { return false }
+        return result.text(member) == "true"
+    }
+}

@@ -1,0 +1,31 @@
+import Logging
+import MCP
+import NIOCore
+import Wire
+
+/// The list of services that every request passes, in order (DESIGN §7). One per loop, built at start:
+///
+///     audit → curate → authorise → route → credentials → hop
+final class Stack {
+    let audit: AuditService
+    let router: Router
+    let credentials: CredentialService
+    let hop: Hop
+
+    /// What a front asks.
+    var entry: any MCPService { audit }
+
+    init(
+        eventLoop: any EventLoop, settings: DataPathSettings, support: any DataPathSupport, directory: DirectorySlot, log: AuditLog, logger: Logger,
+        released: @escaping (_ session: String, _ connector: String, MachineAddress) -> Void
+    ) {
+        let pool = ConnectionPool(eventLoop: eventLoop)
+        let doors = Doors(support: support, org: settings.org)
+        hop = Hop(eventLoop: eventLoop, pool: pool, doors: doors, answerLimit: settings.answerBytes, logger: logger)
+        credentials = CredentialService(next: hop, support: support, logger: logger)
+        router = Router(next: credentials, search: PinSearch(support: support), doors: doors, logger: logger, released: released)
+        let authorise = AuthoriseService(next: router, directory: directory)
+        let curate = CurateService(next: authorise, directory: directory)
+        audit = AuditService(next: curate, log: log, callTimeout: settings.callTimeout, callsPerPrincipal: settings.callsPerPrincipal)
+    }
+}

@@ -1,0 +1,81 @@
+import FoundationEssentials
+import NIOCore
+import Wire
+
+extension MachinesClient {
+    private static let answerLimit = 64 << 20
+
+    func send(_ method: String, _ path: String, _ body: some Encodable & Sendable, seconds: Int64 = 60) async throws -> ByteBuffer {
+        let bytes = try JSONEncoder().encode(body)
+        return try await send(method, path, bytes: ByteBuffer(bytes: bytes), seconds: seconds)
+    }
+
+    func send(
+        _ method: String, _ path: String, bytes: ByteBuffer? = nil, type: String = "application/json", seconds: Int64 = 60,
+        retryable: Bool = false
+    ) async throws -> ByteBuffer {
+        let response = try await open(method, path, bytes: bytes, type: type, seconds: seconds, retryable: retryable)
+        return try await response.collect(upTo: Self.answerLimit)
+    }
+
+    /// Sends a request and answers when the head is there and says success.
+    func open(
+        _ method: String, _ path: String, bytes: ByteBuffer? = nil, type: String = "application/json", seconds: Int64?, retryable: Bool = false
+    ) async throws -> HTTPClientResponse {
+        var headers: [(String, String)] = [("accept", "application/json")]
+        if bytes != nil { headers.append(("content-type", type)) }
+        if let token { headers.append(("authorization", "Bearer \(token)")) }
+        let response: HTTPClientResponse
+        do {
+            response = try await http.execute(
+                method, path, headers: headers, body: bytes, to: endpoint, headTimeout: seconds.map { .seconds($0) }, retryable: retryable)
+        } catch let failure as ExchangeFailure {
+            let code = failure.kind == .notSent ? "unreachable" : "outcome_unknown"
+            throw MachineAPIError(status: 0, code: code, message: "the orchestrator does not answer: \(failure.reason)")
+        } catch HTTPClientError.timeout(let seconds) {
+            throw MachineAPIError(status: 0, code: "outcome_unknown", message: "the orchestrator did not answer within \(seconds) s")
+        }
+        guard (200..<300).contains(response.status) else {
+            let body = try? await response.collect(upTo: 1 << 20)
+            throw Self.error(response.status, body ?? ByteBuffer())
+        }
+        return response
+    }
+
+    func decode<T: Decodable>(_ type: T.Type, _ buffer: ByteBuffer) throws -> T {
+        do {
+            return try JSONDecoder().decode(type, from: Data(buffer.readableBytesView))
+        } catch {
+            throw MachineAPIError(status: 0, code: "bad_answer", message: "the orchestrator's answer cannot be read: \(error)")
+        }
+    }
+
+    /// Fly's shape (`error` for people, `status` for programs) and Berth's (`error` for programs, `message` for people).
+    static func error(_ status: Int, _ body: ByteBuffer) -> MachineAPIError {
+        struct Body: Decodable {
+            var error: String?
+            var message: String?
+            var status: String?
+        }
+        let parsed = try? JSONDecoder().decode(Body.self, from: Data(body.readableBytesView))
+        return MachineAPIError(
+            status: status, code: parsed?.status ?? (parsed?.message == nil ? nil : parsed?.error) ?? "unknown",
+            message: parsed?.message ?? parsed?.error ?? "the orchestrator answered HTTP \(status)")
+    }
+
+    /// Percent-encodes one path segment or query value.
+    static func segment(_ text: String) -> String {
+        var encoded = ""
+        for byte in text.utf8 {
+            switch byte {
+            case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"), UInt8(ascii: "0")...UInt8(ascii: "9"),
+                UInt8(ascii: "-"), UInt8(ascii: "_"), UInt8(ascii: "."), UInt8(ascii: "~"):
+                encoded.unicodeScalars.append(Unicode.Scalar(byte))
+            default:
+                let digits = String(byte, radix: 16, uppercase: true)
+                encoded += digits.utf8.count == 1 ? "%0\(digits)" : "%\(digits)"
+            }
+        }
+        return encoded
+    }
+}

@@ -1,0 +1,409 @@
+import MachineAPI
+
+/// What is wanted of a machine; durable.
+enum DesiredState: String, Sendable {
+    case running, stopped, destroyed
+}
+
+/// The life of one machine as a value: what happened goes in, what is to be done comes out. It does no I/O and reads no
+/// clock; its owner writes `state`, `desired`, `attempts`, `wasReady` and `reason` to the row before it acts.
+struct MachineStateMachine: Sendable, Equatable {
+    /// How much of the present boot exists on the host.
+    enum Life: Sendable, Equatable {
+        /// Nothing.
+        case none
+        /// Nothing; another boot follows when the timer rings.
+        case waiting
+        /// Being made.
+        case booting
+        /// Runs, and is asked whether it is ready.
+        case probing
+        case up
+        /// Told to end.
+        case ending
+        /// What is left of it is being removed.
+        case removing
+        /// Could not be removed; tried again when the timer rings.
+        case stuck
+    }
+
+    /// Why the present boot ends.
+    enum Cause: Sendable, Equatable {
+        /// Somebody asked.
+        case request
+        /// By itself. `isClean`: exit code 0.
+        case failure(isClean: Bool)
+    }
+
+    struct Policy: Sendable, Equatable {
+        var restart: MachineConfig.Restart.Policy = .onFailure
+        var maxRetries = 10
+        var stopSeconds: Int64 = 5
+        var startSeconds: Int64 = 60
+    }
+
+    enum Input: Sendable, Equatable {
+        case start(source: String)
+        case stop(source: String)
+        case restart(source: String)
+        case destroy(source: String)
+        /// Stop until the next orchestrator; what is wanted stays.
+        case hold
+        case booted
+        case bootFailed(String)
+        case ready
+        /// The agent answers, and says that the server does not come up.
+        case notReady(String)
+        /// `seconds`: how long it was up.
+        case exited(MachineEnd, seconds: Int64)
+        case removed
+        case removeFailed(String)
+        case timer
+        /// At the orchestrator's start: the boot that the row names lives.
+        case adopted(isStarted: Bool)
+        /// At the orchestrator's start: the boot that the row names is gone.
+        case lost
+        /// At the orchestrator's start: the row names no boot.
+        case found
+    }
+
+    enum Effect: Sendable, Equatable {
+        case boot
+        case probe
+        /// SIGTERM.
+        case terminate
+        /// Kill and remove what is left.
+        case remove
+        /// One timer; a new one replaces it.
+        case arm(seconds: Int64)
+        case disarm
+        /// The row has become history.
+        case erase
+        case record(type: String, status: String, source: String, reason: String?)
+    }
+
+    var state: MachineState
+    var desired: DesiredState
+    /// Failed boots in a row.
+    var attempts = 0
+    /// Was ready at least once.
+    var wasReady = false
+    var reason: String?
+    var policy: Policy
+
+    private(set) var life = Life.none
+    private(set) var isHeld = false
+    private var cause = Cause.request
+
+    init(
+        state: MachineState, desired: DesiredState, attempts: Int = 0, wasReady: Bool = false, reason: String? = nil, policy: Policy = Policy()
+    ) {
+        self.state = state
+        self.desired = desired
+        self.attempts = attempts
+        self.wasReady = wasReady
+        self.reason = reason
+        self.policy = policy
+    }
+
+    /// Nothing changes any more unless somebody asks.
+    var isSettled: Bool { life == .none || life == .up }
+
+    private var target: DesiredState { isHeld && desired == .running ? .stopped : desired }
+
+    mutating func handle(_ input: Input) -> [Effect] {
+        switch input {
+        case .start(let source): start(source)
+        case .stop(let source): stop(source)
+        case .restart(let source): restart(source)
+        case .destroy(let source): destroy(source)
+        case .hold: hold()
+        case .booted: booted()
+        case .bootFailed(let why): life == .booting ? fail(why, type: "start") : []
+        case .ready: ready()
+        case .notReady(let why): life == .probing ? fail(why, type: "start") : []
+        case .exited(let end, let seconds): exited(end, seconds)
+        case .removed: removed()
+        case .removeFailed(let why): removeFailed(why)
+        case .timer: timer()
+        case .adopted(let isStarted): adopted(isStarted)
+        case .lost: lost()
+        case .found: found()
+        }
+    }
+
+    // MARK: Requests
+
+    private mutating func start(_ source: String) -> [Effect] {
+        guard desired != .destroyed, !isHeld else { return [] }
+        let wasWanted = desired == .running
+        desired = .running
+        switch life {
+        case .none, .waiting:
+            attempts = 0
+            return boot("start", source: source)
+        case .booting, .probing, .up:
+            return []
+        case .ending, .removing, .stuck:
+            // A new boot follows the removal of the old one.
+            guard !wasWanted else { return [] }
+            attempts = 0
+            cause = .request
+            return [.record(type: "start", status: state.rawValue, source: source, reason: "queued")]
+        }
+    }
+
+    private mutating func stop(_ source: String) -> [Effect] {
+        guard desired != .destroyed else { return [] }
+        desired = .stopped
+        return wind(source, reason: nil)
+    }
+
+    private mutating func hold() -> [Effect] {
+        guard !isHeld else { return [] }
+        isHeld = true
+        return desired == .destroyed ? [] : wind("berth", reason: "berth goes down")
+    }
+
+    /// Towards `stopped`, from wherever it is.
+    private mutating func wind(_ source: String, reason why: String?) -> [Effect] {
+        switch life {
+        case .none, .waiting:
+            life = .none
+            guard state != .stopped else { return [] }
+            state = .stopped
+            reason = why
+            return [.disarm, .record(type: "stop", status: "stopped", source: source, reason: why)]
+        case .booting:
+            // Its making cannot be interrupted; `booted` finds out.
+            return stopping(source, why)
+        case .probing, .up:
+            life = .ending
+            cause = .request
+            return stopping(source, why) + [.terminate, .arm(seconds: policy.stopSeconds)]
+        case .ending, .removing, .stuck:
+            return stopping(source, why)
+        }
+    }
+
+    private mutating func stopping(_ source: String, _ why: String?) -> [Effect] {
+        guard state != .stopping else { return [] }
+        state = .stopping
+        reason = why
+        return [.record(type: "stop", status: "stopping", source: source, reason: why)]
+    }
+
+    private mutating func restart(_ source: String) -> [Effect] {
+        guard desired != .destroyed, !isHeld else { return [] }
+        guard life == .probing || life == .up else { return start(source) }
+        desired = .running
+        attempts = 0
+        life = .ending
+        cause = .request
+        state = .stopping
+        reason = nil
+        return [.record(type: "restart", status: "stopping", source: source, reason: nil), .terminate, .arm(seconds: policy.stopSeconds)]
+    }
+
+    private mutating func destroy(_ source: String) -> [Effect] {
+        guard desired != .destroyed else { return [] }
+        desired = .destroyed
+        state = .destroying
+        reason = nil
+        let record = Effect.record(type: "destroy", status: "destroying", source: source, reason: nil)
+        switch life {
+        case .none, .waiting:
+            return [record, .disarm] + erase()
+        case .probing, .up, .ending:
+            return [record] + remove(.request)
+        case .booting, .removing, .stuck:
+            return [record]
+        }
+    }
+
+    // MARK: What happens
+
+    private mutating func boot(_ type: String, source: String, reason why: String? = nil) -> [Effect] {
+        life = .booting
+        state = .starting
+        cause = .request
+        reason = nil
+        return [.record(type: type, status: "starting", source: source, reason: why), .boot, .arm(seconds: policy.startSeconds)]
+    }
+
+    private mutating func booted() -> [Effect] {
+        guard life == .booting else { return [] }
+        guard target == .running else { return remove(.request) }
+        life = .probing
+        return [.probe]
+    }
+
+    private mutating func ready() -> [Effect] {
+        guard life == .probing else { return [] }
+        life = .up
+        state = .started
+        wasReady = true
+        reason = nil
+        return [.record(type: "start", status: "started", source: "berth", reason: nil), .disarm]
+    }
+
+    private mutating func exited(_ end: MachineEnd, _ seconds: Int64) -> [Effect] {
+        switch life {
+        case .probing, .up:
+            // A machine that ran well for a while has its tries back.
+            if life == .up && seconds >= 300 { attempts = 0 }
+            reason = end.description
+            if state == .started { state = .stopping }
+            return [.record(type: end.isOutOfMemory ? "oom" : "exit", status: "stopped", source: "berth", reason: reason)]
+                + remove(.failure(isClean: end.code == 0))
+        case .ending:
+            return [.record(type: "exit", status: "stopped", source: "berth", reason: end.description)] + remove(cause)
+        case .none, .waiting, .booting, .removing, .stuck:
+            return []
+        }
+    }
+
+    private mutating func fail(_ why: String, type: String) -> [Effect] {
+        reason = why
+        return [.record(type: type, status: "failed", source: "berth", reason: why)] + remove(.failure(isClean: false))
+    }
+
+    private mutating func remove(_ cause: Cause) -> [Effect] {
+        life = .removing
+        self.cause = cause
+        return [.disarm, .remove]
+    }
+
+    private mutating func removed() -> [Effect] {
+        guard life == .removing else { return [] }
+        life = .none
+        switch target {
+        case .destroyed:
+            return erase()
+        case .stopped:
+            state = .stopped
+            return [.record(type: "stop", status: "stopped", source: "berth", reason: reason)]
+        case .running:
+            switch cause {
+            case .request: return boot("start", source: "berth")
+            case .failure(let isClean): return again(isClean: isClean)
+            }
+        }
+    }
+
+    /// A boot ended by itself: the restart policy decides.
+    private mutating func again(isClean: Bool) -> [Effect] {
+        let restarts: Bool
+        switch policy.restart {
+        case .no: restarts = false
+        case .onFailure: restarts = !isClean
+        case .always: restarts = true
+        }
+        guard restarts else {
+            desired = .stopped
+            state = isClean ? .stopped : .failed
+            return [.record(type: "exit", status: state.rawValue, source: "berth", reason: reason)]
+        }
+        // What never worked will hardly begin to: say so soon.
+        let limit = wasReady ? policy.maxRetries : min(policy.maxRetries, 1)
+        guard attempts < limit else {
+            desired = .stopped
+            state = .failed
+            if attempts > 0 { reason = "gave up after \(attempts + 1) tries: \(reason ?? "no reason known")" }
+            return [.record(type: "start", status: "failed", source: "berth", reason: reason)]
+        }
+        attempts += 1
+        life = .waiting
+        state = .starting
+        return [
+            .record(type: "restart", status: "starting", source: "berth", reason: reason), .arm(seconds: Self.backOff(attempts)),
+        ]
+    }
+
+    /// 1, 2, 4 … 60 seconds.
+    static func backOff(_ attempt: Int) -> Int64 { attempt > 6 ? 60 : min(60, 1 << Int64(max(attempt, 1) - 1)) }
+
+    private mutating func removeFailed(_ why: String) -> [Effect] {
+        guard life == .removing else { return [] }
+        life = .stuck
+        reason = why
+        return [.record(type: "exit", status: state.rawValue, source: "berth", reason: why), .arm(seconds: 5)]
+    }
+
+    private mutating func timer() -> [Effect] {
+        switch life {
+        case .waiting: return boot("start", source: "berth", reason: "try \(attempts + 1)")
+        case .probing: return fail("not ready within \(policy.startSeconds) s" + (reason.map { ": \($0)" } ?? ""), type: "start")
+        case .ending:
+            return [.record(type: "stop", status: state.rawValue, source: "berth", reason: "did not end in \(policy.stopSeconds) s, killed")]
+                + remove(cause)
+        case .stuck: return remove(cause)
+        case .none, .booting, .up, .removing: return []
+        }
+    }
+
+    private mutating func erase() -> [Effect] {
+        state = .destroyed
+        return [.record(type: "destroy", status: "destroyed", source: "berth", reason: nil), .erase]
+    }
+
+    // MARK: After a restart of the orchestrator
+
+    private mutating func adopted(_ isStarted: Bool) -> [Effect] {
+        guard life == .none else { return [] }
+        guard target == .running else {
+            let state = target == .destroyed ? MachineState.destroying : .stopping
+            self.state = state
+            return [.record(type: "adopt", status: state.rawValue, source: "berth", reason: nil)] + remove(.request)
+        }
+        guard isStarted else {
+            // Its making was cut off, which is no failure of the machine.
+            state = .starting
+            return [.record(type: "adopt", status: "starting", source: "berth", reason: "half made")] + remove(.request)
+        }
+        life = .probing
+        if state != .started { state = .starting }
+        return [
+            .record(type: "adopt", status: state.rawValue, source: "berth", reason: nil), .probe, .arm(seconds: policy.startSeconds),
+        ]
+    }
+
+    private mutating func lost() -> [Effect] {
+        guard life == .none else { return [] }
+        if target == .running {
+            state = .starting
+            reason = "ended while no orchestrator ran"
+        }
+        return [.record(type: "exit", status: "stopped", source: "berth", reason: "ended while no orchestrator ran")] + remove(.request)
+    }
+
+    private mutating func found() -> [Effect] {
+        guard life == .none else { return [] }
+        switch target {
+        case .destroyed:
+            state = .destroying
+            return erase()
+        case .running:
+            // Tries that an earlier orchestrator counted still count.
+            return boot("start", source: "berth")
+        case .stopped:
+            guard state != .stopped, state != .failed, state != .created else { return [] }
+            state = .stopped
+            return [.record(type: "stop", status: "stopped", source: "berth", reason: nil)]
+        }
+    }
+}
+
+/// How a machine's first process ended.
+struct MachineEnd: Sendable, Equatable, CustomStringConvertible {
+    var code: Int32?
+    var signal: Int32?
+    var isOutOfMemory = false
+
+    var description: String {
+        if isOutOfMemory { return "out of memory" }
+        if let code { return "exit code \(code)" }
+        if let signal { return "signal \(signal)" }
+        return "ended, status unknown"
+    }
+}

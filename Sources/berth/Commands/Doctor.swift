@@ -1,0 +1,78 @@
+import ArgumentParser
+import FoundationEssentials
+import Glibc
+import JSONText
+import Orchestrator
+
+/// `berth doctor`
+struct Doctor: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Which isolation layers this host gives; --prove attacks a live machine; --leftovers looks for what nobody owns.")
+    @Flag(help: "Host an attacking server and show that each attack is refused.") var prove = false
+    @Flag(help: "Look for processes, cgroups, mounts, sockets and bundles of this state that nothing owns; exit 1 if any.") var leftovers = false
+    @OptionGroup var state: StateOption
+    @OptionGroup var output: JSONOption
+
+    func run() async throws {
+        let installation = try state.installation()
+        if leftovers { return try await showLeftovers(installation) }
+        if prove { return try await showProof(installation) }
+        let host = await HostCapabilities.probe()
+        if output.json {
+            return Output.json(
+                .record(
+                    (
+                        "layers",
+                        .array(
+                            host.layers.map {
+                                .record(
+                                    ("name", .string($0.name)), ("state", .string($0.state.rawValue)), ("detail", .string($0.detail)),
+                                    ("remedy", $0.remedy.map { .string($0) }))
+                            })
+                    )))
+        }
+        Output.table(["LAYER", "STATE", "DETAIL"], host.layers.map { [$0.name, $0.state.rawValue, $0.detail + ($0.remedy.map { " — \($0)" } ?? "")] })
+        if host.layers.contains(where: { $0.state == .missing }) { throw ExitCode(1) }
+    }
+
+    private func showProof(_ installation: Installation) async throws {
+        let findings = try await Proof(installation).run { finding in
+            guard !output.json else { return }
+            Output.line("\(finding.refused ? "refused " : "POSSIBLE")  \(finding.title)\n          \(finding.detail)")
+        }
+        let possible = findings.filter { !$0.refused }
+        if output.json {
+            Output.json(
+                .record(
+                    ("refused", .int(findings.count - possible.count)), ("possible", .int(possible.count)),
+                    (
+                        "attacks",
+                        .array(
+                            findings.map {
+                                .record(
+                                    ("attack", .string($0.attack)), ("refused", .bool($0.refused)), ("detail", .string($0.detail)))
+                            })
+                    )))
+        } else {
+            Output.line("\n\(findings.count - possible.count) of \(findings.count) attacks refused")
+        }
+        if !possible.isEmpty { throw ExitCode(1) }
+    }
+
+    private func showLeftovers(_ installation: Installation) async throws {
+        let items = try await OrchestratorService.leftovers(installation.orchestratorPaths)
+        if output.json {
+            Output.json(
+                .record(
+                    (
+                        "leftovers",
+                        .array(items.map { .record(("kind", .string($0.kind)), ("name", .string($0.name)), ("detail", .string($0.detail))) })
+                    )))
+        } else if items.isEmpty {
+            Output.line("nothing left over")
+        } else {
+            Output.table(["KIND", "NAME", "DETAIL"], items.map { [$0.kind, $0.name, $0.detail] })
+        }
+        if !items.isEmpty { throw ExitCode(1) }
+    }
+}

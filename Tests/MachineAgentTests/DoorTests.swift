@@ -1,0 +1,147 @@
+import Door
+import Glibc
+import JSONText
+import NIOCore
+import Sealing
+import Testing
+import Wire
+
+@Suite(.enabled(if: AgentRig.isPossible)) struct DoorTests {
+    @Test func refusesWithoutReadingABody() async throws {
+        try await AgentRig.with { rig in
+            let good = try rig.token()
+            let other = try TokenSender().minter(
+                for: try DoorKeys(root: AppRoot(secret: Secret(try randomBytes(32))), machine: "0123456789abcd", boot: "01JZZZZZZZZZZZZZZZZZZZZZZZ"),
+                org: "org", issuer: "gateway")
+            let flipped = String(good.dropLast(2)) + (good.hasSuffix("AA") ? "BB" : "AA")
+            let name = HostedToken.headerName
+            for (headers, reason) in [
+                ("", "missing"), ("\(name): x\r\n", "malformed"), ("\(name): \(good)\r\n\(name): \(good)\r\n", "malformed"),
+                ("\(name): \(flipped)\r\n", "bad_signature"),
+                ("\(name): \(try other.mint(principal: "ann", session: "s").token)\r\n", "unknown_key"),
+            ] {
+                // The body is announced and never sent: an answer proves that nobody waited for it.
+                let answer = try rig.raw("POST /mcp HTTP/1.1\r\nhost: door\r\n\(headers)content-length: 100000\r\n\r\n")
+                #expect(answer.hasPrefix("HTTP/1.1 401 "), "\(reason)")
+                #expect(answer.hasSuffix(#"{"error":"hosted_auth","reason":"\#(reason)"}"#), "\(reason): \(answer)")
+            }
+            #expect(try await rig.request("GET", "/healthz", token: good).status == 200)
+            let again = try await rig.request("GET", "/healthz", token: good)
+            #expect(again.status == 401 && again.body.contains("replayed"))
+            let stats = try await rig.request("GET", "/stats").json
+            #expect(stats?["refusals"]?["malformed"] == 2)
+            #expect(stats?["children"] == 0)
+        }
+    }
+
+    @Test func routesAndLimits() async throws {
+        try await AgentRig.with { rig in
+            #expect(try await rig.request("GET", "/nothing").status == 404)
+            #expect(try await rig.request("GET", "/mcp").status == 405)
+            #expect(try await rig.request("POST", "/mcp", body: "{").status == 400)
+            #expect(try await rig.request("PUT", "/credentials", body: "nonsense").json?["error"] == "bad_credentials")
+            let token = try rig.token()
+            let chunked = "POST /mcp HTTP/1.1\r\nhost: d\r\n\(HostedToken.headerName): \(token)\r\ntransfer-encoding: chunked\r\n\r\n"
+            #expect(try rig.raw(chunked).hasPrefix("HTTP/1.1 411 "))
+            #expect(try rig.raw("POST /mcp HTTP/1.1\r\nhost: d\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\n").hasPrefix("HTTP/1.1 400 "))
+        }
+    }
+
+    @Test func answersJSONOrAStream() async throws {
+        try await AgentRig.with { rig in
+            let plain = try await rig.call("echo", #"{"text":"hi"}"#, progress: true)
+            #expect(plain.status == 200 && plain.type == "application/json")
+            #expect(plain.text == "hi" && plain.json?["id"] == "c-1")
+
+            let streamed = try await rig.call("progress", #"{"steps":3}"#, progress: true)
+            #expect(streamed.type == "text/event-stream")
+            var reader = SSEReader()
+            reader.feed(ByteBuffer(string: streamed.body))
+            var events: [JSONValue] = []
+            while let event = try reader.next() { events.append(try JSONValue(parsing: Array(event.data.readableBytesView))) }
+            #expect(events.count == 4)
+            #expect(events.prefix(3).allSatisfy { $0["params"]?["progressToken"] == 5 })
+            #expect(events.last?["id"] == "c-1" && events.last?["result"]?["content"]?[0]?["text"] == "done")
+        }
+    }
+
+    @Test func readinessSessionsAndCalls() async throws {
+        try await AgentRig.with { rig in
+            let ready = try await rig.request("GET", "/readyz")
+            #expect(ready.status == 200 && ready.json?["server"]?["name"] == "fixture")
+            _ = try await rig.call("echo", session: "a", principal: "ann")
+            let crashed = try await rig.call("crash", #"{"status":9}"#, session: "b", principal: "bob")
+            #expect(crashed.json?["error"]?["code"] == 1002)
+            #expect(crashed.json?["error"]?["data"]?["error"] == "outcome_unknown")
+            #expect(crashed.json?["error"]?["message"]?.stringValue?.contains("status 9") == true)
+
+            let calls = try await rig.request("GET", "/calls").json?["calls"]?.arrayValue ?? []
+            #expect(calls.map { $0["state"]?.stringValue } == ["answered", "failed"])
+            #expect(calls.map { $0["tool"]?.stringValue } == ["echo", "crash"])
+            #expect(calls.map { $0["principal"]?.stringValue } == ["ann", "bob"])
+            let sessions = try await rig.request("GET", "/sessions").json?["sessions"]?.arrayValue ?? []
+            #expect(Set(sessions.compactMap { $0["session"]?.stringValue }) == ["a", "b"])
+            let failure = try await rig.request("GET", "/stats").json?["last_failure"]
+            #expect(failure?["exit"] == 9 && failure?["stderr"]?.stringValue?.contains("about to crash") == true)
+        }
+    }
+
+    @Test func aSessionBelongsToOnePrincipal() async throws {
+        try await AgentRig.with { rig in
+            #expect(try await rig.call("echo", principal: "ann").status == 200)
+            let stolen = try await rig.call("echo", principal: "bob")
+            #expect(stolen.status == 403 && stolen.json?["error"] == "session_principal")
+        }
+    }
+
+    @Test func closingTheConnectionCancels() async throws {
+        try await AgentRig.with { rig in
+            _ = try await rig.call("echo")
+            let task = Task { try await rig.call("hang") }
+            try await eventually("the call is delivered") {
+                try await rig.request("GET", "/calls").json?["calls"]?.arrayValue?.last?["tool"] == "hang"
+            }
+            task.cancel()
+            try await eventually("the child hears of it") { try await rig.call("cancellations").value?.arrayValue?.count == 1 }
+            let calls = try await rig.request("GET", "/calls").json?["calls"]?.arrayValue ?? []
+            #expect(calls.contains { $0["tool"] == "hang" && $0["state"] == "cancelled" })
+        }
+    }
+
+    @Test func credentialsAreAskedForAndReachTheChildAlone() async throws {
+        try await AgentRig.with("needs_token.py") { rig in
+            let key = try HMACKey(Secret(try randomBytes(32)))
+            let set = try CredentialSet(
+                environment: ["API_TOKEN": "very-secret-value"], files: ["key.json": "file-content"], fingerprintKey: key)
+            let refused = try await rig.call("token", fingerprint: set.fingerprint)
+            #expect(refused.status == 409 && refused.json?["error"] == "credentials_needed")
+            let put = try await rig.put(set)
+            #expect(put.status == 200 && put.json?["fingerprint"] == .string(set.fingerprint))
+            #expect(try await rig.call("token", fingerprint: set.fingerprint).text == "very-secret-value")
+            let identity = try await rig.call("identity", fingerprint: set.fingerprint).value
+            #expect(identity?["argv"]?.arrayValue?.contains { $0.stringValue?.contains("secret") == true } == false)
+            let home = identity?["environment"]?["HOME"]?.stringValue ?? ""
+            #expect(try await rig.call("read_file", #"{"path":"\#(home)/key.json"}"#, fingerprint: set.fingerprint).text == "file-content")
+            // The same session without them is another child, and another session does not have them.
+            #expect(try await rig.call("token").text == "(none)")
+            #expect(try await rig.call("token", session: "t", fingerprint: set.fingerprint).status == 409)
+            await eventually("the server's greeting") { rig.log.contains("starting with token ***") }
+            #expect(!rig.log.contains("very-secret"))
+            // Gone with the child that needed them.
+            try await eventually("wiped") { try await rig.request("GET", "/stats").json?["credentials"] == 0 }
+        }
+    }
+
+    @Test func drainRefusesNewCalls() async throws {
+        try await AgentRig.with { rig in
+            _ = try await rig.call("echo")
+            let running = Task { try await rig.call("wait", #"{"seconds":0.5}"#) }
+            try await eventually("it runs") { try await rig.request("GET", "/calls").json?["calls"]?.arrayValue?.count == 2 }
+            #expect(try await rig.request("POST", "/drain").status == 202)
+            let refused = try await rig.call("echo")
+            #expect(refused.status == 503 && refused.json?["error"] == "draining")
+            #expect(try await running.value.text == "waited")
+            try await eventually("drained") { try await rig.request("GET", "/stats").json?["children"] == 0 }
+        }
+    }
+}

@@ -1,0 +1,150 @@
+import Glibc
+import JSONText
+import MCP
+import NIOCore
+import StdioBridge
+import Testing
+
+struct ChildTests {
+    @Test func answersInBothEras() async throws {
+        for fixture in ["fixture.py", "modern.py", "banner.py", "dies_on_probe.py"] {
+            try await Rig.with(fixture) { rig in
+                #expect(await rig.call("echo", #"{"text":"grüße"}"#).text == "grüße", "\(fixture)")
+                let report = await rig.reports()
+                #expect(report.first?.era == (fixture == "modern.py" ? "modern" : "legacy"))
+            }
+        }
+    }
+
+    @Test func aBannerIsCountedAndKept() async throws {
+        try await Rig.with("banner.py") { rig in
+            #expect(await rig.call("echo", #"{"text":"x"}"#).text == "x")
+            #expect(await rig.reports().first?.noiseLines == 1)
+            #expect(rig.log.contains { $0.contains("Welcome to the banner") })
+        }
+    }
+
+    @Test func noiseDoesNotDisturb() async throws {
+        try await Rig.with { rig in
+            #expect(await rig.call("noise").text == "noisy")
+            #expect(await rig.call("echo", #"{"text":"still"}"#).text == "still")
+            #expect((await rig.reports().first?.noiseLines ?? 0) >= 3)
+        }
+    }
+
+    @Test func getsExactlyWhatIsConfigured() async throws {
+        try await Rig.with(environment: ["PATH=/usr/bin:/bin", "ONLY=this"]) { rig in
+            let identity = try #require(await rig.call("identity").json)
+            #expect(identity["fds"] == [0, 1, 2])
+            var environment = try #require(identity["environment"]?.objectValue)
+            // Python coerces the C locale itself.
+            environment["LC_CTYPE"] = nil
+            #expect(environment == JSONObject([("PATH", "/usr/bin:/bin"), ("ONLY", "this")]))
+            #expect(identity["sid"] == identity["pid"])
+            #expect(identity["pgid"] == identity["pid"])
+        }
+    }
+
+    @Test func progressComesBackUnderTheCallersToken() async throws {
+        try await Rig.with { rig in
+            let pending = rig.start("progress", #"{"steps":4}"#, progress: true)
+            #expect(await pending.reply().text == "done")
+            #expect(pending.notifications.count == 4)
+            #expect(pending.notifications.allSatisfy { $0.contains(#""mine""#) })
+        }
+    }
+
+    @Test func cancelReachesTheChildUnderItsOwnId() async throws {
+        try await Rig.with { rig in
+            _ = await rig.call("echo")
+            let pending = rig.start("hang", progress: true)
+            await eventually("the call runs") { !pending.notifications.isEmpty }
+            pending.cancel()
+            #expect(await pending.reply().failure?.kind == .outcomeUnknown)
+            let ids = try #require(await rig.call("cancellations").json?.arrayValue)
+            #expect(ids.count == 1)
+            // The caller's id was 7; the child knows another.
+            #expect(ids[0].intValue != nil && ids[0] != 7)
+        }
+    }
+
+    @Test func deathInACallIsToldAtOnceWithItsStatus() async throws {
+        try await Rig.with { rig in
+            _ = await rig.call("echo")
+            let other = rig.start("hang", progress: true)
+            await eventually("the other call runs") { !other.notifications.isEmpty }
+            let begun = NIODeadline.now()
+            let reply = await rig.call("crash", #"{"status":42}"#)
+            #expect(reply == .failed(.outcomeUnknown, "the server exited with status 42"))
+            #expect(await other.reply() == .failed(.outcomeUnknown, "the server exited with status 42"))
+            #expect(NIODeadline.now() - begun < .seconds(2))
+            let failure = await rig.on { $0.lastFailure } ?? nil
+            #expect(failure?.exit == 42)
+            #expect(failure?.stderr.contains("about to crash") == true)
+            #expect(await rig.call("echo", #"{"text":"again"}"#).text == "again")
+            #expect(await rig.reports().first?.starts == 2)
+        }
+    }
+
+    @Test func deathBySignalAndAMuteServer() async throws {
+        try await Rig.with(limits: { $0.rung = .milliseconds(200) }) { rig in
+            #expect(await rig.call("abort") == .failed(.outcomeUnknown, "the server was killed by signal 9"))
+            #expect(await rig.call("mute") == .failed(.outcomeUnknown, "the server closed its output"))
+            #expect(await rig.call("echo", #"{"text":"again"}"#).text == "again")
+        }
+    }
+
+    @Test func aServerThatDoesNotStartIsToldWithItsReason() async throws {
+        try await Rig.with("fails_to_start.py") { rig in
+            let reply = await rig.call("echo")
+            #expect(reply == .failed(.notDelivered, "the server exited with status 78"))
+            let failure = await rig.on { $0.lastFailure } ?? nil
+            #expect(failure?.stderr.contains("no configuration found") == true)
+        }
+    }
+
+    @Test func aFloodOfStderrDoesNotStopTheServer() async throws {
+        try await Rig.with { rig in
+            #expect(await rig.call("flood").text == "flooded")
+            #expect(await rig.call("echo", #"{"text":"alive"}"#).text == "alive")
+            #expect(rig.log.count < 1000)
+            #expect((await rig.reports().first?.stderrBytes ?? 0) > 1_000_000)
+        }
+    }
+
+    @Test func valuesAreMaskedInTheLog() async throws {
+        try await Rig.with("needs_token.py", environment: ["API_TOKEN=top-secret-token"], mask: ["top-secret-token"]) { rig in
+            #expect(await rig.call("token").text == "top-secret-token")
+            await eventually("the greeting") { rig.log.contains { $0.contains("starting with token ***") } }
+            #expect(!rig.log.contains { $0.contains("top-secret") })
+        }
+    }
+
+    @Test func largeMessagesPassAndTooLargeOnesFailAlone() async throws {
+        try await Rig.with(limits: { $0.lineBytes = 4 << 20 }) { rig in
+            #expect(await rig.call("big", #"{"size":3000000}"#).text?.utf8.count == 3_000_000)
+            let text = String(repeating: "q", count: 2_000_000)
+            #expect(await rig.call("echo", "{\"text\":\"\(text)\"}").text == text)
+            let reply = await rig.call("big", #"{"size":5000000}"#)
+            #expect(reply.text == nil)
+            #expect(await rig.call("echo", #"{"text":"alive"}"#).text == "alive")
+        }
+    }
+
+    @Test func aSlowCallerLosesProgressButNotTheAnswer() async throws {
+        try await Rig.with { rig in
+            let pending = rig.start("many", #"{"count":1000,"size":100}"#, progress: true, demand: .pause)
+            #expect(await pending.reply().text == "done")
+            #expect(pending.notifications.count <= 257)
+        }
+    }
+
+    @Test func aDeadlineEndsTheCall() async throws {
+        try await Rig.with { rig in
+            _ = await rig.call("echo")
+            let reply = await rig.start("hang", deadline: .milliseconds(200)).reply()
+            #expect(reply == .failed(.outcomeUnknown, "the server did not answer in time"))
+            #expect(await rig.call("cancellations").json?.arrayValue?.count == 1)
+        }
+    }
+}

@@ -1,0 +1,185 @@
+import Glibc
+import JSONText
+import MCP
+import NIOCore
+import NIOPosix
+import StdioBridge
+import Synchronization
+import Testing
+
+/// How a call ended, in a form that crosses threads.
+enum Reply: Sendable, Equatable {
+    case result(JSONValue)
+    case error(Int, String)
+    case failed(Undelivered.Kind, String)
+
+    /// The text of a tool's answer.
+    var text: String? {
+        if case .result(let value) = self { value["content"]?[0]?["text"]?.stringValue } else { nil }
+    }
+
+    /// That text as JSON.
+    var json: JSONValue? { text.flatMap { try? JSONValue(parsing: $0) } }
+
+    var failure: (kind: Undelivered.Kind, reason: String)? {
+        if case .failed(let kind, let reason) = self { (kind, reason) } else { nil }
+    }
+}
+
+/// A call that runs: collects what its sink gets.
+final class Pending: MCPSink, @unchecked Sendable {
+    // Sendable by this lock, and `call` by the loop it is only touched on.
+    private let state = Mutex<(notifications: [String], reply: Reply?)>(([], nil))
+    private let loop: any EventLoop
+    private let demand: Demand
+    var call: (any MCPCall)?
+
+    init(loop: any EventLoop, demand: Demand = .more) {
+        self.loop = loop
+        self.demand = demand
+    }
+
+    func notification(_ message: ByteBuffer) -> Demand {
+        state.withLock { $0.notifications.append(String(buffer: message)) }
+        return demand
+    }
+
+    func finish(_ outcome: consuming MCPOutcome) {
+        let reply: Reply =
+            switch outcome {
+            case .result(let result): .result((try? JSONValue(parsing: Array(result.readableBytesView))) ?? .null)
+            case .error(let error): .error(error.code, error.message)
+            case .failed(let why): .failed(why.kind, why.reason)
+            }
+        state.withLock { state in
+            if state.reply != nil { Issue.record("finished twice") }
+            state.reply = reply
+        }
+    }
+
+    var notifications: [String] { state.withLock { $0.notifications } }
+    var isDone: Bool { state.withLock { $0.reply != nil } }
+
+    func cancel() { loop.execute { self.call?.cancel() } }
+
+    func reply(within seconds: Double = 20) async -> Reply {
+        await eventually("a reply", within: seconds) { self.isDone }
+        return state.withLock { $0.reply } ?? .failed(.outcomeUnknown, "no reply within the test's deadline")
+    }
+}
+
+/// A bridge over one of the fixtures.
+final class Rig: Sendable {
+    static let fixtures = #filePath.split(separator: "/").dropLast(2).reduce("") { $0 + "/" + $1 } + "/Fixtures/"
+    static let python = "/usr/bin/python3"
+    static let group = MultiThreadedEventLoopGroup(numberOfThreads: 2)
+    static let reaper = try? Reaper()
+
+    let loop: any EventLoop
+    private let sessions: NIOLoopBound<Sessions>
+    private let lines = Mutex<[String]>([])
+
+    private init(loop: any EventLoop, _ limits: BridgeLimits, plan: SpawnPlan, reaper: Reaper) {
+        self.loop = loop
+        let box = NIOLoopBoundBox<((String) -> Void)?>(nil, eventLoop: loop)
+        sessions = NIOLoopBound(
+            Sessions(eventLoop: loop, reaper: reaper, limits: limits, plan: { _ in .success(plan) }, log: { box.value?($0) }), eventLoop: loop)
+        box.value = { [weak self] line in self?.lines.withLock { $0.append(line) } }
+    }
+
+    /// Runs `body` against a bridge and ends every child afterwards.
+    static func with(
+        _ fixture: String = "fixture.py", environment: [String] = ["PATH=/usr/bin:/bin"], mask: [String] = [],
+        limits: (inout BridgeLimits) -> Void = { _ in }, body: (Rig) async throws -> Void
+    ) async throws {
+        let reaper = try #require(reaper)
+        var bounds = BridgeLimits()
+        limits(&bounds)
+        let plan = SpawnPlan(
+            path: python, arguments: ["python3", "-B", fixtures + fixture], environment: environment, mask: SecretMask(values: mask))
+        let loop = group.next()
+        let rig = try await loop.submit { [bounds] in Rig(loop: loop, bounds, plan: plan, reaper: reaper) }.get()
+        do {
+            try await body(rig)
+        } catch {
+            await rig.shutdown()
+            throw error
+        }
+        await rig.shutdown()
+    }
+
+    func on<T: Sendable>(_ body: @escaping @Sendable (Sessions) -> T) async -> T? {
+        try? await loop.submit { body(self.sessions.value) }.get()
+    }
+
+    func start(
+        _ tool: String, _ arguments: String = "{}", session: String = "s", fingerprint: String = "", progress: Bool = false,
+        demand: Demand = .more, deadline: TimeAmount? = nil
+    ) -> Pending {
+        let token = progress ? #","progressToken":"mine""# : ""
+        return send(
+            """
+            {"jsonrpc":"2.0","id":7,"method":"tools/call","params":{"name":"\(tool)","arguments":\(arguments),"_meta":{\
+            "io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{},\
+            "io.modelcontextprotocol/clientInfo":{"name":"t","version":"1"}\(token)}}}
+            """, session: session, fingerprint: fingerprint, demand: demand, deadline: deadline)
+    }
+
+    private func send(_ message: String, session: String, fingerprint: String, demand: Demand, deadline: TimeAmount?) -> Pending {
+        let pending = Pending(loop: loop, demand: demand)
+        loop.execute {
+            do {
+                let request = try MCPRequest(message: ByteBuffer(string: message))
+                let context = CallContext(
+                    session: SessionKey(id: session, fingerprint: fingerprint), deadline: deadline.map { .now() + $0 })
+                pending.call = self.sessions.value.call(request, in: context, sink: pending)
+            } catch {
+                Issue.record("\(error)")
+            }
+        }
+        return pending
+    }
+
+    func call(_ tool: String, _ arguments: String = "{}", session: String = "s", fingerprint: String = "") async -> Reply {
+        await start(tool, arguments, session: session, fingerprint: fingerprint).reply()
+    }
+
+    var log: [String] { lines.withLock { $0 } }
+
+    func reports() async -> [ChildReport] { await on { $0.reports() } ?? [] }
+
+    func end(_ session: String) async -> Bool {
+        let promise = loop.makePromise(of: Bool.self)
+        loop.execute { self.sessions.value.end(session: session) { promise.succeed($0) } }
+        return (try? await promise.futureResult.get()) ?? false
+    }
+
+    func shutdown() async {
+        let promise = loop.makePromise(of: Void.self)
+        loop.execute { self.sessions.value.shutdown { promise.succeed() } }
+        _ = try? await promise.futureResult.get()
+    }
+}
+
+/// Awaits a condition; a miss is an issue of the test.
+func eventually(
+    _ what: Comment, within seconds: Double = 10, _ condition: () async -> Bool, at location: SourceLocation = #_sourceLocation
+) async {
+    let end = NIODeadline.now() + .milliseconds(Int64(seconds * 1000))
+    while NIODeadline.now() < end {
+        if await condition() { return }
+        try? await Task.sleep(nanoseconds: 2_000_000)
+    }
+    Issue.record("not within \(seconds) s: \(what)", sourceLocation: location)
+}
+
+func isAlive(_ pid: Int) -> Bool {
+    guard kill(pid_t(pid), 0) == 0 else { return false }
+    // A zombie that nobody reaped yet is dead.
+    let descriptor = open("/proc/\(pid)/stat", O_RDONLY)
+    guard descriptor >= 0 else { return false }
+    defer { close(descriptor) }
+    var bytes = [UInt8](repeating: 0, count: 512)
+    let text = String(decoding: bytes.prefix(max(0, read(descriptor, &bytes, bytes.count))), as: UTF8.self)
+    return !text.contains(") Z ") && !text.isEmpty
+}

@@ -1,0 +1,110 @@
+import JSONText
+import MCP
+import NIOCore
+import StdioBridge
+import Testing
+
+struct SessionsTests {
+    @Test func everySessionHasItsOwnChild() async throws {
+        try await Rig.with { rig in
+            let pids = await withTaskGroup(of: (String, Int?).self) { group in
+                for number in 0..<4 {
+                    group.addTask { ("\(number)", await rig.call("identity", session: "\(number)").json?["pid"]?.intValue) }
+                }
+                return await group.reduce(into: [String: Int]()) { $0[$1.0] = $1.1 }
+            }
+            #expect(Set(pids.values).count == 4)
+            #expect(await rig.call("identity", session: "2").json?["pid"]?.intValue == pids["2"])
+            let echoes = await withTaskGroup(of: Bool.self) { group in
+                for number in 0..<100 {
+                    group.addTask { await rig.call("echo", "{\"text\":\"\(number)\"}", session: "\(number % 4)").text == "\(number)" }
+                }
+                return await group.reduce(0) { $0 + ($1 ? 1 : 0) }
+            }
+            #expect(echoes == 100)
+        }
+    }
+
+    @Test func otherCredentialsAreAnotherChild() async throws {
+        try await Rig.with { rig in
+            let first = await rig.call("identity", fingerprint: "a").json?["pid"]?.intValue
+            let second = await rig.call("identity", fingerprint: "b").json?["pid"]?.intValue
+            #expect(first != nil && second != nil && first != second)
+            await eventually("the old one ends") { await rig.reports().count == 1 }
+            #expect(!isAlive(first ?? 0))
+        }
+    }
+
+    @Test func theCapMakesRoomForTheIdleAndRefusesOverTheBusy() async throws {
+        try await Rig.with(limits: { $0.children = 2 }) { rig in
+            _ = await rig.call("echo", session: "a")
+            let busy = rig.start("hang", session: "b", progress: true)
+            await eventually("b is busy") { !busy.notifications.isEmpty }
+            #expect(await rig.call("echo", #"{"text":"c"}"#, session: "c").text == "c")
+            let alsoBusy = rig.start("hang", session: "c", progress: true)
+            await eventually("c is busy") { !alsoBusy.notifications.isEmpty }
+            #expect(await rig.call("echo", session: "d").failure?.kind == .notDelivered)
+            busy.cancel()
+            alsoBusy.cancel()
+        }
+    }
+
+    @Test func anIdleChildEndsAndComesBack() async throws {
+        try await Rig.with(limits: { $0.idle = .milliseconds(100) }) { rig in
+            let first = await rig.call("identity").json?["pid"]?.intValue
+            await eventually("idle end") { await rig.reports().isEmpty }
+            #expect(!isAlive(first ?? 0))
+            #expect(await rig.call("identity").json?["pid"]?.intValue != first)
+        }
+    }
+
+    @Test func endingASessionLeavesNothing() async throws {
+        try await Rig.with { rig in
+            let pid = try #require(await rig.call("identity").json?["pid"]?.intValue)
+            let helper = try #require(await rig.call("helper").json?.intValue)
+            let busy = rig.start("hang", progress: true)
+            await eventually("a call runs") { !busy.notifications.isEmpty }
+            #expect(await rig.end("s"))
+            #expect(!isAlive(pid))
+            await eventually("its helper is gone") { !isAlive(helper) }
+            #expect(await busy.reply().failure?.kind == .outcomeUnknown)
+            #expect(await rig.end("s") == false)
+        }
+    }
+
+    @Test func theLadderEndsAServerThatIgnoresEverything() async throws {
+        try await Rig.with("ignores_eof.py", limits: { $0.rung = .milliseconds(150) }) { rig in
+            let pid = try #require(await rig.call("identity").json?["pid"]?.intValue)
+            #expect(await rig.end("s"))
+            #expect(!isAlive(pid))
+        }
+    }
+
+    @Test func aWarmChildServesTheFirstSession() async throws {
+        try await Rig.with { rig in
+            let warmed = rig.loop.makePromise(of: String.self)
+            _ = await rig.on { sessions in
+                sessions.warm { result in warmed.succeed((try? result.get()).map { String(buffer: $0.serverInfo) } ?? "failed") }
+            }
+            let info = try await warmed.futureResult.get()
+            #expect(info.contains("fixture"))
+            let pid = await rig.reports().first?.pid
+            #expect(await rig.call("identity", session: "x").json?["pid"]?.intValue == pid.map(Int.init))
+            #expect(await rig.call("identity", session: "y").json?["pid"]?.intValue != pid.map(Int.init))
+        }
+    }
+
+    @Test func drainLetsCallsFinish() async throws {
+        try await Rig.with { rig in
+            _ = await rig.call("echo")
+            let pending = rig.start("wait", #"{"seconds":0.3}"#)
+            _ = await rig.on { $0.count }
+            let drained = rig.loop.makePromise(of: Void.self)
+            _ = await rig.on { $0.drain { drained.succeed() } }
+            #expect(await rig.call("echo").failure?.kind == .notDelivered)
+            #expect(await pending.reply().text == "waited")
+            try await drained.futureResult.get()
+            #expect(await rig.reports().isEmpty)
+        }
+    }
+}
