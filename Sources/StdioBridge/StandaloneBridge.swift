@@ -16,8 +16,8 @@ public enum StandaloneBridge {
     ///   - announce: gets the one line that tells the URL and the number of tools.
     ///   - log: gets lines for the operator, on any thread.
     public static func run(
-        _ configuration: StandaloneConfiguration, announce: @escaping @Sendable (String) -> Void = { print($0) },
-        log: @escaping @Sendable (String) -> Void = { write(line: $0) }
+        _ configuration: StandaloneConfiguration, announce: @escaping @Sendable (String) -> Void = { write(line: $0, to: 1) },
+        log: @escaping @Sendable (String) -> Void = { write(line: $0, to: 2) }
     ) -> Int32 {
         _ = clinux_set_child_subreaper(1)
         let stop = StopSignal()
@@ -83,10 +83,10 @@ public enum StandaloneBridge {
 
     private static func reason(_ error: any Error) -> String { (error as? Undelivered)?.reason ?? "\(error)" }
 
-    /// One line on stderr.
-    public static func write(line: String) {
+    /// One line at once, whatever the descriptor is.
+    public static func write(line: String, to descriptor: Int32) {
         let bytes = Array((line + "\n").utf8)
-        _ = bytes.withUnsafeBytes { Glibc.write(2, $0.baseAddress, $0.count) }
+        _ = bytes.withUnsafeBytes { Glibc.write(descriptor, $0.baseAddress, $0.count) }
     }
 }
 

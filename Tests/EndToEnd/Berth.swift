@@ -1,4 +1,5 @@
 import Foundation
+import Sealing
 import TestSupport
 import Testing
 
@@ -74,6 +75,9 @@ final class Berth: Sendable {
         }
         try? FileManager.default.removeItem(atPath: (state as NSString).deletingLastPathComponent)
     }
+
+    /// What names this state's run directory and cgroups.
+    var key: String { get throws { String(try SHA256.hex(state).prefix(10)) } }
 
     /// The end of the log of all three processes.
     var log: String { String((try? String(contentsOfFile: state + "/berth.log", encoding: .utf8))?.suffix(4_000) ?? "") }

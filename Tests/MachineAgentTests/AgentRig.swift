@@ -87,18 +87,28 @@ final class AgentRig: @unchecked Sendable {
         let output = open(log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o600)
         defer { for descriptor in [listener, memory, output] { close(descriptor) } }
 
-        var arguments = ["berth-agent", "agent", "--first-uid", String(firstUID)].map { strdup($0) }
+        let pid = spawn(["berth-agent", "agent", "--first-uid", String(firstUID)], output: output, extra: [listener, memory])
+        guard pid > 0 else { throw POSIXProblem(step: "spawn \(pid)") }
+        return pid
+    }
+
+    private static func spawn(_ words: [String], output: Int32, extra: [Int32]) -> pid_t {
+        var arguments: [UnsafeMutablePointer<CChar>?] = words.map { strdup($0) }
         arguments.append(nil)
         defer { for case .some(let argument) in arguments { free(argument) } }
         var nothing: UnsafeMutablePointer<CChar>?
-        let extra = [listener, memory]
-        let pid = extra.withUnsafeBufferPointer { extra in
+        return extra.withUnsafeBufferPointer { extra in
             var options = clinux_spawn_options(
-                stdio: (-1, output, output), extra: extra.baseAddress, extra_count: 2, new_session: 1, new_group: 0, directory: nil)
+                stdio: (-1, output, output), extra: extra.baseAddress, extra_count: Int32(extra.count), new_session: 1, new_group: 0, directory: nil)
             return clinux_spawn(binary, arguments, &nothing, &options)
         }
-        guard pid > 0 else { throw POSIXProblem(step: "spawn \(pid)") }
-        return pid
+    }
+
+    /// What the agent does after a child, for one that could not any more.
+    func runKillMode() throws {
+        let pid = Self.spawn(["berth-agent", "kill", String(firstUID)], output: -1, extra: [])
+        var status: Int32 = 0
+        guard pid > 0, waitpid(pid, &status, 0) == pid, status == 0 else { throw POSIXProblem(step: "kill mode") }
     }
 
     // MARK: The agent's life

@@ -119,15 +119,15 @@ import Testing
             return BuildJobResult(exitCode: 0, log: "")
         }
         let fixture = try ImagesFixture(scratch: scratch, machine: machine)
-        #expect(try await fixture.build(ImageSource(pypi: "demo")).outcome.failure != nil)
+        #expect(try await fixture.build(ImageSource(pypi: "demo")).outcome.failure?.error == "unsafe_content")
         // The same one level up.
+        try scratch.file("host/opt/mcp/requirements.lock", "demo==1.0 \\\n    --hash=sha256:00\n")
         let outer = ImagesMachine { job in
-            try Files.makeDirectories(host + "/opt/mcp", mode: 0o755)
             symlink(host, job.output + "/tree")
             return BuildJobResult(exitCode: 0, log: "")
         }
         let second = try ImagesFixture(scratch: scratch, state: "second", machine: outer)
-        #expect(try await second.build(ImageSource(pypi: "demo")).outcome.failure != nil)
+        #expect(try await second.build(ImageSource(pypi: "demo")).outcome.failure?.error == "unsafe_content")
         #expect(try await second.store.list().isEmpty)
     }
 
@@ -194,7 +194,7 @@ import Testing
             return BuildJobResult(exitCode: 0, log: "")
         }
         let fixture = try ImagesFixture(machine: machine)
-        let task = Task { try await fixture.build(ImageSource(pypi: "demo")) }
+        let task = Task { for try await _ in fixture.factory.build(ImageSource(pypi: "demo")) {} }
         for await _ in started { break }
         task.cancel()
         _ = await task.result

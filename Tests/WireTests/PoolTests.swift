@@ -285,14 +285,15 @@ private final class Recorder: ExchangeHandler, @unchecked Sendable {
         let peer = try await server.accept()
         let size = 32 << 20
         try await peer.send("HTTP/1.1 200 OK\nContent-Length: \(size)\n\n")
-        let written = peer.channel.writeAndFlush(ByteBuffer(repeating: UInt8(ascii: "x"), count: size))
+        let written = peer.channel.eventLoop.makePromise(of: Void.self)
+        peer.channel.writeAndFlush(ByteBuffer(repeating: UInt8(ascii: "x"), count: size), promise: written)
         #expect(await exchange.next() == .head(200))
         #expect(await exchange.next() != nil)
         // Both loops go round a few times; nothing more may come.
         for _ in 0..<100 { #expect(try await exchange.callbacks() == 2) }
         #expect(!peer.channel.isWritable)
         try await exchange.resume()
-        try await written.get()
+        try await written.futureResult.get()
         try await eventually("the rest came") { try await exchange.received() == size }
         #expect(try await harness.idle() == 1)
         await server.stop()

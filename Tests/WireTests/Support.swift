@@ -43,6 +43,21 @@ let testLoops = MultiThreadedEventLoopGroup.singleton
 /// A fresh path, short enough for a socket.
 func socketPath() -> String { "/tmp/hC-wire-\(UInt32.random(in: 0 ... .max)).sock" }
 
+extension UnsafeRawBufferPointer {
+    /// Where the first `mark` at or after `start` ends.
+    func end(of mark: String, from start: Int) -> Int? {
+        let mark = Array(mark.utf8)
+        var position = start
+        while let base = baseAddress, position + mark.count <= count,
+            let hit = memchr(base + position, CInt(mark[0]), count - position - mark.count + 1)
+        {
+            if memcmp(hit, mark, mark.count) == 0 { return base.distance(to: UnsafeRawPointer(hit)) + mark.count }
+            position = base.distance(to: UnsafeRawPointer(hit)) + 1
+        }
+        return nil
+    }
+}
+
 /// Either end of a connection, byte by byte: a client of the server under test, or the server of the client under test.
 actor RawPeer {
     struct Ended: Error {}
@@ -95,10 +110,7 @@ actor RawPeer {
     func readBytes(through mark: String) async throws -> ByteBuffer {
         var scanned = 0
         while true {
-            let end = buffer.withUnsafeReadableBytes { all -> Int? in
-                guard let base = all.baseAddress, let hit = memmem(base + scanned, all.count - scanned, mark, mark.utf8.count) else { return nil }
-                return base.distance(to: UnsafeRawPointer(hit)) + mark.utf8.count
-            }
+            let end = buffer.withUnsafeReadableBytes { $0.end(of: mark, from: scanned) }
             if let end { return buffer.readSlice(length: end) ?? ByteBuffer() }
             scanned = max(0, buffer.readableBytes - mark.utf8.count)
             guard let more = await next() else { throw Ended() }

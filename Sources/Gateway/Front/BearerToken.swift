@@ -27,7 +27,11 @@ enum BearerToken: Equatable {
             self = .malformed
             return
         }
-        hash.update(Array(token))
-        self = .digest(TokenDigest(hash.finish()))
+        do {
+            try hash.update(Array(token))
+            self = .digest(TokenDigest(try hash.finish()))
+        } catch {
+            self = .malformed
+        }
     }
 }

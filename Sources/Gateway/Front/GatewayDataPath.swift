@@ -1,4 +1,3 @@
-public import Door
 public import Logging
 public import NIOCore
 public import Wire
@@ -106,6 +105,14 @@ public final class GatewayDataPath: Sendable {
     /// Drops cached credentials and pins of a connector that was removed.
     public func forget(connector name: String) {
         for loop in loops { loop.run { $0.forget(connector: name) } }
+    }
+
+    /// Writes a row of the control plane's (an admin action, a sign-in) to the first loop's journal.
+    ///
+    /// - Throws: ``AuditError``; the row is not in the log then.
+    public func append(_ row: AuditRow) async throws {
+        let loop = loops[0]
+        try await loop.eventLoop.submit { try loop.path.value.log.append(row) }.get()
     }
 
     /// Stops listening, ends streams in order and gives running calls up to five seconds.

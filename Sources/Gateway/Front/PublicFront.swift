@@ -65,7 +65,7 @@ final class PublicFront: ServerDelegate {
         let grant: Grant
         switch authenticate(exchange.headers("authorization")) {
         case .refused(let refusal): return exchange.refuse(refusal)
-        case .admitted(let known): (digest, grant) = known
+        case .admitted(let knownDigest, let knownGrant): (digest, grant) = (knownDigest, knownGrant)
         }
         let parts = target.split(separator: "/", omittingEmptySubsequences: false)
         let slug = parts.count == 4 && parts[3] == "mcp" ? String(parts[2]) : nil

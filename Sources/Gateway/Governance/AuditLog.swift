@@ -22,15 +22,23 @@ final class AuditLog {
     /// Writes a row; an error for the caller when that fails.
     func write(_ row: AuditRow) -> MCPError? {
         do {
-            try journal.append(row)
-            if isFailing { logger.notice("the audit log can be written again") }
-            isFailing = false
+            try append(row)
             return nil
+        } catch {
+            return Self.unavailable
+        }
+    }
+
+    func append(_ row: AuditRow) throws(AuditError) {
+        do {
+            try journal.append(row)
         } catch {
             if !isFailing { logger.critical("the audit log cannot be written: calls are refused", metadata: ["error": "\(error)"]) }
             isFailing = true
-            return Self.unavailable
+            throw error
         }
+        if isFailing { logger.notice("the audit log can be written again") }
+        isFailing = false
     }
 
     /// While the log fails, nothing is delivered: its row could not follow. Every refusal tries the log again.
@@ -62,14 +70,13 @@ extension AuditRow {
     init(_ record: CallRecord, _ outcome: borrowing MCPOutcome, ending: AuditOutcome?, latency: TimeAmount) {
         self.init(record)
         latencyMicroseconds = latency.nanoseconds / 1_000
-        let secrets = record.credentials?.secretValues ?? []
-        arguments = record.arguments.map { AuditPayload.text($0, secrets: secrets) }
+        arguments = record.arguments.map { Self.kept($0, record.redactor) }
         switch outcome {
         case .result(let payload):
             // A tool that failed answers a result all the same; for who reads the log it is an error.
             self.outcome = Self.isError(payload) ? .error : .allowed
             if self.outcome == .error { reason = "the tool answered isError" }
-            result = AuditPayload.text(payload, secrets: secrets)
+            result = Self.kept(payload, record.redactor)
         case .error(let error):
             self.outcome = .error
             reason = String(error.message.prefix(512))
@@ -82,6 +89,10 @@ extension AuditRow {
             reason = denial
         }
         if record.isRepinned { reason = reason.isEmpty ? "repinned" : "repinned; \(reason)" }
+    }
+
+    private static func kept(_ payload: ByteBuffer, _ redactor: AuditRedactor) -> AuditText {
+        payload.withUnsafeReadableBytes { redactor.redact($0) }
     }
 
     private static func isError(_ result: ByteBuffer) -> Bool {

@@ -29,6 +29,8 @@ final class CallRecord {
     var loss: DoorAnswer.Loss?
 
     var credentials: CredentialSet?
+    /// Knows the values of ``credentials``.
+    var redactor = CallRecord.plainRedactor
 
     var principal: String { grant.principal }
 
@@ -37,6 +39,8 @@ final class CallRecord {
         self.virtualMCP = virtualMCP
         self.session = session
     }
+
+    private static let plainRedactor = AuditRedactor()
 
     static func of(_ context: CallContext) -> CallRecord? { context.attachment as? CallRecord }
 }

@@ -11,6 +11,11 @@ final class CredentialService: MCPService {
         var principal: String
     }
 
+    private struct Known {
+        var credentials: CredentialSet
+        var redactor: AuditRedactor
+    }
+
     private static let limit = 1_024
 
     let eventLoop: any EventLoop
@@ -18,7 +23,7 @@ final class CredentialService: MCPService {
     private let support: any DataPathSupport
     private let logger: Logger
     /// A connector's generation grows with every change of its secrets, so that nothing here is ever stale.
-    private var known: [Key: CredentialSet] = [:]
+    private var known: [Key: Known] = [:]
 
     init(next: any MCPService, support: any DataPathSupport, logger: Logger) {
         eventLoop = next.eventLoop
@@ -38,7 +43,7 @@ final class CredentialService: MCPService {
         }
         if connector.secretNames.isEmpty { return next.call(request, in: context, sink: sink) }
         let key = Key(connector: connector.name, generation: connector.generation, principal: record.principal)
-        if let credentials = known[key] { return pass(request, context, record, credentials, sink) }
+        if let ready = known[key] { return pass(request, context, record, ready, sink) }
 
         let waiting = CredentialCall(sink: sink)
         let support = support
@@ -47,8 +52,8 @@ final class CredentialService: MCPService {
                 guard waiting.isWaiting else { return }
                 switch result {
                 case .success(let credentials):
-                    if let credentials { keep(credentials, key) }
-                    waiting.proceed { pass(request, context, record, credentials, $0) }
+                    let ready = credentials.map { keep($0, key) }
+                    waiting.proceed { pass(request, context, record, ready, $0) }
                 case .failure(let error):
                     logger.error("no credentials", metadata: ["connector": "\(connector.name)", "error": "\(error)"])
                     waiting.fail("the connector's credentials are not available")
@@ -58,18 +63,22 @@ final class CredentialService: MCPService {
     }
 
     private func pass(
-        _ request: MCPRequest, _ context: CallContext, _ record: CallRecord, _ credentials: CredentialSet?, _ sink: any MCPSink
+        _ request: MCPRequest, _ context: CallContext, _ record: CallRecord, _ ready: Known?, _ sink: any MCPSink
     ) -> any MCPCall {
-        record.credentials = credentials
+        guard let ready else { return next.call(request, in: context, sink: sink) }
+        record.credentials = ready.credentials
+        record.redactor = ready.redactor
         var context = context
-        context.session.fingerprint = credentials?.fingerprint ?? ""
+        context.session.fingerprint = ready.credentials.fingerprint
         return next.call(request, in: context, sink: sink)
     }
 
-    private func keep(_ credentials: CredentialSet, _ key: Key) {
+    private func keep(_ credentials: CredentialSet, _ key: Key) -> Known {
         if known.count >= Self.limit { known.removeAll() }
         known = known.filter { $0.key.connector != key.connector || $0.key.generation == key.generation }
-        known[key] = credentials
+        let ready = Known(credentials: credentials, redactor: AuditRedactor(literals: credentials.secretValues))
+        known[key] = ready
+        return ready
     }
 }
 

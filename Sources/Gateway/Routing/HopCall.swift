@@ -1,5 +1,6 @@
 import Door
 import JSONText
+import Logging
 import MCP
 import NIOCore
 import Sealing

@@ -17,17 +17,9 @@ public struct ProbeResult: Sendable {
 
 /// Why a probe found nothing.
 public struct ProbeFailure: Error, Sendable, CustomStringConvertible {
-    public enum Code: String, Sendable {
-        /// The machine cannot be reached, or its server does not start.
-        case startFailed = "start_failed"
-        case timeout
-        /// The server answered an error.
-        case refused
-        /// The server's answer is no list of tools.
-        case badAnswer = "bad_answer"
-    }
-
-    public var error: Code
+    /// `start_failed` (the machine cannot be reached, or its server does not start), `timeout`, `refused` (the server
+    /// answered an error) or `bad_answer` (its answer is no list of tools).
+    public var error: String
     /// One line.
     public var message: String
     /// The end of what the server's process wrote to stderr, for admins only.
@@ -57,14 +49,14 @@ extension GatewayDataPath {
         var cursor: String?
         for page in 1... {
             guard page <= Self.maximumPages, tools.count <= Self.maximumTools else {
-                throw ProbeFailure(error: .badAnswer, message: "the server lists more than \(Self.maximumTools) tools")
+                throw ProbeFailure(error: "bad_answer", message: "the server lists more than \(Self.maximumTools) tools")
             }
             let params: JSONObject = cursor.map { ["cursor": .string($0)] } ?? [:]
             let outcome = await call(
                 MCPRequest(method: "tools/list", params: params), session: session, at: address, connector, credentials, deadline: deadline)
             let result = try await object(outcome, address, connector)
             guard let listed = result["tools"]?.arrayValue else {
-                throw ProbeFailure(error: .badAnswer, message: "the server's answer to tools/list has no array of tools")
+                throw ProbeFailure(error: "bad_answer", message: "the server's answer to tools/list has no array of tools")
             }
             tools += listed
             serverInfo = result["_meta"]?[MetaKey.serverInfo].map { ByteBuffer(bytes: $0.serialized()) } ?? serverInfo
@@ -134,16 +126,16 @@ extension GatewayDataPath {
         switch outcome {
         case .result(let result):
             guard let value = try? JSONValue(parsing: result.readableBytesSpan), value.objectValue != nil else {
-                throw ProbeFailure(error: .badAnswer, message: "the server's answer to tools/list cannot be read")
+                throw ProbeFailure(error: "bad_answer", message: "the server's answer to tools/list cannot be read")
             }
             return value
         case .error(let error):
-            throw ProbeFailure(error: .refused, message: "the server answered an error to tools/list: \(error.message.prefix(300))")
+            throw ProbeFailure(error: "refused", message: "the server answered an error to tools/list: \(error.message.prefix(300))")
         case .failed(let undelivered):
             let isLate = undelivered.reason == ProbeSink.late
             let stderr = await lastStderr(address, connector)
             throw ProbeFailure(
-                error: isLate ? .timeout : .startFailed, message: isLate ? "the server did not answer in time" : undelivered.reason, stderr: stderr)
+                error: isLate ? "timeout" : "start_failed", message: isLate ? "the server did not answer in time" : undelivered.reason, stderr: stderr)
         }
     }
 

@@ -45,7 +45,7 @@ struct HostParts: BaseParts {
         }
         try await Disk.work {
             var copy = TreeCopy(limits: limits)
-            try copy.copy(job.output + "/tree", to: tree)
+            try copy.copy(job.output, below: "tree", to: tree)
         }
         return ["python": python]
     }
@@ -71,7 +71,7 @@ struct HostParts: BaseParts {
         }
         try await Disk.work {
             var copy = TreeCopy(limits: settings.limits)
-            try copy.copy(job.output + "/tree", to: tree)
+            try copy.copy(job.output, below: "tree", to: tree)
             // The machine checked the wheel; the host checks the program that it took over.
             let program = tree + "/opt/berth-build/" + pin.project
             guard try FileDigest.hex(program) == pin.memberSHA256 else {

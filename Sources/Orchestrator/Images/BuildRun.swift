@@ -17,11 +17,10 @@ struct BuildRun: Sendable {
         let building = try await Disk.work { [store] in try store.makeBuilding() }
         do {
             let built = try await image(in: building)
-            try await Disk.work { try Files.removeTree(building) }
+            await Disk.cleanUp(building)
             return built
         } catch {
-            // Detached from this task: a cancelled build is removed all the same.
-            try? await Disk.work { try Files.removeTree(building) }
+            await Disk.cleanUp(building)
             throw error
         }
     }
@@ -104,7 +103,7 @@ struct BuildRun: Sendable {
             try Files.makeDirectories(tree + "/" + subtree, mode: 0o755)
             // The resolver's own lock file would make equal installations differ in nothing but noise.
             var copy = TreeCopy(limits: factory.settings.limits, leavesOut: { $0 == ".lock" })
-            try copy.copy(job.output + "/tree/" + subtree, to: tree + "/" + subtree)
+            try copy.copy(job.output, below: "tree/" + subtree, to: tree + "/" + subtree)
             guard let bytes = Disk.read(tree + "/" + subtree + "/requirements.lock", limit: 4 << 20) else {
                 throw ImageBuildFailure(error: "build_failed", message: "The build left no list of packages behind.")
             }
@@ -156,7 +155,7 @@ struct BuildRun: Sendable {
             let tree = job.directory + "/layer"
             guard mkdir(tree, 0o755) == 0 else { throw Disk.failure("mkdir", tree, errno) }
             var copy = TreeCopy(limits: factory.settings.limits)
-            try copy.copy(job.output + "/tree", to: tree)
+            try copy.copy(job.output, below: "tree", to: tree)
             return copy.entries > 0 ? try store.publishLayer(tree) : nil
         }
     }

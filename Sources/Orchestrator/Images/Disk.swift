@@ -10,6 +10,12 @@ enum Disk {
         try await NIOThreadPool.singleton.runIfActive(body)
     }
 
+    /// Removes a tree, also when the task at hand was cancelled.
+    static func cleanUp(_ path: String) async {
+        // A task of its own: work is refused to a cancelled one.
+        _ = await Task { try await work { try Files.removeTree(path) } }.result
+    }
+
     /// The failure of a system call.
     static func failure(_ call: String, _ object: String, _ number: Int32) -> ImageBuildFailure {
         if number == ENOSPC || number == EDQUOT {

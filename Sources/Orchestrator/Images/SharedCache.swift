@@ -81,7 +81,7 @@ struct SharedCache: Sendable {
             }
             return part
         } catch {
-            try? await Disk.work { try Files.removeTree(building) }
+            await Disk.cleanUp(building)
             throw error
         }
     }

@@ -45,10 +45,17 @@ struct TreeCopy {
         self.leavesOut = leavesOut
     }
 
-    /// Copies what is in `source` into `destination`; directories that exist there are filled up.
-    mutating func copy(_ source: String, to destination: String) throws {
-        let from = Descriptor(open(source, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW))
+    /// Copies what is in `source`, a directory of ours, into `destination`; directories that exist there are filled up.
+    ///
+    /// - Parameter below: where in `source` to begin. Foreign code made that way, so each step of it is a real directory.
+    mutating func copy(_ source: String, below: String = "", to destination: String) throws {
+        var from = Descriptor(open(source, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW))
         guard from.value >= 0 else { throw Disk.failure("open", source, errno) }
+        for part in below.split(separator: "/") {
+            let next = Descriptor(openat(from.value, String(part), O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW))
+            guard next.value >= 0 else { throw Self.refusal(below, "is no directory") }
+            from = consume next
+        }
         let to = Descriptor(open(destination, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW))
         guard to.value >= 0 else { throw Disk.failure("open", destination, errno) }
         try copy(from.value, to.value, path: "", depth: 0)

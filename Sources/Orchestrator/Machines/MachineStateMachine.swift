@@ -69,7 +69,8 @@ struct MachineStateMachine: Sendable, Equatable {
 
     enum Effect: Sendable, Equatable {
         case boot
-        case probe
+        /// Ask until the answer is yes. `isDeep`: whether its server answers, else whether the agent does.
+        case probe(isDeep: Bool)
         /// SIGTERM.
         case terminate
         /// Kill and remove what is left.
@@ -94,6 +95,7 @@ struct MachineStateMachine: Sendable, Equatable {
     private(set) var life = Life.none
     private(set) var isHeld = false
     private var cause = Cause.request
+    private var earlyEnd: MachineEnd?
 
     init(
         state: MachineState, desired: DesiredState, attempts: Int = 0, wasReady: Bool = false, reason: String? = nil, policy: Policy = Policy()
@@ -225,6 +227,7 @@ struct MachineStateMachine: Sendable, Equatable {
 
     private mutating func boot(_ type: String, source: String, reason why: String? = nil) -> [Effect] {
         life = .booting
+        earlyEnd = nil
         state = .starting
         cause = .request
         reason = nil
@@ -235,7 +238,9 @@ struct MachineStateMachine: Sendable, Equatable {
         guard life == .booting else { return [] }
         guard target == .running else { return remove(.request) }
         life = .probing
-        return [.probe]
+        if let end = earlyEnd { return exited(end, 0) }
+        // Counted anew: making it must not eat the time in which the server may start.
+        return [.probe(isDeep: true), .arm(seconds: policy.startSeconds)]
     }
 
     private mutating func ready() -> [Effect] {
@@ -258,7 +263,11 @@ struct MachineStateMachine: Sendable, Equatable {
                 + remove(.failure(isClean: end.code == 0))
         case .ending:
             return [.record(type: "exit", status: "stopped", source: "berth", reason: end.description)] + remove(cause)
-        case .none, .waiting, .booting, .removing, .stuck:
+        case .booting:
+            // The news of its end may overtake the news of its start.
+            earlyEnd = end
+            return []
+        case .none, .waiting, .removing, .stuck:
             return []
         }
     }
@@ -362,9 +371,11 @@ struct MachineStateMachine: Sendable, Equatable {
             return [.record(type: "adopt", status: "starting", source: "berth", reason: "half made")] + remove(.request)
         }
         life = .probing
-        if state != .started { state = .starting }
+        // One that served before serves on; its server need not be asked, which could start a child without credentials.
+        let served = state == .started
+        if !served { state = .starting }
         return [
-            .record(type: "adopt", status: state.rawValue, source: "berth", reason: nil), .probe, .arm(seconds: policy.startSeconds),
+            .record(type: "adopt", status: state.rawValue, source: "berth", reason: nil), .probe(isDeep: !served), .arm(seconds: policy.startSeconds),
         ]
     }
 

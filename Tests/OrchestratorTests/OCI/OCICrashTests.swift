@@ -43,14 +43,15 @@ struct OCICrashTests {
         let host = try OCITestHost()
         let directory = host.directory
         host.abandon()
-        await #expect(processExitsWith: .signal(SIGKILL)) { [directory = directory as String, point = point as String] in
-            setenv("BERTH_FAILPOINT", point, 1)
-            let victim = try OCITestHost(directory: directory)
-            let spec = victim.spec("b sleep 100")
-            _ = try await victim.runtime.create(spec)
-            try await victim.runtime.start(spec.machine, boot: spec.boot)
-            try await victim.runtime.remove(spec.machine, boot: spec.boot)
-        }
+        // A process of its own, not an exit test: those reap any child of this process, which has machines for children.
+        let environment = ProcessInfo.processInfo.environment.merging([
+            "BERTH_FAILPOINT": point, VictimRole.variable: directory,
+        ]) { $1 }
+        let victim = try ChildProcess(
+            "/proc/self/exe", ["--filter", "OCIVictim", "--testing-library", "swift-testing"],
+            environment: environment.map { "\($0.key)=\($0.value)" }, stdio: (-1, -1, -1))
+        let status = try victim.wait(timeout: .seconds(60))
+        #expect(status.signal == SIGKILL)
         let successor = try OCITestHost(directory: directory)
         let found = try await successor.runtime.survey()
         #expect(found.isEmpty == (point == "create.before-bundle"))
@@ -90,5 +91,25 @@ struct OCICrashTests {
         let adopted = try #require(await second.runtime.adopt(spec.machine, boot: spec.boot))
         #expect(!adopted.isStarted)
         try await second.close()
+    }
+}
+
+/// How `orchestratorKilled` tells its child process what to be.
+private enum VictimRole {
+    static let variable = "BERTH_OCI_VICTIM"
+    static let directory = ProcessInfo.processInfo.environment[variable]
+}
+
+/// The orchestrator that `orchestratorKilled` kills: this suite in a process of its own.
+@Suite(.enabled(if: VictimRole.directory != nil, "started by orchestratorKilled"))
+struct OCIVictim {
+    @Test("one machine, from create to remove")
+    func wholeLife() async throws {
+        let directory = try #require(VictimRole.directory)
+        let host = try OCITestHost(directory: directory)
+        let spec = host.spec("b sleep 100")
+        _ = try await host.runtime.create(spec)
+        try await host.runtime.start(spec.machine, boot: spec.boot)
+        try await host.runtime.remove(spec.machine, boot: spec.boot)
     }
 }

@@ -29,9 +29,8 @@ final class OCITestHost: Sendable {
             doorGroup: 0, runtimePath: runtimePath, ownMountNamespace: true)
     }
 
-    /// Reaps what killed runtimes left to this process. Swift Testing's exit tests wait for any dead child and never look
-    /// past one that they do not know, so such a one must not stay.
-    private static let sweeper = try? Reaper(sweep: OrphanSweep(interval: .milliseconds(100), grace: .seconds(1)))
+    /// Reaps what killed runtimes left to this process.
+    private static let sweeper = try? Reaper()
 
     /// - Parameter directory: of an earlier host, to come back as its successor.
     init(directory: String? = nil, runtimePath: String = "") throws {

@@ -1,0 +1,205 @@
+import Door
+import Glibc
+import Logging
+import NIOCore
+import NIOPosix
+import Sealing
+import Synchronization
+
+/// Runs build jobs as machines of their own: same walls, no door, one writable folder, a relay to the named hosts.
+final class JobRunner: BuildMachine {
+    private let reconciler: Reconciler
+    private let runtime: any MachineRuntime
+    private let store: MachineStore
+    private let egress: String
+    private let firstSlot: Int
+    private let group: any EventLoopGroup
+    private let logger: Logger
+
+    /// The first uid that the agent gives a child.
+    private static let childUID = 1_000
+
+    /// - Parameter egress: a folder for the relays' sockets.
+    init(reconciler: Reconciler, egress: String, group: any EventLoopGroup, logger: Logger) {
+        self.reconciler = reconciler
+        runtime = reconciler.host.runtime
+        store = reconciler.host.store
+        firstSlot = reconciler.host.firstSlot
+        self.egress = egress
+        self.group = group
+        self.logger = logger
+    }
+
+    func run(_ job: BuildJob, line: @escaping @Sendable (String) -> Void) async throws -> BuildJobResult {
+        let machine = MachineID.random()
+        let boot = ULID().description
+        let row = try await store.beginBoot(machine: machine, boot: boot, kind: .job, door: nil, at: WallClock.milliseconds())
+        Failpoint.hit("row")
+        let exits = reconciler.jobs.end(machine: machine, boot: boot)
+        var relay: EgressRelay?
+        let result: Result<BuildJobResult, any Error>
+        do {
+            let base = MachineSpec.uidBase(slot: firstSlot + row.slot)
+            relay = try await openRelay(job, machine: machine, uid: UInt32(base))
+            try give(job.output, uid: UInt32(base + Self.childUID))
+            result = .success(try await run(job, row, relay, exits, line))
+        } catch {
+            result = .failure(error)
+        }
+        reconciler.jobs.forget(machine: machine, boot: boot)
+        // Its folder is read next: nobody may be left who could change it, whoever cancelled us.
+        try await Task { [runtime, store] in
+            try await runtime.remove(machine, boot: boot)
+            runtime.discardLog(machine)
+            try await store.endBoot(boot)
+        }.value
+        if let relay {
+            await relay.stop()
+            rmdir(relay.directory)
+        }
+        return try result.get()
+    }
+
+    private func run(
+        _ job: BuildJob, _ row: BootRecord, _ relay: EgressRelay?, _ exits: AsyncStream<MachineExit>, _ line: @escaping @Sendable (String) -> Void
+    ) async throws -> BuildJobResult {
+        let (machine, boot) = (row.machine, row.boot)
+        let root = try AppRoot(secret: Secret(try randomBytes(32)))
+        let document = BootDocument(
+            org: "berth", app: job.name, keys: try DoorKeys(root: root, machine: machine, boot: boot), machine: machine, boot: boot,
+            command: job.command, environment: job.environment, transport: .job,
+            childLimits: .init(maximumChildren: 1, processes: max(16, job.pids - 24), openFiles: 4_096, fileBytes: job.outputBytes),
+            startTimeoutSeconds: 30, egress: job.egress)
+        var binds = [BindMount(source: job.output, destination: "/out", readOnly: false)]
+        binds += job.inputs.map { BindMount(source: $0.source, destination: $0.destination) }
+        if let relay { binds.append(BindMount(source: relay.directory, destination: "/run/berth")) }
+        _ = try await runtime.create(
+            MachineSpec(
+                machine: machine, boot: boot, slot: firstSlot + row.slot, layers: job.layers, arguments: MachineHost.agent,
+                limits: MachineLimits(memoryBytes: job.memoryBytes, cpus: 2, pids: job.pids), binds: binds,
+                bootDocument: try document.encode()))
+        Failpoint.hit("create")
+        let output = JobOutput(line)
+        runtime.observeLog(machine, boot: boot) { output.append($0) }
+        try await runtime.start(machine, boot: boot)
+        Failpoint.hit("start")
+
+        let verdict = try await wait(job, row, exits)
+        for refusal in relay?.refusals() ?? [] {
+            output.append("egress refused: \(refusal.host):\(refusal.port) (\(refusal.reason.rawValue))")
+        }
+        if verdict.outputTooLarge { output.append("the job wrote more than \(job.outputBytes >> 20) MiB and was ended") }
+        let code = verdict.exit?.code ?? verdict.exit?.signal.map { 128 + $0 } ?? 137
+        return BuildJobResult(
+            exitCode: verdict.outputTooLarge && code == 0 ? 1 : Int(code), log: output.tail, outOfMemory: verdict.exit?.oomKilled ?? false,
+            timedOut: verdict.timedOut)
+    }
+
+    private struct Verdict: Sendable {
+        var exit: MachineExit?
+        var timedOut = false
+        var outputTooLarge = false
+    }
+
+    private enum News: Sendable { case exit(MachineExit?), timeout, tooLarge }
+
+    /// Until its end, which comes by itself, by the time-out, by its output's size, or with the caller's going.
+    private func wait(_ job: BuildJob, _ row: BootRecord, _ exits: AsyncStream<MachineExit>) async throws -> Verdict {
+        try await withThrowingTaskGroup(of: News.self) { group in
+            group.addTask {
+                for await exit in exits { return .exit(exit) }
+                return .exit(nil)
+            }
+            group.addTask {
+                try await Task.sleep(for: .seconds(job.timeoutSeconds))
+                return .timeout
+            }
+            group.addTask {
+                while true {
+                    try await Task.sleep(for: .seconds(2))
+                    if try await Self.size(job.output) > job.outputBytes { return .tooLarge }
+                }
+            }
+            defer { group.cancelAll() }
+            var verdict = Verdict()
+            while let news = try await group.next() {
+                switch news {
+                case .exit(let exit):
+                    // The stream ends early when we are cancelled.
+                    try Task.checkCancellation()
+                    verdict.exit = exit
+                    return verdict
+                case .timeout: verdict.timedOut = true
+                case .tooLarge: verdict.outputTooLarge = true
+                }
+                try await runtime.kill(row.machine, boot: row.boot)
+            }
+            return verdict
+        }
+    }
+
+    private func openRelay(_ job: BuildJob, machine: String, uid: UInt32) async throws -> EgressRelay? {
+        guard !job.egress.isEmpty else { return nil }
+        var allowed: [EgressDestination] = []
+        for text in job.egress {
+            // The hosts of the configured package index, which may be one of this network.
+            guard let destination = EgressDestination(text, allowsPrivateAddress: true) else {
+                throw OCIError(.invalidSpec, "\(text) is not host:port")
+            }
+            allowed.append(destination)
+        }
+        return try await EgressRelay.start(
+            directory: "\(egress)/\(machine)", peerUIDs: uid...uid, policy: EgressPolicy(allowed: allowed), group: group, logger: logger)
+    }
+
+    /// Only the folder itself: what is in it is the caller's.
+    private func give(_ path: String, uid: UInt32) throws(OCIError) {
+        guard lchown(path, uid, uid) == 0 else { throw .system("chown", path, errno) }
+    }
+
+    private static func size(_ path: String) async throws -> Int {
+        try await NIOThreadPool.singleton.runIfActive { DiskUse.bytes(path) }
+    }
+}
+
+/// The last part of a job's output.
+private final class JobOutput: Sendable {
+    private static let limit = 16 << 10
+    private let text = Mutex("")
+    private let line: @Sendable (String) -> Void
+
+    init(_ line: @escaping @Sendable (String) -> Void) { self.line = line }
+
+    func append(_ text: String) {
+        self.text.withLock { kept in
+            kept += text.suffix(Self.limit) + "\n"
+            if kept.utf8.count > 2 * Self.limit { kept = String(kept.suffix(Self.limit)) }
+        }
+        line(text)
+    }
+
+    var tail: String { text.withLock { String($0.suffix(Self.limit)) } }
+}
+
+/// What a folder takes on disk.
+enum DiskUse {
+    static func bytes(_ path: String) -> Int {
+        guard let status = Files.status(path) else { return 0 }
+        var total = Int(status.st_blocks) * 512
+        guard status.st_mode & S_IFMT == S_IFDIR else { return total }
+        for name in Files.names(path) { total += bytes("\(path)/\(name)") }
+        return total
+    }
+}
+
+/// Machine ids: 14 hex digits, Fly's form.
+enum MachineID {
+    static func random() -> String {
+        let digits = String(UInt64.random(in: 0..<1 << 56), radix: 16)
+        return String(repeating: "0", count: 14 - digits.utf8.count) + digits
+    }
+
+    static func isValid(_ id: String) -> Bool {
+        id.utf8.count == 14 && id.utf8.allSatisfy { (48...57).contains($0) || (97...102).contains($0) }
+    }
+}

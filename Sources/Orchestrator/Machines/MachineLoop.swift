@@ -1,0 +1,224 @@
+import Glibc
+import Logging
+import MachineAPI
+import Sealing
+
+/// Drives one machine: asks its state machine, writes the row and the events, then acts. Lives in its owner's task.
+struct MachineLoop {
+    private var record: MachineRecord
+    private var machine: MachineStateMachine
+    private let host: MachineHost
+    private let post: @Sendable (MachineOwner.Message) -> Void
+    private var logger: Logger
+
+    private var timer: Task<Void, Never>?
+    private var timerNumber = 0
+    private var probe: Task<Void, Never>?
+    /// The creation or removal under way: one at a time.
+    private var work: Task<Void, Never>?
+    private var readySince: ContinuousClock.Instant?
+    private(set) var isOver = false
+
+    init(_ record: MachineRecord, host: MachineHost, post: @escaping @Sendable (MachineOwner.Message) -> Void) {
+        self.record = record
+        self.host = host
+        self.post = post
+        machine = MachineStateMachine(
+            state: record.state, desired: record.desired, attempts: record.attempts, wasReady: record.wasReady, reason: record.reason,
+            policy: record.config.policy)
+        logger = host.logger
+        logger[metadataKey: "machine"] = "\(record.id)"
+        logger[metadataKey: "app"] = "\(record.app)"
+    }
+
+    mutating func handle(_ message: MachineOwner.Message) async {
+        guard !isOver else { message.reply?(.failure(MachineFailure.unknownMachine(record.id))); return }
+        if let boot = message.boot, boot != record.boot?.boot { return }
+        if let timer = message.timer, timer != timerNumber { return }
+        if message.input == .removed { record.boot = nil }
+        if message.input == .ready { Failpoint.hit("ready") }
+
+        var input = message.input
+        if case .exited(let end, _) = input { input = .exited(end, seconds: readySince?.duration(to: .now).components.seconds ?? 0) }
+        let effects = machine.handle(input)
+        do {
+            try await save(effects)
+            message.reply?(.success(()))
+        } catch {
+            // What runs is not undone for want of a row: the next start of the orchestrator finds out by the cgroup.
+            logger.error("a machine's row was not written", metadata: ["error": "\(error)"])
+            message.reply?(.failure(error))
+        }
+        if machine.life == .up, readySince == nil { readySince = .now }
+        if machine.life != .up { readySince = nil }
+        if machine.life != .probing { probe?.cancel() }
+        for effect in effects { await perform(effect) }
+        // After the effects: who waited for `destroyed` may look at the host, and a new boot has its door.
+        host.hub.publish(record)
+    }
+
+    /// The inbox is closed.
+    mutating func end() async {
+        timer?.cancel()
+        probe?.cancel()
+        await work?.value
+    }
+
+    // MARK: Row
+
+    private mutating func save(_ effects: [MachineStateMachine.Effect]) async throws {
+        let before = record
+        record.state = machine.state
+        record.desired = machine.desired
+        record.attempts = machine.attempts
+        record.wasReady = machine.wasReady
+        record.reason = machine.reason
+        let now = WallClock.milliseconds()
+        let events = effects.compactMap { effect -> MachineEvent? in
+            guard case .record(let type, let status, let source, let reason) = effect else { return nil }
+            var fields: Logger.Metadata = ["status": "\(status)", "source": "\(source)"]
+            if let reason { fields["reason"] = "\(reason)" }
+            logger.info("machine: \(type)", metadata: fields)
+            return MachineEvent(type: type, status: status, source: source, reason: reason, at: now)
+        }
+        guard record != before || !events.isEmpty else { return }
+        record.updatedAt = now
+        for attempt in 1... {
+            do {
+                return try await host.store.save(record, events: events)
+            } catch where attempt < 4 {
+                logger.warning("a machine's row is written again", metadata: ["error": "\(error)"])
+                try await Task.sleep(for: .milliseconds(250))
+            }
+        }
+    }
+
+    // MARK: Effects
+
+    private mutating func perform(_ effect: MachineStateMachine.Effect) async {
+        switch effect {
+        case .boot: await boot()
+        case .probe(let isDeep): ask(isDeep: isDeep && record.config.metadata?["berth_ready"] != "agent")
+        case .terminate: terminate()
+        case .remove: remove()
+        case .arm(let seconds): arm(seconds)
+        case .disarm: disarm()
+        case .erase: erase()
+        case .record: break
+        }
+        if case .record(_, "started", _, _) = effect { settle() }
+    }
+
+    /// The row first; then the machine.
+    private mutating func boot() async {
+        let boot = ULID().description
+        do {
+            record.boot = try await host.store.beginBoot(
+                machine: record.id, boot: boot, kind: .machine, door: host.door(boot), at: WallClock.milliseconds())
+        } catch {
+            post(.init(input: .bootFailed("\(error)")))
+            return
+        }
+        Failpoint.hit("row")
+        guard let row = record.boot else { return }
+        work = Task { [host, record, post] in
+            do {
+                try await host.make(record, row)
+                post(.init(input: .booted, boot: boot))
+            } catch {
+                post(.init(input: .bootFailed("\(error)"), boot: boot))
+            }
+        }
+    }
+
+    private mutating func ask(isDeep: Bool) {
+        guard let boot = record.boot, let door = boot.door else { return }
+        probe?.cancel()
+        probe = Task { [host, record, post] in
+            var refusals = 0
+            var pause = Duration.milliseconds(50)
+            do {
+                let (keys, org) = try await host.keys(record, boot)
+                while !Task.isCancelled {
+                    switch await host.probe.ask("unix:\(door)", keys: keys, org: org, isDeep: isDeep) {
+                    case .yes:
+                        return post(.init(input: .ready, boot: boot.boot))
+                    case .no(let why):
+                        // Each answer took a whole try of the server: three tell enough.
+                        refusals += 1
+                        if refusals == 3 { return post(.init(input: .notReady(why), boot: boot.boot)) }
+                    case .silence:
+                        break
+                    }
+                    try await Task.sleep(for: pause)
+                    pause = min(pause * 2, .seconds(2))
+                }
+            } catch is CancellationError {
+                return
+            } catch {
+                post(.init(input: .notReady("\(error)"), boot: boot.boot))
+            }
+        }
+    }
+
+    /// Ready: from here on it gets the processor time that its configuration says.
+    private func settle() {
+        guard let boot = record.boot else { return }
+        Task { [host, logger, cpus = record.config.limits.cpus] in
+            do {
+                try await host.runtime.update(boot.machine, boot: boot.boot, cpus: cpus)
+            } catch {
+                logger.warning("processor time was not set", metadata: ["error": "\(error)"])
+            }
+        }
+    }
+
+    private func terminate() {
+        guard let boot = record.boot else { return }
+        Task { [host, logger] in
+            do {
+                try await host.runtime.signal(boot.machine, boot: boot.boot, SIGTERM)
+            } catch {
+                // It ended by itself, and its exit is on its way; if not, the timer kills.
+                logger.debug("no signal to a machine", metadata: ["error": "\(error)"])
+            }
+        }
+    }
+
+    private mutating func remove() {
+        guard let boot = record.boot else { return post(.init(input: .removed)) }
+        let before = work
+        work = Task { [host, post] in
+            await before?.value
+            do {
+                try await host.runtime.remove(boot.machine, boot: boot.boot)
+                Failpoint.hit("remove")
+                try await host.store.endBoot(boot.boot)
+                post(.init(input: .removed, boot: boot.boot))
+            } catch {
+                post(.init(input: .removeFailed("\(error)"), boot: boot.boot))
+            }
+        }
+    }
+
+    private mutating func arm(_ seconds: Int64) {
+        disarm()
+        let number = timerNumber
+        timer = Task { [post] in
+            guard (try? await Task.sleep(for: .seconds(seconds))) != nil else { return }
+            post(.init(input: .timer, timer: number))
+        }
+    }
+
+    private mutating func disarm() {
+        timer?.cancel()
+        timer = nil
+        timerNumber += 1
+    }
+
+    private mutating func erase() {
+        disarm()
+        host.runtime.discardLog(record.id)
+        isOver = true
+    }
+}

@@ -1,0 +1,24 @@
+/// What the reconciler needs of whoever runs machines on this host.
+protocol MachineRuntime: Sendable {
+    func create(_ spec: MachineSpec) async throws -> CreatedMachine
+    func start(_ machine: String, boot: String) async throws
+    func signal(_ machine: String, boot: String, _ signal: Int32) async throws
+    func kill(_ machine: String, boot: String) async throws
+    /// Idempotent; returns when nothing is left.
+    func remove(_ machine: String, boot: String) async throws
+    func survey() async throws -> [SurveyedMachine]
+    func adopt(_ machine: String, boot: String) async -> CreatedMachine?
+    func update(_ machine: String, boot: String, cpus: Double) async throws
+    var exits: AsyncStream<MachineExit> { get }
+
+    /// The last lines that a machine wrote, through all its boots.
+    func logTail(_ machine: String, lines: Int) -> String
+    func discardLog(_ machine: String)
+    func observeLog(_ machine: String, boot: String, _ observer: (@Sendable (String) -> Void)?)
+}
+
+extension OCIRuntime: MachineRuntime {
+    func logTail(_ machine: String, lines: Int) -> String { log.tail(machine, lines: lines) }
+    func discardLog(_ machine: String) { log.discard(machine) }
+    func observeLog(_ machine: String, boot: String, _ observer: (@Sendable (String) -> Void)?) { log.observe(machine, boot: boot, observer) }
+}

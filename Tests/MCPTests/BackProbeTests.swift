@@ -1,0 +1,142 @@
+import JSONText
+import MCP
+import NIOCore
+import Testing
+
+@Suite struct BackProbeTests {
+    private static let initialized =
+        #""result":{"protocolVersion":"2025-11-25","capabilities":{"tools":{},"tasks":{}},"serverInfo":{"name":"old","version":"1"},"instructions":"i"}"#
+
+    @Test func probesFirst() throws {
+        var bench = BackBench()
+        #expect(bench.log == ["arm handshake 60", "arm probe 5"])
+        let probe = try bench.next()
+        #expect(probe["method"]?.stringValue == "server/discover" && probe["id"]?.intValue != nil)
+        #expect(probe["params"]?["_meta"]?["io.modelcontextprotocol/protocolVersion"]?.stringValue == "2026-07-28")
+        #expect(probe["params"]?["_meta"]?["io.modelcontextprotocol/clientCapabilities"] == [:])
+    }
+
+    @Test func modernAnswerMakesItModern() throws {
+        var bench = BackBench()
+        try bench.send(1)
+        let id = try bench.next("id").text
+        #expect(bench.lines.isEmpty, "calls wait for the handshake")
+        bench.receive(
+            #"{"jsonrpc":"2.0","id":\#(id),"result":{"supportedVersions":["2025-11-25","2026-07-28"],"capabilities":{"tools":{}},"instructions":"use","_meta":{"io.modelcontextprotocol/serverInfo":{"name":"m","version":"1"}}}}"#)
+        #expect(bench.log.suffix(3) == ["disarm probe", "disarm handshake", #"ready modern {"name":"m","version":"1"} {"tools":{}}"#])
+        #expect(try bench.next("method").stringValue == "tools/call")
+    }
+
+    /// Whatever a server says that does not know the method: never one code alone.
+    @Test(arguments: [
+        #""error":{"code":-32601,"message":"no"}"#, #""error":{"code":-32602,"message":"no"}"#, #""error":{"code":-32600,"message":"no"}"#,
+        #""error":{"code":0,"message":"not initialized"}"#, #""error":{"code":-32022,"message":"v","data":{"supported":["2025-11-25"],"requested":"2026-07-28"}}"#,
+        #""result":{}"#, #""result":{"supportedVersions":["2025-11-25"],"capabilities":{}}"#, #""result":null"#,
+    ]) func anyOtherAnswerMakesItLegacy(answer: String) throws {
+        var bench = BackBench()
+        try bench.send(1)
+        let id = try bench.next("id").text
+        bench.receive(#"{"jsonrpc":"2.0","id":\#(id),\#(answer)}"#)
+        let initialize = try bench.next()
+        #expect(initialize["method"]?.stringValue == "initialize" && initialize["params"]?["protocolVersion"]?.stringValue == "2025-11-25")
+        #expect(initialize["params"]?["clientInfo"]?["name"]?.stringValue == "berth")
+        let second = try #require(initialize["id"]).text
+        #expect(second != id)
+        bench.receive(#"{"jsonrpc":"2.0","id":\#(second),\#(Self.initialized)}"#)
+        #expect(bench.log.last == #"ready legacy {"name":"old","version":"1"} {"tools":{}}"#)
+        #expect(try bench.next().text == #"{"jsonrpc":"2.0","method":"notifications/initialized"}"#)
+        #expect(try bench.next("method").stringValue == "tools/call")
+    }
+
+    @Test(arguments: [-32020, -32021, -32022]) func modernErrorsMakeItModern(code: Int) throws {
+        var bench = BackBench()
+        let id = try bench.next("id").text
+        bench.receive(#"{"jsonrpc":"2.0","id":\#(id),"error":{"code":\#(code),"message":"m"}}"#)
+        #expect(bench.back.era == .modern)
+    }
+
+    @Test func silenceMakesItLegacy() throws {
+        var bench = BackBench()
+        let probe = try bench.next("id").text
+        bench.perform(bench.back.timerFired(.probe))
+        let id = try bench.next("id").text
+        bench.receive(#"{"jsonrpc":"2.0","id":\#(probe),"error":{"code":-32602,"message":"late"}}"#)
+        bench.receive(#"{"jsonrpc":"2.0","id":\#(id),\#(Self.initialized)}"#)
+        #expect(bench.back.era == .legacy)
+        bench.perform(bench.back.timerFired(.probe) + bench.back.timerFired(.handshake))
+        #expect(bench.back.era == .legacy)
+    }
+
+    /// A modern server that took longer to start than the probe waits.
+    @Test func slowModernServerIsRecognised() throws {
+        var bench = BackBench()
+        let probe = try bench.next("id").text
+        bench.perform(bench.back.timerFired(.probe))
+        let id = try bench.next("id").text
+        bench.receive(#"{"jsonrpc":"2.0","id":\#(probe),"result":{"supportedVersions":["2026-07-28"],"capabilities":{}}}"#)
+        bench.receive(#"{"jsonrpc":"2.0","id":\#(id),"error":{"code":-32601,"message":"gone"}}"#)
+        #expect(bench.back.era == .modern)
+    }
+
+    @Test func deathOverTheProbeRestartsOnce() throws {
+        var bench = BackBench()
+        try bench.send(1)
+        bench.lines = []
+        bench.perform(bench.back.closed(reason: "exit 1"))
+        #expect(bench.log.suffix(3) == ["disarm probe", "disarm handshake", "restart"] && bench[1] == nil)
+        bench.perform(bench.back.start())
+        let initialize = try bench.next()
+        #expect(initialize["method"]?.stringValue == "initialize")
+        bench.perform(bench.back.closed(reason: "exit 1"))
+        #expect(bench.log.filter { $0 == "restart" }.count == 1 && bench[1] == "not_delivered")
+    }
+
+    @Test func deathAfterAnAnsweredProbeRestartsToo() throws {
+        var bench = BackBench()
+        let id = try bench.next("id").text
+        bench.receive(#"{"jsonrpc":"2.0","id":\#(id),"error":{"code":-32600,"message":"bye"}}"#)
+        bench.perform(bench.back.closed(reason: "exit 1"))
+        #expect(bench.log.last == "restart")
+    }
+
+    @Test func anAdminsChoiceSkipsTheProbe() throws {
+        var legacy = BackBench(era: .legacy)
+        #expect(try legacy.next("method").stringValue == "initialize")
+        legacy.perform(legacy.back.closed(reason: "x"))
+        #expect(!legacy.log.contains("restart"))
+        var modern = BackBench(era: .modern)
+        let id = try modern.next("id").text
+        modern.receive(#"{"jsonrpc":"2.0","id":\#(id),"error":{"code":-32601,"message":"no discover"}}"#)
+        #expect(modern.back.era == .modern)
+    }
+
+    @Test(arguments: [
+        #""error":{"code":-32603,"message":"cannot"}"#, #""result":{"capabilities":{}}"#,
+        #""result":{"protocolVersion":"1999-01-01","capabilities":{},"serverInfo":{"name":"n","version":"1"}}"#,
+    ]) func failedHandshakeFailsTheCalls(answer: String) throws {
+        var bench = BackBench(era: .legacy)
+        try bench.send(1)
+        let id = try bench.next("id").text
+        bench.receive(#"{"jsonrpc":"2.0","id":\#(id),\#(answer)}"#)
+        #expect(bench.log.last?.hasPrefix("failed ") == true && bench[1] == "not_delivered")
+        try bench.send(2)
+        #expect(bench[2] == "not_delivered")
+    }
+
+    @Test func handshakeTimesOut() throws {
+        var bench = BackBench(era: .legacy)
+        try bench.send(1)
+        bench.perform(bench.back.timerFired(.handshake))
+        #expect(bench.log.last?.hasPrefix("failed ") == true && bench[1] == "not_delivered")
+    }
+
+    @Test func noiseBeforeTheAnswerDoesNotMatter() throws {
+        var bench = BackBench()
+        let id = try bench.next("id").text
+        bench.receive("Starting server v1.0…")
+        bench.receive("{\"level\":\"info\"}")
+        bench.receive("")
+        bench.receive("\u{FEFF}{\"jsonrpc\":\"2.0\",\"id\":\(id),\"result\":{\"supportedVersions\":[\"2026-07-28\"],\"capabilities\":{}}}\r\n")
+        #expect(bench.back.era == .modern && bench.back.counters.noise == 2)
+    }
+}

@@ -1,0 +1,124 @@
+import Glibc
+import JSONText
+import MCP
+import NIOCore
+import NIOPosix
+import Testing
+import Wire
+
+@testable import StdioBridge
+
+/// The HTTP side over real sockets and a real server; `run` itself, with its signals, is tested through the binary.
+struct StandaloneFrontTests {
+    private final class Bridge: Sendable {
+        let server: PublicServer
+        let client: HTTPClient
+        let endpoint: Endpoint
+        private let loop: any EventLoop
+        private let sessions: NIOLoopBound<Sessions>
+
+        init(_ fixture: String) async throws {
+            let reaper = try #require(Rig.reaper)
+            let loop = Rig.group.next()
+            self.loop = loop
+            let plan = SpawnPlan(
+                path: Rig.python, arguments: ["python3", "-B", Rig.fixtures + fixture], environment: ["PATH=/usr/bin:/bin"])
+            let parts = try await loop.submit {
+                let sessions = Sessions(eventLoop: loop, reaper: reaper, plan: { _ in .success(plan) }, log: { _ in })
+                let front = StandaloneFront(sessions: sessions, configuration: StandaloneConfiguration(command: [], environment: []))
+                return (NIOLoopBound(sessions, eventLoop: loop), NIOLoopBound(front, eventLoop: loop))
+            }.get()
+            sessions = parts.0
+            server = try await PublicServer.bind(
+                .tcp(host: "127.0.0.1", port: 0), group: loop, delegate: { _ in parts.1.value })
+            endpoint = .tcp(host: "127.0.0.1", port: server.port ?? 0)
+            client = HTTPClient(eventLoopGroup: Rig.group)
+        }
+
+        func post(_ body: String, _ headers: [(String, String)] = []) async throws -> (status: Int, session: String?, body: String) {
+            let all = [("accept", "application/json, text/event-stream"), ("content-type", "application/json")] + headers
+            let response = try await client.execute("POST", "/mcp", headers: all, body: ByteBuffer(string: body), to: endpoint)
+            return (response.status, response.headers["mcp-session-id"], String(buffer: try await response.collect(upTo: 1 << 20)))
+        }
+
+        func end() async {
+            await server.close(drain: .seconds(1))
+            await client.shutdown()
+            let done = loop.makePromise(of: Void.self)
+            loop.execute { self.sessions.value.shutdown { done.succeed() } }
+            _ = try? await done.futureResult.get()
+        }
+    }
+
+    private func with(_ fixture: String = "fixture.py", _ body: (Bridge) async throws -> Void) async throws {
+        let bridge = try await Bridge(fixture)
+        do {
+            try await body(bridge)
+        } catch {
+            await bridge.end()
+            throw error
+        }
+        await bridge.end()
+    }
+
+    /// The JSON of an answer, whichever of the two forms it has.
+    private func message(_ body: String) throws -> JSONValue {
+        guard !body.hasPrefix("{") else { return try JSONValue(parsing: body) }
+        var reader = SSEReader()
+        reader.feed(ByteBuffer(string: body))
+        var last = JSONValue.null
+        while let event = try reader.next() { last = try JSONValue(parsing: Array(event.data.readableBytesView)) }
+        return last
+    }
+
+    @Test(arguments: ["fixture.py", "modern.py"]) func aLegacyClient(fixture: String) async throws {
+        try await with(fixture) { bridge in
+            let opened = try await bridge.post(
+                #"{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-06-18","capabilities":{},"clientInfo":{"name":"c","version":"1"}}}"#)
+            let session = try #require(opened.session)
+            let result = try message(opened.body)["result"]
+            #expect(result?["protocolVersion"] == "2025-06-18")
+            #expect(result?["serverInfo"]?["name"]?.stringValue?.contains("fixture") == true)
+            let headers = [("mcp-session-id", session), ("mcp-protocol-version", "2025-06-18")]
+            #expect(try await bridge.post(#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#, headers).status == 202)
+            let list = try message(try await bridge.post(#"{"jsonrpc":"2.0","id":"a","method":"tools/list"}"#, headers).body)
+            #expect(list["id"] == "a" && (list["result"]?["tools"]?.arrayValue?.count ?? 0) > 10)
+            let call = #"{"jsonrpc":"2.0","id":3,"method":"tools/call","params":{"name":"echo","arguments":{"text":"hello"}}}"#
+            let answer = try message(try await bridge.post(call, headers).body)
+            #expect(answer["result"]?["content"]?[0]?["text"] == "hello" && answer["result"]?["resultType"] == nil)
+
+            let deleted = try await bridge.client.execute("DELETE", "/mcp", headers: headers, to: bridge.endpoint)
+            _ = try await deleted.collect(upTo: 1000)
+            #expect((200...204).contains(deleted.status))
+            #expect(try await bridge.post(call, headers).status == 404)
+        }
+    }
+
+    @Test(arguments: ["fixture.py", "modern.py"]) func aModernClient(fixture: String) async throws {
+        try await with(fixture) { bridge in
+            let meta = """
+                "_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{},\
+                "io.modelcontextprotocol/clientInfo":{"name":"t","version":"1"},"progressToken":"p"}
+                """
+            let headers = [("mcp-protocol-version", "2026-07-28"), ("mcp-method", "tools/call"), ("mcp-name", "progress")]
+            let call = #"{"jsonrpc":"2.0","id":9,"method":"tools/call","params":{"name":"progress","arguments":{"steps":2},\#(meta)}}"#
+            let answer = try await bridge.post(call, headers)
+            #expect(answer.status == 200)
+            #expect(answer.body.split(separator: "notifications/progress").count == 3)
+            #expect(try message(answer.body)["result"]?["resultType"] == "complete")
+        }
+    }
+
+    @Test func foreignHostsAndOriginsAreRefused() async throws {
+        try await with { bridge in
+            for headers in [[("host", "evil.test")], [("origin", "https://evil.test")]] {
+                #expect(try await bridge.post("{}", headers).status == 403)
+            }
+            for (path, status) in [("/healthz", 200), ("/readyz", 200), ("/", 404)] {
+                let response = try await bridge.client.execute("GET", path, to: bridge.endpoint)
+                _ = try await response.collect(upTo: 1000)
+                #expect(response.status == status, "\(path)")
+            }
+        }
+    }
+}
