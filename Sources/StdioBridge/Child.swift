@@ -30,6 +30,8 @@ final class Child {
     private var backTimers: [BackTimer: Scheduled<Void>] = [:]
     private var backSawEnd = false
     private var eraRestart = false
+    /// A process that had served this session is gone, and no answer has told so yet.
+    private var untoldRestart = false
     private var readingPaused = false
     private var cleanups = 0
     private var stopped: [() -> Void] = []
@@ -41,6 +43,7 @@ final class Child {
     private(set) var hasEnded = false
     private(set) var lastRequest = NIODeadline.now()
     let born = NIODeadline.now()
+    private var served = false
     /// The first lines that were no messages, for diagnosis.
     private(set) var keptNoise: [String] = []
     var onEraKnown: ((Era) -> Void)?
@@ -278,6 +281,8 @@ final class Child {
         eraRestart = false
         guard let process else { return }
         self.process = nil
+        if served { untoldRestart = true }
+        served = false
         report(process)
         process.discard()
         if let plan, let afterwards = plan.afterwards { cleanUp(afterwards) }
@@ -331,7 +336,7 @@ final class Child {
             case .notify(let id, let message): notify(id, message)
             case .finish(let id, let outcome):
                 machine.answered()
-                finish(id, outcome)
+                finish(id, told(outcome))
             case .ready(let identity, let era):
                 self.identity = identity
                 self.era = era
@@ -345,6 +350,15 @@ final class Child {
             case .broadcast: break
             }
         }
+    }
+
+    /// The first answer of a new process tells that the server's state was lost.
+    private func told(_ outcome: MCPOutcome) -> MCPOutcome {
+        guard case .result(let result) = outcome else { return outcome }
+        served = true
+        guard untoldRestart else { return outcome }
+        untoldRestart = false
+        return .result(RestartMark.added(to: result))
     }
 
     private func write(_ line: ByteBuffer, call: ChildCall?) {

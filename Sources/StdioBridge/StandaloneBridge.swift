@@ -102,6 +102,8 @@ private final class BridgeCore: Sendable {
         self.loop = loop
         let sessions = Sessions(
             eventLoop: loop, reaper: reaper, limits: configuration.limits, plan: { _ in .success(plan) }, log: { log($0) })
+        // Daemons of ended sessions belong to nobody once no server runs.
+        sessions.onGone = { [weak sessions] _ in if sessions?.count == 0 { reaper.killOrphans {} } }
         parts = NIOLoopBound((sessions, StandaloneFront(sessions: sessions, configuration: configuration)), eventLoop: loop)
     }
 

@@ -36,10 +36,11 @@ final class AgentRig: @unchecked Sendable {
 
     static func with(
         _ fixture: String = "fixture.py", command: [String]? = nil, environment: [String: String] = [:], transport: BootDocument.Transport = .stdio,
-        limits: BootDocument.ChildLimits = BootDocument.ChildLimits(), body: (AgentRig) async throws -> Void
+        limits: BootDocument.ChildLimits = BootDocument.ChildLimits(), stuckLog: Bool = false, body: (AgentRig) async throws -> Void
     ) async throws {
         let rig = try AgentRig(
-            command: command ?? ["python3", "-B", fixtures + fixture, "argument"], environment: environment, transport: transport, limits: limits)
+            command: command ?? ["python3", "-B", fixtures + fixture, "argument"], environment: environment, transport: transport, limits: limits,
+            stuckLog: stuckLog)
         do {
             try await body(rig)
         } catch {
@@ -50,7 +51,8 @@ final class AgentRig: @unchecked Sendable {
     }
 
     private init(
-        command: [String], environment: [String: String], transport: BootDocument.Transport, limits: BootDocument.ChildLimits
+        command: [String], environment: [String: String], transport: BootDocument.Transport, limits: BootDocument.ChildLimits,
+        stuckLog: Bool
     ) throws {
         firstUID = Self.ranges.withLock { next in
             defer { next += 100 }
@@ -68,10 +70,11 @@ final class AgentRig: @unchecked Sendable {
         let document = BootDocument(
             org: "org", app: "app", keys: keys, machine: "0123456789abcd", boot: "01JZZZZZZZZZZZZZZZZZZZZZZZ", command: command,
             directory: "/", environment: environment, transport: transport, childLimits: limits)
-        pid = try Self.spawn(socket: directory + "/door", log: directory + "/log", document: try document.encode(), firstUID: firstUID)
+        let output = stuckLog ? try Self.fullPipe() : open(directory + "/log", O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o600)
+        pid = try Self.spawn(socket: directory + "/door", output: output, document: try document.encode(), firstUID: firstUID)
     }
 
-    private static func spawn(socket path: String, log: String, document: [UInt8], firstUID: uid_t) throws -> pid_t {
+    private static func spawn(socket path: String, output: Int32, document: [UInt8], firstUID: uid_t) throws -> pid_t {
         let listener = Glibc.socket(AF_UNIX, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
         var address = sockaddr_un()
         address.sun_family = sa_family_t(AF_UNIX)
@@ -84,12 +87,22 @@ final class AgentRig: @unchecked Sendable {
         guard document.withUnsafeBytes({ write(memory, $0.baseAddress, $0.count) }) == document.count, clinux_memfd_seal(memory) == 0 else {
             throw POSIXProblem(step: "memfd")
         }
-        let output = open(log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o600)
         defer { for descriptor in [listener, memory, output] { close(descriptor) } }
 
         let pid = spawn(["berth-agent", "agent", "--first-uid", String(firstUID)], output: output, extra: [listener, memory])
         guard pid > 0 else { throw POSIXProblem(step: "spawn \(pid)") }
         return pid
+    }
+
+    /// The writing end of a pipe with no room whose reader never reads; the reader stays open with the test process.
+    private static func fullPipe() throws -> Int32 {
+        var ends: [Int32] = [-1, -1]
+        guard clinux_pipe_cloexec(&ends) == 0 else { throw POSIXProblem(step: "pipe") }
+        _ = clinux_set_nonblocking(ends[1], 1)
+        let bytes = [UInt8](repeating: 0x2E, count: 4096)
+        while write(ends[1], bytes, bytes.count) > 0 {}
+        _ = clinux_set_nonblocking(ends[1], 0)
+        return ends[1]
     }
 
     private static func spawn(_ words: [String], output: Int32, extra: [Int32]) -> pid_t {

@@ -144,4 +144,31 @@ import Wire
             try await eventually("drained") { try await rig.request("GET", "/stats").json?["children"] == 0 }
         }
     }
+
+    @Test func readinessCanBeAskedForASessionsCredentials() async throws {
+        try await AgentRig.with("needs_token.py") { rig in
+            let set = try CredentialSet(environment: ["API_TOKEN": "value-of-token"], fingerprintKey: try HMACKey(Secret(try randomBytes(32))))
+            let headers = [(DoorHeaders.credentials, set.fingerprint)]
+            #expect(try await rig.request("GET", "/readyz", headers: headers).status == 409)
+            _ = try await rig.put(set)
+            #expect(try await rig.request("GET", "/readyz", headers: headers).status == 200)
+            let sessions = try await rig.request("GET", "/sessions").json?["sessions"]?.arrayValue
+            #expect(sessions?.count == 1)
+        }
+        try await AgentRig.with("fails_to_start.py") { rig in
+            let ready = try await rig.request("GET", "/readyz")
+            #expect(ready.status == 503 && ready.json?["message"] == "the server exited with status 78")
+            let failure = try await rig.request("GET", "/stats").json?["last_failure"]
+            #expect(failure?["stderr"]?.stringValue?.contains("no configuration found") == true)
+        }
+    }
+
+    @Test func aLogThatNobodyReadsStopsNothing() async throws {
+        try await AgentRig.with(stuckLog: true) { rig in
+            let flooded = try await rig.call("flood")
+            #expect(flooded.text == "flooded")
+            let alive = try await rig.call("echo", #"{"text":"alive"}"#)
+            #expect(alive.text == "alive")
+        }
+    }
 }

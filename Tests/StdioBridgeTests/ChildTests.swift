@@ -16,6 +16,16 @@ struct ChildTests {
         }
     }
 
+    @Test func aServerThatIsSilentOnTheProbeIsLegacy() async throws {
+        try await Rig.with("silent_on_probe.py") { rig in
+            #expect(await rig.call("echo", #"{"text":"at last"}"#).text == "at last")
+            // The verdict is kept: the next session does not wait again.
+            let begun = NIODeadline.now()
+            #expect(await rig.call("echo", #"{"text":"x"}"#, session: "other").text == "x")
+            #expect(NIODeadline.now() - begun < .seconds(4))
+        }
+    }
+
     @Test func aBannerIsCountedAndKept() async throws {
         try await Rig.with("banner.py") { rig in
             #expect(await rig.call("echo", #"{"text":"x"}"#).text == "x")
@@ -81,7 +91,10 @@ struct ChildTests {
             let failure = await rig.on { $0.lastFailure } ?? nil
             #expect(failure?.exit == 42)
             #expect(failure?.stderr.contains("about to crash") == true)
-            #expect(await rig.call("echo", #"{"text":"again"}"#).text == "again")
+            let again = await rig.call("echo", #"{"text":"again"}"#)
+            #expect(again.text == "again")
+            #expect(again.meta?["berth/restarted"] == true)
+            #expect(await rig.call("echo").meta == nil)
             #expect(await rig.reports().first?.starts == 2)
         }
     }

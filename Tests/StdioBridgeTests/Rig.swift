@@ -18,6 +18,8 @@ enum Reply: Sendable, Equatable {
         if case .result(let value) = self { value["content"]?[0]?["text"]?.stringValue } else { nil }
     }
 
+    var meta: JSONValue? { if case .result(let value) = self { value["_meta"] } else { nil } }
+
     /// That text as JSON.
     var json: JSONValue? { text.flatMap { try? JSONValue(parsing: $0) } }
 

@@ -70,12 +70,12 @@ struct ControlAPI: Sendable {
         guard (1...100_000).contains(limit) else {
             throw ProvisioningFailure(error: "invalid", message: "limit is out of range", field: "limit", hint: "1 to 100000")
         }
-        let rows = try await audit.rows(last: limit, method: parameters["method"].map(String.init))
+        let rows = try await audit.tail(limit: limit, method: parameters["method"].map(String.init))
         let follows = parameters["follow"] == "1"
         return .ndjson { writer in
             var last: Int64 = 0
             for row in rows {
-                last = row.sequence
+                last = row.position
                 try await writer.line(row.json)
             }
             guard follows else { return }

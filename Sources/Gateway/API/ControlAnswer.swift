@@ -76,7 +76,7 @@ extension ProvisioningEvent {
 
 extension Response {
     /// One JSON object a line, written as they come.
-    static func ndjson(_ body: @escaping @Sendable (inout NDJSONWriter) async throws -> Void) -> Response {
+    static func ndjson(_ body: @escaping @concurrent @Sendable (inout NDJSONWriter) async throws -> Void) -> Response {
         Response(
             status: .ok, headers: [.contentType: "application/x-ndjson", .cacheControl: "no-store"],
             body: .init { writer in
@@ -91,7 +91,7 @@ extension Response {
 struct NDJSONWriter {
     var writer: any ResponseBodyWriter
 
-    mutating func line(_ value: JSONValue) async throws {
+    @concurrent mutating func line(_ value: JSONValue) async throws {
         var buffer = ByteBuffer(bytes: value.serialized())
         buffer.writeInteger(UInt8(ascii: "\n"))
         try await writer.write(buffer)

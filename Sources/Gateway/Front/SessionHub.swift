@@ -7,6 +7,8 @@ import Sealing
 /// The sessions of the gateway as its fronts see them. A legacy session is a row, which survives a restart, and is
 /// cached here; it belongs to one principal and one virtual MCP and is not there for anybody else.
 final class SessionHub: FrontHost {
+    private static let clientLimit = 64 << 10
+
     let eventLoop: any EventLoop
     private let settings: DataPathSettings
     private let support: any DataPathSupport
@@ -44,6 +46,10 @@ final class SessionHub: FrontHost {
 
     func openSession(_ new: LegacySessionRecord, caller: FrontCaller, completion: @escaping (Result<String, MCPError>) -> Void) {
         guard let admission = caller.attachment as? Admitted else { return completion(.failure(.internalError("no admission"))) }
+        // It is kept with the session, in memory and in its row.
+        guard new.clientCapabilities.readableBytes + (new.clientInfo?.readableBytes ?? 0) <= Self.clientLimit else {
+            return completion(.failure(.invalidParams("clientInfo and capabilities are longer than \(Self.clientLimit) bytes")))
+        }
         let id: String
         do {
             id = Base64URL.encode(try randomBytes(16))

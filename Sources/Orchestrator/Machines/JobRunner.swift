@@ -15,12 +15,19 @@ final class JobRunner: BuildMachine {
     private let firstSlot: Int
     private let group: any EventLoopGroup
     private let logger: Logger
+    private let agentLayer: @Sendable () async throws -> String?
 
     /// The first uid that the agent gives a child.
     private static let childUID = 1_000
 
-    /// - Parameter egress: a folder for the relays' sockets.
-    init(reconciler: Reconciler, egress: String, group: any EventLoopGroup, logger: Logger) {
+    /// - Parameters:
+    ///   - egress: a folder for the relays' sockets.
+    ///   - agentLayer: the layer that holds the agent, which no image has.
+    init(
+        reconciler: Reconciler, egress: String, group: any EventLoopGroup, logger: Logger,
+        agentLayer: @escaping @Sendable () async throws -> String?
+    ) {
+        self.agentLayer = agentLayer
         self.reconciler = reconciler
         runtime = reconciler.host.runtime
         store = reconciler.host.store
@@ -73,9 +80,10 @@ final class JobRunner: BuildMachine {
         var binds = [BindMount(source: job.output, destination: "/out", readOnly: false)]
         binds += job.inputs.map { BindMount(source: $0.source, destination: $0.destination) }
         if let relay { binds.append(BindMount(source: relay.directory, destination: "/run/berth")) }
+        let layers = job.layers + (try await agentLayer().map { [$0] } ?? [])
         _ = try await runtime.create(
             MachineSpec(
-                machine: machine, boot: boot, slot: firstSlot + row.slot, layers: job.layers, arguments: MachineHost.agent,
+                machine: machine, boot: boot, slot: firstSlot + row.slot, layers: layers, arguments: MachineHost.agent,
                 limits: MachineLimits(memoryBytes: job.memoryBytes, cpus: 2, pids: job.pids), binds: binds,
                 bootDocument: try document.encode()))
         Failpoint.hit("create")

@@ -1,0 +1,129 @@
+import Hummingbird
+import MachineAPI
+import Sealing
+
+extension MachineRoutes {
+    func addVerbs(to v1: RouterGroup<MachinesContext>) {
+        let path = "apps/:app/machines/:id"
+        v1.post("\(path)/start") { _, context in
+            let machine = try await machine(context, isReading: false)
+            try await perform(.start(source: "user"), on: machine)
+            return JSONAnswer(StartAnswer(previous_state: machine.state.rawValue))
+        }
+        v1.post("\(path)/stop") { _, context in
+            try await perform(.stop(source: "user"), on: try await machine(context, isReading: false))
+            return JSONAnswer(OK())
+        }
+        v1.post("\(path)/restart") { _, context in
+            try await perform(.restart(source: "user"), on: try await machine(context, isReading: false))
+            return JSONAnswer(OK())
+        }
+        v1.get("\(path)/wait") { request, context in try await wait(request, context) }
+        v1.get("\(path)/events") { request, context in
+            let machine = try await machine(context)
+            let limit = request.uri.queryParameters["limit"].flatMap { Int($0) } ?? 50
+            return JSONAnswer(try await store.events(of: machine.id, limit: min(max(limit, 1), MachineStore.eventLimit)))
+        }
+        v1.get("\(path)/berth/logs") { request, context in
+            let machine = try await machine(context)
+            let lines = request.uri.queryParameters["tail"].flatMap { Int($0) } ?? 100
+            guard (1...10_000).contains(lines) else {
+                throw MachineFailure(.badRequest, "invalid", "tail is 1 to 10000", field: "tail")
+            }
+            let text = try await orchestrator.logTail(machine.id, lines: lines)
+            return Response(
+                status: .ok, headers: [.contentType: "text/plain; charset=utf-8", .cacheControl: "no-store"], body: .init(byteBuffer: .init(string: text)))
+        }
+    }
+
+    private func perform(_ input: MachineStateMachine.Input, on machine: MachineRecord) async throws {
+        if case .stop = input {
+        } else if await orchestrator.reconciler.isGoingDown {
+            throw MachineFailure.goingDown
+        }
+        guard machine.state != .destroying else {
+            throw MachineFailure(
+                .preconditionFailed, "failed_precondition", "failed_precondition: unable to do that in the current state: 'destroying'")
+        }
+        try await orchestrator.reconciler.send(input, to: machine.id)
+    }
+
+    // MARK: Wait
+
+    private func wait(_ request: Request, _ context: MachinesContext) async throws -> JSONAnswer<WaitAnswer> {
+        let query = request.uri.queryParameters
+        let target = try WaitTarget(query[values: "state"].map(String.init))
+        let seconds = min(max(query["timeout"].flatMap { Int($0.hasSuffix("s") ? $0.dropLast() : $0) } ?? 60, 1), 60)
+        let id = try context.parameters.require("id")
+        // Listening begins before looking: no change can fall between.
+        let changes = orchestrator.reconciler.host.hub.changes(of: id)
+        let machine = try await machine(context)
+        if let version = query["version"] ?? query["instance_id"], !version.isEmpty, version != machine.instance {
+            throw MachineFailure(
+                .badRequest, "wrong_version", "machine \(id) has the version \(machine.instance), not \(version.prefix(40))", field: "version")
+        }
+        var last = machine
+        if target.verdict(on: machine) == .pending {
+            let found = await Reconciler.first(in: changes, within: .seconds(seconds)) { target.verdict(on: $0) != .pending }
+            try Task.checkCancellation()
+            guard let found else {
+                throw MachineFailure(
+                    .timeout, "timeout", "machine \(id) did not reach \(target) within \(seconds) s", hint: "wait again",
+                    details: ["state": try await store.machine(id)?.state.rawValue ?? "destroyed"])
+            }
+            last = found
+        }
+        let event = try await store.events(of: id, limit: 1).first?.id
+        guard target.verdict(on: last) == .reached else {
+            var details = ["state": last.state.rawValue]
+            details["reason"] = last.reason
+            details["event_id"] = event
+            throw MachineFailure(
+                .badRequest, "unreachable_state", "machine failed to reach desired state: it is \(last.state.rawValue)"
+                    + (last.reason.map { ", \($0)" } ?? ""), details: details)
+        }
+        return JSONAnswer(WaitAnswer(state: last.state.rawValue, version: last.instance, event_id: event))
+    }
+}
+
+/// Which states a caller waits for.
+struct WaitTarget: Sendable, Equatable, CustomStringConvertible {
+    enum Verdict: Sendable, Equatable { case reached, pending, impossible }
+
+    private var states: Set<MachineState> = []
+    private var acceptsSettled = false
+
+    /// - Parameter values: of the query's `state`, each a state or several with commas between; none means `started`.
+    init(_ values: [String]) throws(MachineFailure) {
+        let names = values.flatMap { $0.split(separator: ",") }
+        for name in names.isEmpty ? ["started"] : names {
+            if name == "settled" {
+                acceptsSettled = true
+            } else if let state = MachineState(rawValue: String(name)), [.started, .stopped, .suspended, .destroyed, .failed].contains(state) {
+                states.insert(state)
+            } else {
+                throw MachineFailure(
+                    .badRequest, "invalid", "nobody can wait for \(name.prefix(32))", field: "state",
+                    hint: "started, stopped, suspended, destroyed, failed or settled")
+            }
+        }
+    }
+
+    var description: String {
+        (states.map(\.rawValue).sorted() + (acceptsSettled ? ["settled"] : [])).joined(separator: " or ")
+    }
+
+    func verdict(on machine: MachineRecord) -> Verdict {
+        if states.contains(machine.state) { return .reached }
+        if acceptsSettled && !machine.state.isTransient { return .reached }
+        // A transient state leads somewhere; `started` may have been left behind by a stop that is on its way.
+        if machine.state.isTransient { return .pending }
+        switch machine.state {
+        case .destroyed: return .impossible
+        case .started: return machine.desired == .running ? (states.isDisjoint(with: [.stopped, .destroyed, .failed]) ? .impossible : .pending) : .pending
+        // A stopped or failed machine starts when somebody says so: who waits for `started` learns at once that nobody did.
+        case .stopped, .failed, .created, .suspended: return machine.desired == .running ? .pending : (states == [.destroyed] ? .pending : .impossible)
+        default: return .pending
+        }
+    }
+}

@@ -1,0 +1,179 @@
+import Glibc
+import Hummingbird
+import Logging
+import MachineAPI
+import NIOConcurrencyHelpers
+import NIOCore
+import NIOPosix
+import Persistence
+import Sealing
+import Wire
+
+/// What `berth orchestrator` runs, after ``OCIRuntime/prepareProcess()``.
+public enum OrchestratorService {
+    /// Opens the state, adopts the machines that live, serves until standard input ends or SIGTERM comes, and leaves the
+    /// machines running.
+    public static func run(_ configuration: OrchestratorConfiguration) async throws {
+        let lifeline = try Lifeline(watchesInput: !configuration.stopAll)
+        var logger = Logger(label: "orchestrator", factory: { StreamLogHandler.standardError(label: $0) })
+        logger.logLevel = configuration.logLevel
+        let running = try await RunningOrchestrator.start(configuration, logger: logger)
+        if configuration.stopAll {
+            let count = await running.orchestrator.reconciler.stopAll()
+            logger.info("machines stopped", metadata: ["count": "\(count)"])
+        } else {
+            try await running.listen()
+            Standard.printLine("{\"event\":\"ready\",\"machines_url\":\"\(running.url)\"}")
+            let reason = await lifeline.end()
+            logger.info("ending; the machines live on", metadata: ["reason": "\(reason)"])
+        }
+        await running.shutdown()
+    }
+}
+
+/// An orchestrator with its threads and listeners. Tests run several in one process.
+final class RunningOrchestrator: Sendable {
+    let orchestrator: Orchestrator
+    let configuration: OrchestratorConfiguration
+    private let runtime: OCIRuntime
+    private let factory: ImageFactory
+    private let http: HTTPClient
+    private let group: MultiThreadedEventLoopGroup
+    private let lock: StateLockFile
+    private let logger: Logger
+    private let listeners = NIOLockedValueBox<[PublicServer]>([])
+    private let preparation = NIOLockedValueBox<Task<Void, Never>?>(nil)
+
+    var url: String { (try? orchestrator.bootstrap().machines_url) ?? "" }
+
+    private init(
+        orchestrator: Orchestrator, configuration: OrchestratorConfiguration, runtime: OCIRuntime, factory: ImageFactory, http: HTTPClient,
+        group: MultiThreadedEventLoopGroup, lock: StateLockFile, logger: Logger
+    ) {
+        self.orchestrator = orchestrator
+        self.configuration = configuration
+        self.runtime = runtime
+        self.factory = factory
+        self.http = http
+        self.group = group
+        self.lock = lock
+        self.logger = logger
+    }
+
+    /// Opens everything and brings the host in line with the rows.
+    static func start(_ configuration: OrchestratorConfiguration, logger: Logger) async throws -> RunningOrchestrator {
+        _ = try StateDirectory(configuration.stateDirectory)
+        let lock = try await StateLockFile(configuration.lockFile, within: .seconds(15))
+        try RunDirectories.prepare(configuration)
+        let isNew = access(configuration.database, F_OK) != 0
+        let keys = try KeyRing(path: configuration.keyFile, createIfAbsent: isNew)
+        let store = MachineStore(database: try DatabaseFile(configuration.database, migrations: OrchestratorSchema.migrations), keys: keys)
+
+        let runtime = try OCIRuntime(configuration: configuration.oci, logger: logger)
+        let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
+        let http = HTTPClient(eventLoopGroup: group)
+        let images = try ImageStore(directory: configuration.stateDirectory + "/images", agent: configuration.agentPath)
+        let host = MachineHost(
+            store: store, runtime: runtime, probe: DoorProbe(http: http), images: images, hub: MachineHub(), doors: configuration.doorsDirectory,
+            firstSlot: UserIDs.firstSlot(configuration.cgroupPrefix),
+            isolation: await HostCapabilities.probe(runtimePath: configuration.runtimePath).isolation, logger: logger)
+        let reconciler = Reconciler(host: host)
+        let jobs = JobRunner(reconciler: reconciler, egress: configuration.egressDirectory, group: group, logger: logger) {
+            try await images.currentAgentLayer().map { images.layerPath($0) }
+        }
+        let uploads = try Uploads(directory: configuration.stateDirectory + "/uploads")
+        let factory = ImageFactory(
+            settings: ImageSettings(
+                state: configuration.stateDirectory, cache: configuration.cacheDirectory, index: configuration.index,
+                caBundle: configuration.caBundle),
+            store: images, uploads: uploads, machine: jobs, logger: logger)
+        let orchestrator = Orchestrator(reconciler: reconciler, lookup: images, images: factory, uploads: uploads, oci: configuration.oci)
+        try await reconciler.begin()
+        try RunDirectories.removeLeftovers(configuration, doors: Set(try await store.boots().compactMap(\.door)))
+        return RunningOrchestrator(
+            orchestrator: orchestrator, configuration: configuration, runtime: runtime, factory: factory, http: http, group: group, lock: lock,
+            logger: logger)
+    }
+
+    /// Opens `machines.sock` and the TCP listener.
+    func listen() async throws {
+        let responder = orchestrator.responder()
+        let token = try await machinesToken()
+        let tcp = try await bind(responder, token: token)
+        let host = configuration.listenHost.contains(":") ? "[\(configuration.listenHost)]" : configuration.listenHost
+        orchestrator.listens(at: MachinesBootstrap(machines_url: "http://\(host):\(tcp.port ?? 0)", machines_token: token))
+        let descriptor = try MachinesSocket.open(configuration.machinesSocket, group: configuration.gatewayGID)
+        let access = MachinesAccess(kind: .socket(gatewayUID: configuration.gatewayUID))
+        let logger = logger
+        let unix = try await PublicServer.bind(.descriptor(descriptor), group: group) { _ in
+            MachinesDelegate(responder: responder, access: access, logger: logger)
+        }
+        listeners.withLockedValue { $0 = [tcp, unix] }
+        if configuration.preparesImages { prepareImages() }
+    }
+
+    /// Leaves the machines running.
+    func shutdown() async {
+        preparation.withLockedValue { $0 }?.cancel()
+        await withDiscardingTaskGroup { group in
+            for listener in listeners.withLockedValue({ $0 }) { group.addTask { await listener.close(drain: .seconds(3)) } }
+        }
+        await orchestrator.reconciler.shutdown()
+        await preparation.withLockedValue { $0 }?.value
+        runtime.shutdown()
+        await http.shutdown()
+        try? await group.shutdownGracefully()
+        try? orchestrator.store.database.pool.close()
+        lock.release()
+    }
+
+    // MARK: Parts
+
+    private func bind(_ responder: RouterResponder<MachinesContext>, token: String) async throws -> PublicServer {
+        let policy = OriginPolicy(allowedHosts: [configuration.listenHost] + configuration.allowedHosts)
+        let access = MachinesAccess(kind: .tcp(token: token, policy: policy))
+        let logger = logger
+        let store = orchestrator.store
+        @Sendable func bind(_ port: Int) async throws -> PublicServer {
+            try await PublicServer.bind(.tcp(host: configuration.listenHost, port: port), group: group) { _ in
+                MachinesDelegate(responder: responder, access: access, logger: logger)
+            }
+        }
+        guard configuration.listenPort == 0 else { return try await bind(configuration.listenPort) }
+        // The same address after a restart, if nobody took it.
+        if let last = try await store.setting("port").flatMap({ Int(String(decoding: $0, as: UTF8.self)) }), let server = try? await bind(last) {
+            return server
+        }
+        let server = try await bind(0)
+        try await store.setSetting("port", Array("\(server.port ?? 0)".utf8))
+        return server
+    }
+
+    /// The token of the TCP listener, sealed in the database.
+    private func machinesToken() async throws -> String {
+        let store = orchestrator.store
+        if let sealed = try await store.setting("token") {
+            return String(decoding: try store.keys.open(sealed, identity: "settings/token"), as: UTF8.self)
+        }
+        let token = "berth_" + Base64URL.encode(try randomBytes(32))
+        try await store.setSetting("token", try store.keys.seal(Array(token.utf8), identity: "settings/token"))
+        return token
+    }
+
+    private func prepareImages() {
+        let task = Task { [factory, logger] in
+            do {
+                for try await event in factory.prepare() {
+                    switch event {
+                    case .step(let text): logger.info("preparing images", metadata: ["step": "\(text)"])
+                    case .failed(let failure): logger.error("images are not prepared", metadata: ["error": "\(failure.message)"])
+                    case .done: break
+                    }
+                }
+            } catch {
+                logger.error("images are not prepared", metadata: ["error": "\(error)"])
+            }
+        }
+        preparation.withLockedValue { $0 = task }
+    }
+}

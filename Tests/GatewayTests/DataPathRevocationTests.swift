@@ -1,0 +1,57 @@
+import Gateway
+import NIOConcurrencyHelpers
+import NIOCore
+import Sealing
+import Testing
+import TestSupport
+
+@Suite("data path: revocation")
+struct DataPathRevocationTests {
+    /// How a token is taken away.
+    enum Way: CaseIterable, Sendable { case published, told, expired, virtualMCPTold }
+
+    @Test(arguments: Way.allCases)
+    func callsAndStreamsEndWithTheirToken(way: Way) async throws {
+        try await DataPathFixture.with { fixture in
+            if way == .expired { try fixture.publish(expiring: WallClock.milliseconds() + 800) }
+            let session = try #require(try await fixture.initialize().session)
+            let stream = try await fixture.open("GET", "/v/office/mcp", headers: [("mcp-session-id", session), ("accept", "text/event-stream")])
+            #expect(stream.status == 200)
+            let hasEnded = NIOLockedValueBox(false)
+            let reader = Task {
+                _ = try? await stream.body.collect(upTo: 1 << 20)
+                hasEnded.withLockedValue { $0 = true }
+            }
+            let call = Task { try await fixture.call("slow") }
+            #expect(await eventually { fixture.door.state.withLockedValue { $0.running } == 1 })
+            if way != .expired { #expect(!hasEnded.withLockedValue { $0 }) }
+            switch way {
+            case .published: try fixture.publish(without: ["alice"])
+            case .told: fixture.path.endSessions(ofToken: "id-alice")
+            case .virtualMCPTold: fixture.path.endSessions(ofVirtualMCP: "office")
+            case .expired: break
+            }
+            #expect(await eventually(within: 5) { hasEnded.withLockedValue { $0 } })
+            #expect(await eventually(within: 5) { fixture.door.state.withLockedValue { $0.cancelled } == 1 })
+            let answer = try await call.value
+            #expect(answer.errorCode == 1002 && answer.message == "access was revoked")
+            let row = try #require(fixture.calls().first)
+            #expect(fixture.calls().count == 1 && row.outcome == .cancelled && row.reason.contains("revoked"))
+            if way == .published || way == .expired { #expect(try await fixture.call("echo").status == 401) }
+            if way == .virtualMCPTold { #expect(try await fixture.legacyCall("echo", session: session).status == 404) }
+            _ = await reader.value
+        }
+    }
+
+    @Test func otherTokensAreLeftAlone() async throws {
+        try await DataPathFixture.with { fixture in
+            let session = try #require(try await fixture.initialize(token: "alice2").session)
+            try fixture.publish(without: ["alice"])
+            #expect(try await fixture.legacyCall("echo", session: session, token: "alice2").content == "boot1")
+            // The last token of the principal takes the session with it.
+            try fixture.publish(without: ["alice", "alice2", "old"])
+            #expect(await eventually { fixture.support.state.withLockedValue { $0.ended.contains(session) } })
+            #expect(try await fixture.call("echo", token: "carol").content == "boot1")
+        }
+    }
+}

@@ -1,0 +1,149 @@
+import Foundation
+import Gateway
+import JSONText
+import NIOCore
+import Testing
+import TestSupport
+
+@Suite("data path: sessions")
+struct DataPathSessionTests {
+    @Test func legacyClientsHaveSessions() async throws {
+        try await DataPathFixture.with { fixture in
+            let opened = try await fixture.initialize()
+            #expect(opened.result?["serverInfo"]?["name"]?.stringValue == "office")
+            #expect(opened.result?["instructions"]?.stringValue == "Be \"kind\".")
+            let session = try #require(opened.session)
+            let answer = try await fixture.legacyCall("echo", session: session)
+            #expect(answer.content == "boot1" && answer.result?["resultType"] == nil && answer.json["id"] == .number("5"))
+            #expect(fixture.door.calls.first?.session == session)
+            #expect(fixture.all("connected").map(\.session) == [session])
+
+            // Somebody else's, at another virtual MCP, made up, and the key of a modern client: not there.
+            #expect(try await fixture.legacyCall("echo", session: session, token: "carol").status == 404)
+            #expect(try await fixture.legacyCall("echo", session: session, token: "bob", slug: "other").status == 404)
+            #expect(try await fixture.legacyCall("echo", session: "AAAAAAAAAAAAAAAAAAAAAA").status == 404)
+            _ = try await fixture.call("echo")
+            let modern = try #require(fixture.calls().last?.session)
+            #expect(try await fixture.legacyCall("echo", session: modern).status == 404)
+
+            // Ended by its client, the machine is told.
+            #expect(try await fixture.send("DELETE", "/v/office/mcp", headers: [("mcp-session-id", session)]).status == 200)
+            #expect(try await fixture.legacyCall("echo", session: session).status == 404)
+            #expect(await eventually { fixture.door.state.withLockedValue { $0.seen.contains { $0.path == "/sessions/\(session)" } } })
+            #expect(await eventually { fixture.support.state.withLockedValue { $0.ended } == [session] })
+        }
+    }
+
+    @Test func sessionsAndPinsSurviveTheGateway() async throws {
+        try await DataPathFixture.with { fixture in
+            let session = try #require(try await fixture.initialize().session)
+            _ = try await fixture.legacyCall("echo", session: session)
+            let directory = fixture.directory
+            let rows = fixture.rows
+            let second = try await GatewayDataPath.make(
+                group: fixture.group, settings: DataPathSettings(org: DataPathFixture.org), support: fixture.support, control: EchoControl(),
+                journal: { _ in try AuditJournal(directory: directory + "/audit", chain: "l1") { new in rows.withLockedValue { $0 += new } } },
+                logger: .init(label: "test"))
+            second.publish(try DataPathFixture.directory())
+            let port = try #require(try await second.listen(.tcp(host: "127.0.0.1", port: 0)))
+            let starts = fixture.support.state.withLockedValue { $0.starts }
+            let response = try await fixture.client.execute(
+                "POST", "/v/office/mcp",
+                headers: [
+                    ("authorization", "Bearer alice"), ("mcp-session-id", session), ("accept", "application/json, text/event-stream"),
+                    ("content-type", "application/json"),
+                ],
+                body: ByteBuffer(string: #"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"echo","arguments":{}}}"#),
+                to: .tcp(host: "127.0.0.1", port: port))
+            #expect(response.status == 200)
+            _ = try await response.collect(upTo: 1 << 20)
+            #expect(fixture.support.state.withLockedValue { $0.starts } == starts)
+            #expect(fixture.calls().last?.reason.isEmpty == true)
+            await second.shutdown()
+        }
+    }
+
+    @Test func firstCallsOfASessionShareOneSearch() async throws {
+        try await DataPathFixture.with { fixture in
+            fixture.support.state.withLockedValue { $0.delay = .milliseconds(100) }
+            try await withThrowingTaskGroup(of: String?.self) { tasks in
+                for id in 0..<5 { tasks.addTask { try await fixture.call("echo", id: "\(id)").content } }
+                for try await content in tasks { #expect(content == "boot1") }
+            }
+            #expect(fixture.support.state.withLockedValue { $0.starts } == 1)
+            #expect(fixture.calls().count == 5 && Set(fixture.calls().map(\.session)).count == 1)
+        }
+    }
+
+    @Test func sessionsDoNotMix() async throws {
+        try await DataPathFixture.with { fixture in
+            let first = try #require(try await fixture.initialize().session)
+            let second = try #require(try await fixture.initialize(token: "carol").session)
+            try await withThrowingTaskGroup(of: Void.self) { tasks in
+                for id in 0..<10 {
+                    // The same ids on both: nothing inside may be keyed by a client's id.
+                    tasks.addTask { #expect(try await fixture.legacyCall("echo", session: first, id: "\(id)").json["id"] == .number("\(id)")) }
+                    tasks.addTask {
+                        #expect(try await fixture.legacyCall("echo", session: second, token: "carol", id: "\(id)").json["id"] == .number("\(id)"))
+                    }
+                }
+                try await tasks.waitForAll()
+            }
+            let seen = fixture.door.calls
+            #expect(seen.filter { $0.session == first && $0.principal == "alice@example.org" }.count == 10)
+            #expect(seen.filter { $0.session == second && $0.principal == "carol@example.org" }.count == 10)
+            #expect(fixture.support.state.withLockedValue { $0.pins.count } == 2)
+        }
+    }
+
+    @Test func aLegacyClientCancelsFromAnotherConnection() async throws {
+        try await DataPathFixture.with { fixture in
+            let session = try #require(try await fixture.initialize().session)
+            let call = Task { try await fixture.legacyCall("slow", session: session, id: "9") }
+            #expect(await eventually { fixture.door.state.withLockedValue { $0.running } == 1 })
+            let cancelled = try await fixture.send(
+                "POST", "/v/office/mcp", headers: [("mcp-session-id", session)],
+                body: #"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":9}}"#)
+            #expect(cancelled.status == 202)
+            #expect(await eventually { fixture.door.state.withLockedValue { $0.cancelled } == 1 })
+            _ = try await call.value
+            #expect(fixture.calls().map(\.outcome) == [.cancelled])
+        }
+    }
+
+    @Test func tooManySessionsEndTheLongestUnused() async throws {
+        try await DataPathFixture.with({ $0.sessionsPerPrincipal = 2 }) { fixture in
+            let first = try #require(try await fixture.initialize().session)
+            let second = try #require(try await fixture.initialize().session)
+            _ = try await fixture.legacyCall("echo", session: first)
+            _ = try await fixture.initialize(token: "carol")
+            _ = try await fixture.initialize()
+            #expect(try await fixture.legacyCall("echo", session: first).status == 200)
+            #expect(try await fixture.legacyCall("echo", session: second).status == 404)
+        }
+    }
+
+    @Test func idleSessionsEnd() async throws {
+        try await DataPathFixture.with({
+            $0.sessionIdle = .milliseconds(300)
+            $0.modernIdle = .milliseconds(300)
+        }) { fixture in
+            let session = try #require(try await fixture.initialize().session)
+            _ = try await fixture.call("echo")
+            let modern = try #require(fixture.calls().first?.session)
+            #expect(await eventually { Set(fixture.support.state.withLockedValue { $0.ended }) == [session, modern] })
+            #expect(fixture.support.state.withLockedValue { $0.pins.isEmpty })
+            #expect(try await fixture.legacyCall("echo", session: session).status == 404)
+            #expect(try await fixture.call("echo").content == "boot1")
+        }
+    }
+
+    @Test func aClientCannotMakeARowOfAnySize() async throws {
+        try await DataPathFixture.with { fixture in
+            let answer = try await fixture.send(
+                "POST", "/v/office/mcp",
+                body: #"{"jsonrpc":"2.0","id":0,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"\#(String(repeating: "n", count: 100_000))"}}}"#)
+            #expect(answer.errorCode == -32602 && answer.session == nil)
+        }
+    }
+}

@@ -1,0 +1,107 @@
+@testable import Gateway
+import JSONText
+import MCP
+import NIOCore
+import Sealing
+import Testing
+
+@Suite("data path: state machines")
+struct DataPathStateTests {
+    private let key = PinTable.Key(session: "s", connector: "c")
+
+    private func entry(_ boot: String, epoch: Int = 1, generation: Int = 1) -> PinTable.Entry {
+        PinTable.Entry(
+            pin: Pin(session: "s", connector: "c", epoch: epoch, machine: "m", boot: boot),
+            address: MachineAddress(machine: "m", boot: boot, door: "unix:/x"), generation: generation)
+    }
+
+    @Test func oneSearchServesAllWhoWait() {
+        var table = PinTable()
+        #expect(table.acquire(key, generation: 1, waiter: 1) == [.search(key, ticket: 1, .find)])
+        #expect(table.acquire(key, generation: 1, waiter: 2) == [])
+        table.abandon(key, waiter: 1)
+        #expect(table.found(key, ticket: 9, entry: entry("b"), moved: false) == [], "of an older search")
+        #expect(table.found(key, ticket: 1, entry: entry("b"), moved: false) == [.proceed(waiter: 2, entry("b"), moved: false)])
+        #expect(table.acquire(key, generation: 1, waiter: 3) == [.proceed(waiter: 3, entry("b"), moved: false)])
+    }
+
+    @Test func aFailedSearchIsForgotten() {
+        var table = PinTable()
+        _ = table.acquire(key, generation: 1, waiter: 1)
+        #expect(table.notFound(key, ticket: 1, reason: "no") == [.fail(waiter: 1, reason: "no")])
+        #expect(table.count == 0)
+        #expect(table.acquire(key, generation: 1, waiter: 2) == [.search(key, ticket: 2, .find)])
+    }
+
+    @Test func lossesCountOncePerEpoch() {
+        var table = PinTable()
+        _ = table.acquire(key, generation: 1, waiter: 1)
+        _ = table.found(key, ticket: 1, entry: entry("b"), moved: false)
+        table.lost(key, epoch: 1)
+        #expect(table.acquire(key, generation: 1, waiter: 2) == [.search(key, ticket: 2, .replace(entry("b").pin))])
+        let second = entry("b2", epoch: 2)
+        _ = table.found(key, ticket: 2, entry: second, moved: true)
+        // The other calls of the lost boot say so too, late.
+        table.lost(key, epoch: 1)
+        table.suspect(key, epoch: 1)
+        #expect(table.acquire(key, generation: 1, waiter: 3) == [.proceed(waiter: 3, second, moved: false)])
+        table.suspect(key, epoch: 2)
+        #expect(table.acquire(key, generation: 1, waiter: 4) == [.search(key, ticket: 3, .verify(second.pin))])
+        _ = table.found(key, ticket: 3, entry: second, moved: false)
+        #expect(table.acquire(key, generation: 2, waiter: 5) == [.search(key, ticket: 4, .renew(second.pin))])
+    }
+
+    @Test func anEndedSessionLetsGo() {
+        var table = PinTable()
+        _ = table.acquire(key, generation: 1, waiter: 1)
+        #expect(table.end(session: "s").actions == [.fail(waiter: 1, reason: "the session ended")])
+        #expect(table.found(key, ticket: 1, entry: entry("b"), moved: false) == [] && table.count == 0)
+        _ = table.acquire(key, generation: 1, waiter: 2)
+        _ = table.found(key, ticket: 2, entry: entry("b"), moved: false)
+        #expect(table.end(session: "s").entries == [entry("b")])
+        #expect(table.end(session: "s").entries.isEmpty && table.count == 0)
+    }
+
+    @Test func waitersAreBounded() {
+        var table = PinTable()
+        for waiter in 0..<PinTable.maximumWaiters { _ = table.acquire(key, generation: 1, waiter: waiter) }
+        #expect(table.acquire(key, generation: 1, waiter: -1) == [.fail(waiter: -1, reason: "too many calls wait for a machine")])
+    }
+
+    @Test func theMeterCountsWhatItLeavesOut() {
+        var meter = RefusalMeter()
+        #expect((0..<8).map { _ in meter.admit(second: 1) } == [0, 0, 0, 0, 0, nil, nil, nil])
+        #expect(meter.admit(second: 2) == 3)
+        #expect(meter.admit(second: 2) == 0)
+    }
+
+    static let refusals: [(Int, String, DoorAnswer.Refusal)] = [
+        (401, #"{"error":"hosted_auth","reason":"wrong_boot"}"#, .notDelivered(reason: "the machine was restarted", .wrongBoot)),
+        (401, #"{"error":"hosted_auth","reason":"replayed"}"#, .notDelivered(reason: "the machine refused the gateway: replayed", nil)),
+        (409, #"{"error":"credentials_needed"}"#, .credentialsNeeded),
+        (409, "x", .notDelivered(reason: "the machine refused the request", nil)),
+        (503, #"{"error":"draining"}"#, .notDelivered(reason: "the machine is draining", .draining)),
+        (503, #"{"error":"at_capacity"}"#, .notDelivered(reason: "the machine is at its capacity", nil)),
+        (503, "", .outcomeUnknown(reason: "the machine answered with status 503")),
+        (400, #"{"jsonrpc":"2.0","id":null,"error":{"code":-32600,"message":"m"}}"#, .error(MCPError(code: -32600, message: "m"))),
+        (302, "", .outcomeUnknown(reason: "the machine answered with status 302")),
+    ]
+
+    @Test(arguments: refusals)
+    func refusalsOfADoor(status: Int, body: String, expected: DoorAnswer.Refusal) {
+        #expect(DoorAnswer.refusal(status: status, body: ByteBuffer(string: body)) == expected)
+    }
+
+    static let results: [(String, String)] = [
+        (#"{"content":[]}"#, #"{"content":[],"_meta":{"berth/restarted":true}}"#),
+        (#"{"_meta":{"a":1},"content":[]}"#, #"{"_meta":{"a":1,"berth/restarted":true},"content":[]}"#),
+        (#"{}"#, #"{"_meta":{"berth/restarted":true}}"#),
+        (#"{"_meta":{"berth/restarted":false}}"#, #"{"_meta":{"berth/restarted":true}}"#),
+    ]
+
+    @Test(arguments: results)
+    func theRestartIsMarkedInPlace(result: String, expected: String) throws {
+        let marked = String(buffer: RestartMark.added(to: ByteBuffer(string: result)))
+        #expect(try JSONValue(parsing: marked) == JSONValue(parsing: expected), "\(marked)")
+    }
+}
