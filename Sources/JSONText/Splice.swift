@@ -27,9 +27,12 @@ public struct Splice: Sendable {
     }
 
     private mutating func add(_ edit: Edit) {
-        // Kept sorted by insertion: there are rarely more than five.
+        // Kept sorted: there are rarely more than five. An insertion goes before a replacement that starts at the same place.
         var index = edits.count
-        while index > 0, edits[index - 1].start > edit.start || (edits[index - 1].start == edit.start && edit.end == edit.start && edits[index - 1].end > edit.start) {
+        while index > 0 {
+            let other = edits[index - 1]
+            let isBefore = other.start < edit.start || (other.start == edit.start && (edit.end > edit.start || other.end == other.start))
+            if isBefore { break }
             index -= 1
         }
         edits.insert(edit, at: index)

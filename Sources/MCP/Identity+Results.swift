@@ -115,9 +115,12 @@ extension ByteBuffer {
     }
 
     /// As a line for STDIO: on one line, ended by a newline. A raw newline in JSON text is white space, so a space says the same.
-    func asLine() -> ByteBuffer {
+    ///
+    /// Consuming, so that the last newline is written in place where nobody else holds the buffer.
+    consuming func asLine() -> ByteBuffer {
         var line = self
-        if line.readableBytesView.contains(0x0A) || line.readableBytesView.contains(0x0D) {
+        let isBroken = line.readableBytesView.contains(0x0A) || line.readableBytesView.contains(0x0D)
+        if isBroken {
             line.withUnsafeMutableReadableBytes { bytes in
                 for index in bytes.indices where bytes[index] == 0x0A || bytes[index] == 0x0D { bytes[index] = 0x20 }
             }

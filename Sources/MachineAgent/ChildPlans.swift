@@ -79,8 +79,11 @@ final class CredentialVault {
     /// The empty set for a session without credentials; `nil` when they were never put.
     func set(for key: SessionKey) -> CredentialSet? { key.fingerprint.isEmpty ? none : sets[key]?.set }
 
-    func holds(_ key: SessionKey, principal: String) -> Bool {
-        key.fingerprint.isEmpty || sets[key]?.principal == principal
+    /// - Parameter principal: who must have put them; `nil` for anybody.
+    func holds(_ key: SessionKey, principal: String?) -> Bool {
+        if key.fingerprint.isEmpty { return true }
+        guard let owner = sets[key]?.principal else { return false }
+        return principal == nil || owner == principal
     }
 
     func remove(_ key: SessionKey) {

@@ -60,7 +60,7 @@ struct DoorDispatch {
             exchange.reply(403, error: "session_principal", "the session is another principal's")
             return nil
         }
-        guard server.plans.vault.holds(key, principal: claims.principal) else {
+        guard server.holds(key, claims) else {
             exchange.reply(409, error: DoorErrorCode.credentialsNeeded, "put the credentials of this fingerprint first")
             return nil
         }

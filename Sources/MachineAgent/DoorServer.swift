@@ -75,11 +75,16 @@ final class DoorServer {
 
     /// The key of a session's child, or `nil` when the session is another principal's.
     func key(_ claims: HostedToken.Claims, fingerprint: String) -> SessionKey? {
-        if mode == .shared { return SessionKey(id: "shared", fingerprint: fingerprint) }
+        if mode == .shared { return SessionKey(id: "shared:" + fingerprint, fingerprint: fingerprint) }
         if let owner = owners[claims.session] { if owner != claims.principal { return nil } }
         if owners.count > 65_536 { owners.removeAll() }
         owners[claims.session] = claims.principal
         return SessionKey(id: claims.session, fingerprint: fingerprint)
+    }
+
+    /// Whether a child of `key` could be started. A shared child is anybody's who names its credentials.
+    func holds(_ key: SessionKey, _ claims: HostedToken.Claims) -> Bool {
+        plans.vault.holds(key, principal: mode == .shared ? nil : claims.principal)
     }
 
     func open(_ sealed: [UInt8], claims: HostedToken.Claims) -> Result<CredentialSet, DoorError> {

@@ -26,7 +26,7 @@ final class Orchestrator: Sendable {
         self.images = images
         self.uploads = uploads
         self.oci = oci
-        lookup = lookup
+        self.lookup = lookup
         store = reconciler.host.store
         isolation = reconciler.host.isolation
     }

@@ -1,12 +1,11 @@
 import Glibc
-import Hummingbird
+import GRDB
 import Logging
 import MachineAPI
 import NIOConcurrencyHelpers
 import NIOCore
 import NIOPosix
 import Persistence
-import Sealing
 import Wire
 
 /// What `berth orchestrator` runs, after ``OCIRuntime/prepareProcess()``.
@@ -41,7 +40,7 @@ final class RunningOrchestrator: Sendable {
     private let group: MultiThreadedEventLoopGroup
     private let lock: StateLockFile
     private let logger: Logger
-    private let listeners = NIOLockedValueBox<[PublicServer]>([])
+    private let listeners: MachinesListeners
     private let preparation = NIOLockedValueBox<Task<Void, Never>?>(nil)
 
     var url: String { (try? orchestrator.bootstrap().machines_url) ?? "" }
@@ -58,6 +57,7 @@ final class RunningOrchestrator: Sendable {
         self.group = group
         self.lock = lock
         self.logger = logger
+        listeners = MachinesListeners(orchestrator: orchestrator, configuration: configuration, group: group, logger: logger)
     }
 
     /// Opens everything and brings the host in line with the rows.
@@ -97,27 +97,14 @@ final class RunningOrchestrator: Sendable {
 
     /// Opens `machines.sock` and the TCP listener.
     func listen() async throws {
-        let responder = orchestrator.responder()
-        let token = try await machinesToken()
-        let tcp = try await bind(responder, token: token)
-        let host = configuration.listenHost.contains(":") ? "[\(configuration.listenHost)]" : configuration.listenHost
-        orchestrator.listens(at: MachinesBootstrap(machines_url: "http://\(host):\(tcp.port ?? 0)", machines_token: token))
-        let descriptor = try MachinesSocket.open(configuration.machinesSocket, group: configuration.gatewayGID)
-        let access = MachinesAccess(kind: .socket(gatewayUID: configuration.gatewayUID))
-        let logger = logger
-        let unix = try await PublicServer.bind(.descriptor(descriptor), group: group) { _ in
-            MachinesDelegate(responder: responder, access: access, logger: logger)
-        }
-        listeners.withLockedValue { $0 = [tcp, unix] }
+        try await listeners.open()
         if configuration.preparesImages { prepareImages() }
     }
 
     /// Leaves the machines running.
     func shutdown() async {
         preparation.withLockedValue { $0 }?.cancel()
-        await withDiscardingTaskGroup { group in
-            for listener in listeners.withLockedValue({ $0 }) { group.addTask { await listener.close(drain: .seconds(3)) } }
-        }
+        await listeners.close()
         await orchestrator.reconciler.shutdown()
         await preparation.withLockedValue { $0 }?.value
         runtime.shutdown()
@@ -128,37 +115,6 @@ final class RunningOrchestrator: Sendable {
     }
 
     // MARK: Parts
-
-    private func bind(_ responder: RouterResponder<MachinesContext>, token: String) async throws -> PublicServer {
-        let policy = OriginPolicy(allowedHosts: [configuration.listenHost] + configuration.allowedHosts)
-        let access = MachinesAccess(kind: .tcp(token: token, policy: policy))
-        let logger = logger
-        let store = orchestrator.store
-        @Sendable func bind(_ port: Int) async throws -> PublicServer {
-            try await PublicServer.bind(.tcp(host: configuration.listenHost, port: port), group: group) { _ in
-                MachinesDelegate(responder: responder, access: access, logger: logger)
-            }
-        }
-        guard configuration.listenPort == 0 else { return try await bind(configuration.listenPort) }
-        // The same address after a restart, if nobody took it.
-        if let last = try await store.setting("port").flatMap({ Int(String(decoding: $0, as: UTF8.self)) }), let server = try? await bind(last) {
-            return server
-        }
-        let server = try await bind(0)
-        try await store.setSetting("port", Array("\(server.port ?? 0)".utf8))
-        return server
-    }
-
-    /// The token of the TCP listener, sealed in the database.
-    private func machinesToken() async throws -> String {
-        let store = orchestrator.store
-        if let sealed = try await store.setting("token") {
-            return String(decoding: try store.keys.open(sealed, identity: "settings/token"), as: UTF8.self)
-        }
-        let token = "berth_" + Base64URL.encode(try randomBytes(32))
-        try await store.setSetting("token", try store.keys.seal(Array(token.utf8), identity: "settings/token"))
-        return token
-    }
 
     private func prepareImages() {
         let task = Task { [factory, logger] in

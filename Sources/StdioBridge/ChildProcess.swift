@@ -9,6 +9,7 @@ final class ChildProcess {
     protocol Owner: AnyObject {
         func process(_ process: ChildProcess, wrote frame: LineFramer.Frame)
         func processOutputEnded(_ process: ChildProcess)
+        func processErrorsEnded(_ process: ChildProcess)
         func processInputBroke(_ process: ChildProcess)
         func process(_ process: ChildProcess, logged lines: [String])
     }
@@ -44,12 +45,16 @@ final class ChildProcess {
         let bootstrap = NIOPipeBootstrap(group: loop).channelOption(.recvAllocator, value: allocator)
         let output = bootstrap.channelInitializer { channel in
             channel.eventLoop.makeCompletedFuture {
-                try channel.pipeline.syncOperations.addHandler(PipeReader { [weak self = this.value] in self?.read($0) } ended: { [weak self = this.value] in self?.outputEnded() })
+                let process = this.value
+                let reader = PipeReader { [weak process] in process?.read($0) } ended: { [weak process] in process?.outputEnded() }
+                try channel.pipeline.syncOperations.addHandler(reader)
             }
         }.takingOwnershipOfDescriptor(input: process.stdout)
         let error = bootstrap.channelInitializer { channel in
             channel.eventLoop.makeCompletedFuture {
-                try channel.pipeline.syncOperations.addHandler(PipeReader { [weak self = this.value] in self?.readError($0) } ended: { [weak self = this.value] in self?.errorEnded() })
+                let process = this.value
+                let reader = PipeReader { [weak process] in process?.readError($0) } ended: { [weak process] in process?.errorEnded() }
+                try channel.pipeline.syncOperations.addHandler(reader)
             }
         }.takingOwnershipOfDescriptor(input: process.stderr)
         let input = NIOPipeBootstrap(group: loop).takingOwnershipOfDescriptor(output: process.stdin)
@@ -131,6 +136,7 @@ final class ChildProcess {
         error = nil
         let lines = errors.finish()
         if !lines.isEmpty { owner?.process(self, logged: lines) }
+        owner?.processErrorsEnded(self)
     }
 
     /// The process is gone. Its stderr is read on until its end, if that comes at once; the rest is closed.

@@ -60,6 +60,7 @@ struct ChildStateMachine {
     private var startAgainAtOnce = false
     private var failedToStart = false
     private var outputEnded = false
+    private var errorsEnded = false
     private var exit: ExitStatus?
     private var notBefore = NIODeadline.uptimeNanoseconds(0)
 
@@ -137,18 +138,24 @@ struct ChildStateMachine {
     /// The end of the child's output.
     mutating func outputClosed(now: NIODeadline) -> [Action] {
         outputEnded = true
-        if exit != nil { return die(now: now) }
+        if exit != nil { return errorsEnded ? die(now: now) : [] }
         guard stage == .probing || stage == .ready else { return [] }
         failedToStart = stage == .probing
         stage = .closing
         return [.arm(limits.settle)]
     }
 
+    /// The end of the child's stderr: only of interest because a death is told with its last words.
+    mutating func errorsClosed(now: NIODeadline) -> [Action] {
+        errorsEnded = true
+        return exit != nil && outputEnded ? die(now: now) : []
+    }
+
     mutating func exited(_ status: ExitStatus, now: NIODeadline) -> [Action] {
         guard exit == nil, stage != .idle, stage != .backingOff, stage != .ended else { return [] }
         exit = status
         lastExit = status
-        if outputEnded || stage == .starting { return die(now: now) }
+        if outputEnded && errorsEnded || stage == .starting { return die(now: now) }
         if stage == .probing { failedToStart = true }
         // What it wrote before it died may still lie in the pipe.
         stage = .closing
@@ -201,6 +208,7 @@ struct ChildStateMachine {
         startAgainAtOnce = false
         failedToStart = false
         outputEnded = false
+        errorsEnded = false
         exit = nil
         return [.spawn]
     }

@@ -58,7 +58,7 @@ public final class Sessions: MCPService {
     /// Proves that the server answers MCP, by a child that nobody has used yet; the next session takes it over.
     public func warm(completion: @escaping (Result<ServerIdentity, Undelivered>) -> Void) {
         if draining { return completion(.failure(Undelivered(.notDelivered, "draining"))) }
-        for child in children.values { if let identity = child.identity { return completion(.success(identity)) } }
+        for child in children.values where child.isProven { if let identity = child.identity { return completion(.success(identity)) } }
         let child: Child
         if let spare {
             child = spare

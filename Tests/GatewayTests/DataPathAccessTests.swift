@@ -1,5 +1,6 @@
 import Foundation
 import Gateway
+import JSONText
 import NIOCore
 import Testing
 import TestSupport

@@ -1,7 +1,7 @@
 import Door
+import Gateway
 import JSONText
 import MCP
-import NIOConcurrencyHelpers
 import NIOCore
 import Sealing
 import Wire
@@ -31,7 +31,7 @@ final class DataPathDoor: Sendable {
     }
 
     let address: MachineAddress
-    let state = NIOLockedValueBox(State())
+    let state = Locked(State())
     private let server: PublicServer
 
     private init(address: MachineAddress, server: PublicServer) {
@@ -45,7 +45,7 @@ final class DataPathDoor: Sendable {
     ) async throws -> DataPathDoor {
         let path = "\(directory)/\(boot).sock"
         let keys = try DoorKeys(root: root, machine: machine, boot: keysOf ?? boot)
-        let made = NIOLockedValueBox<DataPathDoor?>(nil)
+        let made = Locked<DataPathDoor?>(nil)
         let server = try await PublicServer.bind(.unix(path: path), group: group) { _ in
             Delegate(keys: keys, org: org) { made.withLockedValue { $0 } }
         }
@@ -90,24 +90,24 @@ final class DataPathDoor: Sendable {
                         tool: request?.name, body: String(buffer: exchange.body)))
                 return !state.needsCredentials || state.vault[claims.session]?.fingerprint == fingerprint
             }
-            if door.state.withLockedValue({ $0.isDraining }) { return exchange.reply(status: 503, headers: DataPathDoor.json, body: #"{"error":"draining"}"#) }
+            if door.state.withLockedValue({ $0.isDraining }) { return exchange.reply(503, #"{"error":"draining"}"#) }
             switch exchange.path {
             case "/credentials": put(exchange, claims, door)
             case "/stats": exchange.reply(status: 200, headers: DataPathDoor.json, body: .init(string: door.state.withLockedValue { $0.stats }))
             case "/mcp":
-                guard isReady else { return exchange.reply(status: 409, headers: DataPathDoor.json, body: #"{"error":"credentials_needed"}"#) }
-                guard let request else { return exchange.reply(status: 400, headers: DataPathDoor.json, body: "{}") }
+                guard isReady else { return exchange.reply(409, #"{"error":"credentials_needed"}"#) }
+                guard let request else { return exchange.reply(400, "{}") }
                 Tool(exchange: exchange, request: request, door: door).run()
-            default: exchange.reply(status: 200, headers: DataPathDoor.json, body: "{}")
+            default: exchange.reply(200, "{}")
             }
         }
 
         private func put(_ exchange: ServerExchange, _ claims: HostedToken.Claims, _ door: DataPathDoor) {
             guard let sealer, let set = try? SealedCredentials.open(Array(exchange.body.readableBytesView), with: sealer, claims: claims) else {
-                return exchange.reply(status: 400, headers: DataPathDoor.json, body: #"{"error":"bad_credentials"}"#)
+                return exchange.reply(400, #"{"error":"bad_credentials"}"#)
             }
             door.state.withLockedValue { $0.vault[claims.session] = set }
-            exchange.reply(status: 200, headers: DataPathDoor.json, body: "{}")
+            exchange.reply(200, "{}")
         }
     }
 
@@ -136,8 +136,8 @@ final class DataPathDoor: Sendable {
                 exchange.reply(
                     status: 200, headers: DataPathDoor.json,
                     body: message(#""error":{"code":1001,"message":"the server did not start","data":{"error":"not_delivered","message":"x"}}"#))
-            case "garbage": exchange.reply(status: 200, headers: DataPathDoor.json, body: "no json")
-            case "other": exchange.reply(status: 200, headers: DataPathDoor.json, body: #"{"jsonrpc":"2.0","id":"x","result":{}}"#)
+            case "garbage": exchange.reply(200, "no json")
+            case "other": exchange.reply(200, #"{"jsonrpc":"2.0","id":"x","result":{}}"#)
             case "big": answer(#"{"content":[{"type":"text","text":"\#(String(repeating: "x", count: 3_000_000))"}]}"#)
             default: answer(#"{"content":[{"type":"text","text":"\#(door.address.boot)"}]}"#)
             }
@@ -158,4 +158,8 @@ final class DataPathDoor: Sendable {
             ByteBuffer(string: #"{"jsonrpc":"2.0","id":\#(request.id.map { String(buffer: $0) } ?? "null"),\#(member)}"#)
         }
     }
+}
+
+extension ServerExchange {
+    fileprivate func reply(_ status: Int, _ text: String) { reply(status: status, headers: DataPathDoor.json, body: ByteBuffer(string: text)) }
 }

@@ -3,7 +3,6 @@ import Foundation
 import Gateway
 import JSONText
 import Logging
-import NIOConcurrencyHelpers
 import NIOCore
 import NIOPosix
 import Sealing
@@ -24,12 +23,12 @@ final class DataPathFixture: Sendable {
     let path: GatewayDataPath
     let port: Int
     let client: HTTPClient
-    let rows: NIOLockedValueBox<[AuditRow]>
-    private let versions = NIOLockedValueBox(1)
+    let rows: Locked<[AuditRow]>
+    private let versions = Locked(1)
 
     private init(
         directory: String, group: MultiThreadedEventLoopGroup, support: FakeSupport, door: DataPathDoor, path: GatewayDataPath, port: Int,
-        rows: NIOLockedValueBox<[AuditRow]>
+        rows: Locked<[AuditRow]>
     ) {
         self.directory = directory
         self.group = group
@@ -58,7 +57,7 @@ final class DataPathFixture: Sendable {
         var settings = DataPathSettings(org: org)
         settings.sweepInterval = .milliseconds(50)
         configure(&settings)
-        let rows = NIOLockedValueBox<[AuditRow]>([])
+        let rows = Locked<[AuditRow]>([])
         let path = try await GatewayDataPath.make(
             group: group, settings: settings, support: support, control: control,
             journal: { _ in

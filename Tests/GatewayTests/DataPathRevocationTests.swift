@@ -1,8 +1,8 @@
 import Gateway
-import NIOConcurrencyHelpers
 import NIOCore
 import Sealing
 import Testing
+import Wire
 import TestSupport
 
 @Suite("data path: revocation")
@@ -17,7 +17,7 @@ struct DataPathRevocationTests {
             let session = try #require(try await fixture.initialize().session)
             let stream = try await fixture.open("GET", "/v/office/mcp", headers: [("mcp-session-id", session), ("accept", "text/event-stream")])
             #expect(stream.status == 200)
-            let hasEnded = NIOLockedValueBox(false)
+            let hasEnded = Locked(false)
             let reader = Task {
                 _ = try? await stream.body.collect(upTo: 1 << 20)
                 hasEnded.withLockedValue { $0 = true }

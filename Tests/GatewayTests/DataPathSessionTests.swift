@@ -1,8 +1,10 @@
 import Foundation
 import Gateway
 import JSONText
+import Logging
 import NIOCore
 import Testing
+import Wire
 import TestSupport
 
 @Suite("data path: sessions")

@@ -1,6 +1,5 @@
 import Door
 import Gateway
-import NIOConcurrencyHelpers
 import Sealing
 
 /// The control plane in memory: pins and sessions live as long as this, so that two data paths can share them.
@@ -19,7 +18,7 @@ final class FakeSupport: DataPathSupport {
         var delay: Duration = .zero
     }
 
-    let state = NIOLockedValueBox(State())
+    let state = Locked(State())
     let root: AppRoot
 
     init(root: AppRoot) { self.root = root }

@@ -44,25 +44,36 @@ private func refusal(_ text: String) -> ScanError? { refusal(Array(text.utf8)) }
     @Test(arguments: [
         (#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#, Envelope.Kind.request), (#"{"method":"x","jsonrpc":"2.0","params":null}"#, .notification),
         (#"{"jsonrpc":"2.0","id":1,"result":{}}"#, .response), (#"{"jsonrpc":"2.0","id":null,"error":{"code":1,"message":""}}"#, .errorResponse),
-        (#"{"jsonrpc":"2.0","error":{"code":1,"message":""}}"#, .errorResponse), ("  {\"jsonrpc\" : \"2.0\" ,\t\"id\":-7,\r\n\"method\":\"m\" } \n", .request),
+        (#"{"jsonrpc":"2.0","error":{"code":1,"message":""}}"#, .errorResponse),
+        ("  {\"jsonrpc\" : \"2.0\" ,\t\"id\":-7,\r\n\"method\":\"m\" } \n", .request),
     ]) func tellsKinds(text: String, kind: Envelope.Kind) throws {
         #expect(try scan(text).kind == kind)
     }
 
     @Test(arguments: [
         (#"{"jsonrpc":"2.0","id":1,"method":"m"} x"#, ScanError.Reason.trailingBytes), (#"{"jsonrpc":"2.0","id":1,"method":"m"}{}"#, .trailingBytes),
-        ("", .unexpectedEnd), ("{", .unexpectedEnd), (#"{"jsonrpc":"2.0""#, .unexpectedEnd), (#"{"a":tru"#, .unexpectedEnd), (#"{"a":trux}"#, .unexpectedByte),
+        ("", .unexpectedEnd), ("{", .unexpectedEnd), (#"{"jsonrpc":"2.0""#, .unexpectedEnd), (#"{"a":tru"#, .unexpectedEnd),
+        (#"{"a":trux}"#, .unexpectedByte),
         (#"{"a":1,}"#, .unexpectedByte), (#"{"a":01}"#, .unexpectedByte), (#"{"a":+1}"#, .unexpectedByte), (#"{"a":1.}"#, .invalidNumber),
-        (#"{"a":.5}"#, .unexpectedByte), (#"{"a":-}"#, .invalidNumber), (#"{"a":1e}"#, .invalidNumber), (#"{"a":NaN}"#, .unexpectedByte), (#"{'a':1}"#, .unexpectedByte),
-        (#"{"a":"\x"}"#, .invalidEscape), (#"{"a":"\u12G4"}"#, .invalidEscape), ("{\"a\":\"tab\there\"}", .controlCharacter), ("{\"a\":\"line\nbreak\"}", .controlCharacter),
-        (#"{"jsonrpc":"2.0","id":1,"method":"m","params":{"x":"\ud800"}}"#, .loneSurrogate), (#"{"jsonrpc":"2.0","id":1,"method":"m","x":"\udc00\ud800"}"#, .loneSurrogate),
-        (#"{"jsonrpc":"2.0","id":1,"method":"m","x":"\ud800\ud800\udc00"}"#, .loneSurrogate), (#"[{"jsonrpc":"2.0","id":1,"method":"m"}]"#, .batch), ("[]", .batch),
-        ("[1", .unexpectedEnd), ("7", .notAnObject), ("null", .notAnObject), (#"{"id":1,"method":"m"}"#, .notJSONRPC2), (#"{"jsonrpc":"1.0","id":1,"method":"m"}"#, .notJSONRPC2),
-        (#"{"jsonrpc":2.0,"id":1,"method":"m"}"#, .notJSONRPC2), (#"{"jsonrpc":"2.0","id":1.5,"method":"m"}"#, .invalidID), (#"{"jsonrpc":"2.0","id":null,"method":"m"}"#, .invalidID),
-        (#"{"jsonrpc":"2.0","id":{},"method":"m"}"#, .invalidID), (#"{"jsonrpc":"2.0","result":{}}"#, .invalidID), (#"{"jsonrpc":"2.0","id":1,"method":7}"#, .invalidMember),
-        (#"{"jsonrpc":"2.0","id":1,"error":"no"}"#, .invalidMember), (#"{"jsonrpc":"2.0","id":1}"#, .ambiguousKind), (#"{"jsonrpc":"2.0","id":1,"method":"m","result":1}"#, .ambiguousKind),
+        (#"{"a":.5}"#, .unexpectedByte), (#"{"a":-}"#, .invalidNumber), (#"{"a":1e}"#, .invalidNumber), (#"{"a":NaN}"#, .unexpectedByte),
+        (#"{'a':1}"#, .unexpectedByte),
+        (#"{"a":"\x"}"#, .invalidEscape), (#"{"a":"\u12G4"}"#, .invalidEscape), ("{\"a\":\"tab\there\"}", .controlCharacter),
+        ("{\"a\":\"line\nbreak\"}", .controlCharacter),
+        (#"{"jsonrpc":"2.0","id":1,"method":"m","params":{"x":"\ud800"}}"#, .loneSurrogate),
+        (#"{"jsonrpc":"2.0","id":1,"method":"m","x":"\udc00\ud800"}"#, .loneSurrogate),
+        (#"{"jsonrpc":"2.0","id":1,"method":"m","x":"\ud800\ud800\udc00"}"#, .loneSurrogate), (#"[{"jsonrpc":"2.0","id":1,"method":"m"}]"#, .batch),
+        ("[]", .batch),
+        ("[1", .unexpectedEnd), ("7", .notAnObject), ("null", .notAnObject), (#"{"id":1,"method":"m"}"#, .notJSONRPC2),
+        (#"{"jsonrpc":"1.0","id":1,"method":"m"}"#, .notJSONRPC2),
+        (#"{"jsonrpc":2.0,"id":1,"method":"m"}"#, .notJSONRPC2), (#"{"jsonrpc":"2.0","id":1.5,"method":"m"}"#, .invalidID),
+        (#"{"jsonrpc":"2.0","id":null,"method":"m"}"#, .invalidID),
+        (#"{"jsonrpc":"2.0","id":{},"method":"m"}"#, .invalidID), (#"{"jsonrpc":"2.0","result":{}}"#, .invalidID),
+        (#"{"jsonrpc":"2.0","id":1,"method":7}"#, .invalidMember),
+        (#"{"jsonrpc":"2.0","id":1,"error":"no"}"#, .invalidMember), (#"{"jsonrpc":"2.0","id":1}"#, .ambiguousKind),
+        (#"{"jsonrpc":"2.0","id":1,"method":"m","result":1}"#, .ambiguousKind),
         (#"{"jsonrpc":"2.0","id":1,"result":1,"error":{}}"#, .ambiguousKind), (#"{"jsonrpc":"2.0","id":1,"method":"m","params":[]}"#, .invalidParams),
-        (#"{"jsonrpc":"2.0","id":1,"method":"m","params":null}"#, .invalidParams), (#"{"jsonrpc":"2.0","id":1,"method":"m","params":{"_meta":3}}"#, .invalidParams),
+        (#"{"jsonrpc":"2.0","id":1,"method":"m","params":null}"#, .invalidParams),
+        (#"{"jsonrpc":"2.0","id":1,"method":"m","params":{"_meta":3}}"#, .invalidParams),
     ]) func refuses(text: String, reason: ScanError.Reason) {
         #expect(refusal(text)?.reason == reason)
     }
@@ -106,7 +117,8 @@ private func refusal(_ text: String) -> ScanError? { refusal(Array(text.utf8)) }
 
     @Test func limitsDepthAndSize() {
         func nested(_ levels: Int) -> String {
-            #"{"jsonrpc":"2.0","id":1,"method":"m","params":{"arguments":"# + String(repeating: "[", count: levels) + String(repeating: "]", count: levels) + "}}"
+            #"{"jsonrpc":"2.0","id":1,"method":"m","params":{"arguments":"# + String(repeating: "[", count: levels)
+                + String(repeating: "]", count: levels) + "}}"
         }
         #expect(refusal(nested(62)) == nil)
         #expect(refusal(nested(63))?.reason == .tooDeep)
@@ -117,10 +129,13 @@ private func refusal(_ text: String) -> ScanError? { refusal(Array(text.utf8)) }
         #expect((try? JSONValue(parsing: String(repeating: "[", count: 65) + String(repeating: "]", count: 65))) == nil)
     }
 
-    @Test(arguments: [
-        [0xC0, 0x80], [0xC1, 0xBF], [0xE0, 0x9F, 0xBF], [0xED, 0xA0, 0x80], [0xED, 0xBF, 0xBF], [0xF0, 0x8F, 0xBF, 0xBF], [0xF4, 0x90, 0x80, 0x80],
-        [0xF5, 0x80, 0x80, 0x80], [0x80], [0xBF], [0xC3], [0xE2, 0x82], [0xE2, 0x28, 0xA1], [0xF0, 0x9F, 0x98], [0xFF], [0xFE],
-    ] as [[UInt8]]) func refusesInvalidUTF8(sequence: [UInt8]) {
+    @Test(
+        arguments: [
+            [0xC0, 0x80], [0xC1, 0xBF], [0xE0, 0x9F, 0xBF], [0xED, 0xA0, 0x80], [0xED, 0xBF, 0xBF], [0xF0, 0x8F, 0xBF, 0xBF],
+            [0xF4, 0x90, 0x80, 0x80],
+            [0xF5, 0x80, 0x80, 0x80], [0x80], [0xBF], [0xC3], [0xE2, 0x82], [0xE2, 0x28, 0xA1], [0xF0, 0x9F, 0x98], [0xFF], [0xFE],
+        ] as [[UInt8]]) func refusesInvalidUTF8(sequence: [UInt8])
+    {
         for padding in 0..<9 {
             let text = Array(#"{"a":""#.utf8) + [UInt8](repeating: UInt8(ascii: "x"), count: padding) + sequence + Array(#""}"#.utf8)
             #expect(refusal(text)?.reason == .invalidUTF8)

@@ -19,10 +19,13 @@ enum Generator {
         "io.modelcontextprotocol/protocolVersion", "\\u0069d", "na\\u006de", "a\\/b", "é", "漢字", "ſ",
     ]
     static let strings = [
-        "", "2.0", "tools/call", "tools\\/call", "plain text that is longer than one machine word", "quote \\\" and \\\\ slash", "\\u00e9\\ud83d\\ude00",
+        "", "2.0", "tools/call", "tools\\/call", "plain text that is longer than one machine word", "quote \\\" and \\\\ slash",
+        "\\u00e9\\ud83d\\ude00",
         "é漢字😀", "tab\\t", "\\ud800", "\\udc00x", "0123456\\\\", "01234567", "ends with backslash \\\\", "\u{10FFFF}", "a\\u0000b",
     ]
-    static let scalars = ["null", "true", "false", "0", "-0", "1", "-17", "3.25", "1e3", "2E-2", "9007199254740993", "123456789012345678901234567890"]
+    static let scalars = [
+        "null", "true", "false", "0", "-0", "1", "-17", "3.25", "1e3", "2E-2", "9007199254740993", "123456789012345678901234567890",
+    ]
 
     static func value(_ random: inout Seeded, depth: Int) -> String {
         switch Int.random(in: 0..<(depth > 0 ? 8 : 5), using: &random) {
@@ -53,7 +56,9 @@ enum Generator {
         if Bool.random(using: &random) { members.append("\"method\":" + string(&random)) }
         if Bool.random(using: &random) { members.append("\"params\":" + object(&random, depth: 3)) }
         if Int.random(in: 0..<3, using: &random) == 0 { members.append("\"result\":" + value(&random, depth: 3)) }
-        if Int.random(in: 0..<4, using: &random) == 0 { members.append("\"\(keys.randomElement(using: &random) ?? "")\":" + value(&random, depth: 3)) }
+        if Int.random(in: 0..<4, using: &random) == 0 {
+            members.append("\"\(keys.randomElement(using: &random) ?? "")\":" + value(&random, depth: 3))
+        }
         return "{" + members.shuffled(using: &random).joined(separator: ",") + "}" + space(&random)
     }
 

@@ -64,7 +64,11 @@ import Testing
         guard case .object(let params)? = member("params") else { return }
         #expect(at(envelope.params) == member("params"))
         #expect(params.count { $0.key == "name" } < 2)
-        if case .string(let name)? = params.first(where: { $0.key == "name" })?.value { #expect(envelope.name == name) } else { #expect(envelope.name == nil) }
+        if case .string(let name)? = params.first(where: { $0.key == "name" })?.value {
+            #expect(envelope.name == name)
+        } else {
+            #expect(envelope.name == nil)
+        }
         #expect(at(envelope.arguments) == params.first { $0.key == "arguments" }?.value)
     }
 
@@ -75,7 +79,8 @@ import Testing
             let text = Array(Generator.object(&random, depth: 2).utf8)
             guard case .object(let object)? = try? JSONValue(parsing: text) else { continue }
             let removed = Set(object.keys.filter { _ in Bool.random(using: &random) })
-            let added: [(key: String, value: [UInt8])] = Bool.random(using: &random) ? [("new \"key\"", Array("[1]".utf8)), ("z9", Array("{}".utf8))] : []
+            let added: [(key: String, value: [UInt8])] =
+                Bool.random(using: &random) ? [("new \"key\"", Array("[1]".utf8)), ("z9", Array("{}".utf8))] : []
             var splice = Splice()
             let whole = JSONSpan(start: 0, end: text.count)
             try splice.editObject(whole, in: text.span.bytes, removing: { removed.contains($0.keyString(in: text.span.bytes) ?? "") }, adding: added)

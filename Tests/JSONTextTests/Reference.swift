@@ -2,7 +2,12 @@
 /// The scanner is held against it.
 struct Reference {
     enum Value: Equatable {
-        case null, bool(Bool), number(String), string(String), array([Value]), object([Pair])
+        case null
+        case bool(Bool)
+        case number(String)
+        case string(String)
+        case array([Value])
+        case object([Pair])
     }
     struct Pair: Equatable {
         var key: String
@@ -62,7 +67,9 @@ struct Reference {
         try word("[")
         space()
         var out: [Value] = []
-        if peek == "]" { at += 1 } else {
+        if peek == "]" {
+            at += 1
+        } else {
             while true {
                 out.append(try value(depth - 1))
                 space()
@@ -79,7 +86,9 @@ struct Reference {
         try word("{")
         space()
         var out: [Pair] = []
-        if peek == "}" { at += 1 } else {
+        if peek == "}" {
+            at += 1
+        } else {
             while true {
                 space()
                 let key = try string()
@@ -98,7 +107,10 @@ struct Reference {
     private mutating func number() throws -> String {
         var text = ""
         func digit(_ scalar: Unicode.Scalar?) -> Bool { scalar.map { ("0"..."9").contains($0) } ?? false }
-        func take(_ parser: inout Reference) { text.unicodeScalars.append(parser.rest[parser.at]); parser.at += 1 }
+        func take(_ parser: inout Reference) {
+            text.unicodeScalars.append(parser.rest[parser.at])
+            parser.at += 1
+        }
         if peek == "-" { take(&self) }
         guard digit(peek) else { throw Refused() }
         if peek == "0" { take(&self) } else { while digit(peek) { take(&self) } }

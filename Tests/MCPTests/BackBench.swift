@@ -23,9 +23,12 @@ struct BackBench {
         self.init(era: era == .legacy ? .legacy : .auto)
         let id = try next("id").text
         if era == .modern {
-            receive(#"{"jsonrpc":"2.0","id":\#(id),"result":{"resultType":"complete","supportedVersions":["2026-07-28"],"capabilities":\#(capabilities),"_meta":{"io.modelcontextprotocol/serverInfo":{"name":"m"}}}}"#)
+            receive(
+                #"{"jsonrpc":"2.0","id":\#(id),"result":{"resultType":"complete","supportedVersions":["2026-07-28"],"capabilities":\#(capabilities),"_meta":{"io.modelcontextprotocol/serverInfo":{"name":"m"}}}}"#
+            )
         } else {
-            receive(#"{"jsonrpc":"2.0","id":\#(id),"result":{"protocolVersion":"2025-06-18","capabilities":\#(capabilities),"serverInfo":{"name":"l"}}}"#)
+            receive(
+                #"{"jsonrpc":"2.0","id":\#(id),"result":{"protocolVersion":"2025-06-18","capabilities":\#(capabilities),"serverInfo":{"name":"l"}}}"#)
             #expect(try next("method").stringValue == "notifications/initialized")
         }
         try #require(back.era == era)

@@ -27,10 +27,14 @@ import Testing
         try bench.send(1, Self.call, id: "\"client\"")
         let line = try bench.next()
         let id = try #require(line["id"]?.intValue)
-        #expect(line["params"]?["_meta"]?["progressToken"]?.intValue == id && line["params"]?["_meta"]?["io.modelcontextprotocol/logLevel"]?.stringValue == "warning")
+        #expect(
+            line["params"]?["_meta"]?["progressToken"]?.intValue == id
+                && line["params"]?["_meta"]?["io.modelcontextprotocol/logLevel"]?.stringValue == "warning")
         try bench.send(2, #""method":"tools/list""#)
         let meta = try bench.next("params")["_meta"]
-        #expect(meta?["io.modelcontextprotocol/protocolVersion"]?.stringValue == "2026-07-28" && meta?["io.modelcontextprotocol/clientCapabilities"] == [:])
+        #expect(
+            meta?["io.modelcontextprotocol/protocolVersion"]?.stringValue == "2026-07-28"
+                && meta?["io.modelcontextprotocol/clientCapabilities"] == [:])
         #expect(meta?["io.modelcontextprotocol/clientInfo"]?["name"]?.stringValue == "berth")
     }
 

@@ -22,7 +22,8 @@ import Testing
         let id = try bench.next("id").text
         #expect(bench.lines.isEmpty, "calls wait for the handshake")
         bench.receive(
-            #"{"jsonrpc":"2.0","id":\#(id),"result":{"supportedVersions":["2025-11-25","2026-07-28"],"capabilities":{"tools":{}},"instructions":"use","_meta":{"io.modelcontextprotocol/serverInfo":{"name":"m","version":"1"}}}}"#)
+            #"{"jsonrpc":"2.0","id":\#(id),"result":{"supportedVersions":["2025-11-25","2026-07-28"],"capabilities":{"tools":{}},"instructions":"use","_meta":{"io.modelcontextprotocol/serverInfo":{"name":"m","version":"1"}}}}"#
+        )
         #expect(bench.log.suffix(3) == ["disarm probe", "disarm handshake", #"ready modern {"name":"m","version":"1"} {"tools":{}}"#])
         #expect(try bench.next("method").stringValue == "tools/call")
     }
@@ -30,7 +31,8 @@ import Testing
     /// Whatever a server says that does not know the method: never one code alone.
     @Test(arguments: [
         #""error":{"code":-32601,"message":"no"}"#, #""error":{"code":-32602,"message":"no"}"#, #""error":{"code":-32600,"message":"no"}"#,
-        #""error":{"code":0,"message":"not initialized"}"#, #""error":{"code":-32022,"message":"v","data":{"supported":["2025-11-25"],"requested":"2026-07-28"}}"#,
+        #""error":{"code":0,"message":"not initialized"}"#,
+        #""error":{"code":-32022,"message":"v","data":{"supported":["2025-11-25"],"requested":"2026-07-28"}}"#,
         #""result":{}"#, #""result":{"supportedVersions":["2025-11-25"],"capabilities":{}}"#, #""result":null"#,
     ]) func anyOtherAnswerMakesItLegacy(answer: String) throws {
         var bench = BackBench()

@@ -119,11 +119,15 @@ final class FrontBench {
     }
 
     /// A correct modern POST; `change` spoils it.
-    func modern(_ method: String, id: String = "1", params: String = "", meta: String = FrontBench.meta, name: String? = nil, change: (inout FrontRequest) -> Void = { _ in })
+    func modern(
+        _ method: String, id: String = "1", params: String = "", meta: String = FrontBench.meta, name: String? = nil,
+        change: (inout FrontRequest) -> Void = { _ in }
+    )
         -> RecordingExchange
     {
         let members = (params.isEmpty ? "" : params + ",") + "\"_meta\":\(meta)"
-        var request = FrontRequest(verb: .post, body: ByteBuffer(string: #"{"jsonrpc":"2.0","id":\#(id),"method":"\#(method)","params":{\#(members)}}"#))
+        var request = FrontRequest(
+            verb: .post, body: ByteBuffer(string: #"{"jsonrpc":"2.0","id":\#(id),"method":"\#(method)","params":{\#(members)}}"#))
         request.accept = "application/json, text/event-stream"
         request.contentType = "application/json"
         request.protocolVersion = "2026-07-28"

@@ -15,14 +15,16 @@ import Testing
         ("2026-07-28", "2025-11-25"), ("1999-01-01", "2025-11-25"),
     ]) func initializeEchoesTheVersion(asked: String, answered: String) throws {
         let exchange = bench.legacy(
-            #"{"jsonrpc":"2.0","id":"i","method":"initialize","params":{"protocolVersion":"\#(asked)","capabilities":{"roots":{}},"clientInfo":{"name":"c"}}}"#, session: nil)
+            #"{"jsonrpc":"2.0","id":"i","method":"initialize","params":{"protocolVersion":"\#(asked)","capabilities":{"roots":{}},"clientInfo":{"name":"c"}}}"#,
+            session: nil)
         #expect(exchange.status == 200 && exchange.header("Mcp-Session-Id") == "session-1")
         let result = try #require(exchange.json?["result"])
         #expect(result["protocolVersion"]?.stringValue == answered && exchange.json?["id"]?.stringValue == "i")
         #expect(result["serverInfo"]?["name"]?.stringValue == "fake" && result["capabilities"]?["tools"] != nil)
         #expect(result["instructions"]?.stringValue == "say \"hi\"" && result["resultType"] == nil)
         let record = try #require(bench.host.sessions["session-1"]?.0)
-        #expect(record.protocolVersion == answered && record.clientCapabilities.text == #"{"roots":{}}"# && record.clientInfo?.text == #"{"name":"c"}"#)
+        #expect(
+            record.protocolVersion == answered && record.clientCapabilities.text == #"{"roots":{}}"# && record.clientInfo?.text == #"{"name":"c"}"#)
         #expect(bench.service.calls.isEmpty)
     }
 
@@ -32,7 +34,8 @@ import Testing
 
     @Test func statesTheSessionInMeta() throws {
         let session = bench.open()
-        let exchange = call(session, id: "\"x\"", meta: #","_meta":{"progressToken":"p","io.modelcontextprotocol/clientInfo":{"name":"liar"},"own":1}"#)
+        let exchange = call(
+            session, id: "\"x\"", meta: #","_meta":{"progressToken":"p","io.modelcontextprotocol/clientInfo":{"name":"liar"},"own":1}"#)
         let call = try #require(bench.service.calls.first)
         #expect(call.meta("io.modelcontextprotocol/protocolVersion")?.stringValue == "2026-07-28")
         #expect(call.meta("io.modelcontextprotocol/clientCapabilities")?.text == #"{"x":{}}"#)
@@ -40,7 +43,12 @@ import Testing
         #expect(call.meta("io.modelcontextprotocol/logLevel")?.stringValue == "info")
         #expect(call.meta("own")?.intValue == 1 && call.meta("progressToken")?.stringValue == "p")
         #expect(call.context.session.id == session && call.context.clientCapabilities?.text == #"{"x":{}}"#)
-        call.sink.finish(.result(ByteBuffer(string: #"{"resultType":"complete","content":[],"_meta":{"io.modelcontextprotocol/serverInfo":{}},"ttlMs":1,"cacheScope":"public"}"#)))
+        call.sink.finish(
+            .result(
+                ByteBuffer(
+                    string:
+                        #"{"resultType":"complete","content":[],"_meta":{"io.modelcontextprotocol/serverInfo":{}},"ttlMs":1,"cacheScope":"public"}"#))
+        )
         #expect(exchange.body == #"{"jsonrpc":"2.0","id":"x","result":{"content":[]}}"#)
     }
 
@@ -51,7 +59,8 @@ import Testing
 
     @Test func keepsOtherMetaOfResults() {
         let exchange = call(bench.open())
-        bench.service.calls.first?.sink.finish(.result(ByteBuffer(string: #"{"_meta":{"a":1,"io.modelcontextprotocol/serverInfo":{}},"x":"resultType"}"#)))
+        bench.service.calls.first?.sink.finish(
+            .result(ByteBuffer(string: #"{"_meta":{"a":1,"io.modelcontextprotocol/serverInfo":{}},"x":"resultType"}"#)))
         #expect(exchange.json?["result"]?.text == #"{"_meta":{"a":1},"x":"resultType"}"#)
     }
 
@@ -80,13 +89,17 @@ import Testing
     @Test func answersPingAndLevelsItself() {
         let session = bench.open()
         #expect(bench.legacy(#"{"jsonrpc":"2.0","id":"p","method":"ping"}"#, session: session).body == #"{"jsonrpc":"2.0","id":"p","result":{}}"#)
-        #expect(bench.legacy(#"{"jsonrpc":"2.0","id":1,"method":"logging/setLevel","params":{"level":"loud"}}"#, session: session).errorCode == -32602)
-        #expect(bench.legacy(#"{"jsonrpc":"2.0","id":1,"method":"logging/setLevel","params":{"level":"error"}}"#, session: session).json?["result"] == [:])
+        #expect(
+            bench.legacy(#"{"jsonrpc":"2.0","id":1,"method":"logging/setLevel","params":{"level":"loud"}}"#, session: session).errorCode == -32602)
+        #expect(
+            bench.legacy(#"{"jsonrpc":"2.0","id":1,"method":"logging/setLevel","params":{"level":"error"}}"#, session: session).json?["result"] == [:]
+        )
         _ = call(session)
         #expect(bench.service.calls.first?.meta("io.modelcontextprotocol/logLevel")?.stringValue == "error")
     }
 
-    @Test(arguments: ["server/discover", "subscriptions/listen", "resources/subscribe", "tasks/get"]) func refusesMethodsOfTheOtherEra(method: String) {
+    @Test(arguments: ["server/discover", "subscriptions/listen", "resources/subscribe", "tasks/get"]) func refusesMethodsOfTheOtherEra(method: String)
+    {
         let exchange = bench.legacy(#"{"jsonrpc":"2.0","id":1,"method":"\#(method)","params":{}}"#, session: bench.open())
         #expect(exchange.status == 200 && exchange.errorCode == -32601)
     }
@@ -147,7 +160,9 @@ import Testing
 
     // MARK: GET and DELETE
 
-    private func get(_ session: String?, accept: String = "text/event-stream", last: String? = nil, verb: FrontRequest.Verb = .get) -> RecordingExchange {
+    private func get(_ session: String?, accept: String = "text/event-stream", last: String? = nil, verb: FrontRequest.Verb = .get)
+        -> RecordingExchange
+    {
         var request = FrontRequest(verb: verb)
         request.accept = accept
         request.sessionID = session

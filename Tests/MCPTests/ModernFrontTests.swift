@@ -17,7 +17,9 @@ import Testing
         call.sink.finish(.result(ByteBuffer(string: #"{"content":[]}"#)))
         #expect(exchange.status == 200 && exchange.header("Content-Type") == "application/json" && !exchange.isOpen)
         #expect(exchange.body?.contains("\"id\":\(id),") == true)
-        #expect(exchange.json?["result"]?.text == #"{"resultType":"complete","_meta":{"io.modelcontextprotocol/serverInfo":{"name":"fake","version":"9"}},"content":[]}"#)
+        #expect(
+            exchange.json?["result"]?.text
+                == #"{"resultType":"complete","_meta":{"io.modelcontextprotocol/serverInfo":{"name":"fake","version":"9"}},"content":[]}"#)
         #expect(bench.front.callsInFlight == 0)
     }
 

@@ -49,7 +49,9 @@ struct LadderRow: CustomTestStringConvertible, Sendable {
         LadderRow(testDescription: "setLevel is gone", status: 404, code: -32601, method: "logging/setLevel", name: nil),
         LadderRow(testDescription: "subscribe is gone", status: 404, code: -32601, method: "resources/subscribe", name: nil),
         LadderRow(testDescription: "unsubscribe is gone", status: 404, code: -32601, method: "resources/unsubscribe", name: nil),
-        LadderRow(testDescription: "unsupported version comes before unknown method", status: 400, code: -32022, method: "ping", meta: future, name: nil) {
+        LadderRow(
+            testDescription: "unsupported version comes before unknown method", status: 400, code: -32022, method: "ping", meta: future, name: nil
+        ) {
             $0.protocolVersion = "2099-01-01"
         },
         LadderRow(testDescription: "tool without a name", status: 400, code: -32602, params: "", name: nil),
@@ -90,7 +92,9 @@ struct LadderRow: CustomTestStringConvertible, Sendable {
         #expect(exchange.status == status && exchange.header("Allow") == "POST")
     }
 
-    @Test(arguments: [("t", "t"), ("=?base64?dA==?=", "t"), ("=?base64?w6k=?=", "é"), ("=?base64??=", "")]) func acceptsNames(header: String, name: String) {
+    @Test(arguments: [("t", "t"), ("=?base64?dA==?=", "t"), ("=?base64?w6k=?=", "é"), ("=?base64??=", "")]) func acceptsNames(
+        header: String, name: String
+    ) {
         let bench = FrontBench()
         _ = bench.modern("tools/call", params: #""name":"\#(name)""#, name: header)
         #expect(bench.service.calls.count == 1)
@@ -98,7 +102,9 @@ struct LadderRow: CustomTestStringConvertible, Sendable {
 
     @Test func acknowledgesNotificationsAndDropsThem() {
         let bench = FrontBench()
-        let exchange = bench.modern("x") { $0.body = ByteBuffer(string: #"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":1}}"#) }
+        let exchange = bench.modern("x") {
+            $0.body = ByteBuffer(string: #"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":1}}"#)
+        }
         #expect(exchange.status == 202 && exchange.body == nil && bench.service.calls.isEmpty)
     }
 
@@ -128,7 +134,8 @@ struct LadderRow: CustomTestStringConvertible, Sendable {
         Row(header: nil, session: nil, body: "2026-07-28", expected: .modern), Row(header: nil, session: "s", body: "2026-07-28", expected: .modern),
         Row(header: "2026-07-28", session: "s", body: "2026-07-28", expected: .modern),
         Row(header: "2025-11-25", session: nil, body: "2026-07-28", expected: .modernTolerated, strict: .modern),
-        Row(header: "2025-11-25", session: "s", body: "2026-07-28", expected: .modern), Row(header: "2025-11-25", session: nil, body: "2025-11-25", expected: .modern),
+        Row(header: "2025-11-25", session: "s", body: "2026-07-28", expected: .modern),
+        Row(header: "2025-11-25", session: nil, body: "2025-11-25", expected: .modern),
     ]) func routes(row: Row) {
         var envelope = Envelope()
         envelope.protocolVersion = row.body

@@ -4,12 +4,16 @@ import NIOCore
 import Testing
 
 @Suite struct RequestTests {
-    private let text = #"{"jsonrpc":"2.0","method":"tools/call","params":{"_meta":{"progressToken":"p","k":1},"name":"a\/b","arguments":{"n":1.0}},"id":"x"}"#
+    private let text =
+        #"{"jsonrpc":"2.0","method":"tools/call","params":{"_meta":{"progressToken":"p","k":1},"name":"a\/b","arguments":{"n":1.0}},"id":"x"}"#
 
     @Test func renumbersAndRenames() throws {
         let request = try MCPRequest(message: ByteBuffer(string: text))
         #expect(request.name == "a/b" && request.id?.text == "\"x\"" && request.arguments?.text == #"{"n":1.0}"#)
-        #expect(request.renumbered(id: 7, progressToken: 9).text == #"{"jsonrpc":"2.0","method":"tools/call","params":{"_meta":{"progressToken":9,"k":1},"name":"a\/b","arguments":{"n":1.0}},"id":7}"#)
+        #expect(
+            request.renumbered(id: 7, progressToken: 9).text
+                == #"{"jsonrpc":"2.0","method":"tools/call","params":{"_meta":{"progressToken":9,"k":1},"name":"a\/b","arguments":{"n":1.0}},"id":7}"#
+        )
         let renamed = request.replacingName("q\"é")
         #expect(renamed.name == "q\"é" && renamed.message.text.contains(#""name":"q\"é""#) && renamed.arguments?.text == #"{"n":1.0}"#)
         #expect(request.replacingURI("u").message == request.message)
@@ -19,7 +23,10 @@ import Testing
         (#"{"jsonrpc":"2.0","id":1,"method":"m"}"#, #"{"jsonrpc":"2.0","id":1,"method":"m","params":{"_meta":{"a":1}}}"#),
         (#"{"jsonrpc":"2.0","id":1,"method":"m","params":{}}"#, #"{"jsonrpc":"2.0","id":1,"method":"m","params":{"_meta":{"a":1}}}"#),
         (#"{"jsonrpc":"2.0","id":1,"method":"m","params":{"x":2}}"#, #"{"jsonrpc":"2.0","id":1,"method":"m","params":{"_meta":{"a":1},"x":2}}"#),
-        (#"{"jsonrpc":"2.0","id":1,"method":"m","params":{"_meta":{"r":{}, "b":2}}}"#, #"{"jsonrpc":"2.0","id":1,"method":"m","params":{"_meta":{"a":1,"b":2}}}"#),
+        (
+            #"{"jsonrpc":"2.0","id":1,"method":"m","params":{"_meta":{"r":{}, "b":2}}}"#,
+            #"{"jsonrpc":"2.0","id":1,"method":"m","params":{"_meta":{"a":1,"b":2}}}"#
+        ),
         (#"{"jsonrpc":"2.0","id":1,"method":"m","params":{"_meta":{"r":{}}}}"#, #"{"jsonrpc":"2.0","id":1,"method":"m","params":{"_meta":{"a":1}}}"#),
     ]) func rewritesMeta(from: String, to: String) throws {
         let request = try MCPRequest(message: ByteBuffer(string: from)).rewritingMeta(removing: { $0 == "r" }, adding: [("a", Array("1".utf8))])
@@ -40,7 +47,9 @@ import Testing
         #expect(request.message.text.contains(#""cursor":"c""#))
     }
 
-    @Test(arguments: [("{", -32700), (#"{"jsonrpc":"2.0","method":"m"}"#, -32600), ("[]", -32600), (#"{"jsonrpc":"2.0","id":1,"method":"m","params":[]}"#, -32602)])
+    @Test(arguments: [
+        ("{", -32700), (#"{"jsonrpc":"2.0","method":"m"}"#, -32600), ("[]", -32600), (#"{"jsonrpc":"2.0","id":1,"method":"m","params":[]}"#, -32602),
+    ])
     func refuses(text: String, code: Int) {
         #expect(throws: MCPError.self) { try MCPRequest(message: ByteBuffer(string: text)) }
         do { _ = try MCPRequest(message: ByteBuffer(string: text)) } catch { #expect(error.code == code) }

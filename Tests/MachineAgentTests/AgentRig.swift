@@ -117,11 +117,17 @@ final class AgentRig: @unchecked Sendable {
         }
     }
 
+    /// Runs the binary to its end without any descriptor; its exit status, -1 for a signal.
+    static func run(_ arguments: [String]) -> Int32 {
+        let pid = spawn(["berth-agent"] + arguments, output: -1, extra: [])
+        var status: Int32 = 0
+        guard pid > 0, waitpid(pid, &status, 0) == pid, status & 0x7F == 0 else { return -1 }
+        return status >> 8 & 0xFF
+    }
+
     /// What the agent does after a child, for one that could not any more.
     func runKillMode() throws {
-        let pid = Self.spawn(["berth-agent", "kill", String(firstUID)], output: -1, extra: [])
-        var status: Int32 = 0
-        guard pid > 0, waitpid(pid, &status, 0) == pid, status == 0 else { throw POSIXProblem(step: "kill mode") }
+        if Self.run(["kill", String(firstUID)]) != 0 { throw POSIXProblem(step: "kill mode") }
     }
 
     // MARK: The agent's life
@@ -209,7 +215,8 @@ final class AgentRig: @unchecked Sendable {
     }
 
     func call(
-        _ tool: String, _ arguments: String = "{}", session: String = "s", principal: String = "ann", fingerprint: String? = nil, progress: Bool = false
+        _ tool: String, _ arguments: String = "{}", session: String = "s", principal: String = "ann", fingerprint: String? = nil,
+        progress: Bool = false
     ) async throws -> Answer {
         try await request(
             "POST", "/mcp", session: session, principal: principal, headers: fingerprint.map { [(DoorHeaders.credentials, $0)] } ?? [],

@@ -141,7 +141,10 @@ import Testing
         #expect(failure.message == "The package index has no package nope.")
         #expect(failure.log?.contains("not found") == true)
         #expect(fixture.leftovers.isEmpty)
-        for source in [ImageSource(), ImageSource(pypi: "a", upload: "sha256:x"), ImageSource(upload: "x"), ImageSource(pypi: "-e ."), ImageSource(pypi: "a", constraints: ["-r x"])] {
+        for source in [
+            ImageSource(), ImageSource(pypi: "a", upload: "sha256:x"), ImageSource(upload: "x"), ImageSource(pypi: "-e ."),
+            ImageSource(pypi: "a", constraints: ["-r x"]),
+        ] {
             #expect(try await fixture.build(source).outcome.failure?.error == "bad_source")
         }
     }
@@ -159,10 +162,11 @@ import Testing
         tar.add("requirements.txt", body: Array("demo\n".utf8))
         tar.add("run", mode: 0o755, body: Array("#!".utf8))
         let archive = tar.finished
-        let digest = try await fixture.uploads.receive(AsyncStream { continuation in
-            continuation.yield(ByteBuffer(bytes: archive))
-            continuation.finish()
-        })
+        let digest = try await fixture.uploads.receive(
+            AsyncStream { continuation in
+                continuation.yield(ByteBuffer(bytes: archive))
+                continuation.finish()
+            })
         let plain = try #require(await fixture.build(ImageSource(upload: digest)).outcome.built)
         #expect(plain.command == ["/usr/bin/python3", "/srv/server/server.py"])
         #expect(plain.directory == "/srv/server")

@@ -41,21 +41,24 @@ import Testing
         let output = try scratch.directory("state/out")
         let run = try await machine.run(
             BuildJob(
-                name: "start", layers: layers.layers, command: ["/usr/bin/python3", "-v", "-c", "import mcp_server_time, ssl; ssl.create_default_context()"],
+                name: "start", layers: layers.layers,
+                command: ["/usr/bin/python3", "-v", "-c", "import mcp_server_time, ssl; ssl.create_default_context()"],
                 environment: time.environment, output: output, inputs: [], egress: []), line: { _ in })
         #expect(run.exitCode == 0, "\(run.log.suffix(600))")
         #expect(!run.log.contains("# code object from '/"))
 
         #expect(try await build(ImageSource(pypi: "mcp-server-git")).built != nil)
-        let sqlite = try #require(await build(ImageSource(pypi: "mcp-server-sqlite", constraints: ["mcp<2"], arguments: ["--db-path", "/tmp/x.db"])).built)
+        let sqlite = try #require(
+            await build(ImageSource(pypi: "mcp-server-sqlite", constraints: ["mcp<2"], arguments: ["--db-path", "/tmp/x.db"])).built)
         #expect(sqlite.packages.contains { $0.hasPrefix("mcp==1.") })
         #expect(sqlite.command.suffix(2) == ["--db-path", "/tmp/x.db"])
         // From source, for it has no wheel.
         #expect(try await build(ImageSource(pypi: "docopt==0.6.2", command: ["python3", "-m", "docopt"])).built != nil)
 
         for (spec, error) in [
-            ("berth-no-such-package-xyz", "unknown_package"), ("mcp-server-time==1.2.99", "unknown_version"), ("mcp-server-time>=99999", "unknown_version"),
-            ("numpy==2.5.0", "requires_python"), ("pycrypto", "build_failed"), ("idna", "no_console_script"),
+            ("berth-no-such-package-xyz", "unknown_package"), ("mcp-server-time==1.2.99", "unknown_version"),
+            ("mcp-server-time>=99999", "unknown_version"),
+            ("numpy==2.5.0", "requires_python"), ("pycrypto", "build_failed"), ("typing-extensions", "no_console_script"),
         ] {
             let failure = try #require(await build(ImageSource(pypi: spec)).failure, "\(spec)")
             #expect(failure.error == error, "\(spec): \(failure)")
@@ -65,15 +68,17 @@ import Testing
         tar.add("server.py", body: Array("import docopt\nprint(docopt.__version__)\n".utf8))
         tar.add("requirements.txt", body: Array("docopt==0.6.2\n".utf8))
         let archive = tar.finished
-        let digest = try await uploads.receive(AsyncStream { continuation in
-            continuation.yield(ByteBuffer(bytes: archive))
-            continuation.finish()
-        })
+        let digest = try await uploads.receive(
+            AsyncStream { continuation in
+                continuation.yield(ByteBuffer(bytes: archive))
+                continuation.finish()
+            })
         let folder = try #require(await build(ImageSource(upload: digest, requirements: true)).built)
         let folderLayers = try #require(await store.layers(of: folder.image))
         let answer = try await machine.run(
             BuildJob(
-                name: "folder", layers: folderLayers.layers, command: folder.command, environment: folder.environment, output: output, inputs: [], egress: []),
+                name: "folder", layers: folderLayers.layers, command: folder.command, environment: folder.environment, output: output, inputs: [],
+                egress: []),
             line: { _ in })
         #expect(answer.log.contains("0.6.2"), "\(answer.log)")
         #expect(Files.names(store.directory + "/building").isEmpty)
@@ -112,7 +117,8 @@ struct ImagesProgramMachine: BuildMachine {
         let scratch = ImagesScratch()
         let document = Job(
             layers: job.layers, command: job.command, environment: job.environment, output: job.output,
-            inputs: job.inputs.map { .init(source: $0.source, destination: $0.destination) }, egress: job.egress, memoryBytes: job.memoryBytes, pids: job.pids)
+            inputs: job.inputs.map { .init(source: $0.source, destination: $0.destination) }, egress: job.egress, memoryBytes: job.memoryBytes,
+            pids: job.pids)
         try Files.write(scratch.path + "/job", Array(try JSONEncoder().encode(document)))
         let ran = try await HostCommand.run(program, [scratch.path + "/job", scratch.path + "/result"], timeout: .seconds(job.timeoutSeconds))
         guard let bytes = Disk.read(scratch.path + "/result", limit: 1 << 20) else {

@@ -5,8 +5,10 @@ import Testing
 
 @Suite struct ImagesRulesTests {
     @Test(arguments: [
-        ("mcp-server-time", "mcp-server-time", false), ("mcp-server-time==2026.10.19", "mcp-server-time", true), ("  Foo_Bar.Baz  ", "foo-bar-baz", false),
-        ("a[x,y]==1.0", "a", true), ("a[x] >=1,<2", "a", false), ("mcp<2", "mcp", false), ("a==1.*", "a", false), ("a ~= 1.4 ; python_version < '4'", "a", false),
+        ("mcp-server-time", "mcp-server-time", false), ("mcp-server-time==2026.10.19", "mcp-server-time", true),
+        ("  Foo_Bar.Baz  ", "foo-bar-baz", false),
+        ("a[x,y]==1.0", "a", true), ("a[x] >=1,<2", "a", false), ("mcp<2", "mcp", false), ("a==1.*", "a", false),
+        ("a ~= 1.4 ; python_version < '4'", "a", false),
     ])
     func requirementsAreRead(_ text: String, _ name: String, _ isPinned: Bool) throws {
         let requirement = try Requirement(text)
@@ -15,7 +17,8 @@ import Testing
     }
 
     @Test(arguments: [
-        "", "-r /etc/passwd", "--index-url=http://x", "a @ http://x/y.whl", "./local", "git+https://x/y", "a\nb", "a b", "a[x", "a==1 --hash=x @y", "ä", "a-", "/etc",
+        "", "-r /etc/passwd", "--index-url=http://x", "a @ http://x/y.whl", "./local", "git+https://x/y", "a\nb", "a b", "a[x", "a==1 --hash=x @y",
+        "ä", "a-", "/etc",
         "a==1 # x", "a \\",
     ])
     func whatIsNoRequirementIsRefused(_ text: String) {
@@ -23,7 +26,9 @@ import Testing
     }
 
     @Test func locksAreRead() {
-        let lock = "annotated-types==0.8.0 \\\n    --hash=sha256:13b2 \\\n    --hash=sha256:f072\nmcp==2.3.0 ; python_version >= '3' \\\n    --hash=sha256:aa\n# via x\n"
+        let lock =
+            "annotated-types==0.8.0 \\\n    --hash=sha256:13b2 \\\n    --hash=sha256:f072\n"
+            + "mcp==2.3.0 ; python_version >= '3' \\\n    --hash=sha256:aa\n# via x\n"
         #expect(Lockfile.packages(lock) == ["annotated-types==0.8.0", "mcp==2.3.0"])
         #expect(Lockfile.isHashed(lock))
         #expect(!Lockfile.isHashed("a==1\nb==2 --hash=sha256:1\n"))
@@ -70,7 +75,8 @@ import Testing
     @Test func onlyTheReleasesOwnMirrorsAreTaken() {
         let sources = AptSources.select(
             from: [
-                ("debian.sources",
+                (
+                    "debian.sources",
                     """
                     Types: deb deb-src
                     # a comment
@@ -89,14 +95,20 @@ import Testing
                     URIs: http://off.example/debian
                     Suites: bookworm
                     Components: main
-                    """),
-                ("sources.list", "deb [signed-by=/k.gpg arch=amd64] http://m.example/debian bookworm-security main\n# deb x\ndeb-src http://a b main\ndeb http://sdk.example cloud-sdk main"),
+                    """
+                ),
+                (
+                    "sources.list",
+                    "deb [signed-by=/k.gpg arch=amd64] http://m.example/debian bookworm-security main\n"
+                        + "# deb x\ndeb-src http://a b main\ndeb http://sdk.example cloud-sdk main"
+                ),
                 ("old.list.disabled", "deb http://x bookworm main"),
             ], release: "bookworm")
         #expect(sources.lines == ["deb [signed-by=/k.gpg arch=amd64] http://m.example/debian bookworm-security main"])
         #expect(
             sources.stanzas == [
-                "Types: deb\nURIs: http://mirror.example/debian\nSuites: bookworm bookworm-updates\nComponents: main\nSigned-By: /usr/share/keyrings/debian-archive-keyring.gpg\n"
+                "Types: deb\nURIs: http://mirror.example/debian\nSuites: bookworm bookworm-updates\nComponents: main\n"
+                    + "Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg\n"
             ])
     }
 
@@ -111,10 +123,17 @@ import Testing
     }
 
     @Test(arguments: [
-        ("error: No solution found when resolving dependencies\n  cause: Because berth-no-such was not found in the package registry and you require berth-no-such, we can conclude", "unknown_package"),
+        (
+            "error: No solution found when resolving dependencies\n"
+                + "  cause: Because berth-no-such was not found in the package registry and you require berth-no-such, we can conclude",
+            "unknown_package"
+        ),
         ("Because there is no version of demo==1.2.99 and you require demo==1.2.99, we can conclude", "unknown_version"),
         ("Because only demo<=2026.10.19 is available and you require demo>=99999, we can conclude", "unknown_version"),
-        ("Because the current Python version (3.11.2) does not satisfy Python>=3.12 and numpy==2.5.0 depends on Python>=3.12, we can conclude", "requires_python"),
+        (
+            "Because the current Python version (3.11.2) does not satisfy Python>=3.12 and numpy==2.5.0 depends on Python>=3.12, we can conclude",
+            "requires_python"
+        ),
         ("error: No solution found when resolving dependencies\n Because you require demo and mcp<0.1", "no_solution"),
         ("error: Failed to fetch: `https://pypi.org/simple/demo/`\n cause: tunnel error: unsuccessful", "network"),
         ("urlopen error <urlopen error Tunnel connection failed: 403 Forbidden>", "network"),
@@ -134,7 +153,8 @@ import Testing
         let diagnosis = BuildDiagnosis(package: "numpy", python: "3.11", index: .pypi)
         func message(_ log: String) -> String { diagnosis.failure(of: BuildJobResult(exitCode: 20, log: log)).message }
         #expect(
-            message("Because the current Python version (3.11.2) does not satisfy Python>=3.12 and numpy==2.5.0 depends on Python>=3.12, we can conclude")
+            message(
+                "Because the current Python version (3.11.2) does not satisfy Python>=3.12 and numpy==2.5.0 depends on Python>=3.12, we can conclude")
                 == "numpy==2.5.0 needs Python >=3.12; images have Python 3.11.")
         #expect(message("Because numpi was not found in the package registry") == "numpy needs numpi, which the package index does not have.")
         #expect(message("error: Failed to build `pycrypto==2.6.1`") == "pycrypto==2.6.1 could not be built from source.")

@@ -26,7 +26,8 @@ import Testing
         close(output)
         let theirs = scratch.path + "/theirs.tar"
         let tar = try await imagesRun([
-            "tar", "--format=gnu", "--sort=name", "--mtime=@0", "--owner=0", "--group=0", "--numeric-owner", "-C", scratch.path + "/tree", "-cf", theirs, ".",
+            "tar", "--format=gnu", "--sort=name", "--mtime=@0", "--owner=0", "--group=0", "--numeric-owner", "-C", scratch.path + "/tree", "-cf",
+            theirs, ".",
         ])
         #expect(tar.isSuccess, "\(tar.text)")
         #expect(try FileDigest.hex(ours) == digest.hex)

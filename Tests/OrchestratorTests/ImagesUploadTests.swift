@@ -70,7 +70,9 @@ import Testing
             tar.add("x/y", body: [1])
         default: tar.add("x", size: (8 << 30) - 1)
         }
-        let failure = try #require(throws: ImageBuildFailure.self) { _ = try unpack(bytes ?? tar.finished, scratch, limits: TreeLimits(bytes: 1 << 30)) }
+        let failure = try #require(throws: ImageBuildFailure.self) {
+            _ = try unpack(bytes ?? tar.finished, scratch, limits: TreeLimits(bytes: 1 << 30))
+        }
         #expect(failure.error == (what == "huge-number" ? "too_large" : "bad_upload"), "\(failure.message)")
     }
 
@@ -91,10 +93,11 @@ import Testing
         let scratch = ImagesScratch()
         let uploads = try Uploads(directory: scratch.path + "/uploads")
         let parts = [ByteBuffer(string: "hello "), ByteBuffer(string: "world")]
-        let digest = try await uploads.receive(AsyncStream { continuation in
-            for part in parts { continuation.yield(part) }
-            continuation.finish()
-        })
+        let digest = try await uploads.receive(
+            AsyncStream { continuation in
+                for part in parts { continuation.yield(part) }
+                continuation.finish()
+            })
         #expect(digest == "sha256:b94d27b9934d3e08a52e52d7da7dabfac484efe37a5380ee9088f7ace2efcde9")
         #expect(uploads.path(of: digest) != nil)
         #expect(uploads.path(of: "sha256:../../etc/passwd") == nil)
@@ -109,10 +112,11 @@ import Testing
         let scratch = ImagesScratch()
         let uploads = try Uploads(directory: scratch.path + "/uploads")
         await #expect(throws: Broken.self) {
-            _ = try await uploads.receive(AsyncThrowingStream<ByteBuffer, any Error> { continuation in
-                continuation.yield(ByteBuffer(string: "x"))
-                continuation.finish(throwing: Broken())
-            })
+            _ = try await uploads.receive(
+                AsyncThrowingStream<ByteBuffer, any Error> { continuation in
+                    continuation.yield(ByteBuffer(string: "x"))
+                    continuation.finish(throwing: Broken())
+                })
         }
         #expect(Files.names(scratch.path + "/uploads").isEmpty)
         await #expect(throws: ImageBuildFailure.self) { _ = try await uploads.receive(AsyncStream<ByteBuffer> { $0.finish() }) }

@@ -28,7 +28,8 @@ struct ChildStateMachineTests {
     @Test func anExitWaitsForTheRestOfTheOutput() {
         var machine = ready()
         #expect(machine.exited(.code(3), now: now) == [.arm(.milliseconds(300))])
-        #expect(machine.outputClosed(now: now) == [.disarm, .failRunning("the server exited with status 3"), .discardProcess])
+        #expect(machine.outputClosed(now: now) == [])
+        #expect(machine.errorsClosed(now: now) == [.disarm, .failRunning("the server exited with status 3"), .discardProcess])
         #expect(machine.requestArrived(now: now) == [.spawn])
     }
 
@@ -40,6 +41,7 @@ struct ChildStateMachineTests {
 
     @Test func aMuteChildIsTerminated() {
         var machine = ready()
+        _ = machine.errorsClosed(now: now)
         #expect(machine.outputClosed(now: now) == [.arm(.milliseconds(300))])
         #expect(machine.timerFired(now: now) == [.failRunning("the server closed its output"), .closeInput, .signal(SIGTERM), .arm(.seconds(2))])
         #expect(machine.timerFired(now: now) == [.signal(SIGKILL), .arm(.seconds(2))])
@@ -53,6 +55,7 @@ struct ChildStateMachineTests {
         #expect(machine.timerFired(now: now) == [.closeInput, .signal(SIGTERM), .arm(.seconds(2))])
         #expect(machine.timerFired(now: now) == [.signal(SIGKILL), .arm(.seconds(2))])
         _ = machine.outputClosed(now: now)
+        _ = machine.errorsClosed(now: now)
         #expect(machine.exited(.signal(9), now: now).last == .ended)
         #expect(machine.requestArrived(now: now) == [.failWaiting("over")])
     }
@@ -74,6 +77,7 @@ struct ChildStateMachineTests {
             }
             #expect(actions == [.spawn])
             _ = machine.started()
+            _ = machine.errorsClosed(now: time)
             _ = machine.exited(.code(1), now: time)
             let death = machine.outputClosed(now: time)
             #expect(death.contains(.failWaiting("the server exited with status 1")))
@@ -87,6 +91,7 @@ struct ChildStateMachineTests {
         _ = machine.started()
         machine.restartForEra()
         _ = machine.outputClosed(now: now)
+        _ = machine.errorsClosed(now: now)
         let actions = machine.exited(.code(1), now: now)
         #expect(actions.last == .spawn)
         #expect(!actions.contains { if case .failWaiting = $0 { true } else { false } })
@@ -96,6 +101,7 @@ struct ChildStateMachineTests {
         var machine = ready()
         _ = machine.outputClosed(now: now)
         #expect(machine.requestArrived(now: now) == [])
+        _ = machine.errorsClosed(now: now)
         #expect(machine.exited(.code(0), now: now).last == .spawn)
     }
 

@@ -74,7 +74,10 @@ struct StandaloneFrontTests {
     @Test(arguments: ["fixture.py", "modern.py"]) func aLegacyClient(fixture: String) async throws {
         try await with(fixture) { bridge in
             let opened = try await bridge.post(
-                #"{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-06-18","capabilities":{},"clientInfo":{"name":"c","version":"1"}}}"#)
+                """
+                {"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-06-18","capabilities":{},\
+                "clientInfo":{"name":"c","version":"1"}}}
+                """)
             let session = try #require(opened.session)
             let result = try message(opened.body)["result"]
             #expect(result?["protocolVersion"] == "2025-06-18")

@@ -13,7 +13,7 @@ import Testing
         let server = try await TestServer.echo(limits: limits)
         let silent = try await server.connect()
         let slow = try await server.connect()
-        try await slow.send("GET / HT")
+        try? await slow.send("GET / HT")
         #expect(await silent.readToEnd() == "")
         #expect(await slow.readToEnd() == "")
         await server.stop()
@@ -42,7 +42,6 @@ import Testing
     @Test func aLongAnswerIsNotIdle() async throws {
         var limits = ServerLimits()
         limits.idleTimeout = .milliseconds(20)
-        limits.headTimeout = .milliseconds(200)
         limits.bodyTimeout = .milliseconds(20)
         let exchanges = Exchanges()
         let server = try await TestServer.start(limits: limits) { exchanges.put($0) }
@@ -50,7 +49,7 @@ import Testing
         try await client.send(Self.get)
         let exchange = try await exchanges.next()
         let later = exchange.loop.makePromise(of: Void.self)
-        exchange.loop.scheduleTask(in: .milliseconds(400)) { later.succeed() }
+        exchange.loop.scheduleTask(in: .milliseconds(200)) { later.succeed() }
         try await later.futureResult.get()
         try await exchange.on { $0.reply(status: 200, headers: [], body: ByteBuffer(string: "there")) }
         #expect(try await client.read(through: "there").hasPrefix("HTTP/1.1 200 "))
@@ -117,13 +116,13 @@ import Testing
     @Test func unixSocketsTellWhoCalls() async throws {
         let path = socketPath()
         let server = try await TestServer.start(.unix(path: path, mode: 0o600)) {
-            $0.reply(status: 200, headers: [], body: ByteBuffer(string: "uid \($0.peer.uid.map(String.init) ?? "?")."))
+            $0.reply(status: 200, headers: [], body: ByteBuffer(string: "uid \($0.peer.uid.map(String.init) ?? "?")!"))
         }
         var found = stat()
         #expect(lstat(path, &found) == 0 && found.st_mode & 0o777 == 0o600)
         let client = try await server.connect()
         try await client.send(Self.get)
-        #expect(try await client.read(through: ".").hasSuffix("uid \(getuid())."))
+        #expect(try await client.read(through: "!").hasSuffix("uid \(getuid())!"))
         await server.stop()
         #expect(lstat(path, &found) != 0)
     }

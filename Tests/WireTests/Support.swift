@@ -79,13 +79,17 @@ actor RawPeer {
     }
 
     static func connect(to endpoint: Endpoint, autoRead: Bool = true) async throws -> RawPeer {
-        let peer = testLoops.next().makePromise(of: RawPeer.self)
+        let loop = testLoops.next()
+        let peer = loop.makePromise(of: RawPeer.self)
         let bootstrap = ClientBootstrap(group: testLoops)
             .channelOption(.autoRead, value: autoRead)
             .channelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture { peer.succeed(try attach(to: channel)) }
             }
-        do { _ = try await bootstrap.connect(to: endpoint).get() } catch { peer.fail(error) }
+        do { _ = try await bootstrap.connect(to: endpoint).get() } catch {
+            peer.fail(error)
+            throw error
+        }
         return try await peer.futureResult.get()
     }
 

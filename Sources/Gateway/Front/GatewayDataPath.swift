@@ -1,7 +1,7 @@
 public import Logging
 public import NIOCore
 public import Wire
-import NIOConcurrencyHelpers
+import Synchronization
 
 /// The gateway's data path: listeners, one stack of services per loop, sessions and machines' doors. What it decides by
 /// is published to it; what it does not know in memory it asks a ``DataPathSupport``.
@@ -25,7 +25,7 @@ public final class GatewayDataPath: Sendable {
     private let group: any EventLoopGroup
     private let settings: DataPathSettings
     private let control: any ControlResponder
-    private let servers = NIOLockedValueBox<[PublicServer]>([])
+    private let servers = Mutex<[PublicServer]>([])
 
     private init(group: any EventLoopGroup, settings: DataPathSettings, control: any ControlResponder, loops: [Loop]) {
         self.group = group
@@ -76,7 +76,7 @@ public final class GatewayDataPath: Sendable {
             let path = loops.first { $0.eventLoop === eventLoop }?.path.value
             return path.map { PublicFront(path: $0, listener: listener, control: control) } ?? NoFront()
         }
-        servers.withLockedValue { $0.append(server) }
+        servers.withLock { $0.append(server) }
         return server
     }
 
@@ -118,7 +118,7 @@ public final class GatewayDataPath: Sendable {
     /// Stops listening, ends streams in order and gives running calls up to five seconds.
     public func shutdown() async {
         for loop in loops { loop.run { $0.shutdown() } }
-        let servers = servers.withLockedValue { servers in
+        let servers = servers.withLock { servers in
             defer { servers = [] }
             return servers
         }

@@ -96,9 +96,9 @@ extension Back {
         case MCPError.Code.headerMismatch, MCPError.Code.missingClientCapability:
             return true
         case MCPError.Code.unsupportedProtocolVersion:
-            guard let data = error.data, let value = try? JSONValue(parsing: data.readableBytesSpan), let supported = value["supported"]?.arrayValue else {
-                return true
-            }
+            guard let data = error.data, let value = try? JSONValue(parsing: data.readableBytesSpan),
+                let supported = value["supported"]?.arrayValue
+            else { return true }
             return supported.contains(.string(ProtocolVersion.modern))
         default:
             return false

@@ -4,7 +4,9 @@ import NIOCore
 /// From the handshake revisions to the modern dialect and back: what a legacy client's messages become. Pure; `MCPFront` does the talking.
 enum LegacyFront {
     /// Methods that the modern dialect answers otherwise or not at all and that no service is asked for.
-    private static let refused: Set<String> = ["server/discover", "subscriptions/listen", "resources/subscribe", "resources/unsubscribe", "initialize"]
+    private static let refused: Set<String> = [
+        "server/discover", "subscriptions/listen", "resources/subscribe", "resources/unsubscribe", "initialize",
+    ]
 
     static func refuses(_ method: String) -> Bool {
         refused.contains(method) || method.hasPrefix("tasks/") || method.hasPrefix("notifications/")
@@ -29,9 +31,9 @@ enum LegacyFront {
     }
 
     /// The request in the modern dialect: everything that its session implies is said in its `_meta`.
-    static func modernised(_ message: ByteBuffer, _ envelope: Envelope, method: String, record: LegacySessionRecord, capabilities: ByteBuffer, logLevel: String)
-        -> MCPRequest
-    {
+    static func modernised(
+        _ message: ByteBuffer, _ envelope: Envelope, method: String, record: LegacySessionRecord, capabilities: ByteBuffer, logLevel: String
+    ) -> MCPRequest {
         var meta: [(key: String, value: [UInt8])] = [
             (MetaKey.protocolVersion, JSONString.quote(ProtocolVersion.modern)),
             (MetaKey.clientCapabilities, capabilities.bytes),

@@ -1,4 +1,5 @@
 import FoundationEssentials
+import HTTPTypes
 import Hummingbird
 import JSONText
 import Logging
@@ -78,7 +79,7 @@ enum RequestID {
 /// Turns what a handler throws into the API's error shapes; what was not meant for callers stays in the log.
 struct MachinesErrors: RouterMiddleware {
     func handle(
-        _ request: Request, context: MachinesContext, next: (Request, MachinesContext) async throws -> Response
+        _ request: Request, context: MachinesContext, next: @concurrent (Request, MachinesContext) async throws -> Response
     ) async throws -> Response {
         let failure: MachineFailure
         do {

@@ -66,7 +66,9 @@ struct AptSources: Equatable, Sendable {
             return []
         }
         let wanted = words("suites").filter { suites.contains($0) }
-        guard words("types").contains("deb"), words("enabled").first != "no", words("components").contains("main"), !wanted.isEmpty else { return nil }
+        guard words("types").contains("deb"), words("enabled").first != "no", words("components").contains("main"), !wanted.isEmpty else {
+            return nil
+        }
         var kept: [String] = []
         for line in stanza {
             switch line.prefix(while: { $0 != ":" }).lowercased() {

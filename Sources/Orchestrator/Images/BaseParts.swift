@@ -75,7 +75,9 @@ struct HostParts: BaseParts {
             // The machine checked the wheel; the host checks the program that it took over.
             let program = tree + "/opt/berth-build/" + pin.project
             guard try FileDigest.hex(program) == pin.memberSHA256 else {
-                throw ImageBuildFailure(error: "builder_failed", message: "\(pin.project) \(pin.version) is not the pinned program.", hint: "The package index handed out something else.")
+                throw ImageBuildFailure(
+                    error: "builder_failed", message: "\(pin.project) \(pin.version) is not the pinned program.",
+                    hint: "The package index handed out something else.")
             }
         }
         return ["version": pin.version]

@@ -2,7 +2,7 @@ import Glibc
 import MachineAPI
 
 /// The base system of every image: the distribution's Python and what it needs, extracted without running any
-/// package's scripts. `images/base.md` says it for people.
+/// package's scripts. `images/README.md` says it for people.
 struct BaseRecipe: Codable, Equatable, Sendable {
     /// Raised when what is done to the tree changes.
     var version = 1
@@ -67,12 +67,14 @@ struct BaseRecipe: Codable, Equatable, Sendable {
         do {
             result = try await HostCommand.run(tool, arguments, environment: environment, timeout: .seconds(900))
         } catch let error as OCIError where error.code == .timedOut {
-            throw ImageBuildFailure(error: "timeout", message: "Making the base system took too long.", hint: "Check the package mirrors in /etc/apt.")
+            throw ImageBuildFailure(
+                error: "timeout", message: "Making the base system took too long.", hint: "Check the package mirrors in /etc/apt.")
         }
         guard result.isSuccess else {
             let log = BuildDiagnosis.tail(result.text)
             if result.text.contains("No space left on device") {
-                throw ImageBuildFailure(error: "disk_full", message: "The disk filled while the base system was made.", hint: "Free about 300 MiB.", log: log)
+                throw ImageBuildFailure(
+                    error: "disk_full", message: "The disk filled while the base system was made.", hint: "Free about 300 MiB.", log: log)
             }
             throw Self.failure("The base system could not be made.", "Check that apt-get update works on this host.", log: log)
         }
@@ -125,7 +127,9 @@ enum BaseTree {
 
     /// Writes accounts, name services, certificates and mount points into the copied tree, and answers the version of its Python.
     static func complete(_ tree: String) throws -> String {
-        for directory in ["proc", "dev", "tmp", "root", "run/berth", "opt/berth", "opt/mcp", "srv/server", "out", "in", "etc/ssl/certs", "var/log", "var/cache"] {
+        for directory in [
+            "proc", "dev", "tmp", "root", "run/berth", "opt/berth", "opt/mcp", "srv/server", "out", "in", "etc/ssl/certs", "var/log", "var/cache",
+        ] {
             try Files.makeDirectories(tree + "/" + directory, mode: 0o755)
         }
         try write(tree + "/etc/passwd", users)

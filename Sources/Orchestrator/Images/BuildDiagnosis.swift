@@ -26,10 +26,14 @@ struct BuildDiagnosis {
         // The resolver wraps its sentences.
         let log = result.log.split(whereSeparator: \.isWhitespace).joined(separator: " ")
         if result.timedOut {
-            return ImageBuildFailure(error: "timeout", message: "The build took too long.", hint: "Try again; a slow index or a package that is built from source may be the reason.")
+            return ImageBuildFailure(
+                error: "timeout", message: "The build took too long.",
+                hint: "Try again; a slow index or a package that is built from source may be the reason.")
         }
         if result.outOfMemory {
-            return ImageBuildFailure(error: "out_of_memory", message: "The build used up its memory.", hint: "A package is built from source; choose versions for which the index has wheels.")
+            return ImageBuildFailure(
+                error: "out_of_memory", message: "The build used up its memory.",
+                hint: "A package is built from source; choose versions for which the index has wheels.")
         }
         if log.contains("No space left on device") || log.contains("Disk quota exceeded") || log.contains("os error 28") {
             return ImageBuildFailure(error: "disk_full", message: "The build filled its disk.", hint: "Free some space; an image may hold 2 GiB.")
@@ -43,14 +47,15 @@ struct BuildDiagnosis {
         return ImageBuildFailure(
             error: "unknown_package",
             message: isRoot ? "The package index has no package \(name)." : "\(package ?? "") needs \(name), which the package index does not have.",
-            hint: isRoot ? "Check the spelling\(page(name))." : nil)
+            hint: isRoot ? "Check the spelling." : nil)
     }
 
     private func python(_ log: String) -> ImageBuildFailure? {
         guard let range = log.firstRange(of: "does not satisfy Python") else { return nil }
         // "… does not satisfy Python>=3.12 and numpy==2.5.0 depends on Python>=3.12, we can conclude that …"
         let wanted = log[range.upperBound...].prefix { $0 != " " }.drop { $0 == "," }
-        let subject = Self.word(before: " depends on Python", in: String(log[range.upperBound...]))
+        let subject =
+            Self.word(before: " depends on Python", in: String(log[range.upperBound...]))
             ?? Self.word(before: " depend on Python", in: String(log[range.upperBound...]))
         return ImageBuildFailure(
             error: "requires_python",
@@ -64,8 +69,10 @@ struct BuildDiagnosis {
             name = pinned
         } else if let range = Self.word(before: " is available and you require", in: log), package != nil {
             return ImageBuildFailure(
-                error: "unknown_version", message: "Of that package, only \(range) is available.", hint: package.map { "Choose another version\(page($0))." })
-        } else if let package, log.contains("there are no versions of \(package)") || log.contains("only the following versions of \(package) are available") {
+                error: "unknown_version", message: "The package index has only \(range).", hint: package.map { "Choose another version\(page($0))." })
+        } else if let package,
+            log.contains("there are no versions of \(package)") || log.contains("only the following versions of \(package) are available")
+        {
             name = package
         } else {
             return nil
@@ -84,14 +91,16 @@ struct BuildDiagnosis {
         guard signs.contains(where: { log.contains($0) }) else { return nil }
         let isTrust = log.contains("CERTIFICATE_VERIFY_FAILED") || log.contains("invalid peer certificate")
         return ImageBuildFailure(
-            error: "network", message: isTrust ? "The package index showed a certificate that this host does not trust." : "The package index could not be reached.",
+            error: "network",
+            message: isTrust ? "The package index showed a certificate that this host does not trust." : "The package index could not be reached.",
             hint: "Builds reach \(index.egress.joined(separator: " and ")) and nothing else; check that this host reaches them too.")
     }
 
     private func source(_ log: String) -> ImageBuildFailure? {
         if let name = Self.word(before: " has no wheels with a matching", in: log) {
             return ImageBuildFailure(
-                error: "no_wheel", message: "\(name) has no wheel for Python \(python) on Linux.", hint: "Choose a version with a wheel for this platform.")
+                error: "no_wheel", message: "\(name) has no wheel for Python \(python) on Linux.",
+                hint: "Choose a version with a wheel for this platform.")
         }
         let signs = ["Failed to build ", "Failed to download and build ", "Failed to prepare ", "Build backend failed", "Call to `"]
         guard let sign = signs.first(where: { log.contains($0) }) else { return nil }
@@ -107,7 +116,8 @@ struct BuildDiagnosis {
         }
         guard log.contains("No solution found") else { return nil }
         return ImageBuildFailure(
-            error: "no_solution", message: "No set of versions satisfies these requirements.", hint: "Loosen a constraint; the log says which ones exclude each other.")
+            error: "no_solution", message: "No set of versions satisfies these requirements.",
+            hint: "Loosen a constraint; the log says which ones exclude each other.")
     }
 
     private func unknown(_ result: BuildJobResult) -> ImageBuildFailure {
@@ -141,7 +151,9 @@ struct BuildDiagnosis {
 
     /// The end of an output, for people: no control characters, at most 4 KiB.
     static func tail(_ log: String) -> String? {
-        let clean = String(decoding: Array(log.utf8.suffix(4096)), as: UTF8.self).unicodeScalars.filter { $0 == "\n" || ($0.value >= 0x20 && $0.value != 0x7F) }
+        let clean = String(decoding: Array(log.utf8.suffix(4096)), as: UTF8.self).unicodeScalars.filter {
+            $0 == "\n" || ($0.value >= 0x20 && $0.value != 0x7F)
+        }
         let text = String(String.UnicodeScalarView(clean)).trimmingBlanks
         return text.isEmpty ? nil : text
     }

@@ -109,7 +109,8 @@ struct BuildRun: Sendable {
             }
             let lock = String(decoding: bytes, as: UTF8.self)
             guard Lockfile.isHashed(lock) else {
-                throw ImageBuildFailure(error: "build_failed", message: "A package has no hash to be checked against.", hint: "Take packages from the index only.")
+                throw ImageBuildFailure(
+                    error: "build_failed", message: "A package has no hash to be checked against.", hint: "Take packages from the index only.")
             }
             return (try store.publishLayer(tree), Lockfile.packages(lock))
         }
@@ -119,7 +120,9 @@ struct BuildRun: Sendable {
 
     private func unpack(_ digest: String, in building: String) async throws -> LayerArchive.Digest {
         guard let archive = factory.uploads.path(of: digest) else {
-            throw ImageBuildFailure(error: "unknown_upload", message: "No folder was uploaded under \(digest).", hint: "Upload it again; uploads are kept for a while only.")
+            throw ImageBuildFailure(
+                error: "unknown_upload", message: "No folder was uploaded under \(digest).",
+                hint: "Upload it again; uploads are kept for a while only.")
         }
         return try await Disk.work { [store, factory] in
             let (raw, tree) = (building + "/raw", building + "/folder")
@@ -129,7 +132,8 @@ struct BuildRun: Sendable {
             var copy = TreeCopy(limits: factory.settings.limits)
             try copy.copy(raw, to: tree + PythonLayer.folder)
             guard copy.entries > 0 else {
-                throw ImageBuildFailure(error: "bad_upload", message: "The uploaded folder is empty.", hint: "Upload the folder that holds the server.")
+                throw ImageBuildFailure(
+                    error: "bad_upload", message: "The uploaded folder is empty.", hint: "Upload the folder that holds the server.")
             }
             return try store.publishLayer(tree)
         }
@@ -143,7 +147,8 @@ struct BuildRun: Sendable {
         let job = try await BuildSpace.make(in: building, name: "compile", files: ["compile.py": BuildScripts.compile], settings: factory.settings)
         let result = try await factory.machine.run(
             BuildJob(
-                name: "compile", layers: [base.layer, folder].map { store.layerPath($0.hex) }, command: ["/usr/bin/python3", "-I", "/in/compile.py", PythonLayer.folder],
+                name: "compile", layers: [base.layer, folder].map { store.layerPath($0.hex) },
+                command: ["/usr/bin/python3", "-I", "/in/compile.py", PythonLayer.folder],
                 environment: BuildSpace.environment, output: job.output, inputs: [(job.input, "/in")], egress: [],
                 outputBytes: factory.settings.limits.bytes),
             line: { _ in })

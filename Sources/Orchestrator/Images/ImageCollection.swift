@@ -53,7 +53,9 @@ struct ImageCollection: Sendable {
         }
         // The parts that the next build starts from stay, for they are what takes longest to make.
         for name in Files.names(directory) where name.hasPrefix("part-") && name.hasSuffix(".json") {
-            guard let bytes = Disk.read(directory + "/" + name, limit: 1 << 20), let part = CanonicalJSON.decode(SharedPart.self, bytes) else { continue }
+            guard let bytes = Disk.read(directory + "/" + name, limit: 1 << 20), let part = CanonicalJSON.decode(SharedPart.self, bytes) else {
+                continue
+            }
             layers.insert(part.layer.hex)
         }
         for hex in Files.names(directory + "/layers") where !layers.contains(hex) {

@@ -44,9 +44,9 @@ struct ImageConfig: Codable, Sendable, Equatable {
     /// This host's architecture in OCI's words.
     static var hostArchitecture: String {
         #if arch(arm64)
-        "arm64"
+            "arm64"
         #else
-        "amd64"
+            "amd64"
         #endif
     }
 

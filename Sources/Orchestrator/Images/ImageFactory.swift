@@ -138,11 +138,14 @@ struct BuildPlan: Sendable {
             content = .package(try Requirement(spec))
         case (nil, let digest?):
             guard Identifier.hex(ofDigest: digest) != nil else {
-                throw ImageBuildFailure(error: "bad_source", message: "\(digest.prefix(100)) is no digest of an upload.", hint: "It is written sha256: and 64 hex digits.")
+                throw ImageBuildFailure(
+                    error: "bad_source", message: "\(digest.prefix(100)) is no digest of an upload.", hint: "It is written sha256: and 64 hex digits."
+                )
             }
             content = .upload(digest: digest, requirements: source.requirements ?? false)
         default:
-            throw ImageBuildFailure(error: "bad_source", message: "A source is either a package or an uploaded folder.", hint: "Give one of pypi and upload.")
+            throw ImageBuildFailure(
+                error: "bad_source", message: "A source is either a package or an uploaded folder.", hint: "Give one of pypi and upload.")
         }
         var constraints: [Requirement] = []
         for text in source.constraints ?? [] { constraints.append(try Requirement(text)) }

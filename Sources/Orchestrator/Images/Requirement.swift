@@ -23,7 +23,9 @@ struct Requirement: Equatable, Sendable {
         }
         // The first character decides what follows: a version, a marker or nothing. `@` would be an address.
         if let next = rest.first, !"=<>!~(;".utf8.contains(next) { throw Self.refusal(given) }
-        guard !rest.contains(UInt8(ascii: "@")), !rest.contains(UInt8(ascii: "#")), !rest.contains(UInt8(ascii: "\\")) else { throw Self.refusal(given) }
+        guard !rest.contains(UInt8(ascii: "@")), !rest.contains(UInt8(ascii: "#")), !rest.contains(UInt8(ascii: "\\")) else {
+            throw Self.refusal(given)
+        }
         self.text = text
         self.name = Self.normalized(String(decoding: Array(name), as: UTF8.self))
         let version = String(decoding: Array(rest.prefix { $0 != UInt8(ascii: ";") }), as: UTF8.self).trimmingBlanks

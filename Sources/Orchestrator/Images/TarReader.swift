@@ -51,7 +51,9 @@ struct TarReader {
         if bytes.allSatisfy({ $0 == 0 }) { return .end }
         var sum = 0
         for (index, byte) in bytes.enumerated() { sum += (148..<156).contains(index) ? 32 : Int(byte) }
-        guard try Self.number(bytes[148..<156]) == sum else { throw Refusal(reason: "a header's check sum is wrong; it is no tar archive, or compressed") }
+        guard try Self.number(bytes[148..<156]) == sum else {
+            throw Refusal(reason: "a header's check sum is wrong; it is no tar archive, or compressed")
+        }
         let size = try Self.number(bytes[124..<136])
         let type = bytes[156]
         switch type {
@@ -123,7 +125,9 @@ struct TarReader {
             case "path": name = value
             case "linkpath": link = value
             case "size":
-                guard let number = Int(String(decoding: value, as: UTF8.self)), (0...1 << 40).contains(number) else { throw Refusal(reason: "a size in it is malformed") }
+                guard let number = Int(String(decoding: value, as: UTF8.self)), (0...1 << 40).contains(number) else {
+                    throw Refusal(reason: "a size in it is malformed")
+                }
                 size = number
             case let key where key.hasPrefix("GNU.sparse"): throw Refusal(reason: "it holds a sparse file")
             default: break

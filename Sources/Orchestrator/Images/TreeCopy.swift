@@ -38,7 +38,9 @@ struct TreeCopy {
     private(set) var bytes = 0
     private(set) var entries = 0
 
-    init(limits: TreeLimits, links: Links = .inside, leavesOutSpecials: Bool = false, leavesOut: @escaping @Sendable (String) -> Bool = { _ in false }) {
+    init(
+        limits: TreeLimits, links: Links = .inside, leavesOutSpecials: Bool = false, leavesOut: @escaping @Sendable (String) -> Bool = { _ in false }
+    ) {
         self.limits = limits
         self.links = links
         self.leavesOutSpecials = leavesOutSpecials
@@ -161,7 +163,9 @@ struct TreeCopy {
             }
             let name = withUnsafePointer(to: &entry.pointee.d_name) { pointer in
                 pointer.withMemoryRebound(to: UInt8.self, capacity: Int(NAME_MAX) + 1) { bytes in
-                    String(validating: UnsafeBufferPointer(start: bytes, count: strlen(UnsafeRawPointer(bytes).assumingMemoryBound(to: CChar.self))), as: UTF8.self)
+                    String(
+                        validating: UnsafeBufferPointer(start: bytes, count: strlen(UnsafeRawPointer(bytes).assumingMemoryBound(to: CChar.self))),
+                        as: UTF8.self)
                 }
             }
             guard let name else { throw refusal(path.isEmpty ? "/" : path, "holds a name that is not UTF-8") }
@@ -171,6 +175,7 @@ struct TreeCopy {
     }
 
     static func refusal(_ path: String, _ reason: String) -> ImageBuildFailure {
-        ImageBuildFailure(error: "unsafe_content", message: "\(path) \(reason).", hint: "An image holds directories, files and links inside its own tree.")
+        ImageBuildFailure(
+            error: "unsafe_content", message: "\(path) \(reason).", hint: "An image holds directories, files and links inside its own tree.")
     }
 }

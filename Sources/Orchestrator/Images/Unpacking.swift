@@ -56,7 +56,9 @@ struct Unpacking {
         guard entries <= limits.entries, bytes <= limits.bytes, entry.path.count <= limits.depth else {
             throw ImageBuildFailure(
                 error: "too_large", message: "The folder holds too much.",
-                hint: "At most \(limits.bytes >> 20) MiB, \(limits.entries) files and \(limits.depth) levels; leave virtual environments and caches out.")
+                hint:
+                    "At most \(limits.bytes >> 20) MiB, \(limits.entries) files and \(limits.depth) levels; leave caches and the like out."
+            )
         }
         let folder = Descriptor(try Self.directory(entry.path.dropLast(), root))
         switch entry.kind {

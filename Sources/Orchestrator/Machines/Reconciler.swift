@@ -82,9 +82,10 @@ actor Reconciler {
     func stopAll() async -> Int {
         isGoingDown = true
         let running = owners.values.map { $0 }
+        let host = host
         return await withTaskGroup(of: Bool.self) { group in
             for owner in running {
-                group.addTask { [host] in
+                group.addTask {
                     let changes = host.hub.changes(of: owner.id)
                     guard let before = try? await host.store.machine(owner.id), (try? await owner.send(.hold)) != nil,
                         before.boot != nil || before.state == .starting
@@ -94,7 +95,9 @@ actor Reconciler {
                     return true
                 }
             }
-            return await group.reduce(0) { $0 + ($1 ? 1 : 0) }
+            var count = 0
+            for await ran in group where ran { count += 1 }
+            return count
         }
     }
 

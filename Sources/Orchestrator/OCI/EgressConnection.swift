@@ -19,6 +19,8 @@ final class EgressConnection: ChannelInboundHandler, RemovableChannelHandler {
     private let context: EgressRelay.Context
     private var state = State.head([])
     private var isCounted = false
+    /// The machine ended its side before there was somewhere to say so.
+    private var inputHasEnded = false
     private var deadline: Scheduled<Void>?
 
     static let headTimeout = TimeAmount.seconds(10)
@@ -124,8 +126,14 @@ final class EgressConnection: ChannelInboundHandler, RemovableChannelHandler {
         }
         channel.writeAndFlush(wrapOutboundOut(ByteBuffer(string: "HTTP/1.1 200 OK\r\n\r\n")), promise: nil)
         if !early.isEmpty { outside.writeAndFlush(ByteBuffer(bytes: early), promise: nil) }
+        if inputHasEnded { outside.close(mode: .output, promise: nil) }
         near.begin()
         far.begin()
+    }
+
+    func userInboundEventTriggered(context channel: ChannelHandlerContext, event: Any) {
+        if event as? ChannelEvent == .inputClosed { inputHasEnded = true }
+        channel.fireUserInboundEventTriggered(event)
     }
 
     private func refuse(_ channel: ChannelHandlerContext, host: String, port: Int, _ reason: EgressRefusal.Reason) {
@@ -204,17 +212,21 @@ private final class ChannelPump: ChannelDuplexHandler {
     }
 
     func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
-        if let event = event as? ChannelEvent, event == .inputClosed {
-            partner?.channel?.close(mode: .output, promise: nil)
-        }
+        if event as? ChannelEvent == .inputClosed { partner?.channel?.close(mode: .output, promise: nil) }
         context.fireUserInboundEventTriggered(event)
     }
 
     func channelInactive(context: ChannelHandlerContext) {
-        let other = partner?.channel
+        partner?.finish()
         partner = nil
-        other?.close(promise: nil)
         context.fireChannelInactive()
+    }
+
+    /// Closes once everything that the other end sent is written.
+    private func finish() {
+        partner = nil
+        guard let channel = channel?.channel else { return }
+        channel.writeAndFlush(ByteBuffer()).whenComplete { _ in channel.close(promise: nil) }
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) { context.close(promise: nil) }

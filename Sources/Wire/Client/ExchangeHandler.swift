@@ -4,7 +4,8 @@ import NIOCore
 /// is called exactly once unless the exchange was cancelled.
 public protocol ExchangeHandler: AnyObject {
     func received(head: ResponseHead)
-    /// Some of the body. `false` pauses: nothing more comes until `resume()`, and the server feels it.
+    /// Some of the body. `false` pauses: nothing more comes until `resume()`, and the server feels it. A paused exchange is
+    /// to be resumed or cancelled, also when the server has closed meanwhile.
     func received(body: ByteBuffer) -> Bool
     func ended()
     func failed(_ failure: ExchangeFailure)

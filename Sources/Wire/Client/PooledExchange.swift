@@ -9,7 +9,8 @@ final class PooledExchange: Exchange {
     /// `nil` once the exchange has ended.
     private(set) var handler: (any ExchangeHandler)?
     private let pool: ConnectionPool
-    weak var connection: ClientConnection?
+    /// Kept alive until the end: a closed connection may hold what a paused handler has yet to take.
+    var connection: ClientConnection?
     /// While `ConnectionPool.request` runs.
     var isStarting = false
     var isRetry = false
@@ -32,7 +33,9 @@ final class PooledExchange: Exchange {
     func cancel() {
         guard handler != nil else { return }
         handler = nil
-        connection?.abandon(self)
+        let last = connection
+        connection = nil
+        last?.abandon(self)
     }
 
     func resume() {
@@ -42,6 +45,7 @@ final class PooledExchange: Exchange {
     func end() {
         let last = handler
         handler = nil
+        connection = nil
         last?.ended()
     }
 
@@ -52,6 +56,7 @@ final class PooledExchange: Exchange {
         }
         let last = handler
         handler = nil
+        connection = nil
         last?.failed(failure)
     }
 
@@ -62,6 +67,7 @@ final class PooledExchange: Exchange {
     ///   - sent: Whether the whole request had reached the kernel.
     func connectionDied(reused: Bool, sent: Bool, reason: String) {
         guard isWanted else { return }
+        connection = nil
         if reused, !isRetry, options.retryable || !sent {
             pool.retry(self)
         } else {

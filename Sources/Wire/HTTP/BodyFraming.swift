@@ -55,7 +55,10 @@ public struct BodyDecoder: Sendable {
         case .untilClose:
             return try take(input.readableBytes, of: &input) { _ in .untilClose }
         case .chunked(var chunks):
-            switch try chunks.next(&input) {
+            let step = try chunks.next(&input)
+            // A size is refused when it is announced, not when it has arrived.
+            guard chunks.announced <= budget else { throw .bodyTooLarge }
+            switch step {
             case .none:
                 state = .chunked(chunks)
                 return nil
@@ -63,7 +66,6 @@ public struct BodyDecoder: Sendable {
                 state = .finished
                 return .end
             case .data(let length):
-                guard chunks.announced <= budget else { throw .bodyTooLarge }
                 chunks.took(length)
                 return try take(length, of: &input) { _ in .chunked(chunks) }
             }

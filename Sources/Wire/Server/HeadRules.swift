@@ -15,6 +15,9 @@ enum HeadRules {
             switch name.utf8.count {
             case 4 where name.lowercased() == "host":
                 hosts += 1
+            case 14 where name.lowercased() == "content-length":
+                // The decoder takes lengths that no Int holds.
+                if value.utf8.count > 18 || Int(value) == nil { return .badContentLength }
             case 17 where name.lowercased() == "transfer-encoding":
                 if value.lowercased() != "chunked" || head.version.minor == 0 { return .badTransferEncoding }
             default:

@@ -27,11 +27,11 @@ struct Doctor: AsyncParsableCommand {
                             host.layers.map {
                                 .record(
                                     ("name", .string($0.name)), ("state", .string($0.state.rawValue)), ("detail", .string($0.detail)),
-                                    ("remedy", $0.remedy.map { .string($0) }))
+                                    ("remedy", $0.remedy.isEmpty ? nil : .string($0.remedy)))
                             })
                     )))
         }
-        Output.table(["LAYER", "STATE", "DETAIL"], host.layers.map { [$0.name, $0.state.rawValue, $0.detail + ($0.remedy.map { " — \($0)" } ?? "")] })
+        Output.table(["LAYER", "STATE", "DETAIL"], host.layers.map { [$0.name, $0.state.rawValue, $0.remedy.isEmpty ? $0.detail : "\($0.detail) — \($0.remedy)"] })
         if host.layers.contains(where: { $0.state == .missing }) { throw ExitCode(1) }
     }
 
@@ -60,18 +60,18 @@ struct Doctor: AsyncParsableCommand {
     }
 
     private func showLeftovers(_ installation: Installation) async throws {
-        let items = try await OrchestratorService.leftovers(installation.orchestratorPaths)
+        let items = try await OrchestratorService.leftovers(UpSettings.parse([]).orchestratorConfiguration(installation, stopAll: false))
         if output.json {
             Output.json(
                 .record(
                     (
                         "leftovers",
-                        .array(items.map { .record(("kind", .string($0.kind)), ("name", .string($0.name)), ("detail", .string($0.detail))) })
+                        .array(items.map { .record(("kind", .string($0.kind.rawValue)), ("name", .string($0.name)), ("boot", .string($0.boot))) })
                     )))
         } else if items.isEmpty {
             Output.line("nothing left over")
         } else {
-            Output.table(["KIND", "NAME", "DETAIL"], items.map { [$0.kind, $0.name, $0.detail] })
+            Output.table(["KIND", "BOOT", "NAME"], items.map { [$0.kind.rawValue, $0.boot, $0.name] })
         }
         if !items.isEmpty { throw ExitCode(1) }
     }

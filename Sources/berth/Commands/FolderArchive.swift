@@ -87,7 +87,7 @@ struct FolderArchive {
 
     private static func linkText(_ path: String) -> String? {
         var bytes = [UInt8](repeating: 0, count: 4_096)
-        let count = bytes.withUnsafeMutableBytes { readlink(path, $0.baseAddress, $0.count) }
+        let count = bytes.withUnsafeMutableBytes { readLink(path, $0) }
         return count < 0 ? nil : String(decoding: bytes.prefix(count), as: UTF8.self)
     }
 }
@@ -165,4 +165,10 @@ struct TarWriter {
         while "\(length)".utf8.count + body.utf8.count != length { length = "\(length)".utf8.count + body.utf8.count }
         return Array("\(length)\(body)".utf8)
     }
+}
+
+/// `readlink` into a buffer of bytes.
+func readLink(_ path: String, _ buffer: UnsafeMutableRawBufferPointer) -> Int {
+    guard let base = buffer.baseAddress else { return -1 }
+    return readlink(path, base.assumingMemoryBound(to: CChar.self), buffer.count)
 }

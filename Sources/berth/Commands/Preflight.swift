@@ -15,7 +15,7 @@ enum Preflight {
                 "the system user berth is missing; the gateway runs as it, without any capability",
                 hint: "useradd --system --user-group --home-dir /nonexistent --shell /usr/sbin/nologin berth")
         }
-        guard ["/usr/bin/crun", "/usr/sbin/crun", "/usr/bin/runc", "/usr/sbin/runc"].contains(where: { access($0, X_OK) == 0 }) else {
+        guard (["/usr/bin/crun", "/usr/sbin/crun", "/usr/bin/runc", "/usr/sbin/runc"] as [String]).contains(where: { path in access(path, X_OK) == 0 }) else {
             throw Failure("no OCI runtime is installed", hint: "apt-get install crun")
         }
         guard access("/usr/bin/mmdebstrap", X_OK) == 0 else {
@@ -26,7 +26,7 @@ enum Preflight {
         }
         do {
             try StateDirectory.prepare(installation.state)
-        } catch let error as StateError {
+        } catch {
             throw Failure(error.message, hint: error.remedy)
         }
     }
@@ -98,7 +98,7 @@ enum PortCheck {
         while let entry = readdir(descriptors) {
             let name = withUnsafePointer(to: &entry.pointee.d_name) { $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) } }
             var target = [UInt8](repeating: 0, count: 64)
-            let count = target.withUnsafeMutableBytes { readlink("/proc/\(pid)/fd/\(name)", $0.baseAddress, $0.count) }
+            let count = target.withUnsafeMutableBytes { readLink("/proc/\(pid)/fd/\(name)", $0) }
             if count > 0, inodes.contains(String(decoding: target.prefix(count), as: UTF8.self)) { return true }
         }
         return false

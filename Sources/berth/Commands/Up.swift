@@ -123,9 +123,7 @@ struct Up: AsyncParsableCommand {
             options.extra = extra
             options.extra_count = 1
             options.new_session = detach ? 1 : 0
-            let environment = ["PATH", "LANG", "TZ", "SSL_CERT_FILE", "BERTH_FAILPOINT", "SWIFT_BACKTRACE"].compactMap { name in
-                getenv(name).map { "\(name)=\(String(cString: $0))" }
-            }
+            let environment = ProcessEnvironment.passed()
             let pid = CStrings.with(["supervise"] + arguments, program: "berth") { argv in
                 CStrings.with(environment) { envp in clinux_spawn("/proc/self/exe", argv, envp, &options) }
             }

@@ -14,7 +14,7 @@ enum Layout {
             try directory(installation.runDirectory, 0o710, 0, gid)
             try directory(installation.doorsDirectory, 0o750, 0, gid)
             try directory(installation.gatewayMount, 0o711, 0, 0)
-        } catch let error as PersistenceError {
+        } catch let error as StateError {
             throw Failure(error.message, hint: error.remedy)
         }
     }

@@ -35,7 +35,7 @@ struct SupervisedProcess {
         options.stdio = (input[0], outputs[1], 2)
         options.new_session = 1
         let child = CStrings.with([name] + arguments, program: "berth") { argv in
-            CStrings.with(environment()) { envp in clinux_spawn("/proc/self/exe", argv, envp, &options) }
+            CStrings.with(ProcessEnvironment.passed()) { envp in clinux_spawn("/proc/self/exe", argv, envp, &options) }
         }
         close(input[0])
         close(outputs[1])
@@ -110,13 +110,6 @@ struct SupervisedProcess {
         pending = []
     }
 
-    /// What a child needs of our environment: paths, test hooks, nothing else.
-    private func environment() -> [String] {
-        ["PATH", "LANG", "TZ", "SSL_CERT_FILE", "BERTH_FAILPOINT", "SWIFT_BACKTRACE"].compactMap { name in
-            getenv(name).map { "\(name)=\(String(cString: $0))" }
-        }
-    }
-
     private static func hasInput(_ descriptor: Int32) -> Bool {
         var one = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
         return poll(&one, 1, 0) > 0
@@ -136,5 +129,13 @@ enum CStrings {
         pointers.append(nil)
         defer { for pointer in pointers { free(pointer) } }
         return body(pointers)
+    }
+}
+
+/// What the processes need of our environment: paths, test hooks, nothing else.
+enum ProcessEnvironment {
+    static func passed() -> [String] {
+        let names: [String] = ["PATH", "LANG", "TZ", "SSL_CERT_FILE", "BERTH_FAILPOINT", "BERTH_LOG_LEVEL", "SWIFT_BACKTRACE"]
+        return names.compactMap { name in getenv(name).map { value in name + "=" + String(cString: value) } }
     }
 }

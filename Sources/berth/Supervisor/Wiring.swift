@@ -2,6 +2,7 @@ import FoundationEssentials
 import Gateway
 import Glibc
 import Logging
+import MachineAPI
 import Orchestrator
 
 /// From `berth up`'s settings to the configuration of each process.

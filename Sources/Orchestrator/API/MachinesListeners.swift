@@ -1,0 +1,74 @@
+import Hummingbird
+import Logging
+import MachineAPI
+import NIOConcurrencyHelpers
+import NIOCore
+import Sealing
+import Wire
+
+/// Where the Machines API listens: a unix socket for root and the gateway, and loopback TCP with a token.
+final class MachinesListeners: Sendable {
+    private let orchestrator: Orchestrator
+    private let configuration: OrchestratorConfiguration
+    private let group: any EventLoopGroup
+    private let logger: Logger
+    private let servers = NIOLockedValueBox<[PublicServer]>([])
+
+    init(orchestrator: Orchestrator, configuration: OrchestratorConfiguration, group: any EventLoopGroup, logger: Logger) {
+        self.orchestrator = orchestrator
+        self.configuration = configuration
+        self.group = group
+        self.logger = logger
+    }
+
+    func open() async throws {
+        let responder = orchestrator.responder()
+        let token = try await token()
+        let policy = OriginPolicy(allowedHosts: [configuration.listenHost] + configuration.allowedHosts)
+        let tcp = try await openTCP(responder, MachinesAccess(kind: .tcp(token: token, policy: policy)))
+        servers.withLockedValue { $0.append(tcp) }
+        let host = configuration.listenHost.contains(":") ? "[\(configuration.listenHost)]" : configuration.listenHost
+        orchestrator.listens(at: MachinesBootstrap(machines_url: "http://\(host):\(tcp.port ?? 0)", machines_token: token))
+
+        let descriptor = try MachinesSocket.open(configuration.machinesSocket, group: configuration.gatewayGID)
+        let unix = try await serve(.descriptor(descriptor), responder, MachinesAccess(kind: .socket(gatewayUID: configuration.gatewayUID)))
+        servers.withLockedValue { $0.append(unix) }
+    }
+
+    func close() async {
+        await withDiscardingTaskGroup { group in
+            for server in servers.withLockedValue({ $0 }) { group.addTask { await server.close(drain: .seconds(3)) } }
+        }
+    }
+
+    private func openTCP(_ responder: RouterResponder<MachinesContext>, _ access: MachinesAccess) async throws -> PublicServer {
+        func open(_ port: Int) async throws -> PublicServer {
+            try await serve(.tcp(host: configuration.listenHost, port: port), responder, access)
+        }
+        guard configuration.listenPort == 0 else { return try await open(configuration.listenPort) }
+        // The same address after a restart, if nobody took it.
+        let last = try await orchestrator.store.setting("port").flatMap { Int(String(decoding: $0, as: UTF8.self)) }
+        if let last, let server = try? await open(last) { return server }
+        let server = try await open(0)
+        try await orchestrator.store.setSetting("port", Array("\(server.port ?? 0)".utf8))
+        return server
+    }
+
+    private func serve(
+        _ address: ListenAddress, _ responder: RouterResponder<MachinesContext>, _ access: MachinesAccess
+    ) async throws -> PublicServer {
+        let logger = logger
+        return try await PublicServer.bind(address, group: group) { _ in MachinesDelegate(responder: responder, access: access, logger: logger) }
+    }
+
+    /// The token of the TCP listener, sealed in the database.
+    private func token() async throws -> String {
+        let store = orchestrator.store
+        if let sealed = try await store.setting("token") {
+            return String(decoding: try store.keys.open(sealed, identity: "settings/token"), as: UTF8.self)
+        }
+        let token = "berth_" + Base64URL.encode(try randomBytes(32))
+        try await store.setSetting("token", try store.keys.seal(Array(token.utf8), identity: "settings/token"))
+        return token
+    }
+}

@@ -1,0 +1,135 @@
+import MCP
+import NIOCore
+
+/// What the protocol's state machine asks for: lines to write, calls to end, identities to tell.
+extension Child {
+    func perform(_ actions: [BackAction], writing call: ChildCall? = nil) {
+        for action in actions {
+            switch action {
+            case .write(let line): write(line, call: call)
+            case .notify(let id, let message): notify(id, message)
+            case .finish(let id, let outcome):
+                // A call that was given up has left the table: its end says nothing of the server.
+                guard calls[id] != nil else { continue }
+                machine.answered()
+                finish(id, told(outcome))
+            case .ready(let identity, let era):
+                self.identity = identity
+                self.era = era
+                onEraKnown?(era)
+                perform(machine.handshaken())
+            case .restartLegacy: restartForEra()
+            case .handshakeFailed(let reason): perform(machine.handshakeFailed(reason))
+            case .noise(let line): keep(noise: line)
+            case .armTimer(let timer, let seconds): arm(timer, seconds)
+            case .disarmTimer(let timer): backTimers.removeValue(forKey: timer)?.cancel()
+            case .broadcast: break
+            }
+        }
+    }
+
+    /// The first answer of a new process tells that the server's state was lost.
+    func told(_ outcome: MCPOutcome) -> MCPOutcome {
+        guard case .result(let result) = outcome else { return outcome }
+        served = true
+        guard untoldRestart else { return outcome }
+        untoldRestart = false
+        return .result(RestartMark.added(to: result))
+    }
+
+    func write(_ line: ByteBuffer, call: ChildCall?) {
+        let id = call?.id
+        let taken = process?.write(line) { [weak call, weak self] whole in
+            if whole {
+                call?.written = true
+            } else if let id {
+                self?.finish(id, .failed(Undelivered(.notDelivered, "the server closed its input")))
+            }
+        }
+        if taken != true, let id {
+            _ = back.cancel(id)
+            finish(id, .failed(Undelivered(.notDelivered, "the server does not read its input")))
+        }
+    }
+
+    func notify(_ id: CallID, _ message: ByteBuffer) {
+        guard let call = calls[id] else { return }
+        if !call.notify(message) {
+            let actions = back.cancel(id)
+            finish(id, .failed(Undelivered(.outcomeUnknown, "the caller did not read what the server sent")))
+            perform(actions)
+        } else if call.waitingBytes > 0, !readingPaused,
+            calls.values.reduce(0, { $0 + $1.waitingBytes }) > environment.limits.queuedOutputBytes
+        {
+            readingPaused = true
+            process?.setReading(false)
+        }
+    }
+
+    func keep(noise line: ByteBuffer) {
+        noise += 1
+        guard keptNoise.count < 20 else { return }
+        let head = Array(line.readableBytesView.prefix(200))
+        let text = String(decoding: plan?.mask.masked(head) ?? head, as: UTF8.self)
+        keptNoise.append(text)
+        environment.log("not a message on the server's stdout: \(text)")
+    }
+
+    func arm(_ timer: BackTimer, _ seconds: Int) {
+        backTimers[timer]?.cancel()
+        let bound = NIOLoopBound(self, eventLoop: environment.loop)
+        backTimers[timer] = environment.loop.scheduleTask(in: .seconds(Int64(seconds))) {
+            bound.value.perform(bound.value.back.timerFired(timer))
+        }
+    }
+
+    func backEnded() {
+        guard !backSawEnd else { return }
+        backSawEnd = true
+        // Its calls are finished by the machine, which knows the exit status; what matters here is the era.
+        if machine.stage != .ready, back.closed(reason: "").contains(where: \.isRestart) { restartForEra() }
+    }
+
+    func restartForEra() {
+        eraRestart = true
+        machine.restartForEra()
+    }
+}
+
+extension Child: ChildProcess.Owner {
+    func process(_ process: ChildProcess, wrote frame: LineFramer.Frame) {
+        guard process === self.process else { return }
+        switch frame {
+        case .line(let line): perform(back.received(line: line))
+        case .oversized(let prefix, let bytes):
+            environment.log("a line of \(bytes) bytes on the server's stdout exceeds the limit")
+            perform(back.receivedOversized(prefix: prefix))
+        }
+    }
+
+    func processOutputEnded(_ process: ChildProcess) {
+        guard process === self.process else { return }
+        backEnded()
+        perform(machine.outputClosed(now: .now()))
+    }
+
+    func processErrorsEnded(_ process: ChildProcess) {
+        guard process === self.process else { return }
+        perform(machine.errorsClosed(now: .now()))
+    }
+
+    func processInputBroke(_ process: ChildProcess) {
+        guard process === self.process else { return }
+        perform(machine.inputBroken())
+    }
+
+    func process(_ process: ChildProcess, logged lines: [String]) {
+        for line in lines { environment.log("[\(process.pid)] \(line)") }
+    }
+}
+
+extension BackAction {
+    fileprivate var isRestart: Bool {
+        if case .restartLegacy = self { true } else { false }
+    }
+}

@@ -1,0 +1,146 @@
+import MCP
+import NIOCore
+
+/// What the state machine asks for: processes, timers, ends.
+extension Child {
+    func perform(_ actions: [ChildStateMachine.Action]) {
+        for action in actions {
+            switch action {
+            case .spawn: spawn()
+            case .startHandshake: perform(back.start())
+            case .flush: flush()
+            case .closeInput: process?.closeInput()
+            case .signal(let number): process?.signal(number)
+            case .arm(let delay): arm(delay)
+            case .disarm: timer?.cancel()
+            case .failRunning(let reason): failRunning(reason)
+            case .failWaiting(let reason): failWaiting(Undelivered(.notDelivered, reason))
+            case .discardProcess: discardProcess()
+            case .ended: ended()
+            }
+        }
+    }
+
+    func arm(_ delay: TimeAmount) {
+        timer?.cancel()
+        let bound = NIOLoopBound(self, eventLoop: environment.loop)
+        timer = environment.loop.scheduleTask(in: delay) {
+            let child = bound.value
+            if child.machine.stage == .closing { child.backEnded() }
+            child.perform(child.machine.timerFired(now: .now()))
+        }
+    }
+
+    func failRunning(_ reason: String) {
+        let lost = calls.values.sorted { $0.id.rawValue < $1.id.rawValue }
+        calls = [:]
+        for call in lost { call.finish(.failed(Undelivered(call.written ? .outcomeUnknown : .notDelivered, reason))) }
+        stopIfDrained()
+    }
+
+    func failWaiting(_ why: Undelivered) {
+        let lost = waiting
+        waiting = []
+        for call in lost { call.finish(.failed(why)) }
+        tellIdentity(.failure(why))
+        stopIfDrained()
+    }
+
+    func spawn() {
+        starts += 1
+        backSawEnd = false
+        readingPaused = false
+        switch environment.plan(key) {
+        case .failure(let why):
+            perform(machine.startFailed(why.reason, now: .now()))
+        case .success(let plan):
+            self.plan = plan
+            let start = starts
+            let bound = NIOLoopBound(self, eventLoop: environment.loop)
+            let loop = environment.loop
+            environment.reaper.spawn(plan) { result in
+                loop.execute { bound.value.spawned(result, plan: plan, start: start) }
+            } exited: { status in
+                loop.execute { bound.value.exited(status, start: start) }
+            }
+        }
+    }
+
+    func spawned(_ result: Result<SpawnedProcess, SpawnFailure>, plan: SpawnPlan, start: Int) {
+        switch result {
+        case .failure(let failure):
+            environment.log("server not started: \(failure)")
+            perform(machine.startFailed(failure.description, now: .now()))
+        case .success(let spawned):
+            let process = ChildProcess(
+                spawned, plan: plan, loop: environment.loop, reaper: environment.reaper, limits: environment.limits, owner: self)
+            self.process = process
+            process.open(spawned) { [weak self] in
+                guard let self, self.starts == start else { return }
+                perform(machine.started())
+            } failed: { error in
+                process.signal(9)
+                process.discard()
+            }
+        }
+    }
+
+    func exited(_ status: ExitStatus, start: Int) {
+        guard start == starts else { return }
+        perform(machine.exited(status, now: .now()))
+    }
+
+    func discardProcess() {
+        for timer in backTimers.values { timer.cancel() }
+        backTimers = [:]
+        // Only the back itself knows that the next process is not to be probed.
+        if !eraRestart { back = Back(era: Self.choice(era, environment.limits.era)) }
+        eraRestart = false
+        guard let process else { return }
+        self.process = nil
+        if served { untoldRestart = true }
+        served = false
+        report(process)
+        process.discard()
+        if let plan, let afterwards = plan.afterwards { cleanUp(afterwards) }
+        plan = nil
+    }
+
+    func report(_ process: ChildProcess) {
+        guard machine.failures > 0, machine.stage != .ended, let exit = machine.lastExit else { return }
+        environment.log("server process \(process.pid) \(exit)")
+        var failure = ChildFailure(exit: nil, signal: nil, stderr: process.errors.lastLines, reason: "the server \(exit)")
+        switch exit {
+        case .code(let code): failure.exit = code
+        case .signal(let number): failure.signal = number
+        }
+        environment.failed(failure)
+    }
+
+    func cleanUp(_ afterwards: SpawnPlan.Afterwards, attempt: Int = 1) {
+        cleanups += 1
+        let loop = environment.loop
+        let bound = NIOLoopBound(self, eventLoop: loop)
+        let plan = SpawnPlan(path: afterwards.path, arguments: afterwards.arguments, streams: .output(2))
+        environment.reaper.spawn(plan) { result in
+            guard case .failure(let failure) = result else { return }
+            loop.execute { bound.value.cleanUpFailed(afterwards, attempt: attempt, failure.description) }
+        } exited: { status in
+            loop.execute {
+                if status == .code(0) { bound.value.cleanedUp() } else { bound.value.cleanUpFailed(afterwards, attempt: attempt, "\(status)") }
+            }
+        }
+    }
+
+    func cleanUpFailed(_ afterwards: SpawnPlan.Afterwards, attempt: Int, _ reason: String) {
+        cleanups -= 1
+        environment.log("clean-up after a server failed: \(reason)")
+        guard attempt < 5 else { return tellStopped() }
+        cleanUp(afterwards, attempt: attempt + 1)
+    }
+
+    func cleanedUp() {
+        cleanups -= 1
+        tellStopped()
+    }
+}
