@@ -55,6 +55,7 @@ public enum GatewayService {
         let org = try await organisation(database)
         let machines = MachinesClient(endpoint: .unix(path: configuration.machinesSocket))
         let auditDirectory = state.file("audit")
+        try StateDirectory.prepare(auditDirectory)
         let audit = try AuditStore(path: state.file("audit.db"), journal: auditDirectory)
         try await audit.start()
 
@@ -84,7 +85,7 @@ public enum GatewayService {
             }, logger: logger)
         let control = ControlRouter(
             api: ControlAPI(plane: plane, audit: audit) { caller, action, subject, succeeded in
-                var row = AuditRow(method: "admin/\(action)", outcome: succeeded ? .allowed : .denied, principal: caller.principal)
+                var row = AuditRow(method: "admin/\(action)", outcome: succeeded ? .allowed : .error, principal: caller.principal)
                 row.exposedTool = String(subject.prefix(128))
                 try await path.withLockedValue { $0 }?.append(row)
             }, logger: logger)

@@ -32,7 +32,7 @@ public enum OrchestratorService {
 
 /// An orchestrator with its threads and listeners. Tests run several in one process.
 final class RunningOrchestrator: Sendable {
-    let orchestrator: Orchestrator
+    let orchestrator: MachineService
     let configuration: OrchestratorConfiguration
     private let runtime: OCIRuntime
     private let factory: ImageFactory
@@ -46,7 +46,7 @@ final class RunningOrchestrator: Sendable {
     var url: String { (try? orchestrator.bootstrap().machines_url) ?? "" }
 
     private init(
-        orchestrator: Orchestrator, configuration: OrchestratorConfiguration, runtime: OCIRuntime, factory: ImageFactory, http: HTTPClient,
+        orchestrator: MachineService, configuration: OrchestratorConfiguration, runtime: OCIRuntime, factory: ImageFactory, http: HTTPClient,
         group: MultiThreadedEventLoopGroup, lock: StateLockFile, logger: Logger
     ) {
         self.orchestrator = orchestrator
@@ -87,7 +87,7 @@ final class RunningOrchestrator: Sendable {
                 state: configuration.stateDirectory, cache: configuration.cacheDirectory, index: configuration.index,
                 caBundle: configuration.caBundle),
             store: images, uploads: uploads, machine: jobs, logger: logger)
-        let orchestrator = Orchestrator(reconciler: reconciler, lookup: images, images: factory, uploads: uploads, oci: configuration.oci)
+        let orchestrator = MachineService(reconciler: reconciler, lookup: images, images: factory, uploads: uploads, oci: configuration.oci)
         try await reconciler.begin()
         try RunDirectories.removeLeftovers(configuration, doors: Set(try await store.boots().compactMap(\.door)))
         return RunningOrchestrator(

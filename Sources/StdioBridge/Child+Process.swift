@@ -39,6 +39,11 @@ extension Child {
     }
 
     func failWaiting(_ why: Undelivered) {
+        // Told now: whoever asks why the server did not start asks before it has ended.
+        if let process, !machine.isStopping, !hasToldFailure {
+            hasToldFailure = true
+            environment.failed(ChildFailure(exit: nil, signal: nil, stderr: process.errors.lastLines, reason: why.reason))
+        }
         let lost = waiting
         waiting = []
         for call in lost { call.finish(.failed(why)) }
@@ -48,6 +53,7 @@ extension Child {
 
     func spawn() {
         starts += 1
+        hasToldFailure = false
         backSawEnd = false
         readingPaused = false
         switch environment.plan(key) {
@@ -109,6 +115,7 @@ extension Child {
     func report(_ process: ChildProcess) {
         guard machine.failures > 0, machine.stage != .ended, let exit = machine.lastExit else { return }
         environment.log("server process \(process.pid) \(exit)")
+        if hasToldFailure { return }
         var failure = ChildFailure(exit: nil, signal: nil, stderr: process.errors.lastLines, reason: "the server \(exit)")
         switch exit {
         case .code(let code): failure.exit = code

@@ -30,6 +30,8 @@ final class Child {
     var backTimers: [BackTimer: Scheduled<Void>] = [:]
     var backSawEnd = false
     var eraRestart = false
+    /// This start's failure was told before its process ended.
+    var hasToldFailure = false
     /// A process that had served this session is gone, and no answer has told so yet.
     var untoldRestart = false
     var readingPaused = false

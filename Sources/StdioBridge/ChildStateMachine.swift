@@ -68,6 +68,9 @@ struct ChildStateMachine {
         self.limits = limits
     }
 
+    /// Whether it was asked to end.
+    var isStopping: Bool { finalReason != nil }
+
     /// A request came in and waits.
     mutating func requestArrived(now: NIODeadline) -> [Action] {
         if let finalReason { return [.failWaiting(finalReason)] }

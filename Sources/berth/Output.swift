@@ -33,6 +33,7 @@ enum Output {
     static func end(with error: any Error) -> Never {
         switch error {
         case let failure as Failure:
+            tellSupervisor(failure.message)
             Output.error("berth: " + failure.message + (failure.hint.map { " — \($0)" } ?? ""))
             exit(failure.code)
         case let exitCode as ExitCode:
@@ -45,9 +46,16 @@ enum Output {
             if code == .validationFailure || code == .success {
                 Berth.exit(withError: error)
             }
+            tellSupervisor(text.isEmpty ? "\(error)" : text)
             Output.error("berth: " + (text.isEmpty ? "\(error)" : text))
             exit(1)
         }
+    }
+
+    /// A process that was started by the supervisor says why it ends on its standard output, a pipe to it.
+    private static func tellSupervisor(_ message: String) {
+        let role = CommandLine.arguments.dropFirst().first
+        if role == "orchestrator" || role == "gateway" { line(message.replacing("\n", with: " ")) }
     }
 
     /// Columns padded to their widest cell.

@@ -94,8 +94,8 @@ struct AuditStoreTests {
         await store.settled()
         let (seen, told) = AsyncStream.makeStream(of: Int64.self)
         let follower = Task {
+            defer { told.finish() }
             for try await entry in store.follow(after: 1) { told.yield(entry.row.sequence) }
-            told.finish()
         }
         var iterator = seen.makeAsyncIterator()
         #expect(await iterator.next() == 2)

@@ -45,7 +45,7 @@ struct DataPathAccessTests {
     ]
 
     @Test func accessTable() async throws {
-        try await DataPathFixture.with { fixture in
+        try await DataPathFixture.with { (fixture) async throws in
             for row in Self.cases {
                 for method in ["POST", "GET"] {
                     let answer = try await fixture.send(
@@ -60,7 +60,7 @@ struct DataPathAccessTests {
     }
 
     @Test func whatIsNotThereAndWhatIsNotAllowedLookAlike() async throws {
-        try await DataPathFixture.with { fixture in
+        try await DataPathFixture.with { (fixture) async throws in
             let long = String(repeating: "x", count: 100_000)
             for (method, body) in [("POST", DataPathFixture.modern("tools/list")), ("GET", nil), ("DELETE", nil), ("POST", long)] {
                 let unknown = try await fixture.send(method, "/v/nothing/mcp", token: "alice", body: body)
@@ -76,7 +76,7 @@ struct DataPathAccessTests {
     }
 
     @Test func refusedTokensAreLoggedWithinABound() async throws {
-        try await DataPathFixture.with { fixture in
+        try await DataPathFixture.with { (fixture) async throws in
             for _ in 0..<40 { #expect(try await fixture.send("GET", "/v/office/mcp", token: "mallory").status == 401) }
             let rows = fixture.all("authenticate")
             #expect(!rows.isEmpty && rows.count < 40)
@@ -85,7 +85,7 @@ struct DataPathAccessTests {
     }
 
     @Test func aLongBodyWithoutATokenIsNotRead() async throws {
-        try await DataPathFixture.with { fixture in
+        try await DataPathFixture.with { (fixture) async throws in
             let answer = try await fixture.send("POST", "/v/office/mcp", token: nil, body: String(repeating: " ", count: 1_000_000))
             #expect(answer.status == 401)
             #expect(answer.headers.contains("connection: close"))
@@ -93,7 +93,7 @@ struct DataPathAccessTests {
     }
 
     @Test func healthIsToldToEverybody() async throws {
-        try await DataPathFixture.with { fixture in
+        try await DataPathFixture.with { (fixture) async throws in
             #expect(try await fixture.send("GET", "/healthz", token: nil).text == #"{"status":"alive"}"#)
             #expect(try await fixture.send("GET", "/readyz", token: nil).status == 200)
             #expect(try await fixture.send("POST", "/healthz", token: nil, body: "{}").status == 405)

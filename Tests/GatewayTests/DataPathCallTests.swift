@@ -8,7 +8,7 @@ import TestSupport
 @Suite("data path: calls")
 struct DataPathCallTests {
     @Test func modernCallsAreAnsweredAndLogged() async throws {
-        try await DataPathFixture.with { fixture in
+        try await DataPathFixture.with { (fixture) async throws in
             let answer = try await fixture.call("echo", arguments: #"{"city":"Bern","password":"hunter2"}"#, id: #""abc""#)
             #expect(answer.status == 200)
             #expect(answer.json["id"] == .string("abc"))
@@ -28,7 +28,7 @@ struct DataPathCallTests {
     }
 
     @Test func renamedToolsReachTheirOriginal() async throws {
-        try await DataPathFixture.with { fixture in
+        try await DataPathFixture.with { (fixture) async throws in
             #expect(try await fixture.call("time__renamed").content == "boot1")
             #expect(fixture.door.calls.first?.tool == "echo")
             let row = try #require(fixture.calls().first)
@@ -56,7 +56,7 @@ struct DataPathCallTests {
 
     @Test(arguments: outcomes)
     func everyCallHasOneRow(expected: Outcome) async throws {
-        try await DataPathFixture.with { fixture in
+        try await DataPathFixture.with { (fixture) async throws in
             let answer = try await fixture.call(expected.tool)
             #expect(answer.errorCode == expected.code)
             #expect(fixture.calls().count == 1)
@@ -69,7 +69,7 @@ struct DataPathCallTests {
     }
 
     @Test func answersOverTheLimitEndTheCall() async throws {
-        try await DataPathFixture.with({ $0.answerBytes = 1 << 20 }) { fixture in
+        try await DataPathFixture.with(DataPathFixture.settings { $0.answerBytes = 1 << 20 }) { (fixture) async throws in
             #expect(try await fixture.call("big").errorCode == 1002)
             #expect(fixture.calls().map(\.outcome) == [.unknown])
             #expect(try await fixture.call("echo").content == "boot1")
@@ -77,7 +77,7 @@ struct DataPathCallTests {
     }
 
     @Test func listsComeFromTheCatalogue() async throws {
-        try await DataPathFixture.with { fixture in
+        try await DataPathFixture.with { (fixture) async throws in
             let list = try await fixture.send(
                 "POST", "/v/office/mcp", headers: DataPathFixture.modernHeaders("tools/list"), body: DataPathFixture.modern("tools/list"))
             #expect(list.result?["tools"]?[0]?["name"]?.stringValue == "echo")
@@ -95,7 +95,7 @@ struct DataPathCallTests {
     }
 
     @Test func progressComesThroughUnderTheCallersToken() async throws {
-        try await DataPathFixture.with { fixture in
+        try await DataPathFixture.with { (fixture) async throws in
             let answer = try await fixture.call("progress", meta: #","progressToken":"mine""#)
             let events = answer.text.split(separator: "\n").filter { $0.hasPrefix("data: ") }.compactMap { try? JSONValue(parsing: String($0.dropFirst(6))) }
             #expect(events.count == 3, "\(answer.text)")
@@ -109,7 +109,7 @@ struct DataPathCallTests {
     }
 
     @Test func callsEndAtTheirDeadline() async throws {
-        try await DataPathFixture.with({ $0.callTimeout = .milliseconds(200) }) { fixture in
+        try await DataPathFixture.with(DataPathFixture.settings { $0.callTimeout = .milliseconds(200) }) { (fixture) async throws in
             let answer = try await fixture.call("slow")
             #expect(answer.errorCode == 1002 && answer.message == "no answer within the time limit")
             #expect(fixture.calls().map(\.outcome) == [.timeout])
@@ -118,7 +118,7 @@ struct DataPathCallTests {
     }
 
     @Test func theTimeAMachineTakesToStartCounts() async throws {
-        try await DataPathFixture.with({ $0.callTimeout = .milliseconds(200) }) { fixture in
+        try await DataPathFixture.with(DataPathFixture.settings { $0.callTimeout = .milliseconds(200) }) { (fixture) async throws in
             fixture.support.state.withLockedValue { $0.delay = .seconds(2) }
             #expect(try await fixture.call("echo").errorCode == 1001)
             #expect(fixture.calls().map(\.outcome) == [.timeout])
@@ -127,7 +127,7 @@ struct DataPathCallTests {
     }
 
     @Test func aModernClientThatHangsUpCancels() async throws {
-        try await DataPathFixture.with { fixture in
+        try await DataPathFixture.with { (fixture) async throws in
             let call = Task { try await fixture.call("slow") }
             #expect(await eventually { fixture.door.state.withLockedValue { $0.running } == 1 })
             call.cancel()
@@ -138,7 +138,7 @@ struct DataPathCallTests {
     }
 
     @Test func oneMoreCallThanAllowedIsRefused() async throws {
-        try await DataPathFixture.with({ $0.callsPerPrincipal = 1 }) { fixture in
+        try await DataPathFixture.with(DataPathFixture.settings { $0.callsPerPrincipal = 1 }) { (fixture) async throws in
             let slow = Task { try await fixture.call("slow") }
             #expect(await eventually { fixture.door.state.withLockedValue { $0.running } == 1 })
             #expect(try await fixture.call("echo").errorCode == 1001)
@@ -153,7 +153,7 @@ struct DataPathCallTests {
 
     @Test func withoutTheLogNothingIsAnswered() async throws {
         // Every row begins a new segment, and the third cannot be made.
-        try await DataPathFixture.with(segmentSize: 1) { fixture in
+        try await DataPathFixture.with(segmentSize: 1) { (fixture) async throws in
             let blocked = fixture.directory + "/audit"
             #expect(try await fixture.call("echo").content == "boot1")
             let number = fixture.rows.withLockedValue { $0.count } + 1

@@ -7,7 +7,7 @@ import Wire
 @Suite("data path: control requests")
 struct DataPathControlTests {
     @Test func everythingElseIsTheControlPlanes() async throws {
-        try await DataPathFixture.with { fixture in
+        try await DataPathFixture.with { (fixture) async throws in
             #expect(try await fixture.send("POST", "/api/v1/x?y=1", token: "root", body: "hello").text == "POST /api/v1/x?y=1 bearer id-root hello")
             #expect(try await fixture.send("GET", "/", token: nil).text == "GET / bearer - ")
             #expect(try await fixture.send("GET", "/", token: "old").text == "GET / bearer - ")
@@ -19,7 +19,7 @@ struct DataPathControlTests {
     }
 
     @Test func theControlSocketKnowsRoot() async throws {
-        try await DataPathFixture.with { fixture in
+        try await DataPathFixture.with { (fixture) async throws in
             let path = fixture.directory + "/control.sock"
             try await fixture.path.listenControl(.unix(path: path))
             let response = try await fixture.client.execute("GET", "/api/v1/status", to: .unix(path: path))
@@ -30,7 +30,7 @@ struct DataPathControlTests {
     }
 
     @Test func rowsOfTheControlPlaneGoIntoTheSameLog() async throws {
-        try await DataPathFixture.with { fixture in
+        try await DataPathFixture.with { (fixture) async throws in
             try await fixture.path.append(AuditRow(method: "admin/token.create", outcome: .allowed, principal: "local:root"))
             #expect(fixture.all("admin/token.create").map(\.sequence) == [1])
         }

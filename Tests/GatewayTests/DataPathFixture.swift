@@ -42,8 +42,8 @@ final class DataPathFixture: Sendable {
 
     /// Runs `body` with a fixture and takes everything down after it.
     static func with(
-        _ configure: (inout DataPathSettings) -> Void = { _ in }, secretNames: [String] = [], segmentSize: Int = 16 << 20,
-        control: any ControlResponder = EchoControl(), _ body: (DataPathFixture) async throws -> Void
+        _ settings: DataPathSettings = DataPathSettings(org: org), secretNames: [String] = [], segmentSize: Int = 16 << 20,
+        _ body: (DataPathFixture) async throws -> Void
     ) async throws {
         // Short: a socket's path has 108 bytes.
         let directory = "/tmp/bdp-" + UUID().uuidString.prefix(8)
@@ -54,12 +54,11 @@ final class DataPathFixture: Sendable {
         let door = try await DataPathDoor.start(directory: directory, group: group, root: root, org: org, machine: "0123456789abcd", boot: "boot1")
         let support = FakeSupport(root: root)
         support.state.withLockedValue { $0.machines["time"] = door.address }
-        var settings = DataPathSettings(org: org)
+        var settings = settings
         settings.sweepInterval = .milliseconds(50)
-        configure(&settings)
         let rows = Locked<[AuditRow]>([])
         let path = try await GatewayDataPath.make(
-            group: group, settings: settings, support: support, control: control,
+            group: group, settings: settings, support: support, control: EchoControl(),
             journal: { _ in
                 try AuditJournal(directory: directory + "/audit", chain: "l0", segmentSize: segmentSize) { new in rows.withLockedValue { $0 += new } }
             }, logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
@@ -73,6 +72,12 @@ final class DataPathFixture: Sendable {
         await door.stop()
         try await group.shutdownGracefully()
         try result.get()
+    }
+
+    static func settings(_ change: (inout DataPathSettings) -> Void) -> DataPathSettings {
+        var settings = DataPathSettings(org: org)
+        change(&settings)
+        return settings
     }
 
     static func directory(

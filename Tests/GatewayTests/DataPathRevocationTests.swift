@@ -12,7 +12,7 @@ struct DataPathRevocationTests {
 
     @Test(arguments: Way.allCases)
     func callsAndStreamsEndWithTheirToken(way: Way) async throws {
-        try await DataPathFixture.with { fixture in
+        try await DataPathFixture.with { (fixture) async throws in
             if way == .expired { try fixture.publish(expiring: WallClock.milliseconds() + 800) }
             let session = try #require(try await fixture.initialize().session)
             let stream = try await fixture.open("GET", "/v/office/mcp", headers: [("mcp-session-id", session), ("accept", "text/event-stream")])
@@ -44,7 +44,7 @@ struct DataPathRevocationTests {
     }
 
     @Test func otherTokensAreLeftAlone() async throws {
-        try await DataPathFixture.with { fixture in
+        try await DataPathFixture.with { (fixture) async throws in
             let session = try #require(try await fixture.initialize(token: "alice2").session)
             try fixture.publish(without: ["alice"])
             #expect(try await fixture.legacyCall("echo", session: session, token: "alice2").content == "boot1")

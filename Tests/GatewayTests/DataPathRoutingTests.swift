@@ -11,7 +11,7 @@ struct DataPathRoutingTests {
     private func restarted(_ answer: DataPathFixture.Answer) -> Bool { answer.result?["_meta"]?["berth/restarted"] == .bool(true) }
 
     @Test func aLostMachineIsReplacedOnceAndTold() async throws {
-        try await DataPathFixture.with { fixture in
+        try await DataPathFixture.with { (fixture) async throws in
             #expect(!restarted(try await fixture.call("echo")))
             await fixture.door.stop()
             let second = try await fixture.boot("boot2")
@@ -30,7 +30,7 @@ struct DataPathRoutingTests {
     }
 
     @Test func theOrchestratorMayLagBehind() async throws {
-        try await DataPathFixture.with { fixture in
+        try await DataPathFixture.with { (fixture) async throws in
             _ = try await fixture.call("echo")
             await fixture.door.stop()
             let second = try await fixture.boot("boot2")
@@ -45,7 +45,7 @@ struct DataPathRoutingTests {
     }
 
     @Test func anotherBootBehindTheSameDoorIsALoss() async throws {
-        try await DataPathFixture.with { fixture in
+        try await DataPathFixture.with { (fixture) async throws in
             // Its socket answers, with the keys of another boot.
             let impostor = try await fixture.boot("boot9", keysOf: "boot8")
             fixture.support.state.withLockedValue { $0.machines["time"] = impostor.address }
@@ -59,7 +59,7 @@ struct DataPathRoutingTests {
     }
 
     @Test func aDrainingMachineIsLeft() async throws {
-        try await DataPathFixture.with { fixture in
+        try await DataPathFixture.with { (fixture) async throws in
             _ = try await fixture.call("echo")
             let second = try await fixture.boot("boot2", machine: "fedcba98765432")
             fixture.support.state.withLockedValue { $0.machines["time"] = second.address }
@@ -73,7 +73,7 @@ struct DataPathRoutingTests {
     }
 
     @Test func whatMayHaveRunIsNeverRepeated() async throws {
-        try await DataPathFixture.with { fixture in
+        try await DataPathFixture.with { (fixture) async throws in
             _ = try await fixture.call("echo")
             let second = try await fixture.boot("boot2")
             fixture.support.state.withLockedValue { $0.machines["time"] = second.address }
@@ -89,7 +89,7 @@ struct DataPathRoutingTests {
     }
 
     @Test func aSuspectThatStillRunsIsKept() async throws {
-        try await DataPathFixture.with { fixture in
+        try await DataPathFixture.with { (fixture) async throws in
             _ = try await fixture.call("dies")
             let next = try await fixture.call("echo")
             #expect(next.content == "boot1" && !restarted(next))
@@ -98,7 +98,7 @@ struct DataPathRoutingTests {
     }
 
     @Test func noMachineIsNotDelivered() async throws {
-        try await DataPathFixture.with { fixture in
+        try await DataPathFixture.with { (fixture) async throws in
             fixture.support.state.withLockedValue { $0.machines = [:] }
             let answer = try await fixture.call("echo")
             #expect(answer.errorCode == 1001 && answer.message == "no machine could be started")
@@ -109,7 +109,7 @@ struct DataPathRoutingTests {
     }
 
     @Test func aChangedConnectorMovesItsPins() async throws {
-        try await DataPathFixture.with { fixture in
+        try await DataPathFixture.with { (fixture) async throws in
             _ = try await fixture.call("echo")
             try fixture.publish(generation: 2)
             let same = try await fixture.call("echo")
@@ -124,7 +124,7 @@ struct DataPathRoutingTests {
     }
 
     @Test func credentialsArePutWhenTheMachineAsks() async throws {
-        try await DataPathFixture.with(secretNames: ["API_KEY"]) { fixture in
+        try await DataPathFixture.with(secretNames: ["API_KEY"]) { (fixture) async throws in
             let key = try HMACKey(Secret([UInt8](repeating: 3, count: 32)))
             let credentials = try CredentialSet(environment: ["API_KEY": "s3cr3t-value"], fingerprintKey: key)
             fixture.support.state.withLockedValue { $0.credentials["time"] = credentials }
@@ -151,7 +151,7 @@ struct DataPathRoutingTests {
     }
 
     @Test func theProbeSpeaksAsACallDoes() async throws {
-        try await DataPathFixture.with { fixture in
+        try await DataPathFixture.with { (fixture) async throws in
             let connector = try #require(try DataPathFixture.directory().connectors["time"])
             let result = try await fixture.path.probe(fixture.door.address, of: connector, credentials: nil)
             #expect(result.toolCount == 2 && result.seconds > 0)

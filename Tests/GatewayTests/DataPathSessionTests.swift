@@ -10,7 +10,7 @@ import TestSupport
 @Suite("data path: sessions")
 struct DataPathSessionTests {
     @Test func legacyClientsHaveSessions() async throws {
-        try await DataPathFixture.with { fixture in
+        try await DataPathFixture.with { (fixture) async throws in
             let opened = try await fixture.initialize()
             #expect(opened.result?["serverInfo"]?["name"]?.stringValue == "office")
             #expect(opened.result?["instructions"]?.stringValue == "Be \"kind\".")
@@ -37,7 +37,7 @@ struct DataPathSessionTests {
     }
 
     @Test func sessionsAndPinsSurviveTheGateway() async throws {
-        try await DataPathFixture.with { fixture in
+        try await DataPathFixture.with { (fixture) async throws in
             let session = try #require(try await fixture.initialize().session)
             _ = try await fixture.legacyCall("echo", session: session)
             let directory = fixture.directory
@@ -66,7 +66,7 @@ struct DataPathSessionTests {
     }
 
     @Test func firstCallsOfASessionShareOneSearch() async throws {
-        try await DataPathFixture.with { fixture in
+        try await DataPathFixture.with { (fixture) async throws in
             fixture.support.state.withLockedValue { $0.delay = .milliseconds(100) }
             try await withThrowingTaskGroup(of: String?.self) { tasks in
                 for id in 0..<5 { tasks.addTask { try await fixture.call("echo", id: "\(id)").content } }
@@ -78,15 +78,17 @@ struct DataPathSessionTests {
     }
 
     @Test func sessionsDoNotMix() async throws {
-        try await DataPathFixture.with { fixture in
+        try await DataPathFixture.with { (fixture) async throws in
             let first = try #require(try await fixture.initialize().session)
             let second = try #require(try await fixture.initialize(token: "carol").session)
             try await withThrowingTaskGroup(of: Void.self) { tasks in
                 for id in 0..<10 {
                     // The same ids on both: nothing inside may be keyed by a client's id.
-                    tasks.addTask { #expect(try await fixture.legacyCall("echo", session: first, id: "\(id)").json["id"] == .number("\(id)")) }
-                    tasks.addTask {
-                        #expect(try await fixture.legacyCall("echo", session: second, token: "carol", id: "\(id)").json["id"] == .number("\(id)"))
+                    for (session, token) in [(first, "alice"), (second, "carol")] {
+                        tasks.addTask {
+                            let answer = try await fixture.legacyCall("echo", session: session, token: token, id: "\(id)")
+                            #expect(answer.json["id"] == .number("\(id)"))
+                        }
                     }
                 }
                 try await tasks.waitForAll()
@@ -99,7 +101,7 @@ struct DataPathSessionTests {
     }
 
     @Test func aLegacyClientCancelsFromAnotherConnection() async throws {
-        try await DataPathFixture.with { fixture in
+        try await DataPathFixture.with { (fixture) async throws in
             let session = try #require(try await fixture.initialize().session)
             let call = Task { try await fixture.legacyCall("slow", session: session, id: "9") }
             #expect(await eventually { fixture.door.state.withLockedValue { $0.running } == 1 })
@@ -114,7 +116,7 @@ struct DataPathSessionTests {
     }
 
     @Test func tooManySessionsEndTheLongestUnused() async throws {
-        try await DataPathFixture.with({ $0.sessionsPerPrincipal = 2 }) { fixture in
+        try await DataPathFixture.with(DataPathFixture.settings { $0.sessionsPerPrincipal = 2 }) { (fixture) async throws in
             let first = try #require(try await fixture.initialize().session)
             let second = try #require(try await fixture.initialize().session)
             _ = try await fixture.legacyCall("echo", session: first)
@@ -126,10 +128,11 @@ struct DataPathSessionTests {
     }
 
     @Test func idleSessionsEnd() async throws {
-        try await DataPathFixture.with({
+        let settings = DataPathFixture.settings {
             $0.sessionIdle = .milliseconds(300)
             $0.modernIdle = .milliseconds(300)
-        }) { fixture in
+        }
+        try await DataPathFixture.with(settings) { (fixture) async throws in
             let session = try #require(try await fixture.initialize().session)
             _ = try await fixture.call("echo")
             let modern = try #require(fixture.calls().first?.session)
@@ -141,7 +144,7 @@ struct DataPathSessionTests {
     }
 
     @Test func aClientCannotMakeARowOfAnySize() async throws {
-        try await DataPathFixture.with { fixture in
+        try await DataPathFixture.with { (fixture) async throws in
             let answer = try await fixture.send(
                 "POST", "/v/office/mcp",
                 body: #"{"jsonrpc":"2.0","id":0,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"\#(String(repeating: "n", count: 100_000))"}}}"#)

@@ -86,8 +86,8 @@ import Testing
         let store = try ImageStore(directory: scratch.path + "/images", agent: agent)
         let (one, two) = (try image(store, "one"), try image(store, "two"))
         _ = try await store.layers(of: one)
-        #expect(try await store.collect(keeping: [one]) == Collected(images: 0, layers: 0))
-        #expect(try await store.collect(keeping: [one], youngerThan: .seconds(-5)) == Collected(images: 1, layers: 1))
+        #expect(try await store.collect(keeping: [one]) == Orchestrator.Collected(images: 0, layers: 0))
+        #expect(try await store.collect(keeping: [one], youngerThan: .seconds(-5)) == Orchestrator.Collected(images: 1, layers: 1))
         #expect(try await store.layers(of: two) == nil)
         let kept = try #require(await store.layers(of: one))
         for layer in kept.layers { #expect(Files.isDirectory(layer)) }

@@ -116,6 +116,16 @@ struct ChildTests {
         }
     }
 
+    @Test func aServerThatNeverAnswersTheHandshakeIsEnded() async throws {
+        try await Rig.with("never_ready.py", limits: { ($0.start, $0.rung) = (.milliseconds(1500), .milliseconds(100)) }) { rig in
+            let reply = await rig.call("echo")
+            #expect(reply == .failed(.notDelivered, "the server did not answer the handshake within 1 s"))
+            let failure = await rig.on { $0.lastFailure } ?? nil
+            #expect(failure?.stderr.contains("waiting for a database") == true)
+            await eventually("its process is gone") { await rig.reports().first?.pid == nil }
+        }
+    }
+
     @Test func aFloodOfStderrDoesNotStopTheServer() async throws {
         try await Rig.with { rig in
             #expect(await rig.call("flood").text == "flooded")

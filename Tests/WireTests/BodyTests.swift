@@ -24,7 +24,8 @@ import Testing
     }
 
     @Test(arguments: [
-        ("5\nhello\n0\n\n", "hello"), ("0\n\n", ""), ("5;name=\"v\"\nhello\n00\n\n", "hello"), ("3 ;x\nabc\n2\nde\n0\nTrailer: x\nOther: y\n\n", "abcde"),
+        ("5\nhello\n0\n\n", "hello"), ("0\n\n", ""), ("5;name=\"v\"\nhello\n00\n\n", "hello"),
+        ("3 ;x\nabc\n2\nde\n0\nTrailer: x\nOther: y\n\n", "abcde"),
         ("A\n0123456789\na\n0123456789\n0\n\n", "01234567890123456789"),
     ]) func decodesChunksHoweverTheyAreCut(text: String, expected: String) throws {
         let bytes = wire(text)
@@ -37,7 +38,8 @@ import Testing
     }
 
     @Test(arguments: [
-        ("\r\n", HTTPError.badChunk), ("x\r\n", .badChunk), ("-1\r\n", .badChunk), ("+1\r\n", .badChunk), ("0x1\r\na\r\n", .badChunk), (" 1\r\na\r\n", .badChunk),
+        ("\r\n", HTTPError.badChunk), ("x\r\n", .badChunk), ("-1\r\n", .badChunk), ("+1\r\n", .badChunk), ("0x1\r\na\r\n", .badChunk),
+        (" 1\r\na\r\n", .badChunk),
         ("1 \r\na\r\n", .badChunk), ("1,\r\na\r\n", .badChunk), ("1\na\r\n", .bareLF), ("1\r\nab\r\n", .badChunk), ("1\r\na\n", .bareLF),
         ("1000000000000000\r\n", .badChunk), ("FFFFFFFFFFFFFFFFF\r\n", .badChunk), ("1;a\rb\r\na\r\n", .badChunk), ("0\r\nbad\r\n\r\n", .badChunk),
         ("0\r\n folded: x\r\n\r\n", .badChunk), ("1;" + String(repeating: "x", count: 600), .badChunk),

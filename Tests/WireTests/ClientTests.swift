@@ -5,13 +5,15 @@ import Testing
 @testable import Wire
 
 @Suite(.timeLimit(.minutes(1))) struct ClientTests {
-    private func collect(_ client: HTTPClient, _ method: String, _ path: String, body: ByteBuffer? = nil, _ endpoint: Endpoint) async throws -> String {
+    private func collect(_ client: HTTPClient, _ method: String, _ path: String, body: ByteBuffer? = nil, _ endpoint: Endpoint) async throws -> String
+    {
         try await client.execute(method, path, body: body, to: endpoint).collect(upTo: 1 << 20).text
     }
 
     @Test func sendsAndCollects() async throws {
         let server = try await TestServer.start {
-            let text = "\($0.method) \($0.uri) \($0.header("host") ?? "") \($0.header("content-length") ?? "-") \($0.header("x-a") ?? "-") \($0.body.text)"
+            let text =
+                "\($0.method) \($0.uri) \($0.header("host") ?? "") \($0.header("content-length") ?? "-") \($0.header("x-a") ?? "-") \($0.body.text)"
             $0.reply(status: 200, headers: [("x-answer", "yes")], body: ByteBuffer(string: text))
         }
         let client = HTTPClient()

@@ -162,23 +162,27 @@ import Testing
 @Suite struct OriginPolicyTests {
     static let policy = OriginPolicy(allowedHosts: ["MCP.example.org", "exact.example.org:8443"], allowedOrigins: ["https://app.example.org"])
 
-    @Test(arguments: [
-        ("localhost", nil), ("localhost:8080", nil), ("127.0.0.1:1", nil), ("[::1]:80", nil), ("[::1]", nil), ("LOCALHOST:1", nil),
-        ("mcp.example.org", nil), ("mcp.example.org:99", nil), ("exact.example.org:8443", nil), ("localhost:1", "http://localhost:5173"),
-        ("localhost", "https://app.example.org"), ("localhost", "HTTPS://MCP.example.org"),
-    ] as [(String, String?)]) func lets(host: String, origin: String?) {
+    @Test(
+        arguments: [
+            ("localhost", nil), ("localhost:8080", nil), ("127.0.0.1:1", nil), ("[::1]:80", nil), ("[::1]", nil), ("LOCALHOST:1", nil),
+            ("mcp.example.org", nil), ("mcp.example.org:99", nil), ("exact.example.org:8443", nil), ("localhost:1", "http://localhost:5173"),
+            ("localhost", "https://app.example.org"), ("localhost", "HTTPS://MCP.example.org"),
+        ] as [(String, String?)]) func lets(host: String, origin: String?)
+    {
         #expect(Self.policy.check(hosts: [host], origins: origin.map { [$0] } ?? []) == nil)
     }
 
     @Test(arguments: [
-        "evil.example", "localhost.evil.example", "evil.example:8080", "127.0.0.1.evil.example", "exact.example.org", "exact.example.org:1", "localhost:",
+        "evil.example", "localhost.evil.example", "evil.example:8080", "127.0.0.1.evil.example", "exact.example.org", "exact.example.org:1",
+        "localhost:",
         "localhost:x", "::1", "", "user@localhost", "192.168.1.5",
     ]) func refusesHosts(host: String) {
         #expect(Self.policy.check(hosts: [host], origins: []) == .host(host))
     }
 
     @Test(arguments: [
-        "http://evil.example", "null", "https://app.example.org.evil.example", "https://app.example.org:99", "file://localhost", "localhost", "http://",
+        "http://evil.example", "null", "https://app.example.org.evil.example", "https://app.example.org:99", "file://localhost", "localhost",
+        "http://",
         "http://localhost.evil.example", "http://localhost/path",
     ]) func refusesOrigins(origin: String) {
         #expect(Self.policy.check(hosts: ["localhost"], origins: [origin]) == .origin(origin))

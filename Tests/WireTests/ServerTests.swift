@@ -161,7 +161,8 @@ import Testing
 
     /// What the strict parser of the private hop refuses, the public side refuses too, and nothing behind it is served.
     /// (NIO's decoder forgives an empty line before a request and two spaces after the method, which mislead nobody.)
-    @Test(arguments: HeadTests.refused.filter { $0.1 != .truncated && !$0.0.hasSuffix("rest") && !$0.0.hasPrefix("\r\n") && !$0.0.hasPrefix("GET  ") })
+    @Test(
+        arguments: HeadTests.refused.filter { $0.1 != .truncated && !$0.0.hasSuffix("rest") && !$0.0.hasPrefix("\r\n") && !$0.0.hasPrefix("GET  ") })
     func smugglersAreRefused(text: String, error: HTTPError) async throws {
         let server = try await TestServer.echo()
         let client = try await server.connect()

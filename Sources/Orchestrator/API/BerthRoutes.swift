@@ -5,7 +5,7 @@ import NIOCore
 
 /// Berth's own paths beside Fly's: images, uploads, the host's state.
 struct BerthRoutes: Sendable {
-    let orchestrator: Orchestrator
+    let orchestrator: MachineService
 
     func add(to router: Router<MachinesContext>) {
         let own = router.group("v1/berth")

@@ -5,7 +5,7 @@ import Sealing
 
 /// Fly's Machines API over one host: the paths, verbs and shapes of `docs/machines-api.md` A2.
 struct MachineRoutes: Sendable {
-    let orchestrator: Orchestrator
+    let orchestrator: MachineService
     var store: MachineStore { orchestrator.store }
 
     func add(to router: Router<MachinesContext>) {

@@ -3,18 +3,19 @@ import Logging
 import MachineAPI
 import NIOConcurrencyHelpers
 import NIOCore
+import Persistence
 import Sealing
 import Wire
 
 /// Where the Machines API listens: a unix socket for root and the gateway, and loopback TCP with a token.
 final class MachinesListeners: Sendable {
-    private let orchestrator: Orchestrator
+    private let orchestrator: MachineService
     private let configuration: OrchestratorConfiguration
     private let group: any EventLoopGroup
     private let logger: Logger
     private let servers = NIOLockedValueBox<[PublicServer]>([])
 
-    init(orchestrator: Orchestrator, configuration: OrchestratorConfiguration, group: any EventLoopGroup, logger: Logger) {
+    init(orchestrator: MachineService, configuration: OrchestratorConfiguration, group: any EventLoopGroup, logger: Logger) {
         self.orchestrator = orchestrator
         self.configuration = configuration
         self.group = group

@@ -7,21 +7,21 @@ import Glibc
 /// build `hit` does nothing and the variable is not read.
 public enum Failpoint {
     #if DEBUG
-    private static let armed = ProcessInfo.processInfo.environment["BERTH_FAILPOINT"]
+        private static let armed = ProcessInfo.processInfo.environment["BERTH_FAILPOINT"]
     #endif
 
     /// Passes the place called `name`.
     @inlinable
     public static func hit(_ name: StaticString) {
         #if DEBUG
-        _hit(name)
+            _hit(name)
         #endif
     }
 
     #if DEBUG
-    @usableFromInline
-    static func _hit(_ name: StaticString) {
-        if armed == name.description { kill(getpid(), SIGKILL) }
-    }
+        @usableFromInline
+        static func _hit(_ name: StaticString) {
+            if armed == name.description { kill(getpid(), SIGKILL) }
+        }
     #endif
 }

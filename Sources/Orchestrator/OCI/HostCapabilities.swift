@@ -51,7 +51,8 @@ public struct HostCapabilities: Sendable, Equatable {
 
     private static func privilege() -> IsolationLayer {
         // CAP_SYS_ADMIN is bit 21.
-        let effective = Files.read("/proc/self/status")?.split(separator: "\n").first { $0.hasPrefix("CapEff:") }
+        let effective =
+            Files.read("/proc/self/status")?.split(separator: "\n").first { $0.hasPrefix("CapEff:") }
             .flatMap { UInt64($0.dropFirst(7).filter { !$0.isWhitespace }, radix: 16) } ?? 0
         let isEnough = geteuid() == 0 && effective & (1 << 21) != 0
         return IsolationLayer(
@@ -110,7 +111,8 @@ public struct HostCapabilities: Sendable, Equatable {
         }
         // Version 2 has no devices controller (a program does it) and freezes in the core.
         let devices = tree.isVersion2 || has("devices")
-        layers.append(IsolationLayer("cgroup-devices", devices ? .active : .degraded, version, remedy: "mount the devices controller", isRequired: false))
+        layers.append(
+            IsolationLayer("cgroup-devices", devices ? .active : .degraded, version, remedy: "mount the devices controller", isRequired: false))
         let freezer = tree.isVersion2 || has("freezer")
         layers.append(
             IsolationLayer("cgroup-freezer", freezer ? .active : .missing, version, remedy: "mount the freezer controller", isRequired: false))
@@ -127,7 +129,8 @@ public struct HostCapabilities: Sendable, Equatable {
     private static func pidfd() -> IsolationLayer {
         let descriptor = clinux_pidfd_open(getpid())
         if descriptor >= 0 { close(descriptor) }
-        return IsolationLayer("pidfd", descriptor >= 0 ? .active : .missing, "watching and signalling without races", remedy: "use Linux 5.4 or newer")
+        return IsolationLayer(
+            "pidfd", descriptor >= 0 ? .active : .missing, "watching and signalling without races", remedy: "use Linux 5.4 or newer")
     }
 
     private static func landlock() -> IsolationLayer {

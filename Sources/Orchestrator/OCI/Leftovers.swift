@@ -3,7 +3,12 @@ import Glibc
 /// Something of a machine that no row owns.
 public struct Leftover: Sendable, Hashable {
     public enum Kind: String, Sendable {
-        case process, cgroup, mount, runtimeState = "runtime_state", bundle, mountPoint = "mount_point", socket, runtimeProcess = "runtime_process"
+        case process, cgroup, mount
+        case runtimeState = "runtime_state"
+        case bundle
+        case mountPoint = "mount_point"
+        case socket
+        case runtimeProcess = "runtime_process"
     }
     public let kind: Kind
     /// A pid or a path.

@@ -72,7 +72,10 @@ public final class LogPipes: Sendable {
     private func run() {
         var readers: [String: LogReader] = [:]
         while true {
-            for request in requests.withLock({ requests in defer { requests = [] }; return requests }) {
+            for request in requests.withLock({ requests in
+                defer { requests = [] }
+                return requests
+            }) {
                 switch request {
                 case .attach(let name, let machine, let descriptor):
                     readers[name]?.finish()

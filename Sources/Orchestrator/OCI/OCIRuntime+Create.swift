@@ -1,5 +1,6 @@
 import CLinux
 import Glibc
+import Synchronization
 
 extension OCIRuntime {
     /// Makes a machine up to the point where its program would start. The caller has written its row before.
@@ -8,7 +9,11 @@ extension OCIRuntime {
     public func create(_ spec: MachineSpec) async throws -> CreatedMachine {
         let name = try Self.name(spec.machine, spec.boot)
         do {
-            return try await workers.run { [self] in try createBlocking(spec, name) }
+            return try await workers.run { [self] in
+                creating.withLock { $0 += 1 }
+                defer { creating.withLock { $0 -= 1 } }
+                return try createBlocking(spec, name)
+            }
         } catch {
             try? await workers.run { [self] in
                 command.endStrays(of: name)

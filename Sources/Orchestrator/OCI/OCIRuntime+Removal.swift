@@ -1,4 +1,5 @@
 import Glibc
+import Synchronization
 
 extension OCIRuntime {
     /// Removes whatever there is of one boot: processes, cgroups, mounts, runtime state, bundle, door. Idempotent; also for
@@ -32,8 +33,8 @@ extension OCIRuntime {
         // Last, since it says where the door is.
         try Files.removeTree(bundle)
         reaper.reapUnwatched(before)
-        // An emptied parent goes too, unless another machine is in it.
-        cgroups.removeIfEmpty(configuration.cgroupPrefix)
+        // An emptied parent goes too, unless another machine is in it or about to be.
+        creating.withLock { if $0 == 0 { cgroups.removeIfEmpty(configuration.cgroupPrefix) } }
     }
 
     /// Kills until nothing is left, which is the proof.
@@ -45,7 +46,8 @@ extension OCIRuntime {
             if pids.isEmpty { return }
             cgroups.kill(cgroup)
             guard ContinuousClock.now < deadline else {
-                throw OCIError(.notRemoved, "processes of \(name) do not end: \(pids.sorted())", hint: "they wait in the kernel; see /proc/PID/stack")
+                throw OCIError(
+                    .notRemoved, "processes of \(name) do not end: \(pids.sorted())", hint: "they wait in the kernel; see /proc/PID/stack")
             }
             usleep(pause)
             pause = min(pause * 2, 50_000)

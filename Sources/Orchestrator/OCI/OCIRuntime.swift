@@ -2,6 +2,7 @@ import CLinux
 import Foundation
 import Glibc
 import Logging
+import Synchronization
 
 /// Makes, watches and removes machines through an OCI runtime (crun, or runc).
 ///
@@ -19,6 +20,8 @@ public final class OCIRuntime: Sendable {
     let cgroups: CgroupTree
     let workers: WorkerPool
     let reaper: Reaper
+    /// Creates under way: the runtime makes a machine's cgroup inside the parent that a removal may find empty.
+    let creating = Mutex(0)
     private let exitContinuation: AsyncStream<MachineExit>.Continuation
 
     /// Makes the directories and starts the threads.

@@ -98,7 +98,9 @@ extension SeccompProfile {
         Group("the kernel's key rings are not separated by namespaces", "keyctl add_key request_key"),
         Group("kernel surface with a history of escapes", "bpf perf_event_open userfaultfd io_uring_setup io_uring_enter io_uring_register"),
         Group("memory hidden from the kernel itself", "memfd_secret"),
-        Group("the host's kernel: modules, kexec, power, accounting, swap", """
+        Group(
+            "the host's kernel: modules, kexec, power, accounting, swap",
+            """
             kexec_load kexec_file_load init_module finit_module delete_module reboot swapon swapoff acct quotactl quotactl_fd
             """),
         Group("the host's clock", "settimeofday clock_settime clock_adjtime adjtimex"),

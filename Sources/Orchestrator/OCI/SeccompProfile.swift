@@ -50,9 +50,9 @@ enum SeccompProfile {
     /// One architecture: 32-bit and x32 entries of the kernel stay closed.
     static var architecture: String {
         #if arch(arm64)
-        "SCMP_ARCH_AARCH64"
+            "SCMP_ARCH_AARCH64"
         #else
-        "SCMP_ARCH_X86_64"
+            "SCMP_ARCH_X86_64"
         #endif
     }
 

@@ -20,7 +20,7 @@ extension UpSettings {
             stateDirectory: installation.orchestratorState, runDirectory: installation.runDirectory, cgroupPrefix: installation.cgroupPrefix,
             gatewayUID: user.pointee.pw_uid, gatewayGID: user.pointee.pw_gid, agentPath: try Self.agentPath())
         do {
-            configuration.index = try IndexConfiguration(url: packageIndex)
+            configuration.index = packageIndex == IndexConfiguration.pypi.url ? .pypi : try IndexConfiguration(url: packageIndex)
         } catch {
             throw Failure("--package-index: \(error.message)", hint: error.hint)
         }

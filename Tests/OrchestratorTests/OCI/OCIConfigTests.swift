@@ -57,7 +57,9 @@ import Testing
         #expect(MachineSpec.uidBase(slot: 8) - MachineSpec.uidBase(slot: 7) == MachineSpec.uidCount)
     }
 
-    @Test("names of boots are read back, and only those", arguments: [("0a-01B", true), ("0a", false), ("-", false), ("a-b/c", false), ("a-b-c", false), ("..-x", false)])
+    @Test(
+        "names of boots are read back, and only those",
+        arguments: [("0a-01B", true), ("0a", false), ("-", false), ("a-b/c", false), ("a-b-c", false), ("..-x", false)])
     func names(_ text: String, _ isBoot: Bool) {
         #expect((BootName(text) != nil) == isBoot)
         if isBoot { #expect(BootName(text)?.description == text) }

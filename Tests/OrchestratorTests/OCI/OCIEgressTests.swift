@@ -38,7 +38,10 @@ import Testing
         #expect(parsed.request == ConnectRequest(host: "pypi.org", port: 443))
         #expect(whole.count - parsed.length == 4)
         #expect(try ConnectRequest.parse(Array(whole.prefix(20))) == nil)
-        for bad in ["GET / HTTP/1.1", "CONNECT a HTTP/1.1", "CONNECT a:0 HTTP/1.1", "CONNECT a:99999 HTTP/1.1", "CONNECT a b:1 HTTP/1.1", "CONNECT a\u{1B}:1 HTTP/1.1", "CONNECT [::1]:1 HTTP/1.1"] {
+        for bad in [
+            "GET / HTTP/1.1", "CONNECT a HTTP/1.1", "CONNECT a:0 HTTP/1.1", "CONNECT a:99999 HTTP/1.1", "CONNECT a b:1 HTTP/1.1",
+            "CONNECT a\u{1B}:1 HTTP/1.1", "CONNECT [::1]:1 HTTP/1.1",
+        ] {
             #expect(throws: ConnectRequest.MalformedRequest.self) { try ConnectRequest.parse(Array((bad + "\r\n\r\n").utf8)) }
         }
         #expect(throws: ConnectRequest.MalformedRequest.self) { try ConnectRequest.parse([UInt8](repeating: 65, count: ConnectRequest.limit)) }
@@ -60,7 +63,8 @@ struct OCIEgressTests {
         var logger = Logger(label: "egress-test")
         logger.logLevel = .critical
         let relay = try await EgressRelay.start(
-            directory: directory, peerUIDs: peers, policy: EgressPolicy(allowed: policy(port)), group: .singletonMultiThreadedEventLoopGroup, logger: logger)
+            directory: directory, peerUIDs: peers, policy: EgressPolicy(allowed: policy(port)), group: .singletonMultiThreadedEventLoopGroup,
+            logger: logger)
         do {
             try await body(relay, directory + "/egress.sock", port)
         } catch {
@@ -75,21 +79,24 @@ struct OCIEgressTests {
     private func exchange(_ path: String, _ bytes: [UInt8]) async throws -> [UInt8] {
         try await withCheckedThrowingContinuation { continuation in
             Thread.detachNewThread {
-                continuation.resume(with: Result {
-                    guard let descriptor = UnixClient.connect(path) else { throw OCIError(.system, "connect") }
-                    defer { close(descriptor) }
-                    try Files.writeAll(descriptor, bytes, path)
-                    shutdown(descriptor, Int32(SHUT_WR))
-                    var answer: [UInt8] = []
-                    var chunk = [UInt8](repeating: 0, count: 64 << 10)
-                    while case let count = read(descriptor, &chunk, chunk.count), count > 0 { answer += chunk[0..<count] }
-                    return answer
-                })
+                continuation.resume(
+                    with: Result {
+                        guard let descriptor = UnixClient.connect(path) else { throw OCIError(.system, "connect") }
+                        defer { close(descriptor) }
+                        try Files.writeAll(descriptor, bytes, path)
+                        shutdown(descriptor, Int32(SHUT_WR))
+                        var answer: [UInt8] = []
+                        var chunk = [UInt8](repeating: 0, count: 64 << 10)
+                        while case let count = read(descriptor, &chunk, chunk.count), count > 0 { answer += chunk[0..<count] }
+                        return answer
+                    })
             }
         }
     }
 
-    private func connect(_ host: String, _ port: Int, _ rest: [UInt8] = []) -> [UInt8] { Array("CONNECT \(host):\(port) HTTP/1.1\r\n\r\n".utf8) + rest }
+    private func connect(_ host: String, _ port: Int, _ rest: [UInt8] = []) -> [UInt8] {
+        Array("CONNECT \(host):\(port) HTTP/1.1\r\n\r\n".utf8) + rest
+    }
 
     @Test("an allowed destination is reached, bytes go both ways in full, and both ends are told of the end")
     func allowed() async throws {
@@ -106,21 +113,26 @@ struct OCIEgressTests {
 
     @Test("everything else is refused with its name")
     func refused() async throws {
-        try await withRelay({ [EgressDestination(host: "localhost", port: $0), EgressDestination(host: "nowhere.invalid", port: 443)] }) { relay, path, port in
+        try await withRelay({ [EgressDestination(host: "localhost", port: $0), EgressDestination(host: "nowhere.invalid", port: 443)] }) {
+            relay, path, port in
             for (host, port) in [("localhost", port), ("evil.example", 443), ("localhost", 22), ("nowhere.invalid", 443)] {
                 let answer = String(decoding: try await exchange(path, connect(host, port)), as: UTF8.self)
                 #expect(answer.hasPrefix("HTTP/1.1 403") || answer.hasPrefix("HTTP/1.1 502"))
             }
-            #expect(relay.refusals() == [
-                EgressRefusal(host: "localhost", port: port, reason: .notGlobal), EgressRefusal(host: "evil.example", port: 443, reason: .notAllowed),
-                EgressRefusal(host: "localhost", port: 22, reason: .notAllowed), EgressRefusal(host: "nowhere.invalid", port: 443, reason: .unresolved),
-            ])
+            #expect(
+                relay.refusals() == [
+                    EgressRefusal(host: "localhost", port: port, reason: .notGlobal),
+                    EgressRefusal(host: "evil.example", port: 443, reason: .notAllowed),
+                    EgressRefusal(host: "localhost", port: 22, reason: .notAllowed),
+                    EgressRefusal(host: "nowhere.invalid", port: 443, reason: .unresolved),
+                ])
         }
     }
 
     @Test("another user id than the machine's gets nothing")
     func foreignPeer() async throws {
-        try await withRelay(peers: 300_000...300_000, { [EgressDestination(host: "localhost", port: $0, allowsPrivateAddress: true)] }) { relay, path, port in
+        try await withRelay(peers: 300_000...300_000, { [EgressDestination(host: "localhost", port: $0, allowsPrivateAddress: true)] }) {
+            relay, path, port in
             let answer = try await exchange(path, connect("localhost", port))
             #expect(!String(decoding: answer, as: UTF8.self).contains("200"))
             _ = try await eventually("refusal") { relay.refusals().first { $0.reason == .foreignPeer } }

@@ -16,7 +16,8 @@ import Testing
 
     @Test("a command inherits neither environment nor descriptors")
     func isolation() async throws {
-        let result = try await HostCommand.run("/bin/sh", ["-c", "env | grep -v -e PWD -e SHLVL -e ^_ ; ls /proc/$$/fd"], environment: ["PATH=/usr/bin:/bin"])
+        let result = try await HostCommand.run(
+            "/bin/sh", ["-c", "env | grep -v -e PWD -e SHLVL -e ^_ ; ls /proc/$$/fd"], environment: ["PATH=/usr/bin:/bin"])
         #expect(Set(result.text.split(separator: "\n")).isSubset(of: ["PATH=/usr/bin:/bin", "0", "1", "2", "3", "10"]))
     }
 
@@ -34,7 +35,8 @@ import Testing
     func thisHost() async {
         let host = await HostCapabilities.probe()
         #expect(host.blocking == [])
-        #expect(Set(["user-namespace", "seccomp", "read-only-root", "network-namespace".replacing("network", with: "net")]).isSubset(of: host.isolation))
+        #expect(
+            Set(["user-namespace", "seccomp", "read-only-root", "network-namespace".replacing("network", with: "net")]).isSubset(of: host.isolation))
     }
 
     @Test("a tree is removed without following its links")

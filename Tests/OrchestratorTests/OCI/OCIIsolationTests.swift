@@ -30,7 +30,8 @@ struct OCIIsolationTests {
             let base = MachineSpec.uidBase(slot: spec.slot)
             #expect(exit.code == 0)
             // CAP_KILL (5), CAP_SETGID (6), CAP_SETUID (7).
-            let status = Dictionary(uniqueKeysWithValues: lines.filter { $0.contains(":\t") }.map { ($0.split(separator: ":")[0], $0.split(separator: "\t").last) })
+            let status = Dictionary(
+                uniqueKeysWithValues: lines.filter { $0.contains(":\t") }.map { ($0.split(separator: ":")[0], $0.split(separator: "\t").last) })
             #expect(status["CapEff"] == "00000000000000e0")
             #expect(status["CapPrm"] == "00000000000000e0")
             #expect(status["CapBnd"] == "00000000000000e0")

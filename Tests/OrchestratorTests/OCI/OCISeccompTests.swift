@@ -43,7 +43,9 @@ import Testing
 
     @Test(
         "what the engines' default lets through for want of capabilities is refused",
-        arguments: ["unshare", "mount", "setns", "ptrace", "keyctl", "process_vm_readv", "pidfd_getfd", "syslog", "memfd_secret", "io_uring_setup", "shmget"])
+        arguments: [
+            "unshare", "mount", "setns", "ptrace", "keyctl", "process_vm_readv", "pidfd_getfd", "syslog", "memfd_secret", "io_uring_setup", "shmget",
+        ])
     func refuses(_ call: String) {
         #expect(Self.refused.contains(call))
     }
@@ -51,7 +53,8 @@ import Testing
     @Test("images/seccomp.json is what the list makes; BERTH_UPDATE_FIXTURES=1 writes it")
     func published() throws {
         let path = Self.images.appending(path: "seccomp.json")
-        let made = try JSONSerialization.data(withJSONObject: SeccompProfile.document(), options: [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes])
+        let made = try JSONSerialization.data(
+            withJSONObject: SeccompProfile.document(), options: [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes])
         if ProcessInfo.processInfo.environment["BERTH_UPDATE_FIXTURES"] == "1" { try (made + Data("\n".utf8)).write(to: path) }
         #expect(try Data(contentsOf: path) == made + Data("\n".utf8))
     }

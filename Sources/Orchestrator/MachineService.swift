@@ -9,7 +9,7 @@ import Sealing
 import Synchronization
 
 /// The parts of one orchestrator, put together: rows, reconciler, runtime, images.
-final class Orchestrator: Sendable {
+final class MachineService: Sendable {
     let store: MachineStore
     let reconciler: Reconciler
     let images: any ImageBuilding

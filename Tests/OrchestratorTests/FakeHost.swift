@@ -1,0 +1,197 @@
+import Door
+import Foundation
+import Glibc
+import GRDB
+import Logging
+import MachineAPI
+import NIOCore
+import NIOPosix
+import Persistence
+import Sealing
+import Synchronization
+import Wire
+
+@testable import Orchestrator
+
+/// Machines in memory, for what is above the runtime: rows, routes, timing.
+final class FakeRuntime: MachineRuntime {
+    struct State {
+        /// `<machine>-<boot>` → started.
+        var running: [String: Bool] = [:]
+        var specs: [MachineSpec] = []
+        var removed: [String] = []
+        var createError: OCIError?
+        var removeFailures = 0
+        var ignoresTerm = false
+        var cpus: [Double] = []
+    }
+
+    let state = Mutex(State())
+    let exits: AsyncStream<MachineExit>
+    private let ends: AsyncStream<MachineExit>.Continuation
+
+    init() { (exits, ends) = AsyncStream.makeStream(of: MachineExit.self) }
+
+    func create(_ spec: MachineSpec) async throws -> CreatedMachine {
+        try state.withLock { state in
+            if let error = state.createError { throw error }
+            state.specs.append(spec)
+            state.running["\(spec.machine)-\(spec.boot)"] = false
+        }
+        return CreatedMachine(machine: spec.machine, boot: spec.boot, pid: 1, isStarted: false)
+    }
+
+    func start(_ machine: String, boot: String) async throws { state.withLock { $0.running["\(machine)-\(boot)"] = true } }
+
+    func signal(_ machine: String, boot: String, _ signal: Int32) async throws {
+        if !state.withLock({ $0.ignoresTerm }) { end(machine, boot, code: 0) }
+    }
+
+    func kill(_ machine: String, boot: String) async throws { end(machine, boot, code: nil) }
+
+    func remove(_ machine: String, boot: String) async throws {
+        try state.withLock { state in
+            if state.removeFailures > 0 {
+                state.removeFailures -= 1
+                throw OCIError(.notRemoved, "cgroup busy")
+            }
+            state.running["\(machine)-\(boot)"] = nil
+            state.removed.append("\(machine)-\(boot)")
+        }
+    }
+
+    func survey() async throws -> [SurveyedMachine] {
+        state.withLock { $0.running.keys.map { $0.split(separator: "-") } }.map { SurveyedMachine(machine: String($0[0]), boot: String($0[1]), pids: [1]) }
+    }
+
+    func adopt(_ machine: String, boot: String) async -> CreatedMachine? {
+        state.withLock { $0.running["\(machine)-\(boot)"] }.map { CreatedMachine(machine: machine, boot: boot, pid: 1, isStarted: $0) }
+    }
+
+    func update(_ machine: String, boot: String, cpus: Double) async throws { state.withLock { $0.cpus.append(cpus) } }
+    func logTail(_ machine: String, lines: Int) -> String { "log of \(machine), \(lines)\n" }
+    func discardLog(_ machine: String) {}
+    func observeLog(_ machine: String, boot: String, _ observer: (@Sendable (String) -> Void)?) {}
+
+    /// Its first process ends.
+    func end(_ machine: String, _ boot: String, code: Int32?) {
+        ends.yield(MachineExit(machine: machine, boot: boot, code: code, signal: code == nil ? SIGKILL : nil, oomKilled: false))
+    }
+}
+
+/// Answers as it is told.
+final class FakeDoor: DoorAsking {
+    let answer = Mutex(DoorAnswer.yes)
+    let asked = Mutex([Bool]())
+
+    func ask(_ door: String, keys: DoorKeys, org: String, isDeep: Bool) async -> DoorAnswer {
+        asked.withLock { $0.append(isDeep) }
+        return answer.withLock { $0 }
+    }
+}
+
+struct FakeImages: ImageLookup, ImageBuilding {
+    static let digest = "sha256:" + String(repeating: "ab", count: 32)
+
+    func layers(of digest: String) async throws -> ImageLayers? {
+        digest == Self.digest ? ImageLayers(layers: ["/layer"], command: ["/server"], directory: "/srv", environment: ["A": "1"]) : nil
+    }
+
+    func build(_ source: ImageSource) -> AsyncThrowingStream<ImageBuildEvent, any Error> {
+        AsyncThrowingStream { continuation in
+            continuation.yield(.step("resolving"))
+            if source.pypi == "broken" {
+                continuation.yield(.failed(ImageBuildFailure(error: "unknown_package", message: "no such package", hint: "look again")))
+            } else {
+                continuation.yield(.done(BuiltImage(image: Self.digest, command: ["/server"], directory: "/srv", environment: [:], packages: ["a==1"])))
+            }
+            continuation.finish()
+        }
+    }
+}
+
+/// An orchestrator with real rows and listeners over machines in memory.
+final class FakeHost: Sendable {
+    let directory: String
+    let runtime: FakeRuntime
+    let door: FakeDoor
+    let store: MachineStore
+    let reconciler: Reconciler
+    let orchestrator: MachineService
+    let configuration: OrchestratorConfiguration
+    private let listeners: MachinesListeners
+
+    /// - Parameter directory: of an earlier host, to come back as its successor.
+    init(directory: String? = nil, runtime: FakeRuntime = FakeRuntime(), door: FakeDoor = FakeDoor()) throws {
+        self.directory = directory ?? "/tmp/berth-fake-" + String(UInt64.random(in: 0..<1 << 48), radix: 36)
+        self.runtime = runtime
+        self.door = door
+        configuration = {
+            var configuration = OrchestratorConfiguration(
+                stateDirectory: $0 + "/state", runDirectory: $0 + "/run", cgroupPrefix: "/berth-fake", gatewayUID: 12_345, gatewayGID: getgid(),
+                agentPath: "/nonexistent")
+            configuration.allowedHosts = ["machines.example"]
+            return configuration
+        }(self.directory)
+        try Files.makeDirectories(configuration.runDirectory, mode: 0o755)
+        _ = try StateDirectory(configuration.stateDirectory)
+        store = MachineStore(
+            database: try DatabaseFile(configuration.database, migrations: OrchestratorSchema.migrations), keys: try KeyRing(path: configuration.keyFile))
+        var logger = Logger(label: "test")
+        logger.logLevel = .critical
+        let images = FakeImages()
+        reconciler = Reconciler(
+            host: MachineHost(
+                store: store, runtime: runtime, probe: door, images: images, hub: MachineHub(), doors: self.directory + "/doors", firstSlot: 100,
+                isolation: ["user"], logger: logger))
+        orchestrator = MachineService(
+            reconciler: reconciler, lookup: images, images: images, uploads: try Uploads(directory: configuration.stateDirectory + "/uploads"), oci: nil)
+        listeners = MachinesListeners(
+            orchestrator: orchestrator, configuration: configuration, group: MultiThreadedEventLoopGroup.singleton, logger: logger)
+    }
+
+    func open() async throws {
+        try await reconciler.begin()
+        try await listeners.open()
+    }
+
+    /// Over the unix socket: this process, which is root or not.
+    var socket: Endpoint { .unix(path: configuration.machinesSocket) }
+
+    func tcp() throws -> (endpoint: Endpoint, token: String) {
+        let bootstrap = try orchestrator.bootstrap()
+        guard let endpoint = Endpoint(door: bootstrap.machines_url) else { throw TimedOut(what: "an address") }
+        return (endpoint, bootstrap.machines_token)
+    }
+
+    /// Ends as a killed orchestrator would, but in order: what runs, runs on.
+    func leave() async throws {
+        await listeners.close()
+        await reconciler.shutdown()
+        try store.database.pool.close()
+    }
+
+    func close() async throws {
+        try await leave()
+        try Files.removeTree(directory)
+    }
+
+    static let config = MachineConfig(image: FakeImages.digest, exec: ["/server", "x"], guest: .init(memory_mb: 64), env: ["B": "2"])
+}
+
+/// Runs a test on a host of its own, with a client on its unix socket.
+func withFakeHost(_ body: (FakeHost, MachinesClient) async throws -> Void) async throws {
+    let host = try FakeHost()
+    try await host.open()
+    let (endpoint, token) = try host.tcp()
+    let client = MachinesClient(endpoint: endpoint, token: token)
+    do {
+        try await body(host, client)
+    } catch {
+        await client.shutdown()
+        try? await host.close()
+        throw error
+    }
+    await client.shutdown()
+    try await host.close()
+}

@@ -1,0 +1,181 @@
+import Door
+import Glibc
+import MachineAPI
+import Sealing
+import Synchronization
+import Testing
+
+@testable import Orchestrator
+
+/// What the reconciler does around a runtime; the runtime itself is tried in `ReconcilerRealTests`.
+struct ReconcilerTests {
+    private func created(_ host: FakeHost, _ name: String = "m", config: MachineConfig = FakeHost.config) async throws -> MachineRecord {
+        _ = try await host.orchestrator.createApp(try CreateAppRequest(Array(#"{"name":"a","org_slug":"acme","berth":{"app_root":"\#(Self.root)"}}"#.utf8)))
+        let app = try #require(await host.store.app("a"))
+        let request = try CreateMachineRequest(Array(try JSONCoding.encode(NewMachine(name: name, config: config))))
+        return try await host.orchestrator.create(request, in: app)
+    }
+
+    private struct NewMachine: Encodable {
+        var name: String
+        var config: MachineConfig
+    }
+
+    private static let root = Base64URL.encode([UInt8](repeating: 7, count: 32))
+
+    private func state(_ host: FakeHost, _ id: String, _ state: MachineState) async throws -> MachineRecord {
+        try await eventually("\(state)") { try await host.store.machine(id).flatMap { $0.state == state ? $0 : nil } }
+    }
+
+    @Test("a boot has its row before it is made, keys of its own, and a share of the processor when it is ready")
+    func boot() async throws {
+        try await withFakeHost { host, _ in
+            let machine = try await created(host)
+            let started = try await state(host, machine.id, .started)
+            let boot = try #require(started.boot)
+            let spec = try #require(host.runtime.state.withLock { $0.specs.first })
+            #expect(spec.boot == boot.boot && spec.slot == 100 + boot.slot && spec.doorPath == boot.door)
+            let document = try BootDocument(decoding: spec.bootDocument)
+            #expect(document.command == ["/server", "x"] && document.environment == ["A": "1", "B": "2"] && document.org == "acme" && document.app == "a")
+            let keys = try DoorKeys(root: try AppRoot(secret: Secret([UInt8](repeating: 7, count: 32))), machine: machine.id, boot: boot.boot)
+            #expect(document.keys.sign == keys.sign && document.kid == keys.kid)
+            #expect(spec.limits.cpus == 1)
+            _ = try await eventually("processor share") { host.runtime.state.withLock { $0.cpus.isEmpty ? nil : $0.cpus } }
+            #expect(host.runtime.state.withLock { $0.cpus } == [0.5])
+        }
+    }
+
+    @Test("an end by itself is followed by another boot, with another boot id")
+    func restart() async throws {
+        try await withFakeHost { host, _ in
+            let machine = try await created(host)
+            let first = try #require(await state(host, machine.id, .started).boot)
+            host.runtime.end(machine.id, first.boot, code: 1)
+            let second = try await eventually("another boot") {
+                try await host.store.machine(machine.id).flatMap { $0.state == .started && $0.boot?.boot != first.boot ? $0.boot : nil }
+            }
+            #expect(second.boot != first.boot)
+            #expect(host.runtime.state.withLock { $0.removed } == [first.name])
+            let events = try await host.store.events(of: machine.id, limit: 50).map { "\($0.type)/\($0.status)" }
+            #expect(Array(events.reversed()) == [
+                "launch/created", "start/starting", "start/started", "exit/stopped", "restart/starting", "start/starting", "start/started",
+            ])
+        }
+    }
+
+    @Test("news of an earlier boot does not touch the present one")
+    func staleNews() async throws {
+        try await withFakeHost { host, _ in
+            let machine = try await created(host)
+            let first = try #require(await state(host, machine.id, .started).boot)
+            try await host.reconciler.send(.restart(source: "user"), to: machine.id)
+            _ = try await eventually("another boot") {
+                try await host.store.machine(machine.id).flatMap { $0.state == .started && $0.boot?.boot != first.boot ? $0 : nil }
+            }
+            host.runtime.end(machine.id, first.boot, code: 1)
+            try await host.reconciler.send(.start(source: "user"), to: machine.id)
+            #expect(try await host.store.machine(machine.id)?.state == .started)
+        }
+    }
+
+    @Test("a runtime that cannot create fails the machine with its reason")
+    func createFails() async throws {
+        try await withFakeHost { host, _ in
+            host.runtime.state.withLock { $0.createError = OCIError(.runtimeFailed, "no room for this") }
+            let machine = try await created(host)
+            let failed = try await state(host, machine.id, .failed)
+            #expect(failed.reason?.contains("no room for this") == true)
+            #expect(failed.boot == nil)
+            #expect(try await host.store.boots().isEmpty)
+        }
+    }
+
+    @Test("a server that does not come up is given up after three answers in each of two boots")
+    func neverReady() async throws {
+        try await withFakeHost { host, _ in
+            host.door.answer.withLock { $0 = .no("ImportError: no module named x") }
+            let machine = try await created(host)
+            let failed = try await state(host, machine.id, .failed)
+            #expect(failed.reason?.contains("ImportError") == true)
+            #expect(host.door.asked.withLock { $0.count } == 6)
+        }
+    }
+
+    @Test("a connector that needs credentials is ready when its agent answers")
+    func shallowReadiness() async throws {
+        try await withFakeHost { host, _ in
+            var config = FakeHost.config
+            config.metadata = ["berth_ready": "agent"]
+            let machine = try await created(host, config: config)
+            _ = try await state(host, machine.id, .started)
+            #expect(host.door.asked.withLock { $0 } == [false])
+        }
+    }
+
+    @Test("destroy returns when nothing is left, also when removal needs several tries")
+    func destroy() async throws {
+        try await withFakeHost { host, _ in
+            let machine = try await created(host)
+            _ = try await state(host, machine.id, .started)
+            host.runtime.state.withLock { $0.removeFailures = 1 }
+            try await host.reconciler.destroy(machine.id)
+            #expect(host.runtime.state.withLock { $0.running.isEmpty })
+            #expect(try await host.store.boots().isEmpty)
+            #expect(try await host.store.machine(machine.id)?.state == .destroyed)
+            await #expect(throws: MachineFailure.self) { try await host.reconciler.send(.start(source: "user"), to: machine.id) }
+        }
+    }
+
+    @Test("a successor adopts what runs, boots what is gone, ends what is unwanted, removes what no row owns")
+    func successor() async throws {
+        let first = try FakeHost()
+        try await first.open()
+        let kept = try await created(first, "kept")
+        let lost = try await created(first, "lost")
+        let stopped = try await created(first, "stopped")
+        for machine in [kept, lost, stopped] { _ = try await state(first, machine.id, .started) }
+        let boots = try await (kept: first.store.machine(kept.id)?.boot, lost: first.store.machine(lost.id)?.boot)
+        try await first.leave()
+
+        // While nobody looks: one dies, one was to be stopped, and something strange is there, with a job's row beside it.
+        let runtime = FakeRuntime()
+        runtime.state.withLock { state in
+            state.running = first.runtime.state.withLock { $0.running }
+            state.running[boots.lost?.name ?? ""] = nil
+            state.running["00000000000000-STRAY"] = true
+            state.running["11111111111111-JOB"] = true
+        }
+        let second = try FakeHost(directory: first.directory, runtime: runtime)
+        _ = try await second.store.beginBoot(machine: "11111111111111", boot: "JOB", kind: .job, door: nil, at: 1)
+        var row = try #require(await second.store.machine(stopped.id))
+        row.desired = .stopped
+        row.state = .stopping
+        try await second.store.save(row, events: [])
+        try await second.open()
+
+        #expect(try await state(second, kept.id, .started).boot == boots.kept)
+        _ = try await state(second, stopped.id, .stopped)
+        let reborn = try await state(second, lost.id, .started)
+        #expect(reborn.boot != nil && reborn.boot != boots.lost)
+        #expect(runtime.state.withLock { Set($0.removed).isSuperset(of: ["00000000000000-STRAY", "11111111111111-JOB"]) })
+        #expect(Set(try await second.store.boots().map(\.machine)) == [kept.id, lost.id])
+        try await second.close()
+    }
+
+    @Test("stop-all stops, takes no more, and the next orchestrator starts the same machines")
+    func stopAll() async throws {
+        let first = try FakeHost()
+        try await first.open()
+        let machine = try await created(first, "m")
+        _ = try await state(first, machine.id, .started)
+        #expect(await first.reconciler.stopAll() == 1)
+        let row = try #require(await first.store.machine(machine.id))
+        #expect(row.state == .stopped && row.desired == .running && row.boot == nil)
+        await #expect(throws: MachineFailure.goingDown) { _ = try await self.created(first, "n") }
+        try await first.leave()
+        let second = try FakeHost(directory: first.directory)
+        try await second.open()
+        _ = try await state(second, machine.id, .started)
+        try await second.close()
+    }
+}
