@@ -62,7 +62,7 @@ let targets: [[Target]] = [
     ],
     tests("SealingTests", ["Sealing"]),
     tests("JSONTextTests", ["JSONText"]),
-    tests("WireTests", ["Wire", nioCore, nioPosix, nioEmbedded]),
+    tests("WireTests", ["Wire", nioCore, nioPosix, nioHTTP1, nioEmbedded]),
     tests("MCPTests", ["MCP", "JSONText", nioCore, nioEmbedded]),
     tests("DoorTests", ["Door", "Sealing", "JSONText"]),
     tests("StdioBridgeTests", ["StdioBridge", "MCP", "Wire", "JSONText", "CLinux", nioCore, nioPosix]),

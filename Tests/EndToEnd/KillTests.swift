@@ -13,7 +13,7 @@ struct KillTests {
         let alice = try await berth.token(for: "alice", vmcp: "office")
         let client = RawClient(url: alice.url, token: alice.token)
         func answers(_ what: String, _ location: SourceLocation = #_sourceLocation) async throws {
-            let works = try await eventually(within: 40) {
+            let works = await eventually(within: 40) {
                 (try? await client.call("echo", ["text": what], seconds: 30))?.text?.contains(what) == true
             }
             #expect(works, "after \(what): \(berth.log)", sourceLocation: location)
@@ -29,7 +29,7 @@ struct KillTests {
         try await answers("the gateway died")
         kill(try berth.pid(of: "orchestrator"), SIGKILL)
         try await answers("the orchestrator died")
-        let adopted = try await eventually(within: 30) { (try? await machine(berth)) == first }
+        let adopted = await eventually(within: 30) { (try? await machine(berth)) == first }
         #expect(adopted, "the machine was adopted: same id and boot")
 
         for name in ["supervise", "orchestrator", "gateway"] { if let pid = try? berth.pid(of: name) { kill(pid, SIGKILL) } }

@@ -127,6 +127,21 @@ struct DataPathSessionTests {
         }
     }
 
+    @Test func onePrincipalCannotTakeAllConnections() async throws {
+        try await DataPathFixture.with(DataPathFixture.settings { $0.exchangesPerPrincipal = 2 }) { (fixture) async throws in
+            let session = try #require(try await fixture.initialize().session)
+            let stream = try await fixture.open("GET", "/v/office/mcp", headers: [("mcp-session-id", session), ("accept", "text/event-stream")])
+            let slow = Task { try await fixture.call("slow") }
+            #expect(await eventually { fixture.door.state.withLockedValue { $0.running } == 1 })
+            #expect(try await fixture.call("echo").status == 503)
+            #expect(try await fixture.call("echo", token: "carol").content == "boot1")
+            slow.cancel()
+            _ = try? await slow.value
+            #expect(try await eventually { try await fixture.call("echo").content == "boot1" })
+            #expect(stream.status == 200)
+        }
+    }
+
     @Test func idleSessionsEnd() async throws {
         let settings = DataPathFixture.settings {
             $0.sessionIdle = .milliseconds(300)

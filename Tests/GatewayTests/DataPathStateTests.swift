@@ -93,8 +93,8 @@ struct DataPathStateTests {
     }
 
     static let results: [(String, String)] = [
-        (#"{"content":[]}"#, #"{"content":[],"_meta":{"berth/restarted":true}}"#),
-        (#"{"_meta":{"a":1},"content":[]}"#, #"{"_meta":{"a":1,"berth/restarted":true},"content":[]}"#),
+        (#"{"content":[]}"#, #"{"_meta":{"berth/restarted":true},"content":[]}"#),
+        (#"{"_meta":{"a":1},"content":[]}"#, #"{"_meta":{"berth/restarted":true,"a":1},"content":[]}"#),
         (#"{}"#, #"{"_meta":{"berth/restarted":true}}"#),
         (#"{"_meta":{"berth/restarted":false}}"#, #"{"_meta":{"berth/restarted":true}}"#),
     ]

@@ -10,7 +10,8 @@ import Testing
     }
 
     private func names(_ merged: ToolMerge.Merged) throws -> [String] {
-        try JSONValue(parsing: merged.toolsListResult.readableBytesSpan)["tools"]?.arrayValue?.compactMap { $0["name"]?.stringValue } ?? []
+        let tools = try JSONValue(parsing: Array(merged.toolsListResult.readableBytesView))["tools"]
+        return tools?.arrayValue?.compactMap { $0["name"]?.stringValue } ?? []
     }
 
     @Test func namesOfOneConnectorStayAsTheyAre() throws {
@@ -51,7 +52,7 @@ import Testing
     }
 
     @Test func theListIsPrivateAndComplete() throws {
-        let value = try JSONValue(parsing: ToolMerge.merge([]).toolsListResult.readableBytesSpan)
+        let value = try JSONValue(parsing: Array(ToolMerge.merge([]).toolsListResult.readableBytesView))
         #expect(value["resultType"]?.stringValue == "complete")
         #expect(value["cacheScope"]?.stringValue == "private")
         #expect(value["tools"]?.arrayValue?.isEmpty == true)

@@ -19,6 +19,8 @@ public struct DataPathSettings: Sendable {
     public var sessionsPerPrincipal = 64
     /// Calls of one principal under way at a time.
     public var callsPerPrincipal = 256
+    /// Requests of one principal that are being answered at a time, streams among them.
+    public var exchangesPerPrincipal = 512
     /// Control requests under way at a time, those that follow a log included.
     public var controlRequests = 256
     /// Bytes of one answer of a machine.

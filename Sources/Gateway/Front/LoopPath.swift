@@ -20,6 +20,7 @@ final class LoopPath {
     var controlRequests = 0
     /// Requests that are being answered, streams among them.
     private var live: [ObjectIdentifier: PublicExchange] = [:]
+    private var liveOfPrincipal: [String: Int] = [:]
     private var isShutDown = false
 
     init(
@@ -50,11 +51,23 @@ final class LoopPath {
 
     // MARK: Exchanges
 
-    func add(_ exchange: PublicExchange) {
+    /// - Returns: False when its principal has too many already.
+    func add(_ exchange: PublicExchange) -> Bool {
+        let principal = exchange.grant.principal
+        let count = liveOfPrincipal[principal, default: 0]
+        guard count < settings.exchangesPerPrincipal else { return false }
+        liveOfPrincipal[principal] = count + 1
         let id = ObjectIdentifier(exchange)
         live[id] = exchange
-        exchange.onEnd = { [weak self] in self?.live[id] = nil }
+        exchange.onEnd = { [weak self] in self?.remove(id, principal) }
         exchange.attach()
+        return true
+    }
+
+    private func remove(_ id: ObjectIdentifier, _ principal: String) {
+        live[id] = nil
+        let left = liveOfPrincipal[principal, default: 1] - 1
+        liveOfPrincipal[principal] = left > 0 ? left : nil
     }
 
     // MARK: What changes from outside

@@ -75,7 +75,7 @@ final class PublicFront: ServerDelegate {
         }
         guard let request = FrontRequest(exchange) else { return exchange.refuse(.repeatedHeader) }
         let answer = PublicExchange(exchange, digest: digest, grant: grant, slug: slug, session: request.sessionID)
-        path.add(answer)
+        guard path.add(answer) else { return exchange.refuse(.busy) }
         path.front.handle(
             request, caller: FrontCaller(principal: grant.principal, endpoint: slug, attachment: Admitted(grant: grant, virtualMCP: virtualMCP)),
             exchange: answer)

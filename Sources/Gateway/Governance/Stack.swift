@@ -20,7 +20,7 @@ final class Stack {
         released: @escaping (_ session: String, _ connector: String, MachineAddress) -> Void
     ) {
         let pool = ConnectionPool(eventLoop: eventLoop)
-        let doors = Doors(support: support, org: settings.org)
+        let doors = Doors(support: support, org: settings.org, pool: pool)
         hop = Hop(eventLoop: eventLoop, pool: pool, doors: doors, answerLimit: settings.answerBytes, logger: logger)
         credentials = CredentialService(next: hop, support: support, logger: logger)
         router = Router(next: credentials, search: PinSearch(support: support), doors: doors, logger: logger, released: released)

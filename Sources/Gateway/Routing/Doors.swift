@@ -68,13 +68,15 @@ final class Doors {
 
     private let support: any DataPathSupport
     private let org: String
+    private let pool: ConnectionPool
     private let sender = TokenSender()
     private var known: [String: MachineDoor] = [:]
     /// Boots that are over, and since when.
     private var gone: [(scope: DoorKeys.Scope, since: NIODeadline)] = []
 
-    init(support: any DataPathSupport, org: String) {
+    init(support: any DataPathSupport, org: String, pool: ConnectionPool) {
         self.support = support
+        self.pool = pool
         self.org = org
     }
 
@@ -93,7 +95,8 @@ final class Doors {
     /// The boot is over as far as we know. Its counter is kept for a while: were the boot still there, beginning again
     /// would repeat tokens.
     func forget(_ address: MachineAddress) {
-        guard known.removeValue(forKey: address.boot) != nil else { return }
+        guard let door = known.removeValue(forKey: address.boot) else { return }
+        pool.close(door.endpoint)
         gone.append((.machine(id: address.machine, boot: address.boot), .now()))
         while gone.count > Self.limit / 4, let oldest = gone.first, oldest.since + .minutes(5) < .now() {
             gone.removeFirst()

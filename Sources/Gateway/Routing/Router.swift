@@ -117,6 +117,8 @@ final class RoutedCall: MCPCall, MCPSink {
     private var sink: (any MCPSink)?
     private var inner: (any MCPCall)?
     private var attempts = 0
+    /// Of the machine that was lost on the way.
+    private var lostEpoch: Int?
     private var isCancelled = false
     private var isWaiting = false
 
@@ -158,7 +160,8 @@ final class RoutedCall: MCPCall, MCPSink {
         guard sink != nil else { return }
         record.pin = entry
         record.loss = nil
-        if moved { record.isRepinned = true }
+        // Where another call of the session found the new machine first, the session has moved all the same.
+        if moved || lostEpoch.map({ $0 != entry.pin.epoch }) ?? false { record.isRepinned = true }
         let attempt = attempts
         let call = router.next.call(request, in: context, sink: self)
         // It may have ended, or failed and begun anew, before it was returned.
@@ -192,6 +195,7 @@ final class RoutedCall: MCPCall, MCPSink {
             return end(.failed(undelivered))
         }
         router.lost(self, entry, loss)
+        lostEpoch = entry.pin.epoch
         guard attempts < Self.maximumAttempts, !isCancelled else { return end(.failed(undelivered)) }
         start()
     }
