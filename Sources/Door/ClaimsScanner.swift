@@ -1,47 +1,88 @@
 /// Reads the payload of a token whose signature holds: one flat JSON object of strings, integers and literals. Strict:
-/// a repeated key, a nested value, a fraction, bad UTF-8 or trailing bytes make it `nil`.
+/// a repeated claim, a nested value, a fraction, bad UTF-8 or trailing bytes make it malformed.
 struct ClaimsScanner {
+    /// A member's name: its bytes packed, 0 for one that is no claim (they all have three letters).
+    typealias Name = UInt32
+
     enum Value {
+        /// Bytes between the quotes, which hold no escape.
+        case raw(UnsafeRawBufferPointer)
         case text(String)
         case number(Int64)
         case literal
+
+        var string: String? {
+            switch self {
+            case .raw(let bytes): String(validating: bytes, as: UTF8.self)
+            case .text(let text): text
+            case .number, .literal: nil
+            }
+        }
+
+        func equals(_ expected: [UInt8]) -> Bool {
+            switch self {
+            case .raw(let bytes): bytes.elementsEqual(expected)
+            case .text(let text): text.utf8.elementsEqual(expected)
+            case .number, .literal: false
+            }
+        }
     }
 
     private let bytes: UnsafeRawBufferPointer
     private var at = 0
+    private var opened = false
 
     init(_ bytes: UnsafeRawBufferPointer) {
         self.bytes = bytes
     }
 
-    /// Every member in order, or nil.
-    mutating func members() -> [(name: String, value: Value)]? {
-        var members: [(name: String, value: Value)] = []
-        members.reserveCapacity(10)
+    enum Step {
+        case member(Name, Value)
+        case end
+        case malformed
+    }
+
+    static func name(_ text: StaticString) -> Name {
+        Name(text.utf8Start[0]) << 16 | Name(text.utf8Start[1]) << 8 | Name(text.utf8Start[2])
+    }
+
+    /// The next member.
+    mutating func next() -> Step {
         skipSpace()
-        guard take("{") else { return nil }
-        skipSpace()
-        if !take("}") {
-            repeat {
-                skipSpace()
-                guard let name = string() else { return nil }
-                skipSpace()
-                guard take(":") else { return nil }
-                skipSpace()
-                guard let value = value(), !members.contains(where: { $0.name == name }), members.count < 32 else { return nil }
-                members.append((name, value))
-                skipSpace()
-            } while take(",")
-            guard take("}") else { return nil }
+        if !opened {
+            opened = true
+            guard take("{") else { return .malformed }
+            skipSpace()
+            if take("}") { return end() }
+        } else if take("}") {
+            return end()
+        } else if !take(",") {
+            return .malformed
         }
         skipSpace()
-        return at == bytes.count ? members : nil
+        guard let name = string() else { return .malformed }
+        skipSpace()
+        guard take(":") else { return .malformed }
+        skipSpace()
+        guard let value = value() else { return .malformed }
+        switch name {
+        case .raw(let bytes) where bytes.count == 3:
+            return .member(Name(bytes[0]) << 16 | Name(bytes[1]) << 8 | Name(bytes[2]), value)
+        case .text(let text) where text.utf8.count == 3:
+            return .member(text.utf8.reduce(0) { $0 << 8 | Name($1) }, value)
+        case .raw, .text, .number, .literal: return .member(0, value)
+        }
+    }
+
+    private mutating func end() -> Step {
+        skipSpace()
+        return at == bytes.count ? .end : .malformed
     }
 
     private mutating func value() -> Value? {
         guard at < bytes.count else { return nil }
         switch bytes[at] {
-        case UInt8(ascii: "\""): return string().map(Value.text)
+        case UInt8(ascii: "\""): return string()
         case UInt8(ascii: "-"), UInt8(ascii: "0")...UInt8(ascii: "9"): return integer().map(Value.number)
         default:
             for literal in ["true", "false", "null"] as [StaticString] where take(literal) { return .literal }
@@ -64,16 +105,16 @@ struct ClaimsScanner {
         return negative ? -value : value
     }
 
-    private mutating func string() -> String? {
+    private mutating func string() -> Value? {
         guard take("\"") else { return nil }
         let start = at
         while at < bytes.count {
             switch bytes[at] {
             case UInt8(ascii: "\""):
-                let text = String(validating: UnsafeRawBufferPointer(rebasing: bytes[start..<at]), as: UTF8.self)
+                let content = UnsafeRawBufferPointer(rebasing: bytes[start..<at])
                 at += 1
-                return text
-            case UInt8(ascii: "\\"): return escaped(from: start)
+                return .raw(content)
+            case UInt8(ascii: "\\"): return escaped(from: start).map(Value.text)
             case 0..<0x20: return nil
             default: at += 1
             }

@@ -49,20 +49,19 @@ public enum HostedToken {
         }
 
         /// Reads the canonical text back.
-        init?(_ text: String) {
-            let parts = text.utf8.split(separator: UInt8(ascii: "."), omittingEmptySubsequences: false)
-            guard parts.count == 2, parts[0].count == 16, parts[1].count <= 20 else { return nil }
+        init?(_ text: UnsafeRawBufferPointer) {
+            guard text.count >= 18, text.count <= 37, text[16] == UInt8(ascii: ".") else { return nil }
             var sender: UInt64 = 0
-            for digit in parts[0] {
+            for digit in text[..<16] {
                 switch digit {
                 case UInt8(ascii: "0")...UInt8(ascii: "9"): sender = sender << 4 | UInt64(digit - UInt8(ascii: "0"))
                 case UInt8(ascii: "a")...UInt8(ascii: "f"): sender = sender << 4 | UInt64(digit - UInt8(ascii: "a") + 10)
                 default: return nil
                 }
             }
-            guard let first = parts[1].first, first != UInt8(ascii: "0") || parts[1].count == 1 else { return nil }
+            guard text[17] != UInt8(ascii: "0") || text.count == 18 else { return nil }
             var counter: UInt64 = 0
-            for digit in parts[1] {
+            for digit in text[17...] {
                 guard digit >= UInt8(ascii: "0"), digit <= UInt8(ascii: "9") else { return nil }
                 let (product, over) = counter.multipliedReportingOverflow(by: 10)
                 let (sum, carry) = product.addingReportingOverflow(UInt64(digit - UInt8(ascii: "0")))
@@ -88,6 +87,8 @@ public enum HostedToken {
         public var issuedAt: Int64
         public var expiresAt: Int64
         public var id: ID
+        /// The key it was signed with: ``TokenVerifier/keys(for:)`` has the one that seals beside it.
+        public var kid: String
     }
 
     /// Why a token was refused: the `reason` of the 401, and never more than that.

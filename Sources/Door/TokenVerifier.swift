@@ -6,10 +6,12 @@ public final class TokenVerifier {
         var keys: DoorKeys
         var header: [UInt8]
         var mac: HMACKey
-        var audience: String
+        var audience: [UInt8]
+        var boot: [UInt8]?
     }
 
     private let org: String
+    private let orgBytes: [UInt8]
     private let startedAt: Int64
     private let clock: () -> Int64
     private var entries: [Entry] = []
@@ -23,6 +25,7 @@ public final class TokenVerifier {
     ///   - clock: seconds since 1970.
     public init(keys: DoorKeys, org: String, clock: @escaping () -> Int64 = WallClock.seconds) throws(SealingError) {
         self.org = org
+        orgBytes = Array(org.utf8)
         self.clock = clock
         startedAt = clock()
         scratch = .allocate(byteCount: HostedToken.maximumSize, alignment: 8)
@@ -35,7 +38,8 @@ public final class TokenVerifier {
     /// older one leaves.
     public func accept(_ keys: DoorKeys) throws(SealingError) {
         let entry = Entry(
-            keys: keys, header: HostedToken.header(kid: keys.kid), mac: try HMACKey(keys.sign), audience: keys.audience.description)
+            keys: keys, header: HostedToken.header(kid: keys.kid), mac: try HMACKey(keys.sign),
+            audience: Array(keys.audience.description.utf8), boot: keys.boot.map { Array($0.utf8) })
         entries.removeAll { $0.keys.scope == keys.scope && $0.keys.generation == keys.generation }
         entries.append(entry)
         let generations = entries.filter { $0.keys.scope == keys.scope }.map(\.keys.generation).sorted()
@@ -44,7 +48,7 @@ public final class TokenVerifier {
         }
     }
 
-    /// The newest keys of the scope that a verified token was under: their `seal` key opens what came with it.
+    /// The keys that a verified token was under: their `seal` key opens what came with it, also while rotating.
     public func keys(for kid: String) -> DoorKeys? { entries.first { $0.keys.kid == kid }?.keys }
 
     /// The newest keys.
@@ -86,11 +90,11 @@ public final class TokenVerifier {
         let claims = try Self.claims(UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(scratch)[..<count]))
         let now = clock()
 
-        guard claims.audience == entry.audience else { throw .wrongAudience }
-        guard claims.org == org else { throw .wrongOrg }
+        guard claims.audience.equals(entry.audience) else { throw .wrongAudience }
+        guard claims.org.equals(orgBytes) else { throw .wrongOrg }
         switch entry.keys.scope {
-        case .machine(_, let boot):
-            guard claims.boot == boot else { throw .wrongBoot }
+        case .machine:
+            guard let boot = entry.boot, claims.boot.equals(boot) else { throw .wrongBoot }
         case .app:
             guard claims.issuedAt >= startedAt else { throw .wrongBoot }
             guard claims.expiresAt - claims.issuedAt <= HostedToken.maximumAppLifetime else { throw .malformed }
@@ -99,8 +103,8 @@ public final class TokenVerifier {
         guard max(claims.issuedAt, claims.notBefore) <= now + HostedToken.skew else { throw .notYetValid }
         guard replays.enter(claims.id, now: now) else { throw .replayed }
         return HostedToken.Claims(
-            issuer: claims.issuer, audience: entry.keys.audience, principal: claims.principal, org: claims.org, session: claims.session,
-            boot: claims.boot, issuedAt: claims.issuedAt, expiresAt: claims.expiresAt, id: claims.id)
+            issuer: claims.issuer, audience: entry.keys.audience, principal: claims.principal, org: org, session: claims.session,
+            boot: entry.keys.boot, issuedAt: claims.issuedAt, expiresAt: claims.expiresAt, id: claims.id, kid: entry.keys.kid)
     }
 
     /// The key whose header the token carries and whose signature holds.
@@ -110,19 +114,23 @@ public final class TokenVerifier {
         let signature = UnsafeRawBufferPointer(rebasing: value[(signed + 1)...])
         var tag: (UInt64, UInt64, UInt64, UInt64) = (0, 0, 0, 0)
         var known = false
-        var match: Entry?
-        // The header's text is public, so its comparison need not be constant in time; the signature's is.
-        for entry in entries where entry.header.elementsEqual(head) {
+        var match: Int?
+        for index in entries.indices where Self.equal(entries[index].header, head) {
             if !known {
                 guard signature.count == Base64URL.encodedCount(HMACKey.tagSize),
                     withUnsafeMutableBytes(of: &tag, { Base64URL.decode(signature, into: $0) }) == HMACKey.tagSize
                 else { throw .malformed }
                 known = true
             }
-            if withUnsafeBytes(of: tag, { entry.mac.isValid(tag: $0, of: message) }), match == nil { match = entry }
+            let mac = entries[index].mac
+            if withUnsafeBytes(of: tag, { mac.isValid(tag: $0, of: message) }), match == nil { match = index }
         }
-        if let match { return match }
+        if let match { return entries[match] }
         throw known ? .badSignature : Self.isHeader(head, scratch: scratch) ? .unknownKey : .malformed
+    }
+
+    private static func equal(_ left: [UInt8], _ right: UnsafeRawBufferPointer) -> Bool {
+        left.count == right.count && left.withUnsafeBytes { constantTimeEquals($0, right) }
     }
 
     /// Whether this is the one header text, under whatever key.
@@ -140,46 +148,111 @@ public final class TokenVerifier {
 
     private struct RawClaims {
         var issuer = ""
-        var audience = ""
+        var audience = ClaimsScanner.Value.literal
         var principal = ""
-        var org = ""
+        var org = ClaimsScanner.Value.literal
         var session = ""
-        var boot: String?
+        var boot = ClaimsScanner.Value.literal
         var issuedAt: Int64 = 0
         var expiresAt: Int64 = 0
         var notBefore: Int64 = 0
         var id = HostedToken.ID(sender: 0, counter: 0)
     }
 
-    /// The claims, all present and well-formed.
+    private enum Claim {
+        static let iss = ClaimsScanner.name("iss")
+        static let aud = ClaimsScanner.name("aud")
+        static let sub = ClaimsScanner.name("sub")
+        static let org = ClaimsScanner.name("org")
+        static let sid = ClaimsScanner.name("sid")
+        static let bid = ClaimsScanner.name("bid")
+        static let iat = ClaimsScanner.name("iat")
+        static let exp = ClaimsScanner.name("exp")
+        static let nbf = ClaimsScanner.name("nbf")
+        static let jti = ClaimsScanner.name("jti")
+    }
+
+    /// The claims, all present once and well-formed.
     private static func claims(_ payload: UnsafeRawBufferPointer) throws(HostedToken.Refusal) -> RawClaims {
         var scanner = ClaimsScanner(payload)
-        guard let members = scanner.members() else { throw .malformed }
         var claims = RawClaims()
-        var required = 0
-        for (name, value) in members {
-            switch (name, value) {
-            case ("iss", .text(let text)): claims.issuer = text
-            case ("aud", .text(let text)): claims.audience = text
-            case ("sub", .text(let text)): claims.principal = text
-            case ("org", .text(let text)): claims.org = text
-            case ("sid", .text(let text)): claims.session = text
-            case ("bid", .text(let text)): claims.boot = text
-            case ("iat", .number(let number)): claims.issuedAt = number
-            case ("exp", .number(let number)): claims.expiresAt = number
-            case ("nbf", .number(let number)): claims.notBefore = number
-            case ("jti", .text(let text)):
-                guard let id = HostedToken.ID(text) else { throw .malformed }
-                claims.id = id
-            case ("iss", _), ("aud", _), ("sub", _), ("org", _), ("sid", _), ("bid", _), ("iat", _), ("exp", _), ("nbf", _), ("jti", _):
-                throw .malformed
-            default: continue
-            }
-            if name != "bid", name != "nbf" { required += 1 }
+        var seen: UInt16 = 0
+        func once(_ bit: UInt16) throws(HostedToken.Refusal) {
+            guard seen & 1 << bit == 0 else { throw .malformed }
+            seen |= 1 << bit
         }
-        guard required == 8, claims.expiresAt >= claims.issuedAt, claims.issuedAt >= 0, claims.notBefore >= 0,
+        scan: while true {
+            switch scanner.next() {
+            case .end: break scan
+            case .malformed: throw .malformed
+            case .member(let name, let value):
+                switch name {
+                case Claim.iss:
+                    try once(0)
+                    claims.issuer = try text(value)
+                case Claim.aud:
+                    try once(1)
+                    claims.audience = try string(value)
+                case Claim.sub:
+                    try once(2)
+                    claims.principal = try text(value)
+                case Claim.org:
+                    try once(3)
+                    claims.org = try string(value)
+                case Claim.sid:
+                    try once(4)
+                    claims.session = try text(value)
+                case Claim.iat:
+                    try once(5)
+                    claims.issuedAt = try number(value)
+                case Claim.exp:
+                    try once(6)
+                    claims.expiresAt = try number(value)
+                case Claim.jti:
+                    try once(7)
+                    claims.id = try id(value)
+                case Claim.bid:
+                    try once(8)
+                    claims.boot = try string(value)
+                case Claim.nbf:
+                    try once(9)
+                    claims.notBefore = try number(value)
+                default: continue scan
+                }
+            }
+        }
+        guard seen & 0xFF == 0xFF, claims.expiresAt >= claims.issuedAt, claims.issuedAt >= 0, claims.notBefore >= 0,
             claims.expiresAt - claims.issuedAt <= HostedToken.maximumLifetime
         else { throw .malformed }
         return claims
+    }
+
+    /// A string that is only compared: no copy is made.
+    private static func string(_ value: ClaimsScanner.Value) throws(HostedToken.Refusal) -> ClaimsScanner.Value {
+        switch value {
+        case .raw, .text: return value
+        case .number, .literal: throw .malformed
+        }
+    }
+
+    private static func text(_ value: ClaimsScanner.Value) throws(HostedToken.Refusal) -> String {
+        guard let text = value.string else { throw .malformed }
+        return text
+    }
+
+    private static func number(_ value: ClaimsScanner.Value) throws(HostedToken.Refusal) -> Int64 {
+        guard case .number(let number) = value else { throw .malformed }
+        return number
+    }
+
+    private static func id(_ value: ClaimsScanner.Value) throws(HostedToken.Refusal) -> HostedToken.ID {
+        let id: HostedToken.ID?
+        switch value {
+        case .raw(let bytes): id = HostedToken.ID(bytes)
+        case .text(let text): id = Array(text.utf8).withUnsafeBytes { HostedToken.ID($0) }
+        case .number, .literal: id = nil
+        }
+        guard let id else { throw .malformed }
+        return id
     }
 }

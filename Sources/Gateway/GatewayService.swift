@@ -49,9 +49,9 @@ public enum GatewayService {
         let logger = configuration.logger
         let state = try StateDirectory(configuration.state)
         let databasePath = state.file("gateway.db")
-        let isNew = try PrivateFile.read(state.file("keys"), limit: 1 << 20) == nil
+        // The ring first: a database without its keys is an error, never a reason for new ones.
+        let keyRing = try KeyRing(path: state.file("keys"), createIfAbsent: !PrivateFile.exists(databasePath))
         let database = try DatabaseFile(databasePath, migrations: GatewaySchema.migrations)
-        let keyRing = try KeyRing(path: state.file("keys"), createIfAbsent: isNew)
         let org = try await organisation(database)
         let machines = MachinesClient(endpoint: .unix(path: configuration.machinesSocket))
         let auditDirectory = state.file("audit")

@@ -88,7 +88,7 @@ final class RunningOrchestrator: Sendable {
                 caBundle: configuration.caBundle),
             store: images, uploads: uploads, machine: jobs, logger: logger)
         let orchestrator = MachineService(reconciler: reconciler, lookup: images, images: factory, uploads: uploads, oci: configuration.oci)
-        try await reconciler.begin()
+        try await reconciler.begin(holding: configuration.stopAll)
         try RunDirectories.removeLeftovers(configuration, doors: Set(try await store.boots().compactMap(\.door)))
         return RunningOrchestrator(
             orchestrator: orchestrator, configuration: configuration, runtime: runtime, factory: factory, http: http, group: group, lock: lock,

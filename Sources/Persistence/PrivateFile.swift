@@ -3,6 +3,9 @@ import Sealing
 
 /// Small files of 0600: written whole or not at all, read only when nobody else could have.
 public enum PrivateFile {
+    /// Whether there is an entry of that name.
+    public static func exists(_ path: String) -> Bool { access(path, F_OK) == 0 }
+
     /// Reads a whole file, or nil when there is none.
     ///
     /// - Throws: `wide_mode` or `wrong_owner` when others could read or change it, `damaged` above `limit` bytes.

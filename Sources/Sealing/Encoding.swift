@@ -114,18 +114,17 @@ public enum Base64URL {
 /// Lower-case hexadecimal.
 public enum Hex {
     /// `bytes` as text.
-    public static func encode(_ bytes: some Collection<UInt8>) -> String {
-        let digits = Array("0123456789abcdef".utf8)
-        return String(unsafeUninitializedCapacity: bytes.count * 2) { output in
-            var at = 0
-            for byte in bytes {
-                output[at] = digits[Int(byte >> 4)]
-                output[at + 1] = digits[Int(byte & 15)]
-                at += 2
+    public static func encode(_ bytes: [UInt8]) -> String {
+        String(unsafeUninitializedCapacity: bytes.count * 2) { output in
+            for index in bytes.indices {
+                output[index * 2] = digit(bytes[index] >> 4)
+                output[index * 2 + 1] = digit(bytes[index] & 15)
             }
-            return at
+            return bytes.count * 2
         }
     }
+
+    private static func digit(_ value: UInt8) -> UInt8 { value < 10 ? UInt8(ascii: "0") + value : UInt8(ascii: "a") - 10 + value }
 
     /// The bytes of `text`, or nil when it is not lower-case hex of even length.
     public static func decode(_ text: String) -> [UInt8]? {

@@ -109,7 +109,7 @@ struct DataPathCallTests {
     }
 
     @Test func callsEndAtTheirDeadline() async throws {
-        try await DataPathFixture.with(DataPathFixture.settings { $0.callTimeout = .milliseconds(200) }) { (fixture) async throws in
+        try await DataPathFixture.with(DataPathFixture.settings { $0.callTimeout = .seconds(1) }) { (fixture) async throws in
             let answer = try await fixture.call("slow")
             #expect(answer.errorCode == 1002 && answer.message == "no answer within the time limit")
             #expect(fixture.calls().map(\.outcome) == [.timeout])

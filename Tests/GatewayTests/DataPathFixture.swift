@@ -42,14 +42,14 @@ final class DataPathFixture: Sendable {
 
     /// Runs `body` with a fixture and takes everything down after it.
     static func with(
-        _ settings: DataPathSettings = DataPathSettings(org: org), secretNames: [String] = [], segmentSize: Int = 16 << 20,
+        _ settings: DataPathSettings = DataPathSettings(org: org), secretNames: [String] = [], segmentSize: Int = 16 << 20, loops: Int = 1,
         _ body: (DataPathFixture) async throws -> Void
     ) async throws {
         // Short: a socket's path has 108 bytes.
         let directory = "/tmp/bdp-" + UUID().uuidString.prefix(8)
         try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
         defer { try? FileManager.default.removeItem(atPath: directory) }
-        let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
+        let group = MultiThreadedEventLoopGroup(numberOfThreads: loops)
         let root = try AppRoot.derive(master: Secret([UInt8](repeating: 7, count: 32)), org: org, app: "app-time")
         let door = try await DataPathDoor.start(directory: directory, group: group, root: root, org: org, machine: "0123456789abcd", boot: "boot1")
         let support = FakeSupport(root: root)
@@ -57,10 +57,17 @@ final class DataPathFixture: Sendable {
         var settings = settings
         settings.sweepInterval = .milliseconds(50)
         let rows = Locked<[AuditRow]>([])
+        let chains = Locked(0)
         let path = try await GatewayDataPath.make(
             group: group, settings: settings, support: support, control: EchoControl(),
             journal: { _ in
-                try AuditJournal(directory: directory + "/audit", chain: "l0", segmentSize: segmentSize) { new in rows.withLockedValue { $0 += new } }
+                let chain = chains.withLockedValue { number in
+                    defer { number += 1 }
+                    return "l\(number)"
+                }
+                return try AuditJournal(directory: directory + "/audit", chain: chain, segmentSize: segmentSize) { new in
+                    rows.withLockedValue { $0 += new }
+                }
             }, logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
         path.publish(try Self.directory(secretNames: secretNames))
         let port = try await path.listen(.tcp(host: "127.0.0.1", port: 0)) ?? 0

@@ -142,6 +142,25 @@ struct DataPathSessionTests {
         }
     }
 
+    @Test func aSessionIsTheSameOnEveryLoop() async throws {
+        try await DataPathFixture.with(loops: 2) { (fixture) async throws in
+            let session = try #require(try await fixture.initialize().session)
+            func statuses() async throws -> Set<Int> {
+                try await withThrowingTaskGroup(of: Int.self) { tasks in
+                    // At once, so that each takes a connection of its own.
+                    for id in 0..<8 { tasks.addTask { try await fixture.legacyCall("echo", session: session, id: "\(id)").status } }
+                    return try await tasks.reduce(into: []) { $0.insert($1) }
+                }
+            }
+            #expect(try await statuses() == [200])
+            #expect(Set(fixture.calls().map(\.chain)).count == 2)
+            #expect(fixture.support.state.withLockedValue { $0.pins.count } == 1)
+            #expect(try await fixture.send("DELETE", "/v/office/mcp", headers: [("mcp-session-id", session)]).status == 200)
+            #expect(await eventually { fixture.support.state.withLockedValue { $0.ended.contains(session) } })
+            #expect(try await statuses() == [404])
+        }
+    }
+
     @Test func idleSessionsEnd() async throws {
         let settings = DataPathFixture.settings {
             $0.sessionIdle = .milliseconds(300)

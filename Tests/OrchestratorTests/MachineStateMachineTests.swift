@@ -208,6 +208,14 @@ struct MachineStateMachineTests {
         #expect(acts(machine.handle(.removed)) == [])
         #expect(machine.state == .stopped && machine.desired == .running)
 
+        var oneShot = MachineStateMachine(state: .started, desired: .running, isHeld: true)
+        #expect(acts(oneShot.handle(.adopted(isStarted: true))) == [.terminate, .arm(seconds: 5)])
+        _ = oneShot.handle(.exited(MachineEnd(code: 0), seconds: 0))
+        #expect(acts(oneShot.handle(.removed)) == [])
+        #expect(oneShot.state == .stopped && oneShot.desired == .running)
+        var idle = MachineStateMachine(state: .stopped, desired: .running, isHeld: true)
+        #expect(acts(idle.handle(.found)) == [])
+
         var next = fresh(machine.state, desired: machine.desired)
         #expect(acts(next.handle(.found)) == [.boot, .arm(seconds: 60)])
     }
@@ -229,7 +237,8 @@ struct MachineStateMachineTests {
         #expect(half.attempts == 0)
 
         var unwanted = fresh(.stopping, desired: .stopped)
-        #expect(acts(unwanted.handle(.adopted(isStarted: true))) == [.disarm, .remove])
+        #expect(acts(unwanted.handle(.adopted(isStarted: true))) == [.terminate, .arm(seconds: 5)])
+        #expect(acts(unwanted.handle(.timer)) == [.disarm, .remove])
         _ = unwanted.handle(.removed)
         #expect(unwanted.state == .stopped)
 

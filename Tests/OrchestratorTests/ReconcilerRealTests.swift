@@ -180,7 +180,7 @@ struct ReconcilerRealTests {
     @Test(
         "an orchestrator killed at any point: its successor brings the machine up, and nothing is without a row",
         arguments: [
-            "row", "create.before-bundle", "create.after-bundle", "create.after-mount", "create.after-runtime", "create", "start.after", "start", "ready",
+            "row", "create.before-bundle", "bundle", "create.after-mount", "create.after-runtime", "create", "start.after", "start", "ready",
             "remove.after-kill", "remove.after-cgroups", "remove",
         ])
     func killed(point: String) async throws {

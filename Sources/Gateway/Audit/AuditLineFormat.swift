@@ -11,40 +11,40 @@ struct AuditLineFormat {
     /// Appends the row's line with its newline; returns the row's hash.
     func append(_ row: AuditRow, payload: AuditPayloadReference?, to output: inout [UInt8]) throws(SealingError) -> String {
         let start = output.count
-        output.append(contentsOf: "{\"sequence\":".utf8)
+        appendLiteral("{\"sequence\":", to: &output)
         appendDecimal(row.sequence, to: &output)
-        text("chain", row.chain, &output)
-        output.append(contentsOf: ",\"time\":".utf8)
+        text(",\"chain\":", row.chain, &output)
+        appendLiteral(",\"time\":", to: &output)
         appendDecimal(row.time, to: &output)
-        text("principal", row.principal, &output)
-        text("token", row.tokenID, &output)
-        text("vmcp", row.virtualMCP, &output)
-        text("connector", row.connector, &output)
-        text("tool", row.tool, &output)
-        text("exposed_tool", row.exposedTool, &output)
-        text("method", row.method, &output)
-        text("session", row.session, &output)
-        text("machine", row.machine, &output)
-        text("boot", row.boot, &output)
-        text("outcome", row.outcome.rawValue, &output)
-        text("reason", row.reason, &output)
-        output.append(contentsOf: ",\"latency_us\":".utf8)
+        text(",\"principal\":", row.principal, &output)
+        text(",\"token\":", row.tokenID, &output)
+        text(",\"vmcp\":", row.virtualMCP, &output)
+        text(",\"connector\":", row.connector, &output)
+        text(",\"tool\":", row.tool, &output)
+        text(",\"exposed_tool\":", row.exposedTool, &output)
+        text(",\"method\":", row.method, &output)
+        text(",\"session\":", row.session, &output)
+        text(",\"machine\":", row.machine, &output)
+        text(",\"boot\":", row.boot, &output)
+        text(",\"outcome\":", row.outcome.rawValue, &output)
+        text(",\"reason\":", row.reason, &output)
+        appendLiteral(",\"latency_us\":", to: &output)
         appendDecimal(row.latencyMicroseconds, to: &output)
         if let payload {
-            output.append(contentsOf: ",\"payload\":{\"at\":".utf8)
+            appendLiteral(",\"payload\":{\"at\":", to: &output)
             appendDecimal(Int64(payload.offset), to: &output)
-            output.append(contentsOf: ",\"size\":".utf8)
+            appendLiteral(",\"size\":", to: &output)
             appendDecimal(Int64(payload.size), to: &output)
-            text("sha256", payload.hash, &output)
+            text(",\"sha256\":", payload.hash, &output)
             output.append(UInt8(ascii: "}"))
         }
-        text("prev", row.previousHash, &output)
+        text(",\"prev\":", row.previousHash, &output)
         output.append(UInt8(ascii: "}"))
         let hash = try self.hash(output[start...])
         output.removeLast()
-        output.append(contentsOf: ",\"hash\":\"".utf8)
+        appendLiteral(",\"hash\":\"", to: &output)
         output.append(contentsOf: hash.utf8)
-        output.append(contentsOf: "\"}\n".utf8)
+        appendLiteral("\"}\n", to: &output)
         return hash
     }
 
@@ -52,7 +52,7 @@ struct AuditLineFormat {
     func appendPayload(of row: AuditRow, segmentOffset: Int, to output: inout [UInt8]) throws(SealingError) -> AuditPayloadReference? {
         guard row.arguments != nil || row.result != nil else { return nil }
         let start = output.count
-        output.append(contentsOf: "{\"sequence\":".utf8)
+        appendLiteral("{\"sequence\":", to: &output)
         appendDecimal(row.sequence, to: &output)
         for (name, value) in [("arguments", row.arguments), ("result", row.result)] {
             guard let value else { continue }
@@ -119,13 +119,10 @@ struct AuditLineFormat {
 
     private func hash(_ bytes: [UInt8]) throws(SealingError) -> String { try hash(bytes[...]) }
 
-    private func text(_ name: StaticString, _ value: String, _ output: inout [UInt8]) {
+    /// Appends `label` (with its comma and colon) and the value, unless that is empty.
+    private func text(_ label: StaticString, _ value: String, _ output: inout [UInt8]) {
         guard !value.isEmpty else { return }
-        name.withUTF8Buffer { label in
-            output.append(contentsOf: ",\"".utf8)
-            output.append(contentsOf: label)
-            output.append(contentsOf: "\":".utf8)
-        }
+        appendLiteral(label, to: &output)
         appendJSONString(value, to: &output)
     }
 
@@ -133,6 +130,11 @@ struct AuditLineFormat {
         output.append(contentsOf: ",\"\(name)\":".utf8)
         appendJSONString(value, to: &output)
     }
+}
+
+/// Appends a literal.
+func appendLiteral(_ literal: StaticString, to output: inout [UInt8]) {
+    output.append(contentsOf: UnsafeBufferPointer(start: literal.utf8Start, count: literal.utf8CodeUnitCount))
 }
 
 /// Appends `text` as a JSON string with its quotes; runs without escapes are copied whole.
@@ -148,9 +150,9 @@ func appendJSONString(_ text: String, to output: inout [UInt8]) {
             run = index + 1
             switch byte {
             case UInt8(ascii: "\""), UInt8(ascii: "\\"): output.append(contentsOf: [UInt8(ascii: "\\"), byte])
-            case 0x0A: output.append(contentsOf: "\\n".utf8)
-            case 0x0D: output.append(contentsOf: "\\r".utf8)
-            case 0x09: output.append(contentsOf: "\\t".utf8)
+            case 0x0A: appendLiteral("\\n", to: &output)
+            case 0x0D: appendLiteral("\\r", to: &output)
+            case 0x09: appendLiteral("\\t", to: &output)
             default:
                 output.append(contentsOf: byte < 0x10 ? "\\u000".utf8 : "\\u001".utf8)
                 output.append(byte & 15 < 10 ? UInt8(ascii: "0") + (byte & 15) : UInt8(ascii: "a") + (byte & 15) - 10)

@@ -129,7 +129,8 @@ extension AuditRedactor {
 
         private mutating func string() {
             let start = at + 1
-            let end = stringEnd(from: start)
+            // A string longer than the bound is cut anyway: its end is not looked for.
+            let end = stringEnd(from: start, within: bound + 2)
             let isKey = expectsKey
             expectsKey = false
             output.append(UInt8(ascii: "\""))
@@ -196,10 +197,11 @@ extension AuditRedactor {
         }
 
         /// Where the string that begins at `start` ends.
-        private func stringEnd(from start: Int) -> (content: Int, next: Int, escapes: Bool) {
+        private func stringEnd(from start: Int, within limit: Int = .max) -> (content: Int, next: Int, escapes: Bool) {
+            let count = limit < input.count - start ? start + limit : input.count
             var index = start
             var escapes = false
-            while index < input.count {
+            while index < count {
                 switch input[index] {
                 case UInt8(ascii: "\""): return (index, index + 1, escapes)
                 case UInt8(ascii: "\\"):
@@ -208,7 +210,7 @@ extension AuditRedactor {
                 default: index += 1
                 }
             }
-            return (input.count, input.count, escapes)
+            return (count, count, escapes)
         }
 
         private static func unescaped(_ content: UnsafeRawBufferPointer) -> [UInt8] {

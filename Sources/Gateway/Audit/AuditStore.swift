@@ -111,7 +111,9 @@ public final class AuditStore: Sendable {
 
     private func catchUp() async throws {
         for chain in try reader.segments.list().keys.sorted() {
-            let last = try await database.pool.read { try Int64.fetchOne($0, sql: "SELECT max(chain_sequence) FROM row WHERE chain = ?", arguments: [chain]) }
+            let last = try await database.pool.read { database in
+                try Int64.fetchOne(database, sql: "SELECT max(chain_sequence) FROM row WHERE chain = ?", arguments: [chain])
+            }
             try await reader.rows(of: chain, after: last ?? 0) { rows in try await insert(rows) }
         }
     }

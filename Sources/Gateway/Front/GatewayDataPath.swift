@@ -50,6 +50,10 @@ public final class GatewayDataPath: Sendable {
             }.get()
             loops.append(Loop(eventLoop: eventLoop, path: path))
         }
+        for loop in loops {
+            let others = loops.filter { $0.eventLoop !== loop.eventLoop }
+            loop.run { path in path.hub.tellOthers = { id in for other in others { other.run { $0.hub.drop(id) } } } }
+        }
         return GatewayDataPath(group: group, settings: settings, control: control, loops: loops)
     }
 
@@ -123,7 +127,12 @@ public final class GatewayDataPath: Sendable {
             return servers
         }
         for server in servers { await server.close(drain: .seconds(5)) }
-        for loop in loops { loop.run { $0.stack.hop.pool.shutdown() } }
+        for loop in loops {
+            loop.run { path in
+                path.stack.hop.pool.shutdown()
+                path.hub.tellOthers = { _ in }
+            }
+        }
     }
 }
 

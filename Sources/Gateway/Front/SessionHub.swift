@@ -19,6 +19,8 @@ final class SessionHub: FrontHost {
     private var modernKeys: [SessionTable.Owner: String] = [:]
     /// A session ended by itself or from outside: its calls, streams and pins go too.
     var onEnd: (String) -> Void = { _ in }
+    /// The same, for what the other loops know of the session.
+    var tellOthers: (String) -> Void = { _ in }
 
     init(eventLoop: any EventLoop, settings: DataPathSettings, support: any DataPathSupport, log: AuditLog, logger: Logger) {
         self.eventLoop = eventLoop
@@ -138,10 +140,16 @@ final class SessionHub: FrontHost {
     var count: Int { table.count }
     func owner(of id: String) -> SessionTable.Owner? { table.owner(of: id) }
 
-    private func end(_ id: String) {
+    /// Another loop ended the session.
+    func drop(_ id: String) {
         if let owner = table.owner(of: id), modernKeys[owner] == id { modernKeys[owner] = nil }
         onEnd(id)
         table.remove(id)
+    }
+
+    private func end(_ id: String) {
+        drop(id)
+        tellOthers(id)
         let support = support
         let logger = logger
         eventLoop.makeFutureWithTask { try await support.endSession(id: id) }.whenFailure { error in

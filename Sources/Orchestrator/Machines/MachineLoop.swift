@@ -19,13 +19,13 @@ struct MachineLoop {
     private var readySince: ContinuousClock.Instant?
     private(set) var isOver = false
 
-    init(_ record: MachineRecord, host: MachineHost, post: @escaping @Sendable (MachineOwner.Message) -> Void) {
+    init(_ record: MachineRecord, host: MachineHost, isHeld: Bool, post: @escaping @Sendable (MachineOwner.Message) -> Void) {
         self.record = record
         self.host = host
         self.post = post
         machine = MachineStateMachine(
             state: record.state, desired: record.desired, attempts: record.attempts, wasReady: record.wasReady, reason: record.reason,
-            policy: record.config.policy)
+            policy: record.config.policy, isHeld: isHeld)
         logger = host.logger
         logger[metadataKey: "machine"] = "\(record.id)"
         logger[metadataKey: "app"] = "\(record.app)"

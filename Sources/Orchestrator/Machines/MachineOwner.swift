@@ -14,13 +14,15 @@ final class MachineOwner: Sendable {
     private let inbox: AsyncStream<Message>.Continuation
     private let loop: Task<Void, Never>
 
-    /// - Parameter erased: called once when the machine is history.
-    init(_ record: MachineRecord, host: MachineHost, erased: @escaping @Sendable (String) async -> Void) {
+    /// - Parameters:
+    ///   - isHeld: it shall not run, whatever its row wants.
+    ///   - erased: called once when the machine is history.
+    init(_ record: MachineRecord, host: MachineHost, isHeld: Bool = false, erased: @escaping @Sendable (String) async -> Void) {
         id = record.id
         let (stream, inbox) = AsyncStream.makeStream(of: Message.self)
         self.inbox = inbox
         loop = Task {
-            var loop = MachineLoop(record, host: host) { inbox.yield($0) }
+            var loop = MachineLoop(record, host: host, isHeld: isHeld) { inbox.yield($0) }
             for await message in stream {
                 await loop.handle(message)
                 if loop.isOver {

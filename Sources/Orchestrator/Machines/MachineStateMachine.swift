@@ -97,8 +97,10 @@ struct MachineStateMachine: Sendable, Equatable {
     private var cause = Cause.request
     private var earlyEnd: MachineEnd?
 
+    /// - Parameter isHeld: stopped, whatever the row wants, as after ``Input/hold``.
     init(
-        state: MachineState, desired: DesiredState, attempts: Int = 0, wasReady: Bool = false, reason: String? = nil, policy: Policy = Policy()
+        state: MachineState, desired: DesiredState, attempts: Int = 0, wasReady: Bool = false, reason: String? = nil, policy: Policy = Policy(),
+        isHeld: Bool = false
     ) {
         self.state = state
         self.desired = desired
@@ -106,6 +108,7 @@ struct MachineStateMachine: Sendable, Equatable {
         self.wasReady = wasReady
         self.reason = reason
         self.policy = policy
+        self.isHeld = isHeld
     }
 
     /// Nothing changes any more unless somebody asks.
@@ -360,9 +363,14 @@ struct MachineStateMachine: Sendable, Equatable {
 
     private mutating func adopted(_ isStarted: Bool) -> [Effect] {
         guard life == .none else { return [] }
-        guard target == .running else {
-            let state = target == .destroyed ? MachineState.destroying : .stopping
-            self.state = state
+        switch target {
+        case .running: break
+        case .stopped where isStarted:
+            life = .ending
+            state = .stopping
+            return [.record(type: "adopt", status: "stopping", source: "berth", reason: nil), .terminate, .arm(seconds: policy.stopSeconds)]
+        case .stopped, .destroyed:
+            state = target == .destroyed ? .destroying : .stopping
             return [.record(type: "adopt", status: state.rawValue, source: "berth", reason: nil)] + remove(.request)
         }
         guard isStarted else {

@@ -15,7 +15,10 @@ actor Reconciler {
     init(host: MachineHost) { self.host = host }
 
     /// Adopts what lives, removes what no row owns and what jobs left, and resumes what should run.
-    func begin() async throws {
+    ///
+    /// - Parameter holding: resume nothing, and stop what lives.
+    func begin(holding: Bool = false) async throws {
+        isGoingDown = holding
         let boots = try await host.store.boots()
         let machines = try await host.store.machines(includesDestroyed: false)
         listen()
@@ -114,7 +117,7 @@ actor Reconciler {
 
     private func owner(of machine: MachineRecord) -> MachineOwner {
         if let owner = owners[machine.id] { return owner }
-        let owner = MachineOwner(machine, host: host) { [weak self] id in await self?.forget(id) }
+        let owner = MachineOwner(machine, host: host, isHeld: isGoingDown) { [weak self] id in await self?.forget(id) }
         owners[machine.id] = owner
         return owner
     }

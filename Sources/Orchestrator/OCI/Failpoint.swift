@@ -3,7 +3,7 @@ import Glibc
 
 /// Named places at which a test can end the process as a power cut would, to prove that what is left gets cleaned up.
 ///
-/// Debug builds only: `BERTH_FAILPOINT=create.after-bundle` ends the process with SIGKILL when it comes by. In a release
+/// Debug builds only: `BERTH_FAILPOINT=bundle` ends the process with SIGKILL when it comes by. In a release
 /// build `hit` does nothing and the variable is not read.
 public enum Failpoint {
     #if DEBUG

@@ -33,7 +33,7 @@ extension OCIRuntime {
         if let door = spec.doorPath { try Files.write(bundle + "/door", Array(door.utf8)) }
         let root = RootFileSystem(
             bundle: bundle, mountPoint: configuration.mountPoint(name), stagesBinds: command.opensSourcesInside)
-        Failpoint.hit("create.after-bundle")
+        Failpoint.hit("bundle")
         let binds = try root.mount(layers: spec.layers, binds: spec.binds)
         let config = RuntimeConfig(spec: spec, cgroupPath: configuration.cgroup(name), rootfs: root.rootfs, binds: binds)
         try Files.write(bundle + "/config.json", try config.json())

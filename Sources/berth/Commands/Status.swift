@@ -27,10 +27,14 @@ struct Status: AsyncParsableCommand {
 
 /// The isolation layers in one line.
 enum Isolation {
+    /// What every machine has, and what of that is missing; layers that are merely good to have are `berth doctor`'s.
     static func line(_ doctor: JSONValue) -> String {
-        let layers = doctor["layers"]?.arrayValue ?? []
+        let layers = (doctor["layers"]?.arrayValue ?? []).filter { $0["required"]?.boolValue == true }
         let active = layers.filter { $0["state"]?.stringValue == "active" }.map { $0.cell("name") }
         let missing = layers.filter { $0["state"]?.stringValue != "active" }.map { $0.cell("name") }
-        return active.joined(separator: " · ") + (missing.isEmpty ? "" : "   MISSING: " + missing.joined(separator: ", "))
+        let namespaces = active.filter { $0.hasSuffix("-namespace") }.map { String($0.dropLast("-namespace".count)) }
+        let others = active.filter { !$0.hasSuffix("-namespace") && $0 != "privilege" && $0 != "oci-runtime" }
+        let parts = (namespaces.isEmpty ? [] : ["namespaces " + namespaces.joined(separator: "+")]) + others
+        return parts.joined(separator: " · ") + (missing.isEmpty ? "" : "   MISSING: " + missing.joined(separator: ", "))
     }
 }

@@ -36,7 +36,7 @@ struct OCICrashTests {
     @Test(
         "an orchestrator killed at any point leaves what its successor finds and removes",
         arguments: [
-            "create.before-bundle", "create.after-bundle", "create.after-mount", "create.after-runtime", "start.before", "start.after",
+            "create.before-bundle", "bundle", "create.after-mount", "create.after-runtime", "start.before", "start.after",
             "remove.after-runtime", "remove.after-kill", "remove.after-cgroups",
         ])
     func orchestratorKilled(point: String) async throws {

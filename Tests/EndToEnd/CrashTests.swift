@@ -1,0 +1,133 @@
+import Foundation
+import TestSupport
+import Testing
+
+/// The orchestrator is killed at every failpoint and at random moments of real work; afterwards nothing is orphaned and
+/// everything works. `SEED=n` repeats a run of the random part.
+@Suite(.enabled(if: Berth.isPossible, "machines need root"))
+struct CrashTests {
+    @Test func nothingIsOrphanedWhereverItDies() async throws {
+        let berth = try Berth()
+        let started = try await berth.up()
+        let api = MachinesAPI(
+            url: try #require(started["machines_url"] as? String), token: try #require(started["machines_token"] as? String))
+        try await berth.add("fixture", fixture: "fixture.py")
+        let app = try await api.onlyApp()
+        let model = try #require(try await api.machines(app).first)
+        let config = try #require(model["config"] as? [String: Any])
+
+        let seed = ProcessInfo.processInfo.environment["BERTH_SEED"].flatMap(UInt64.init) ?? UInt64.random(in: 1...1_000_000)
+        var random = SplitMix(state: seed)
+        let rounds = 50
+        for round in 0..<rounds {
+            await disturb(api, app, config, round, &random)
+            let milliseconds = Int(random.next() % 250)
+            try await Task.sleep(for: .milliseconds(milliseconds))
+            if let pid = try? berth.pid(of: "orchestrator") { kill(pid, SIGKILL) }
+            let back = await eventually(within: 30) { (try? await api.machines(app)) != nil }
+            #expect(back, "seed \(seed), round \(round): the orchestrator is back: \(berth.log)")
+        }
+
+        // What the rows say is what there is: all extra machines go, the first one serves.
+        for machine in try await api.machines(app) where machine["id"] as? String != model["id"] as? String {
+            try await api.send("DELETE", "/v1/apps/\(app)/machines/\(machine["id"] as? String ?? "")?force=true")
+        }
+        let settled = await eventually(within: 60) {
+            guard let machines = try? await api.machines(app), machines.count == 1, machines[0]["state"] as? String == "started" else { return false }
+            return (try? await berth.run(["doctor", "--leftovers", "--json"]))?.status == 0
+        }
+        let left = try await berth.run(["doctor", "--leftovers", "--json"])
+        #expect(settled, "seed \(seed): \(try await api.machines(app).map { "\($0["id"] ?? "") \($0["state"] ?? "")" }) \(left.output) \(berth.log)")
+        try await berth.json(["vmcp", "create", "office", "fixture"])
+        let alice = try await berth.token(for: "alice", vmcp: "office")
+        #expect(try await RawClient(url: alice.url, token: alice.token).call("echo", ["text": "alive"]).text == "alive")
+        await berth.end()
+    }
+
+    /// Each failpoint ends the orchestrator once, in the middle of making or removing a machine.
+    @Test(arguments: [
+        "row", "create.before-bundle", "bundle", "create", "start", "ready", "remove", "create.after-mount",
+        "create.after-runtime", "start.before", "start.after", "remove.after-kill", "remove.after-runtime", "remove.after-cgroups",
+    ])
+    func failpoint(_ name: String) async throws {
+        let berth = try Berth()
+        // The first start builds the image without the failpoint; the second has it, and dies of it until it is gone.
+        try await berth.up()
+        try await berth.add("fixture", fixture: "fixture.py")
+        let before = try await berth.run(["down"])
+        #expect(before.status == 0)
+        let up = try await berth.run(
+            ["up", "--listen", "127.0.0.1:\(berth.port)", "--detach", "--json"], environment: ["BERTH_FAILPOINT": name], seconds: 40)
+        if up.status == 0 {
+            // It starts the machine (row … ready), then removes it (remove …): some of it kills the orchestrator.
+            _ = try await berth.run(["connector", "remove", "fixture"], seconds: 40)
+        }
+        for process in ["supervise", "orchestrator", "gateway"] { if let pid = try? berth.pid(of: process) { kill(pid, SIGKILL) } }
+        _ = await eventually(within: 10) { (try? berth.pid(of: "orchestrator")) == nil && (try? berth.pid(of: "gateway")) == nil }
+        try await berth.up()
+        let clean = await eventually(within: 30) { (try? await berth.run(["doctor", "--leftovers", "--json"]))?.status == 0 }
+        #expect(clean, "\(name): \(try await berth.run(["doctor", "--leftovers"]).output)")
+        await berth.end()
+    }
+
+    /// Starts one piece of work and does not wait for it.
+    private func disturb(_ api: MachinesAPI, _ app: String, _ config: [String: Any], _ round: Int, _ random: inout SplitMix) async {
+        let choice = random.next() % 4
+        let machines = (try? await api.machines(app)) ?? []
+        let id = machines.isEmpty ? "" : machines[Int(random.next() % UInt64(machines.count))]["id"] as? String ?? ""
+        let body = try? JSONSerialization.data(withJSONObject: ["name": "extra-\(round)", "config": config])
+        let requests: [(String, String, Data?)] = [
+            ("POST", "/v1/apps/\(app)/machines", body), ("POST", "/v1/apps/\(app)/machines/\(id)/restart", nil),
+            ("POST", "/v1/apps/\(app)/machines", body), ("DELETE", "/v1/apps/\(app)/machines/\(id)?force=true", nil),
+        ]
+        let (method, path, data) = requests[Int(choice)]
+        // The first machine stays: it is the one that must serve at the end.
+        if method == "DELETE" && machines.count < 3 { return }
+        if method == "DELETE", machines.last?["id"] as? String != id, machines.first?["id"] as? String == id { return }
+        Task { _ = try? await api.send(method, path, data) }
+    }
+}
+
+/// The Machines API over its loopback listener.
+struct MachinesAPI: Sendable {
+    let url: String
+    let token: String
+
+    func onlyApp() async throws -> String {
+        let apps = try await send("GET", "/v1/apps?org_slug=all")["apps"] as? [[String: Any]] ?? []
+        guard apps.count == 1, let name = apps[0]["name"] as? String else { throw Trouble("apps: \(apps)") }
+        return name
+    }
+
+    func machines(_ app: String) async throws -> [[String: Any]] {
+        let answer = try await send("GET", "/v1/apps/\(app)/machines")
+        return answer["array"] as? [[String: Any]] ?? []
+    }
+
+    @discardableResult
+    func send(_ method: String, _ path: String, _ body: Data? = nil) async throws -> [String: Any] {
+        var lines = ["url = \"\(url)\(path)\"", "request = \(method)", "silent", "fail", "max-time = 20", "header = \"Authorization: Bearer \(token)\""]
+        let file = FileManager.default.temporaryDirectory.appendingPathComponent("berth-machines-\(UUID().uuidString)")
+        if let body {
+            try body.write(to: file)
+            lines += ["header = \"Content-Type: application/json\"", "data-binary = \"@\(file.path)\""]
+        }
+        defer { try? FileManager.default.removeItem(at: file) }
+        let result = try await Command.run(["/usr/bin/curl", "--config", "-"], input: lines.joined(separator: "\n"), seconds: 25)
+        guard result.status == 0 else { throw Trouble("curl \(result.status) \(method) \(path)") }
+        let value = try? JSONSerialization.jsonObject(with: Data(result.output.utf8))
+        return value as? [String: Any] ?? ["array": value as Any]
+    }
+}
+
+/// A small generator with a seed, so that a run can be repeated.
+struct SplitMix {
+    var state: UInt64
+    mutating func next() -> UInt64 {
+        state &+= 0x9e37_79b9_7f4a_7c15
+        var z = state
+        z = (z ^ (z >> 30)) &* 0xbf58_476d_1ce4_e5b9
+        z = (z ^ (z >> 27)) &* 0x94d0_49bb_1331_11eb
+        return z ^ (z >> 31)
+    }
+}
