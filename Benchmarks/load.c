@@ -330,7 +330,7 @@ int main(int count, char **words) {
            percentile(latencies, latency_count, 0.5), percentile(latencies, latency_count, 0.99), errors, lost,
            percentile(openings, opening_count, 0.5), (double)first_answer / 1e3);
     for (int i = 0; i < target_count; i++) {
-        double used = (double)(after[i] - before[i]) / 1e9;
+        double used = (double)(int64_t)(after[i] - before[i]) / 1e9; // negative, and so seen, if children ended inside the window
         named += used;
         printf("%s\"%s\":%.2f", i ? "," : "", targets[i].name, in_window ? used * 1e6 / (double)in_window : 0);
     }

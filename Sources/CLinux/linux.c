@@ -15,6 +15,7 @@
 #include <sys/syscall.h>
 #include <sys/vfs.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #define RESULT(call) ({ long r = (call); (int)(r < 0 ? -errno : r); })
@@ -175,4 +176,9 @@ int clinux_syncfs(int fd) { return RESULT(syncfs(fd)); }
 ssize_t clinux_copy_file(int from, int to, size_t count) {
     ssize_t copied = copy_file_range(from, NULL, to, NULL, count, 0);
     return copied < 0 ? -errno : copied;
+}
+int64_t clinux_monotonic_milliseconds(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }

@@ -57,12 +57,13 @@ final class MachineService: Sendable {
         if let old = try await store.machine(named: name, app: app.name) { return try Self.same(old, as: wanted) }
         guard try await lookup.layers(of: wanted.config.image) != nil else {
             throw MachineFailure(
-                .invalid, "unknown_image", "the image \(wanted.config.image) is not here", field: "config.image", hint: "POST /v1/berth/images builds it")
+                .invalid, "unknown_image", "the image \(wanted.config.image) is not here", field: "config.image",
+                hint: "POST /v1/berth/images builds it")
         }
         let now = WallClock.milliseconds()
         let record = MachineRecord(
             id: id, app: app.name, name: name, instance: ULID(milliseconds: now).description, config: wanted.config,
-            state: wanted.skipsLaunch ? .stopped : .created, desired: .stopped, createdAt: now, updatedAt: now)
+            state: wanted.skipsLaunch ? .stopped : .created, desired: wanted.skipsLaunch ? .stopped : .running, createdAt: now, updatedAt: now)
         let event = MachineEvent(type: "launch", status: "created", source: "user", reason: nil, at: now)
         guard try await store.insert(record, event: event) else {
             guard let old = try await store.machine(named: name, app: app.name) else { throw Self.nameInUse(name) }

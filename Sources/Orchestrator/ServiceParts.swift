@@ -102,7 +102,9 @@ enum MachinesSocket {
         var address = sockaddr_un()
         address.sun_family = sa_family_t(AF_UNIX)
         let room = MemoryLayout.size(ofValue: address.sun_path)
-        guard path.utf8.count < room else { throw OCIError(.invalidSpec, "\(path) is longer than a socket's path may be", hint: "choose a shorter run directory") }
+        guard path.utf8.count < room else {
+            throw OCIError(.invalidSpec, "\(path) is longer than a socket's path may be", hint: "choose a shorter run directory")
+        }
         withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: path.utf8) }
         unlink(path)
         let descriptor = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)

@@ -20,7 +20,9 @@ struct DataPathAccessTests {
 
     static let cases: [Case] = [
         Case(name: "no token", status: 401, error: "unauthorized", token: nil, authenticate: "Bearer"),
-        Case(name: "token in the query", status: 401, error: "unauthorized", token: nil, target: "/v/office/mcp?access_token=alice", authenticate: "Bearer"),
+        Case(
+            name: "token in the query", status: 401, error: "unauthorized", token: nil, target: "/v/office/mcp?access_token=alice",
+            authenticate: "Bearer"),
         Case(name: "token in a cookie", status: 401, error: "unauthorized", token: nil, headers: [("cookie", "token=alice")], authenticate: "Bearer"),
         Case(name: "no slug and no token", status: 401, error: "unauthorized", token: nil, target: "/v/nothing/mcp", authenticate: "Bearer"),
         Case(name: "unknown token", status: 401, error: "invalid_token", token: "mallory", authenticate: #"Bearer error="invalid_token""#),
@@ -48,8 +50,8 @@ struct DataPathAccessTests {
         try await DataPathFixture.with { (fixture) async throws in
             for row in Self.cases {
                 for method in ["POST", "GET"] {
-                    let answer = try await fixture.send(
-                        method, row.target, token: row.token, headers: row.headers, body: method == "POST" ? DataPathFixture.modern("tools/list") : nil)
+                    let body = method == "POST" ? DataPathFixture.modern("tools/list") : nil
+                    let answer = try await fixture.send(method, row.target, token: row.token, headers: row.headers, body: body)
                     #expect(answer.status == row.status, "\(row.name) \(method)")
                     #expect(answer.json["error"]?.stringValue == row.error, "\(row.name) \(method)")
                     #expect(answer.headers.contains("www-authenticate: \(row.authenticate ?? "")") == (row.authenticate != nil), "\(row.name)")

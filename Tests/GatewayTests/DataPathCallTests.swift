@@ -82,7 +82,8 @@ struct DataPathCallTests {
                 "POST", "/v/office/mcp", headers: DataPathFixture.modernHeaders("tools/list"), body: DataPathFixture.modern("tools/list"))
             #expect(list.result?["tools"]?[0]?["name"]?.stringValue == "echo")
             let cursor = try await fixture.send(
-                "POST", "/v/office/mcp", headers: DataPathFixture.modernHeaders("tools/list"), body: DataPathFixture.modern("tools/list", #""cursor":"x""#))
+                "POST", "/v/office/mcp", headers: DataPathFixture.modernHeaders("tools/list"),
+                body: DataPathFixture.modern("tools/list", #""cursor":"x""#))
             #expect(cursor.errorCode == -32602)
             let prompts = try await fixture.send(
                 "POST", "/v/office/mcp", headers: DataPathFixture.modernHeaders("prompts/list"), body: DataPathFixture.modern("prompts/list"))
@@ -97,7 +98,8 @@ struct DataPathCallTests {
     @Test func progressComesThroughUnderTheCallersToken() async throws {
         try await DataPathFixture.with { (fixture) async throws in
             let answer = try await fixture.call("progress", meta: #","progressToken":"mine""#)
-            let events = answer.text.split(separator: "\n").filter { $0.hasPrefix("data: ") }.compactMap { try? JSONValue(parsing: String($0.dropFirst(6))) }
+            let events = answer.text.split(separator: "\n").filter { $0.hasPrefix("data: ") }
+                .compactMap { try? JSONValue(parsing: String($0.dropFirst(6))) }
             #expect(events.count == 3, "\(answer.text)")
             #expect(events.first?["params"]?["progressToken"] == .string("mine"))
             #expect(events.dropFirst().first?["method"] == .string("notifications/message"))

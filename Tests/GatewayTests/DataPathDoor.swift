@@ -122,13 +122,15 @@ final class DataPathDoor: Sendable {
         func run() {
             switch request.method == "tools/list" ? "list" : request.name {
             case "list":
-                answer(#"{"resultType":"complete","tools":[{"name":"echo","inputSchema":{"type":"object"}},{"name":"slow","inputSchema":{"type":"object"}}]}"#)
+                let tools = ["echo", "slow"].map { #"{"name":"\#($0)","inputSchema":{"type":"object"}}"# }.joined(separator: ",")
+                answer(#"{"resultType":"complete","tools":[\#(tools)]}"#)
             case "slow":
                 door.state.withLockedValue { $0.running += 1 }
                 exchange.onClientGone = { [door] in door.state.withLockedValue { $0.cancelled += 1 } }
             case "progress": progress()
             case "fails": answer(#"{"content":[{"type":"text","text":"no"}],"isError":true}"#)
-            case "error": exchange.reply(status: 200, headers: DataPathDoor.json, body: message(#""error":{"code":-32050,"message":"upstream says no"}"#))
+            case "error":
+                exchange.reply(status: 200, headers: DataPathDoor.json, body: message(#""error":{"code":-32050,"message":"upstream says no"}"#))
             case "dies":
                 door.state.withLockedValue { $0.connectionsCut += 1 }
                 exchange.abort()
@@ -145,11 +147,15 @@ final class DataPathDoor: Sendable {
 
         private func progress() {
             let token = request.envelope.progressToken.map { String(buffer: request.slice($0)) } ?? "null"
-            exchange.event(ByteBuffer(string: #"{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":\#(token),"progress":1}}"#))
-            exchange.event(ByteBuffer(string: #"{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":777,"progress":9}}"#))
-            exchange.event(ByteBuffer(string: #"{"jsonrpc":"2.0","method":"notifications/message","params":{"level":"info","data":"log line"}}"#))
+            notify("progress", #"{"progressToken":\#(token),"progress":1}"#)
+            notify("progress", #"{"progressToken":777,"progress":9}"#)
+            notify("message", #"{"level":"info","data":"log line"}"#)
             exchange.event(message(#""result":{"content":[]}"#))
             exchange.closeStream()
+        }
+
+        private func notify(_ method: String, _ params: String) {
+            exchange.event(ByteBuffer(string: #"{"jsonrpc":"2.0","method":"notifications/\#(method)","params":\#(params)}"#))
         }
 
         private func answer(_ result: String) { exchange.reply(status: 200, headers: DataPathDoor.json, body: message(#""result":\#(result)"#)) }

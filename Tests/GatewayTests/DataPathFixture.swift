@@ -99,7 +99,8 @@ final class DataPathFixture: Sendable {
         func virtual(_ slug: String) -> VirtualMCP {
             VirtualMCP(
                 slug: slug, title: slug, connectors: ["time"], tools: tools,
-                toolsListResult: ByteBuffer(string: #"{"resultType":"complete","tools":[{"name":"echo","inputSchema":{"type":"object"}}],"ttlMs":0,"cacheScope":"private"}"#),
+                toolsListResult: ByteBuffer(
+                    string: #"{"resultType":"complete","tools":[{"name":"echo","inputSchema":{}}],"ttlMs":0,"cacheScope":"private"}"#),
                 serverInfo: ByteBuffer(string: #"{"name":"\#(slug)","version":"1"}"#), capabilities: ByteBuffer(string: #"{"tools":{}}"#),
                 instructions: "Be \"kind\".")
         }
@@ -136,8 +137,9 @@ final class DataPathFixture: Sendable {
         var session: String?
         /// The JSON-RPC message: the body, or the last event of a stream.
         var json: JSONValue {
-            let last = text.hasPrefix("{") || text.hasPrefix("[") ? text : text.split(separator: "\n").last { $0.hasPrefix("data: ") }.map { String($0.dropFirst(6)) } ?? "null"
-            return (try? JSONValue(parsing: last)) ?? .null
+            if text.hasPrefix("{") || text.hasPrefix("[") { return (try? JSONValue(parsing: text)) ?? .null }
+            let last = text.split(separator: "\n").last { $0.hasPrefix("data: ") }
+            return last.flatMap { try? JSONValue(parsing: String($0.dropFirst(6))) } ?? .null
         }
         var result: JSONValue? { json["result"] }
         var errorCode: Int? { json["error"]?["code"]?.intValue }
@@ -150,7 +152,9 @@ final class DataPathFixture: Sendable {
     ) async throws -> Answer {
         let response = try await open(method, target, token: token, headers: headers, body: body)
         let text = String(buffer: try await response.body.collect(upTo: 8 << 20))
-        return Answer(status: response.status, headers: response.headers.map { "\($0.name): \($0.value)" }, text: text, session: response.headers["mcp-session-id"])
+        return Answer(
+            status: response.status, headers: response.headers.map { "\($0.name): \($0.value)" }, text: text,
+            session: response.headers["mcp-session-id"])
     }
 
     func open(
@@ -183,10 +187,10 @@ final class DataPathFixture: Sendable {
         [("mcp-protocol-version", "2026-07-28"), ("mcp-method", method)] + (name.map { [("mcp-name", $0)] } ?? [])
     }
 
-    func initialize(token: String = "alice", slug: String = "office") async throws -> Answer {
-        try await send(
-            "POST", "/v/\(slug)/mcp", token: token,
-            body: #"{"jsonrpc":"2.0","id":0,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"t","version":"1"}}}"#)
+    func initialize(token: String = "alice", slug: String = "office", name: String = "t") async throws -> Answer {
+        let params = #"{"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"\#(name)","version":"1"}}"#
+        return try await send(
+            "POST", "/v/\(slug)/mcp", token: token, body: #"{"jsonrpc":"2.0","id":0,"method":"initialize","params":\#(params)}"#)
     }
 
     func legacyCall(_ tool: String, session: String, token: String = "alice", slug: String = "office", id: String = "5") async throws -> Answer {

@@ -161,10 +161,10 @@ struct DataPathRoutingTests {
             let stats = try await fixture.path.ask(.stats, of: fixture.door.address, app: "app-time")
             #expect(stats.status == 200)
 
-            fixture.door.state.withLockedValue {
-                $0.isDraining = true
+            fixture.door.state.withLockedValue { $0.isDraining = true }
+            let failure = await #expect(throws: ProbeFailure.self) {
+                try await fixture.path.probe(fixture.door.address, of: connector, credentials: nil)
             }
-            let failure = await #expect(throws: ProbeFailure.self) { try await fixture.path.probe(fixture.door.address, of: connector, credentials: nil) }
             #expect(failure?.error == "start_failed" && failure?.stderr == nil)
         }
     }

@@ -61,7 +61,8 @@ final class FakeRuntime: MachineRuntime {
     }
 
     func survey() async throws -> [SurveyedMachine] {
-        state.withLock { $0.running.keys.map { $0.split(separator: "-") } }.map { SurveyedMachine(machine: String($0[0]), boot: String($0[1]), pids: [1]) }
+        state.withLock { $0.running.keys.map { $0.split(separator: "-") } }
+            .map { SurveyedMachine(machine: String($0[0]), boot: String($0[1]), pids: [1]) }
     }
 
     func adopt(_ machine: String, boot: String) async -> CreatedMachine? {
@@ -88,6 +89,8 @@ final class FakeDoor: DoorAsking {
         asked.withLock { $0.append(isDeep) }
         return answer.withLock { $0 }
     }
+
+    func forget(machine: String, boot: String) async {}
 }
 
 struct FakeImages: ImageLookup, ImageBuilding {
@@ -103,7 +106,8 @@ struct FakeImages: ImageLookup, ImageBuilding {
             if source.pypi == "broken" {
                 continuation.yield(.failed(ImageBuildFailure(error: "unknown_package", message: "no such package", hint: "look again")))
             } else {
-                continuation.yield(.done(BuiltImage(image: Self.digest, command: ["/server"], directory: "/srv", environment: [:], packages: ["a==1"])))
+                let image = BuiltImage(image: Self.digest, command: ["/server"], directory: "/srv", environment: [:], packages: ["a==1"])
+                continuation.yield(.done(image))
             }
             continuation.finish()
         }
@@ -136,7 +140,8 @@ final class FakeHost: Sendable {
         try Files.makeDirectories(configuration.runDirectory, mode: 0o755)
         _ = try StateDirectory(configuration.stateDirectory)
         store = MachineStore(
-            database: try DatabaseFile(configuration.database, migrations: OrchestratorSchema.migrations), keys: try KeyRing(path: configuration.keyFile))
+            database: try DatabaseFile(configuration.database, migrations: OrchestratorSchema.migrations),
+            keys: try KeyRing(path: configuration.keyFile))
         var logger = Logger(label: "test")
         logger.logLevel = .critical
         let images = FakeImages()
@@ -145,7 +150,8 @@ final class FakeHost: Sendable {
                 store: store, runtime: runtime, probe: door, images: images, hub: MachineHub(), doors: self.directory + "/doors", firstSlot: 100,
                 isolation: ["user"], logger: logger))
         orchestrator = MachineService(
-            reconciler: reconciler, lookup: images, images: images, uploads: try Uploads(directory: configuration.stateDirectory + "/uploads"), oci: nil)
+            reconciler: reconciler, lookup: images, images: images, uploads: try Uploads(directory: configuration.stateDirectory + "/uploads"),
+            oci: nil)
         listeners = MachinesListeners(
             orchestrator: orchestrator, configuration: configuration, group: MultiThreadedEventLoopGroup.singleton, logger: logger)
     }

@@ -16,7 +16,8 @@ struct MachineRoutesTests {
     ) async throws -> (status: Int, headers: HTTPFields, json: Any?) {
         let http = HTTPClient()
         let response = try await http.execute(
-            method, path, headers: headers + (body == nil ? [] : [("content-type", "application/json")]), body: body.map { ByteBuffer(string: $0) }, to: endpoint)
+            method, path, headers: headers + (body == nil ? [] : [("content-type", "application/json")]), body: body.map { ByteBuffer(string: $0) },
+            to: endpoint)
         let bytes = try await response.collect(upTo: 1 << 20)
         await http.shutdown()
         return (response.status, response.headers, try? JSONSerialization.jsonObject(with: Data(bytes.readableBytesView), options: .fragmentsAllowed))
@@ -113,13 +114,16 @@ struct MachineRoutesTests {
         try await withFakeHost { host, _ in
             let missing = try await ask("GET", "/v1/apps/nope", to: host.socket)
             let error = try #require(missing.json as? [String: Any])
-            #expect(missing.status == 404 && error["status"] as? String == "not_found" && error["error"] is String && error["details"] is [String: Any])
+            #expect(missing.status == 404 && error["status"] as? String == "not_found")
+            #expect(error["error"] is String && error["details"] is [String: Any])
             #expect(missing.headers["fly-request-id"]?.hasSuffix("-local") == true)
 
             let created = try await ask("POST", "/v1/apps?wait=true", #"{"app_name":"web","org_slug":"acme","unknown":{"x":1}}"#, to: host.socket)
             #expect(created.status == 201 && (created.json as? [String: Any])?["name"] as? String == "web")
-            let body = #"{"config":{"image":"\#(FakeImages.digest)","init":{"entrypoint":["/e"],"cmd":["c"]},"stop_config":{"timeout":2000000000},"strange":1}}"#
-            let machine = try #require(try await ask("POST", "/v1/apps/web/machines", body, to: host.socket).json as? [String: Any])
+            let spelled = #""init":{"entrypoint":["/e"],"cmd":["c"]},"stop_config":{"timeout":2000000000},"strange":1"#
+            let body = #"{"config":{"image":"\#(FakeImages.digest)",\#(spelled)}}"#
+            let answer = try await ask("POST", "/v1/apps/web/machines", body, to: host.socket)
+            let machine = try #require(answer.json as? [String: Any])
             let config = try #require(machine["config"] as? [String: Any])
             #expect((config["init"] as? [String: Any])?["exec"] as? [String] == ["/e", "c"])
             #expect((machine["name"] as? String)?.hasPrefix("machine-") == true)
@@ -130,6 +134,11 @@ struct MachineRoutesTests {
             #expect(try await ask("GET", "/v1/apps/web/machines/\(id)/wait", to: host.socket).status == 200)
             #expect(try await ask("DELETE", "/v1/apps/web/machines/\(id)", to: host.socket).status == 412)
             #expect(try await ask("POST", "/v1/apps/web/machines/\(id)/suspend", to: host.socket).status == 501)
+            let stop = "/v1/apps/web/machines/\(id)/stop"
+            #expect(try await ask("POST", stop, #"{"signal":"SIGHUP"}"#, to: host.socket).status == 422)
+            #expect(try await ask("POST", stop, #"{"timeout":"1d"}"#, to: host.socket).status == 400)
+            #expect(try await ask("POST", stop, #"{"signal":"SIGTERM","timeout":1000000000}"#, to: host.socket).status == 200)
+            #expect(try await ask("GET", "/v1/apps/web/machines/\(id)/wait?state=stopped", to: host.socket).status == 200)
             #expect(try await ask("DELETE", "/v1/apps/web/machines/\(id)?kill=true", to: host.socket).status == 200)
             let page = try await ask("GET", "/v1/orgs/acme/machines?include_deleted=true", to: host.socket)
             #expect(((page.json as? [String: Any])?["machines"] as? [Any])?.count == 1)

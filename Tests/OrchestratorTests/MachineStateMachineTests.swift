@@ -16,7 +16,9 @@ struct MachineStateMachineTests {
         effects.compactMap { if case .record(let type, let status, _, _) = $0 { "\(type)/\(status)" } else { nil } }
     }
 
-    private func fresh(_ state: MachineState = .created, desired: DesiredState = .stopped, policy: MachineStateMachine.Policy = .init()) -> MachineStateMachine {
+    private func fresh(
+        _ state: MachineState = .created, desired: DesiredState = .stopped, policy: MachineStateMachine.Policy = .init()
+    ) -> MachineStateMachine {
         MachineStateMachine(state: state, desired: desired, policy: policy)
     }
 
@@ -112,7 +114,8 @@ struct MachineStateMachineTests {
     @Test(
         "restart policies",
         arguments: [
-            (MachineConfig.Restart.Policy.no, Int32(1), MachineState.failed), (.no, 0, .stopped), (.onFailure, 0, .stopped), (.onFailure, 1, .starting),
+            (MachineConfig.Restart.Policy.no, Int32(1), MachineState.failed), (.no, 0, .stopped), (.onFailure, 0, .stopped),
+            (.onFailure, 1, .starting),
             (.always, 0, .starting), (.always, 1, .starting),
         ])
     func policies(policy: MachineConfig.Restart.Policy, code: Int32, state: MachineState) {

@@ -26,7 +26,8 @@ struct MachineStoreTests {
 
     private func machine(_ name: String, app: String = "a", id: String = MachineID.random()) -> MachineRecord {
         MachineRecord(
-            id: id, app: app, name: name, instance: ULID().description, config: FakeHost.config, state: .created, desired: .stopped, createdAt: 1, updatedAt: 1)
+            id: id, app: app, name: name, instance: ULID().description, config: FakeHost.config, state: .created, desired: .stopped, createdAt: 1,
+            updatedAt: 1)
     }
 
     private let launch = MachineEvent(type: "launch", status: "created", source: "user", reason: nil, at: 1)

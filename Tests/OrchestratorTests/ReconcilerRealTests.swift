@@ -227,7 +227,8 @@ struct ReconcilerRealTests {
             late.timeoutSeconds = 1
             #expect(try await host.jobs().run(late) { _ in }.timedOut)
 
-            var greedy = try JobFolders(host.directory, "/bin/busybox dd if=/dev/zero of=/out/big bs=1M count=64; while :; do /bin/busybox sleep 1; done").job()
+            let script = "/bin/busybox dd if=/dev/zero of=/out/big bs=1M count=64; while :; do /bin/busybox sleep 1; done"
+            var greedy = try JobFolders(host.directory, script).job()
             greedy.outputBytes = 8 << 20
             let result = try await host.jobs().run(greedy) { _ in }
             #expect(result.exitCode != 0 && result.log.contains("more than 8 MiB"))
@@ -264,7 +265,8 @@ private struct JobFolders {
 
     func job() -> BuildJob {
         BuildJob(
-            name: "test", layers: [layer], command: ["/x"], environment: [:], output: output, inputs: [(input, "/in")], egress: [], memoryBytes: 64 << 20)
+            name: "test", layers: [layer], command: ["/x"], environment: [:], output: output, inputs: [(input, "/in")], egress: [],
+            memoryBytes: 64 << 20)
     }
 }
 

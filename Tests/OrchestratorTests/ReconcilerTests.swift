@@ -10,7 +10,8 @@ import Testing
 /// What the reconciler does around a runtime; the runtime itself is tried in `ReconcilerRealTests`.
 struct ReconcilerTests {
     private func created(_ host: FakeHost, _ name: String = "m", config: MachineConfig = FakeHost.config) async throws -> MachineRecord {
-        _ = try await host.orchestrator.createApp(try CreateAppRequest(Array(#"{"name":"a","org_slug":"acme","berth":{"app_root":"\#(Self.root)"}}"#.utf8)))
+        let wanted = #"{"name":"a","org_slug":"acme","berth":{"app_root":"\#(Self.root)"}}"#
+        _ = try await host.orchestrator.createApp(try CreateAppRequest(Array(wanted.utf8)))
         let app = try #require(await host.store.app("a"))
         let request = try CreateMachineRequest(Array(try JSONCoding.encode(NewMachine(name: name, config: config))))
         return try await host.orchestrator.create(request, in: app)
@@ -36,7 +37,8 @@ struct ReconcilerTests {
             let spec = try #require(host.runtime.state.withLock { $0.specs.first })
             #expect(spec.boot == boot.boot && spec.slot == 100 + boot.slot && spec.doorPath == boot.door)
             let document = try BootDocument(decoding: spec.bootDocument)
-            #expect(document.command == ["/server", "x"] && document.environment == ["A": "1", "B": "2"] && document.org == "acme" && document.app == "a")
+            #expect(document.command == ["/server", "x"] && document.environment == ["A": "1", "B": "2"])
+            #expect(document.org == "acme" && document.app == "a")
             let keys = try DoorKeys(root: try AppRoot(secret: Secret([UInt8](repeating: 7, count: 32))), machine: machine.id, boot: boot.boot)
             #expect(document.keys.sign == keys.sign && document.kid == keys.kid)
             #expect(spec.limits.cpus == 1)
@@ -76,6 +78,33 @@ struct ReconcilerTests {
             try await host.reconciler.send(.start(source: "user"), to: machine.id)
             #expect(try await host.store.machine(machine.id)?.state == .started)
         }
+    }
+
+    @Test("who no longer waits is forgotten")
+    func listeners() async throws {
+        try await withFakeHost { host, client in
+            let machine = try await created(host)
+            _ = try await client.wait(app: "a", id: machine.id, for: .started, seconds: 10)
+            _ = try await client.wait(app: "a", id: machine.id, for: .started, seconds: 10)
+            try await host.reconciler.destroy(machine.id)
+            _ = try await eventually("nobody listening") { host.reconciler.host.hub.listenerCount == 0 ? true : nil }
+        }
+    }
+
+    @Test("a launch whose orchestrator died before it began is begun by the next")
+    func cutOffLaunch() async throws {
+        let first = try FakeHost()
+        try await first.open()
+        _ = try await created(first, "other")
+        let now = MachineRecord(
+            id: MachineID.random(), app: "a", name: "cut", instance: ULID().description, config: FakeHost.config, state: .created,
+            desired: .running, createdAt: 1, updatedAt: 1)
+        #expect(try await first.store.insert(now, event: .init(type: "launch", status: "created", source: "user", reason: nil, at: 1)))
+        try await first.leave()
+        let second = try FakeHost(directory: first.directory)
+        try await second.open()
+        _ = try await state(second, now.id, .started)
+        try await second.close()
     }
 
     @Test("a runtime that cannot create fails the machine with its reason")

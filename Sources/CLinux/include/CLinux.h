@@ -71,6 +71,9 @@ int clinux_signal_pipe(const int *signals, int count);
 /// `signal(SIGPIPE, SIG_IGN)`: a write to a closed pipe answers EPIPE.
 void clinux_ignore_sigpipe(void);
 
+/// Milliseconds on the clock that never goes back.
+int64_t clinux_monotonic_milliseconds(void);
+
 /// `execve` that only returns on failure.
 int clinux_execve(const char *path, char *const argv[], char *const envp[]);
 /// Overwrites memory in a way that the compiler keeps.

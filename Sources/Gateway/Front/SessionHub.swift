@@ -17,6 +17,7 @@ final class SessionHub: FrontHost {
     private var table = SessionTable()
     private var identities: [String: ServerIdentity] = [:]
     private var modernKeys: [SessionTable.Owner: String] = [:]
+    private var ended = RecentlyEnded()
     /// A session ended by itself or from outside: its calls, streams and pins go too.
     var onEnd: (String) -> Void = { _ in }
     /// The same, for what the other loops know of the session.
@@ -84,11 +85,11 @@ final class SessionHub: FrontHost {
             return completion(record)
         }
         // What cannot be an id of ours is not looked for.
-        guard Base64URL.decode(id)?.count == 16 else { return completion(nil) }
+        guard Base64URL.decode(id)?.count == 16, !ended.contains(id) else { return completion(nil) }
         let support = support
         eventLoop.makeFutureWithTask { try await support.session(id: id) }.assumeIsolated().whenComplete { [self] result in
             switch result {
-            case .success(let row?) where row.principal == owner.principal && row.virtualMCP == owner.slug:
+            case .success(let row?) where row.principal == owner.principal && row.virtualMCP == owner.slug && !ended.contains(id):
                 let record = LegacySessionRecord(
                     protocolVersion: row.protocolVersion, clientInfo: ByteBuffer(string: row.clientInfo),
                     clientCapabilities: ByteBuffer(string: row.capabilities))
@@ -144,6 +145,7 @@ final class SessionHub: FrontHost {
     func drop(_ id: String) {
         if let owner = table.owner(of: id), modernKeys[owner] == id { modernKeys[owner] = nil }
         onEnd(id)
+        if table.legacy(id) != nil { ended.insert(id) }
         table.remove(id)
     }
 
@@ -177,7 +179,8 @@ final class SessionHub: FrontHost {
     private func modernKey(_ owner: SessionTable.Owner) -> String {
         if let known = modernKeys[owner] { return known }
         // Neither text holds a zero byte.
-        let key = "m" + ((try? SHA256.digest(Array(owner.principal.utf8) + [0] + Array(owner.slug.utf8))).map { Base64URL.encode($0) } ?? owner.principal)
+        let digest = try? SHA256.digest(Array(owner.principal.utf8) + [0] + Array(owner.slug.utf8))
+        let key = "m" + (digest.map { Base64URL.encode($0) } ?? owner.principal)
         modernKeys[owner] = key
         return key
     }

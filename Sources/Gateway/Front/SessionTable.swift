@@ -69,3 +69,22 @@ struct SessionTable {
         sessions.compactMap { isGone($0.value.owner) ? $0.key : nil }
     }
 }
+
+/// Sessions that have ended a moment ago, so that a row read just before does not bring one back.
+struct RecentlyEnded {
+    private static let limit = 1_024
+
+    private var ids: Set<String> = []
+    private var order: [String] = []
+    private var next = 0
+
+    func contains(_ id: String) -> Bool { ids.contains(id) }
+
+    mutating func insert(_ id: String) {
+        guard ids.insert(id).inserted else { return }
+        if order.count < Self.limit { return order.append(id) }
+        ids.remove(order[next])
+        order[next] = id
+        next = (next + 1) % Self.limit
+    }
+}

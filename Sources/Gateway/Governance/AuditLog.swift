@@ -97,7 +97,8 @@ extension AuditRow {
 
     private static func isError(_ result: ByteBuffer) -> Bool {
         let text = result.readableBytesSpan
-        guard let member = try? JSONMembers.value(of: "isError", object: JSONSpan(start: 0, end: result.readableBytes), in: text) else { return false }
+        let whole = JSONSpan(start: 0, end: result.readableBytes)
+        guard let member = try? JSONMembers.value(of: "isError", object: whole, in: text) else { return false }
         return result.text(member) == "true"
     }
 }

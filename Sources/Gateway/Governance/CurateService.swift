@@ -24,7 +24,9 @@ final class CurateService: MCPService {
         case "tools/list":
             sink.finish(list(request, record))
         case "tools/call":
-            guard let name = request.name, let tool = record.virtualMCP.tools[name], let connector = directory.current.connectors[tool.connector] else {
+            guard let name = request.name, let tool = record.virtualMCP.tools[name],
+                let connector = directory.current.connectors[tool.connector]
+            else {
                 let name = request.name.map { String($0.prefix(128)) } ?? ""
                 sink.finish(.error(MCPError(code: MCPError.Code.invalidParams, message: "Unknown tool: \(name)")))
                 return EndedCall()
@@ -40,8 +42,9 @@ final class CurateService: MCPService {
 
     /// One page holds all; a cursor can only come from somewhere else.
     private func list(_ request: MCPRequest, _ record: CallRecord) -> MCPOutcome {
-        if let params = request.envelope.params, (try? JSONMembers.value(of: "cursor", object: params, in: request.message.readableBytesSpan)) ?? nil != nil {
-            return .error(.invalidParams("unknown cursor"))
+        if let params = request.envelope.params {
+            let cursor = try? JSONMembers.value(of: "cursor", object: params, in: request.message.readableBytesSpan)
+            if cursor ?? nil != nil { return .error(.invalidParams("unknown cursor")) }
         }
         return .result(record.virtualMCP.toolsListResult)
     }

@@ -1,5 +1,3 @@
-import Logging
-
 /// Finds the machine of a pin through the control plane and keeps the row true. Runs off the loop, for cold sessions only.
 struct PinSearch: Sendable {
     struct Found: Sendable {

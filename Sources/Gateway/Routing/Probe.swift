@@ -134,14 +134,15 @@ extension GatewayDataPath {
         case .failed(let undelivered):
             let isLate = undelivered.reason == ProbeSink.late
             let stderr = await lastStderr(address, connector)
-            throw ProbeFailure(
-                error: isLate ? "timeout" : "start_failed", message: isLate ? "the server did not answer in time" : undelivered.reason, stderr: stderr)
+            if isLate { throw ProbeFailure(error: "timeout", message: "the server did not answer in time", stderr: stderr) }
+            throw ProbeFailure(error: "start_failed", message: undelivered.reason, stderr: stderr)
         }
     }
 
     private func lastStderr(_ address: MachineAddress, _ connector: Connector) async -> String? {
         guard let answer = try? await ask(.stats, of: address, app: connector.app), answer.status == 200,
-            let stats = try? JSONValue(parsing: answer.body.readableBytesSpan), let text = stats["last_failure"]?["stderr"]?.stringValue, !text.isEmpty
+            let stats = try? JSONValue(parsing: answer.body.readableBytesSpan),
+            let text = stats["last_failure"]?["stderr"]?.stringValue, !text.isEmpty
         else { return nil }
         return text
     }

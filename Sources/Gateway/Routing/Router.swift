@@ -67,7 +67,9 @@ final class Router: MCPService {
     func lost(_ call: RoutedCall, _ entry: PinTable.Entry, _ loss: DoorAnswer.Loss) {
         logger.notice(
             "machine lost",
-            metadata: ["connector": "\(call.key.connector)", "machine": "\(entry.pin.machine)", "boot": "\(entry.pin.boot)", "reason": "\(loss.rawValue)"])
+            metadata: [
+                "connector": "\(call.key.connector)", "machine": "\(entry.pin.machine)", "boot": "\(entry.pin.boot)", "reason": "\(loss.rawValue)",
+            ])
         table.lost(call.key, epoch: entry.pin.epoch)
         doors.forget(entry.address)
     }

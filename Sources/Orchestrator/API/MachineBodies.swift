@@ -85,7 +85,8 @@ enum ConfigRules {
             config.image.utf8.dropFirst(7).allSatisfy({ (48...57).contains($0) || (97...102).contains($0) })
         else {
             throw MachineFailure(
-                .invalid, "invalid_image", "config.image is no digest", field: "config.image", hint: "sha256: and 64 hex digits, from POST /v1/berth/images")
+                .invalid, "invalid_image", "config.image is no digest", field: "config.image",
+                hint: "sha256: and 64 hex digits, from POST /v1/berth/images")
         }
         try range(config.guest?.memory_mb, 16...1_048_576, "config.guest.memory_mb")
         try range(config.guest?.cpus, 1...64, "config.guest.cpus")
@@ -100,11 +101,14 @@ enum ConfigRules {
                     .invalid, "invalid", "config.stop_config.timeout is no time up to 300 s", field: "config.stop_config.timeout", hint: "10s")
             }
         }
-        if let signal = config.stop_config?.signal, !["", "SIGTERM", "SIGINT"].contains(signal) {
-            throw MachineFailure(
-                .invalid, "unsupported_field", "machines are stopped with SIGTERM", field: "config.stop_config.signal", hint: "leave it out")
-        }
+        if let signal = config.stop_config?.signal { try checkStopSignal(signal, field: "config.stop_config.signal") }
         try checkText(config)
+    }
+
+    /// The agent ends its children in order on SIGTERM; nothing else would.
+    static func checkStopSignal(_ signal: String, field: String) throws(MachineFailure) {
+        guard !["", "SIGTERM", "SIGINT"].contains(signal) else { return }
+        throw MachineFailure(.invalid, "unsupported_field", "machines are stopped with SIGTERM", field: field, hint: "leave it out")
     }
 
     private static func checkText(_ config: MachineConfig) throws(MachineFailure) {
@@ -164,5 +168,30 @@ struct CreateAppRequest: Sendable {
             }
             root = bytes
         }
+    }
+}
+
+/// How a machine is stopped: `POST …/stop` with a body or none, `…/restart` with a query.
+struct StopRequest: Sendable, Equatable {
+    /// `nil`: as the configuration says.
+    var seconds: Int64?
+
+    init(body: [UInt8]) throws(MachineFailure) {
+        let value: JSONValue
+        do {
+            value = body.isEmpty ? .null : try JSONValue(parsing: body)
+        } catch {
+            throw MachineFailure(.badRequest, "invalid", "the body is no valid JSON", field: "body")
+        }
+        if let signal = value["signal"]?.stringValue { try ConfigRules.checkStopSignal(signal, field: "signal") }
+        try self.init(timeout: value["timeout"].flatMap { $0.stringValue ?? ($0.isNull ? nil : $0.text) })
+    }
+
+    init(timeout text: String?) throws(MachineFailure) {
+        guard let text, !text.isEmpty else { return }
+        guard let time = Duration(apiText: text), time <= .seconds(300) else {
+            throw MachineFailure(.badRequest, "invalid", "timeout is no time up to 300 s", field: "timeout", hint: "10s")
+        }
+        seconds = max(1, time.components.seconds)
     }
 }

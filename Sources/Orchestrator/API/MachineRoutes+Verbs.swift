@@ -10,12 +10,14 @@ extension MachineRoutes {
             try await perform(.start(source: "user"), on: machine)
             return JSONAnswer(StartAnswer(previous_state: machine.state.rawValue))
         }
-        v1.post("\(path)/stop") { _, context in
-            try await perform(.stop(source: "user"), on: try await machine(context, isReading: false))
+        v1.post("\(path)/stop") { request, context in
+            let wanted = try StopRequest(body: try await body(of: request))
+            try await perform(.stop(source: "user", seconds: wanted.seconds), on: try await machine(context, isReading: false))
             return JSONAnswer(OK())
         }
-        v1.post("\(path)/restart") { _, context in
-            try await perform(.restart(source: "user"), on: try await machine(context, isReading: false))
+        v1.post("\(path)/restart") { request, context in
+            let wanted = try StopRequest(timeout: request.uri.queryParameters["timeout"].map(String.init))
+            try await perform(.restart(source: "user", seconds: wanted.seconds), on: try await machine(context, isReading: false))
             return JSONAnswer(OK())
         }
         v1.get("\(path)/wait") { request, context in try await wait(request, context) }
@@ -32,7 +34,8 @@ extension MachineRoutes {
             }
             let text = try await orchestrator.logTail(machine.id, lines: lines)
             return Response(
-                status: .ok, headers: [.contentType: "text/plain; charset=utf-8", .cacheControl: "no-store"], body: .init(byteBuffer: .init(string: text)))
+                status: .ok, headers: [.contentType: "text/plain; charset=utf-8", .cacheControl: "no-store"],
+                body: .init(byteBuffer: ByteBuffer(string: text)))
         }
     }
 
@@ -114,16 +117,16 @@ struct WaitTarget: Sendable, Equatable, CustomStringConvertible {
     }
 
     func verdict(on machine: MachineRecord) -> Verdict {
-        if states.contains(machine.state) { return .reached }
-        if acceptsSettled && !machine.state.isTransient { return .reached }
-        // A transient state leads somewhere; `started` may have been left behind by a stop that is on its way.
-        if machine.state.isTransient { return .pending }
+        if states.contains(machine.state) || acceptsSettled && !machine.state.isTransient { return .reached }
         switch machine.state {
-        case .destroyed: return .impossible
-        case .started: return machine.desired == .running ? (states.isDisjoint(with: [.stopped, .destroyed, .failed]) ? .impossible : .pending) : .pending
-        // A stopped or failed machine starts when somebody says so: who waits for `started` learns at once that nobody did.
-        case .stopped, .failed, .created, .suspended: return machine.desired == .running ? .pending : (states == [.destroyed] ? .pending : .impossible)
-        default: return .pending
+        case .destroyed:
+            return .impossible
+        case .stopped, .failed, .created, .suspended:
+            // It runs again when somebody says so; who waits for that learns at once that nobody did.
+            let waitsForRunning = states.subtracting([.started, .suspended]).isEmpty
+            return machine.desired != .running && waitsForRunning ? .impossible : .pending
+        case .starting, .started, .stopping, .suspending, .replacing, .destroying:
+            return .pending
         }
     }
 }

@@ -110,7 +110,9 @@ struct MachineRoutes: Sendable {
         let machine = "apps/:app/machines/:id"
         let verbs = ["suspend", "signal", "exec", "cordon", "uncordon", "lease", "metadata", "memory/reclaim"]
         for verb in verbs { v1.post("\(machine)/\(verb)") { _, _ -> Response in throw Self.notImplemented } }
-        for verb in ["lease", "metadata", "versions", "ps", "memory"] { v1.get("\(machine)/\(verb)") { _, _ -> Response in throw Self.notImplemented } }
+        for verb in ["lease", "metadata", "versions", "ps", "memory"] {
+            v1.get("\(machine)/\(verb)") { _, _ -> Response in throw Self.notImplemented }
+        }
         v1.post("\(machine)") { _, _ -> Response in throw Self.notImplemented }
         v1.delete("\(machine)/lease") { _, _ -> Response in throw Self.notImplemented }
         for list in ["volumes", "secrets", "certificates", "ip_assignments", "network_policies"] {

@@ -38,7 +38,8 @@ struct MachinesAccess: Sendable {
             let values = head.headers["authorization"]
             guard values.count == 1, Self.tokens(in: values[0]).contains(where: { constantTimeEquals(Array($0.utf8), Array(token.utf8)) }) else {
                 return .failure(
-                    MachineFailure(.unauthorized, "unauthorized", "a valid token is needed", field: "authorization", hint: "Authorization: Bearer <token>"))
+                    MachineFailure(
+                        .unauthorized, "unauthorized", "a valid token is needed", field: "authorization", hint: "Authorization: Bearer <token>"))
             }
             return .success(.organisation)
         }

@@ -77,8 +77,6 @@ struct ImageCollection: Sendable {
     /// By the time of the last change of the inode: a rename into place counts, what an archive claims does not.
     private func isYoung(_ path: String) -> Bool {
         guard let status = Files.status(path) else { return true }
-        // Its first member, seconds: the compiler takes `timespec` for another module's when files are compiled one by one.
-        let changed = withUnsafeBytes(of: status.st_ctim) { $0.loadUnaligned(as: Int.self) }
-        return time(nil) - changed < grace
+        return time(nil) - Files.parts(of: status.st_ctim).seconds < grace
     }
 }

@@ -199,8 +199,7 @@ struct FileStamp: Equatable {
         guard stat(path, &status) == 0, status.st_mode & S_IFMT == S_IFREG else { return nil }
         inode = UInt(status.st_ino)
         size = Int(status.st_size)
-        seconds = status.st_mtim.tv_sec
-        nanoseconds = status.st_mtim.tv_nsec
+        (seconds, nanoseconds) = Files.parts(of: status.st_mtim)
     }
 }
 

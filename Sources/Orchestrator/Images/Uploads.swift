@@ -40,7 +40,7 @@ public final class Uploads: Sendable {
             let limit = time(nil) - Int(age.components.seconds)
             var count = 0
             for name in Files.names(directory) where name.hasSuffix(".tar") {
-                guard let status = Files.status(directory + "/" + name), status.st_mtim.tv_sec < limit else { continue }
+                guard let status = Files.status(directory + "/" + name), Files.parts(of: status.st_mtim).seconds < limit else { continue }
                 guard unlink(directory + "/" + name) == 0 else { continue }
                 count += 1
             }

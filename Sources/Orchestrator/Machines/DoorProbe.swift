@@ -15,6 +15,8 @@ enum DoorAnswer: Sendable, Equatable {
 protocol DoorAsking: Sendable {
     /// - Parameter isDeep: whether a server of the machine answers MCP, else whether its agent does.
     func ask(_ door: String, keys: DoorKeys, org: String, isDeep: Bool) async -> DoorAnswer
+    /// The boot is over.
+    func forget(machine: String, boot: String) async
 }
 
 /// Asks through the door, with a token like every caller.
@@ -29,7 +31,8 @@ actor DoorProbe: DoorAsking {
         guard let endpoint = Endpoint(door: door) else { return .no("the door \(door) cannot be read") }
         let route = isDeep ? DoorRoute.ready : .health
         do {
-            let token = try sender.minter(for: keys, org: org, issuer: "orchestrator").mint(principal: "berth:orchestrator", session: "readiness").token
+            let minter = try sender.minter(for: keys, org: org, issuer: "orchestrator")
+            let token = try minter.mint(principal: "berth:orchestrator", session: "readiness").token
             let response = try await http.execute(
                 route.method, route.path, headers: [(HostedToken.headerName, token)], to: endpoint, headTimeout: .seconds(45))
             let body = try await response.collect(upTo: 64 << 10)
@@ -42,6 +45,5 @@ actor DoorProbe: DoorAsking {
         }
     }
 
-    /// The boot is over.
     func forget(machine: String, boot: String) { sender.forget(.machine(id: machine, boot: boot)) }
 }

@@ -54,16 +54,14 @@ final class JobRunner: BuildMachine {
             result = .failure(error)
         }
         reconciler.jobs.forget(machine: machine, boot: boot)
+        await relay?.stop()
         // Its folder is read next: nobody may be left who could change it, whoever cancelled us.
         try await Task { [runtime, store] in
             try await runtime.remove(machine, boot: boot)
             runtime.discardLog(machine)
             try await store.endBoot(boot)
         }.value
-        if let relay {
-            await relay.stop()
-            rmdir(relay.directory)
-        }
+        if let relay { rmdir(relay.directory) }
         return try result.get()
     }
 

@@ -26,6 +26,9 @@ final class MachineHub: Sendable {
         return stream
     }
 
+    /// How many listen.
+    var listenerCount: Int { state.withLock { $0.listeners.values.reduce(0) { $0 + $1.count } } }
+
     func publish(_ machine: MachineRecord) {
         let listeners = state.withLock { $0.listeners[machine.id].map { Array($0.values) } ?? [] }
         for listener in listeners { listener.yield(machine) }

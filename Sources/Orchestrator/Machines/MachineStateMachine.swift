@@ -44,8 +44,9 @@ struct MachineStateMachine: Sendable, Equatable {
 
     enum Input: Sendable, Equatable {
         case start(source: String)
-        case stop(source: String)
-        case restart(source: String)
+        /// `seconds`: how long it may take to end, instead of the configuration's.
+        case stop(source: String, seconds: Int64? = nil)
+        case restart(source: String, seconds: Int64? = nil)
         case destroy(source: String)
         /// Stop until the next orchestrator; what is wanted stays.
         case hold
@@ -119,8 +120,8 @@ struct MachineStateMachine: Sendable, Equatable {
     mutating func handle(_ input: Input) -> [Effect] {
         switch input {
         case .start(let source): start(source)
-        case .stop(let source): stop(source)
-        case .restart(let source): restart(source)
+        case .stop(let source, let seconds): stop(source, seconds)
+        case .restart(let source, let seconds): restart(source, seconds)
         case .destroy(let source): destroy(source)
         case .hold: hold()
         case .booted: booted()
@@ -158,10 +159,10 @@ struct MachineStateMachine: Sendable, Equatable {
         }
     }
 
-    private mutating func stop(_ source: String) -> [Effect] {
+    private mutating func stop(_ source: String, _ seconds: Int64?) -> [Effect] {
         guard desired != .destroyed else { return [] }
         desired = .stopped
-        return wind(source, reason: nil)
+        return wind(source, reason: nil, seconds: seconds)
     }
 
     private mutating func hold() -> [Effect] {
@@ -171,7 +172,7 @@ struct MachineStateMachine: Sendable, Equatable {
     }
 
     /// Towards `stopped`, from wherever it is.
-    private mutating func wind(_ source: String, reason why: String?) -> [Effect] {
+    private mutating func wind(_ source: String, reason why: String?, seconds: Int64? = nil) -> [Effect] {
         switch life {
         case .none, .waiting:
             life = .none
@@ -185,7 +186,7 @@ struct MachineStateMachine: Sendable, Equatable {
         case .probing, .up:
             life = .ending
             cause = .request
-            return stopping(source, why) + [.terminate, .arm(seconds: policy.stopSeconds)]
+            return stopping(source, why) + [.terminate, .arm(seconds: seconds ?? policy.stopSeconds)]
         case .ending, .removing, .stuck:
             return stopping(source, why)
         }
@@ -198,7 +199,7 @@ struct MachineStateMachine: Sendable, Equatable {
         return [.record(type: "stop", status: "stopping", source: source, reason: why)]
     }
 
-    private mutating func restart(_ source: String) -> [Effect] {
+    private mutating func restart(_ source: String, _ seconds: Int64?) -> [Effect] {
         guard desired != .destroyed, !isHeld else { return [] }
         guard life == .probing || life == .up else { return start(source) }
         desired = .running
@@ -207,7 +208,9 @@ struct MachineStateMachine: Sendable, Equatable {
         cause = .request
         state = .stopping
         reason = nil
-        return [.record(type: "restart", status: "stopping", source: source, reason: nil), .terminate, .arm(seconds: policy.stopSeconds)]
+        return [
+            .record(type: "restart", status: "stopping", source: source, reason: nil), .terminate, .arm(seconds: seconds ?? policy.stopSeconds),
+        ]
     }
 
     private mutating func destroy(_ source: String) -> [Effect] {
@@ -347,7 +350,7 @@ struct MachineStateMachine: Sendable, Equatable {
         case .waiting: return boot("start", source: "berth", reason: "try \(attempts + 1)")
         case .probing: return fail("not ready within \(policy.startSeconds) s" + (reason.map { ": \($0)" } ?? ""), type: "start")
         case .ending:
-            return [.record(type: "stop", status: state.rawValue, source: "berth", reason: "did not end in \(policy.stopSeconds) s, killed")]
+            return [.record(type: "stop", status: state.rawValue, source: "berth", reason: "did not end in time, killed")]
                 + remove(cause)
         case .stuck: return remove(cause)
         case .none, .booting, .up, .removing: return []

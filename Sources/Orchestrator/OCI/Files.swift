@@ -70,6 +70,14 @@ enum Files {
         return lstat(path, &status) == 0 ? status : nil
     }
 
+    /// Seconds and nanoseconds, read by their place: which module `timespec`'s members are imported from depends on the
+    /// order in which the compiler meets the headers, so that naming them compiles in one build and not in another.
+    static func parts(of time: timespec) -> (seconds: Int, nanoseconds: Int) {
+        withUnsafeBytes(of: time) {
+            ($0.loadUnaligned(as: Int.self), $0.loadUnaligned(fromByteOffset: MemoryLayout<Int>.size, as: Int.self))
+        }
+    }
+
     static func isDirectory(_ path: String) -> Bool {
         status(path).map { $0.st_mode & S_IFMT == S_IFDIR } ?? false
     }

@@ -37,7 +37,8 @@ extension MachineStore {
 
     func apps(org: String? = nil) async throws -> [AppRecord] {
         try await read { database in
-            try Row.fetchAll(database, sql: Self.selectApps + " WHERE ?1 IS NULL OR org = ?1 ORDER BY created_at, name", arguments: [org]).map(Self.app)
+            let sql = Self.selectApps + " WHERE ?1 IS NULL OR org = ?1 ORDER BY created_at, name"
+            return try Row.fetchAll(database, sql: sql, arguments: [org]).map(Self.app)
         }
     }
 

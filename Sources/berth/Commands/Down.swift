@@ -54,6 +54,7 @@ enum RunDirectory {
     static func remove(_ installation: Installation) {
         for name in ["control.sock", "machines.sock"] { unlink(installation.runDirectory + "/" + name) }
         for name in ["doors", "egress", "gateway-state", ""] { rmdir(installation.runDirectory + "/" + name) }
+        rmdir(installation.runDirectory + ".mnt") // the orchestrator's mount points, empty by now
     }
 }
 

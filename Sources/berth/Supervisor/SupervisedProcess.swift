@@ -116,9 +116,7 @@ struct SupervisedProcess {
     }
 
     private static func now() -> Int64 {
-        var time = timespec()
-        clock_gettime(CLOCK_MONOTONIC, &time)
-        return Int64(time.tv_sec) * 1_000 + Int64(time.tv_nsec) / 1_000_000
+        clinux_monotonic_milliseconds()
     }
 }
 
