@@ -117,14 +117,11 @@ public actor ControlPlane {
         guard ConnectorRules.isName(slug) else {
             throw ProvisioningFailure(
                 error: "invalid", message: "'\(slug.prefix(64))' is no name for a virtual MCP", field: "name",
-                hint: "use 1 to 32 of a-z, 0-9 and -, beginning with a letter")
+                hint: ConnectorRules.nameHint)
         }
         let known = try await connectors.connectors().filter { $0.state == .ready }.map(\.name)
         for name in names where !known.contains(name) {
-            let near = Nearest.name(to: name, among: known)
-            throw ProvisioningFailure(
-                error: "not_found", message: "no connector named \(name.prefix(64))", field: "connectors",
-                hint: near.map { "did you mean \($0)?" } ?? "berth connector list")
+            throw ProvisioningFailure.unknown("connector", name, among: known, field: "connectors")
         }
         guard !names.isEmpty, Set(names).count == names.count else {
             throw ProvisioningFailure(
@@ -133,7 +130,7 @@ public actor ControlPlane {
         }
         guard try await connectors.put(virtualMCP: slug, connectors: names, replacing: replacing, at: WallClock.milliseconds()) else {
             throw replacing
-                ? ProvisioningFailure(error: "not_found", message: "no virtual MCP named \(slug)", field: "name", hint: "berth vmcp list")
+                ? try await unknownVirtualMCP(slug, field: "name")
                 : ProvisioningFailure(
                     error: "exists", message: "a virtual MCP named \(slug) is there already", field: "name", hint: "berth vmcp update \(slug) CONNECTOR…")
         }
@@ -142,25 +139,26 @@ public actor ControlPlane {
 
     func removeVirtualMCP(_ slug: String) async throws {
         guard try await connectors.deleteVirtualMCP(slug) else {
-            throw ProvisioningFailure(error: "not_found", message: "no virtual MCP named \(slug.prefix(64))", field: "name", hint: "berth vmcp list")
+            throw try await unknownVirtualMCP(slug, field: "name")
         }
         try await refresh()
         revoked(.virtualMCP(slug))
+    }
+
+    private func unknownVirtualMCP(_ slug: String, field: String) async throws -> ProvisioningFailure {
+        .unknown("virtual MCP", slug, among: try await connectors.virtualMCPs().map(\.slug), field: field)
     }
 
     // MARK: Tokens
 
     /// The token itself is in this answer and nowhere else.
     func createToken(principal: String, slug: String?, expiresIn seconds: Int64?) async throws -> (record: TokenRecord, token: String) {
-        guard !principal.isEmpty, principal.utf8.count <= 128, principal.unicodeScalars.allSatisfy({ $0.value > 32 && $0.value != 127 }) else {
+        guard !principal.isEmpty, principal.utf8.count <= 128, principal.unicodeScalars.allSatisfy(Self.isPlain) else {
             throw ProvisioningFailure(
-                error: "invalid", message: "the principal is empty, too long or holds blanks", field: "principal", hint: "for example alice@example.com")
+                error: "invalid", message: "the principal is empty, over 128 bytes, or holds blanks or control characters", field: "principal", hint: "for example alice@example.com")
         }
         if let slug, try await !connectors.virtualMCPs().contains(where: { $0.slug == slug }) {
-            let near = Nearest.name(to: slug, among: try await connectors.virtualMCPs().map(\.slug))
-            throw ProvisioningFailure(
-                error: "not_found", message: "no virtual MCP named \(slug.prefix(64))", field: "vmcp",
-                hint: near.map { "did you mean \($0)?" } ?? "berth vmcp list")
+            throw try await unknownVirtualMCP(slug, field: "vmcp")
         }
         if let seconds, !(1...315_360_000).contains(seconds) {
             throw ProvisioningFailure(error: "invalid", message: "the expiry is out of range", field: "expires_in", hint: "seconds, up to ten years")
@@ -171,6 +169,14 @@ public actor ControlPlane {
             token: token, principal: principal, slug: slug, now: now, expiresAt: seconds.map { now + $0 * 1_000 })
         try await refresh()
         return (record, token)
+    }
+
+    /// Neither a blank nor a control, nor a mark that turns the direction of what follows in a log.
+    private static func isPlain(_ scalar: Unicode.Scalar) -> Bool {
+        switch scalar.properties.generalCategory {
+        case .control, .format, .spaceSeparator, .lineSeparator, .paragraphSeparator, .unassigned, .privateUse, .surrogate: false
+        default: true
+        }
     }
 
     func listTokens() async throws -> [TokenRecord] { try await tokens.all() }

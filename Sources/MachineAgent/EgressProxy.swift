@@ -4,7 +4,8 @@ import NIOPosix
 import Wire
 
 /// The way out of an image build: `CONNECT` on loopback, repeated to the orchestrator's relay, which decides. From the
-/// relay's answer on, bytes are only carried. Everything else than `CONNECT` is refused here.
+/// relay's answer on, bytes are only carried. A request in absolute form (`GET http://host/…`, an index without TLS) goes
+/// to the relay as it is. Everything else is refused here.
 enum EgressProxy {
     static let port = 3128
     static let url = "http://127.0.0.1:3128"
@@ -41,11 +42,20 @@ private final class ConnectHandler: ChannelInboundHandler {
             if received.readableBytes > 16 << 10 { refuse(context, 431) }
             return
         }
-        guard let bytes = received.readSlice(length: end), let head = try? RequestHead(parsing: bytes), head.method == "CONNECT" else {
+        guard let bytes = received.readSlice(length: end), let head = try? RequestHead(parsing: bytes) else { return refuse(context, 400) }
+        var first: ByteBuffer
+        if head.method == "CONNECT" {
+            first = ByteBuffer()
+            first.writeRequestLine(method: "CONNECT", target: head.target)
+            first.writeField("host", head.target)
+            first.writeHeadEnd()
+        } else if head.target.hasPrefix("http://") {
+            first = bytes
+        } else {
             return refuse(context, 405)
         }
         connecting = true
-        connect(context, target: head.target)
+        connect(context, first: first)
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) { context.close(promise: nil) }
@@ -60,7 +70,7 @@ private final class ConnectHandler: ChannelInboundHandler {
         return nil
     }
 
-    private func connect(_ context: ChannelHandlerContext, target: String) {
+    private func connect(_ context: ChannelHandlerContext, first: ByteBuffer) {
         let loop = context.eventLoop
         let this = NIOLoopBound((self, context), eventLoop: loop)
         ClientBootstrap(group: loop)
@@ -71,12 +81,12 @@ private final class ConnectHandler: ChannelInboundHandler {
                 let (handler, context) = this.value
                 switch result {
                 case .failure: handler.refuse(context, 502)
-                case .success(let upstream): handler.join(context, upstream, target)
+                case .success(let upstream): handler.join(context, upstream, first)
                 }
             }
     }
 
-    private func join(_ context: ChannelHandlerContext, _ upstream: any Channel, _ target: String) {
+    private func join(_ context: ChannelHandlerContext, _ upstream: any Channel, _ head: ByteBuffer) {
         let client = context.channel
         do {
             try upstream.pipeline.syncOperations.addHandler(Pump(to: client))
@@ -85,10 +95,7 @@ private final class ConnectHandler: ChannelInboundHandler {
             upstream.close(promise: nil)
             return context.close(promise: nil)
         }
-        var first = ByteBuffer()
-        first.writeRequestLine(method: "CONNECT", target: target)
-        first.writeField("host", target)
-        first.writeHeadEnd()
+        var first = head
         first.writeImmutableBuffer(received)
         upstream.writeAndFlush(first, promise: nil)
         context.pipeline.syncOperations.removeHandler(context: context, promise: nil)

@@ -108,6 +108,8 @@ final class RunningOrchestrator: Sendable {
         await orchestrator.reconciler.shutdown()
         await preparation.withLockedValue { $0 }?.value
         runtime.shutdown()
+        // Empty when no machine lives on; else it stays, with their roots in it.
+        rmdir(configuration.oci.mounts)
         await http.shutdown()
         try? await group.shutdownGracefully()
         try? orchestrator.store.database.pool.close()

@@ -13,6 +13,9 @@ struct Installation {
     let key: String
 
     init(state given: String?) throws {
+        if let given, given.isEmpty {
+            throw Failure("--state is empty", hint: "give a directory, or leave --state out for $BERTH_STATE or the default", code: 64)
+        }
         let environment = ProcessInfo.processInfo.environment
         let chosen = [given, environment["BERTH_STATE"]].compactMap { $0 }.first { !$0.isEmpty } ?? Self.defaultState(environment)
         var path = chosen.hasPrefix("/") ? chosen : FileManager.default.currentDirectoryPath + "/" + chosen

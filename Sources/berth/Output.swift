@@ -1,9 +1,7 @@
 import ArgumentParser
-import FoundationEssentials
 import Glibc
 import JSONText
 import MachineAPI
-import Persistence
 
 /// What ends a command: one line for people, its remedy, an exit code.
 struct Failure: Error {
@@ -16,46 +14,40 @@ struct Failure: Error {
         self.hint = hint
         self.code = code
     }
+
+    /// What is wrong and what to do about it, in one line that a terminal can bear.
+    var line: String {
+        let text = Printable.line(message)
+        return (text.hasSuffix(".") && !text.hasSuffix("..") ? String(text.dropLast()) : text) + (hint.map { " — " + Printable.line($0) } ?? "")
+    }
 }
 
 /// Where the lines for people and programs go.
 enum Output {
-    static func line(_ text: String = "") { write(text + "\n", to: 1) }
-    static func error(_ text: String) { write(text + "\n", to: 2) }
+    static func line(_ text: String = "") { write(Printable.text(text) + "\n", to: 1) }
+    static func error(_ text: String) { write(Printable.text(text) + "\n", to: 2) }
     /// Without a newline, for a question.
     static func prompt(_ text: String) { write(text, to: 2) }
-    static func json(_ value: JSONValue) { line(value.text) }
+    static func json(_ value: JSONValue) { write(value.text + "\n", to: 1) }
 
     /// Whether a person reads standard output.
     static var isTerminal: Bool { isatty(1) == 1 }
 
     /// Prints the error in one line and ends the process.
     static func end(with error: any Error) -> Never {
-        switch error {
-        case let failure as Failure:
-            tellSupervisor(failure.message)
-            Output.error("berth: " + failure.message + (failure.hint.map { " — \($0)" } ?? ""))
-            exit(failure.code)
-        case let exitCode as ExitCode:
-            exit(exitCode.rawValue)
-        case let clean as CleanExit:
-            Berth.exit(withError: clean)
-        default:
-            let code = Berth.exitCode(for: error)
-            let text = Berth.message(for: error)
-            if code == .validationFailure || code == .success {
-                Berth.exit(withError: error)
-            }
-            tellSupervisor(text.isEmpty ? "\(error)" : text)
-            Output.error("berth: " + (text.isEmpty ? "\(error)" : text))
-            exit(1)
-        }
+        if let exitCode = error as? ExitCode { exit(exitCode.rawValue) }
+        // Help and version, which the parser throws too.
+        if Berth.exitCode(for: error) == .success { Berth.exit(withError: error) }
+        let failure = Failure(of: error)
+        tellSupervisor(failure.line)
+        Output.error("berth: " + failure.line)
+        exit(failure.code)
     }
 
     /// A process that was started by the supervisor says why it ends on its standard output, a pipe to it.
     private static func tellSupervisor(_ message: String) {
         let role = CommandLine.arguments.dropFirst().first
-        if role == "orchestrator" || role == "gateway" { line(message.replacing("\n", with: " ")) }
+        if role == "orchestrator" || role == "gateway" { line(message) }
     }
 
     /// Columns padded to their widest cell.

@@ -33,7 +33,8 @@ final class CannedServer: Sendable {
     }
 
     func open() async throws -> Endpoint {
-        let server = try await PublicServer.bind(.tcp(host: "127.0.0.1", port: 0), group: MultiThreadedEventLoopGroup.singleton) { _ in Delegate(self) }
+        let group = MultiThreadedEventLoopGroup.singleton
+        let server = try await PublicServer.bind(.tcp(host: "127.0.0.1", port: 0), group: group) { _ in Delegate(self) }
         self.server.withLock { $0 = server }
         return .tcp(host: "127.0.0.1", port: server.port ?? 0)
     }
@@ -91,13 +92,15 @@ struct MachinesClientTests {
                 "GET", "/v1/apps/web/machines/d891234f567890",
                 """
                 {"id":"d891234f567890","name":"m","state":"started","region":"fra","instance_id":"01H","version":"01H","private_ip":"fdaa::3",
-                 "config":{"image":"sha256:aa","guest":{"cpu_kind":"shared","cpus":1,"memory_mb":256,"gpus":0},"dns":{},"restart":{"policy":"on-failure"}},
+                 "config":{"image":"sha256:aa","guest":{"cpu_kind":"shared","cpus":1,"memory_mb":256,"gpus":0},"dns":{},
+                           "restart":{"policy":"on-failure"}},
                  "image_ref":{"registry":"r","repository":"p","tag":"t","digest":"sha256:aa","labels":null},"created_at":"2026-01-01T00:00:00Z",
                  "updated_at":"2026-01-01T00:00:00Z","checks":[],"host_status":"ok",
                  "events":[{"id":"01E","type":"start","status":"started","source":"flyd","timestamp":1700000000000,"request":{"x":1}}]}
                 """)
             let machine = try await client.machine(app: "web", id: "d891234f567890")
-            #expect(machine.state == .started && machine.config.restart?.policy == .onFailure && machine.events?.first?.timestamp == 1_700_000_000_000)
+            #expect(machine.state == .started && machine.config.restart?.policy == .onFailure)
+            #expect(machine.events?.first?.timestamp == 1_700_000_000_000)
             #expect(machine.berth == nil)
             #expect(server.questions.first?.authorization == "Bearer secret")
         }
@@ -131,7 +134,8 @@ struct MachinesClientTests {
             try await client.destroy(app: "web", id: "1")
             try await client.deleteApp("web")
             server.answer("DELETE", "/v1/apps/web/machines/2", status: 409, #"{"error":"lease held","status":"conflict","details":{}}"#)
-            #expect(await failure { try await client.destroy(app: "web", id: "2") } == MachineAPIError(status: 409, code: "conflict", message: "lease held"))
+            let held = await failure { try await client.destroy(app: "web", id: "2") }
+            #expect(held == MachineAPIError(status: 409, code: "conflict", message: "lease held"))
             server.answer("GET", "/v1/berth/doctor", status: 403, #"{"error":"forbidden","message":"not you","hint":"be root"}"#)
             #expect(await failure { _ = try await client.doctor() } == MachineAPIError(status: 403, code: "forbidden", message: "not you"))
             server.answer("GET", "/v1/apps/x/machines/3", status: 502, "<html>")

@@ -118,7 +118,8 @@ struct MachineRoutesTests {
             #expect(error["error"] is String && error["details"] is [String: Any])
             #expect(missing.headers["fly-request-id"]?.hasSuffix("-local") == true)
 
-            let created = try await ask("POST", "/v1/apps?wait=true", #"{"app_name":"web","org_slug":"acme","unknown":{"x":1}}"#, to: host.socket)
+            let app = #"{"app_name":"web","org_slug":"acme","unknown":{"x":1}}"#
+            let created = try await ask("POST", "/v1/apps?wait=true", app, to: host.socket)
             #expect(created.status == 201 && (created.json as? [String: Any])?["name"] as? String == "web")
             let spelled = #""init":{"entrypoint":["/e"],"cmd":["c"]},"stop_config":{"timeout":2000000000},"strange":1"#
             let body = #"{"config":{"image":"\#(FakeImages.digest)",\#(spelled)}}"#

@@ -116,7 +116,7 @@ final class LoopPath {
         guard !isShutDown else { return }
         let now = WallClock.milliseconds()
         end(grants: { !$0.isCurrent(at: now) })
-        hub.sweep(busy: Set(live.values.compactMap(\.session)))
+        hub.sweep(busy: stack.audit.busySessions.union(live.values.compactMap(\.session)))
         scheduleSweep()
     }
 

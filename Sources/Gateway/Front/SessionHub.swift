@@ -127,7 +127,7 @@ final class SessionHub: FrontHost {
 
     // MARK: Ends
 
-    /// Ends what was not used for too long. `busy` are sessions with an open stream.
+    /// Ends what was not used for too long. `busy` are sessions with a stream or a call.
     func sweep(busy: Set<String>) {
         let now = NIODeadline.now()
         for id in busy { table.touch(id, now: now) }

@@ -63,7 +63,8 @@ final class AuditService: MCPService {
         return call
     }
 
-    var callsInFlight: Int { calls.count }
+    /// Sessions with a call under way.
+    var busySessions: Set<String> { Set(calls.values.map(\.record.session)) }
 
     /// Ends the calls of what was revoked; each gets its row.
     func end(where isRevoked: (CallRecord) -> Bool) {

@@ -1,4 +1,5 @@
 import Door
+import GRDB
 import Logging
 import MachineAPI
 import Sealing
@@ -33,7 +34,7 @@ struct Provisioner: Sendable {
             try await credentials.put(request.secrets ?? [:], connector: record.name)
             return try await bringUp(record, say: say)
         } catch {
-            let failure = await explain(error, app: record.app)
+            let failure = await explain(error, record.name, app: record.app)
             // The caller may be gone (its cancellation is why we are here): the clean-up runs to its end all the same.
             await Task { await discard(record) }.value
             throw failure
@@ -43,7 +44,7 @@ struct Provisioner: Sendable {
     /// Changes what is given, rebuilds, and moves to the new machine when it has answered.
     func update(_ request: ConnectorRequest, say: @Sendable (ProvisioningEvent) -> Void) async throws -> Int {
         try ConnectorRules.check(request)
-        guard let old = try await store.connector(request.name), old.state == .ready else { throw Self.unknown(request.name) }
+        guard let old = try await store.connector(request.name), old.state == .ready else { throw try await unknown(request.name) }
         var record = old
         record.definition = request.definition
         record.definition.secrets = Set(old.definition.secrets).union(request.definition.secrets).sorted()
@@ -55,7 +56,7 @@ struct Provisioner: Sendable {
             await destroyMachines(app: record.app, exceptGeneration: record.generation)
             return tools
         } catch {
-            let failure = await explain(error, app: record.app)
+            let failure = await explain(error, record.name, app: record.app)
             await Task {
                 try? await credentials.put(previous, connector: old.name)
                 try? await credentials.remove(record.definition.secrets.filter { previous[$0] == nil }, connector: old.name)
@@ -68,7 +69,7 @@ struct Provisioner: Sendable {
 
     /// Removes a connector that no virtual MCP holds.
     func remove(_ name: String) async throws {
-        guard let record = try await store.connector(name) else { throw Self.unknown(name) }
+        guard let record = try await store.connector(name) else { throw try await unknown(name) }
         let users = try await store.virtualMCPs().filter { $0.connectors.contains(name) }.map(\.slug)
         guard users.isEmpty else {
             throw ProvisioningFailure(
@@ -87,8 +88,8 @@ struct Provisioner: Sendable {
         }
     }
 
-    static func unknown(_ name: String) -> ProvisioningFailure {
-        ProvisioningFailure(error: "not_found", message: "no connector named \(name.prefix(64))", field: "name", hint: "berth connector list")
+    private func unknown(_ name: String) async throws -> ProvisioningFailure {
+        .unknown("connector", name, among: try await store.connectors().map(\.name), field: "name")
     }
 
     // MARK: Steps
@@ -142,8 +143,11 @@ struct Provisioner: Sendable {
         }
     }
 
-    private func explain(_ error: any Error, app: String) async -> ProvisioningFailure {
+    private func explain(_ error: any Error, _ name: String, app: String) async -> ProvisioningFailure {
+        let packages = (try? await store.connector(name))?.build?.packages ?? []
         switch error {
+        case let error as DatabaseError where error.resultCode == .SQLITE_FULL:
+            return ProvisioningFailure(error: "disk_full", message: "the disk of the state directory is full", hint: "free some space on it")
         case let failure as ProvisioningFailure: return failure
         case let failure as ImageBuildFailure:
             return ProvisioningFailure(error: failure.error, message: failure.message, field: "source", hint: failure.hint, stderr: failure.log)
@@ -157,7 +161,7 @@ struct Provisioner: Sendable {
             let message = (error as? MachineAPIError)?.message ?? "\(error)"
             return ProvisioningFailure(
                 error: "not_ready", message: "the server did not become ready: \(message)",
-                hint: "read its standard error below; pin older dependencies with --constraint (many servers need 'mcp<2')", stderr: stderr)
+                hint: StartDiagnosis.hint(stderr: stderr ?? "", packages: packages), stderr: stderr)
         }
     }
 }

@@ -25,6 +25,16 @@ public struct ProvisioningFailure: Error, Codable, Sendable, Equatable {
     }
 }
 
+extension ProvisioningFailure {
+    /// A name that is not there, with the nearest one that is.
+    static func unknown(_ kind: String, _ name: String, among names: [String], field: String) -> ProvisioningFailure {
+        let list = kind == "connector" ? "berth connector list" : "berth vmcp list"
+        return ProvisioningFailure(
+            error: "not_found", message: "no \(kind) named \(name.prefix(64))", field: field,
+            hint: Nearest.name(to: name, among: names).map { "did you mean '\($0)'?" } ?? list)
+    }
+}
+
 /// What an admin asks for.
 public struct ConnectorRequest: Codable, Sendable, Equatable {
     public var name: String

@@ -19,6 +19,7 @@ final class EgressConnection: ChannelInboundHandler, RemovableChannelHandler {
     private let context: EgressRelay.Context
     private var state = State.head([])
     private var isCounted = false
+    private var isTunnel = true
     /// The machine ended its side before there was somewhere to say so.
     private var inputHasEnded = false
     private var deadline: Scheduled<Void>?
@@ -70,6 +71,7 @@ final class EgressConnection: ChannelInboundHandler, RemovableChannelHandler {
                 return refuse(channel, host: request.host, port: request.port, .notAllowed)
             }
             state = .connecting(early: Array(bytes[length...]))
+            isTunnel = request.isTunnel
             // Nothing more is read until there is somewhere to put it.
             channel.channel.setOption(.autoRead, value: false).whenFailure { _ in }
             connect(channel, destination)
@@ -124,7 +126,7 @@ final class EgressConnection: ChannelInboundHandler, RemovableChannelHandler {
             channel.close(promise: nil)
             return
         }
-        channel.writeAndFlush(wrapOutboundOut(ByteBuffer(string: "HTTP/1.1 200 OK\r\n\r\n")), promise: nil)
+        if isTunnel { channel.writeAndFlush(wrapOutboundOut(ByteBuffer(string: "HTTP/1.1 200 OK\r\n\r\n")), promise: nil) }
         if !early.isEmpty { outside.writeAndFlush(ByteBuffer(bytes: early), promise: nil) }
         if inputHasEnded { outside.close(mode: .output, promise: nil) }
         near.begin()

@@ -41,7 +41,7 @@ public struct EgressRefusal: Sendable, Equatable {
         case notGlobal = "not_global"
         case unresolved
         case unreachable
-        /// The first bytes were not `CONNECT host:port HTTP/1.1`.
+        /// The first bytes were neither `CONNECT host:port HTTP/1.1` nor a request in absolute form.
         case malformed
         /// The connection came from another user id than the machine's.
         case foreignPeer = "foreign_peer"
@@ -52,12 +52,14 @@ public struct EgressRefusal: Sendable, Equatable {
     public let reason: Reason
 }
 
-/// The head of a proxy request, `CONNECT host:port HTTP/1.1`.
+/// The head of a proxy request: `CONNECT host:port HTTP/1.1`, or `GET http://host/…` for an index without TLS.
 struct ConnectRequest: Equatable {
     static let limit = 4 << 10
 
     let host: String
     let port: Int
+    /// Whether a tunnel is asked for. Else the request is one in absolute form, which the destination reads itself.
+    var isTunnel = true
 
     /// The request at the start of `bytes` and the count of bytes it takes; `nil` while the head is not whole.
     static func parse(_ bytes: [UInt8]) throws(MalformedRequest) -> (request: ConnectRequest, length: Int)? {
@@ -67,10 +69,19 @@ struct ConnectRequest: Equatable {
         }
         let line = bytes[..<end].prefix { $0 != 13 }
         let words = String(decoding: line, as: UTF8.self).split(separator: " ", omittingEmptySubsequences: false)
-        guard words.count == 3, words[0] == "CONNECT", words[2].hasPrefix("HTTP/1."),
-            let destination = EgressDestination(String(words[1])), isName(destination.host)
-        else { throw MalformedRequest() }
-        return (ConnectRequest(host: destination.host, port: destination.port), end + 4)
+        guard words.count == 3, words[2].hasPrefix("HTTP/1.") else { throw MalformedRequest() }
+        let isTunnel = words[0] == "CONNECT"
+        guard let destination = EgressDestination(isTunnel ? String(words[1]) : try authority(words[1])), isName(destination.host) else {
+            throw MalformedRequest()
+        }
+        return (ConnectRequest(host: destination.host, port: destination.port, isTunnel: isTunnel), isTunnel ? end + 4 : 0)
+    }
+
+    /// `host:port` of a target in absolute form.
+    private static func authority(_ target: Substring) throws(MalformedRequest) -> String {
+        guard target.hasPrefix("http://") else { throw MalformedRequest() }
+        let authority = target.dropFirst("http://".count).prefix { $0 != "/" && $0 != "?" }
+        return authority.contains(":") ? String(authority) : authority + ":80"
     }
 
     /// Host names only: an address literal is never on the list, and anything else would end up in logs.

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Gateway
 import Glibc
 import JSONText
 
@@ -28,28 +29,42 @@ struct ConnectorCommand: ParsableCommand {
         @Option(help: ArgumentHelp("Processes and threads of the machine at most.", valueName: "n")) var pids: Int?
         @Argument(parsing: .postTerminator, help: "The command of a server given with --dir.") var command: [String] = []
 
-        /// The request's body; reads secrets and packs the folder.
+        /// The request's body; reads secrets and packs the folder, once everything else is known to be right.
         func body(_ installation: Installation) async throws -> JSONValue {
+            try check()
             let environment = try Variables.plain(env)
+            let folder = try dir.map { try FolderArchive(folder: $0, requirements: requirements) }
             let secrets = try Variables.secrets(secret)
+            for name in secrets.keys.sorted() where environment[name] != nil {
+                throw Failure("\(name) is given as --env too", hint: "give it once, with --secret", code: 64)
+            }
             var source = JSONObject()
             if let pypi { source["pypi"] = .string(pypi) }
             if !constraint.isEmpty { source["constraints"] = .strings(constraint) }
-            if let dir {
-                let folder = try FolderArchive(folder: dir, requirements: requirements)
-                for left in folder.leftOut { Output.error("left out: \(left)") }
+            if let folder {
+                for left in folder.leftOut { Output.error("left out: \(Printable.line(left))") }
                 let answer = try await ControlClient.orchestrator(installation).upload("/v1/berth/uploads", folder.tar)
                 source["upload"] = answer["digest"] ?? .null
                 source["requirements"] = .bool(requirements != nil)
-            } else if requirements != nil {
-                throw Failure("--requirements belongs to --dir", hint: "a PyPI package brings its own requirements; use --constraint to narrow them", code: 64)
             }
-            if pypi == nil && dir == nil { throw Failure("no source given", hint: "give --pypi SPEC or --dir DIR", code: 64) }
-            if pypi != nil && dir != nil { throw Failure("--pypi and --dir exclude each other", hint: "give one of them", code: 64) }
             return .record(
                 ("name", .string(name)), ("source", .object(source)), ("args", arg.isEmpty ? nil : .strings(arg)),
                 ("command", command.isEmpty ? nil : .strings(command)), ("env", environment.isEmpty ? nil : .strings(environment)),
                 ("secrets", secrets.isEmpty ? nil : .strings(secrets)), ("memory_mb", memory.map { .int($0) }), ("pids", pids.map { .int($0) }))
+        }
+
+        private func check() throws {
+            guard ConnectorRules.isName(name) else {
+                throw Failure("'\(name.prefix(64))' is no connector name", hint: ConnectorRules.nameHint, code: 64)
+            }
+            if pypi != nil && dir != nil { throw Failure("--pypi and --dir exclude each other", hint: "give one of them", code: 64) }
+            if pypi == nil && dir == nil { throw Failure("no source given", hint: "give --pypi SPEC or --dir DIR", code: 64) }
+            if dir == nil && requirements != nil {
+                throw Failure("--requirements belongs to --dir", hint: "a PyPI package brings its own; narrow them with --constraint", code: 64)
+            }
+            if dir != nil && command.isEmpty {
+                throw Failure("--dir needs the command of its server", hint: "put it after --, for example -- python3 server.py", code: 64)
+            }
         }
     }
 
@@ -125,9 +140,9 @@ enum Provisioning {
         }
         if let failure {
             if !json, let stderr = failure["stderr"]?.stringValue, !stderr.isEmpty {
-                Output.error(stderr.split(separator: "\n").suffix(20).map { "  | " + $0 }.joined(separator: "\n"))
+                Output.error(stderr.split(separator: "\n").suffix(20).map { "  | " + Printable.line(String($0)) }.joined(separator: "\n"))
             }
-            throw Failure("failed: " + failure.cell("message"), hint: failure["hint"]?.stringValue)
+            throw Failure("failed: " + Sentence.asClause(failure.cell("message")), hint: failure["hint"]?.stringValue)
         }
         guard ended else { throw Failure("the gateway ended before the work did", hint: "berth status, then run the command again") }
     }

@@ -38,8 +38,12 @@ import Testing
         #expect(parsed.request == ConnectRequest(host: "pypi.org", port: 443))
         #expect(whole.count - parsed.length == 4)
         #expect(try ConnectRequest.parse(Array(whole.prefix(20))) == nil)
+        let plain = Array("GET http://10.0.0.7/simple/a/ HTTP/1.1\r\nhost: 10.0.0.7\r\n\r\n".utf8)
+        let absolute = try #require(try ConnectRequest.parse(plain))
+        #expect(absolute.request == ConnectRequest(host: "10.0.0.7", port: 80, isTunnel: false))
+        #expect(absolute.length == 0, "the destination reads the head itself")
         for bad in [
-            "GET / HTTP/1.1", "CONNECT a HTTP/1.1", "CONNECT a:0 HTTP/1.1", "CONNECT a:99999 HTTP/1.1", "CONNECT a b:1 HTTP/1.1",
+            "GET / HTTP/1.1", "GET https://a/ HTTP/1.1", "GET http:///x HTTP/1.1", "GET http://a@b/ HTTP/1.1", "CONNECT a HTTP/1.1", "CONNECT a:0 HTTP/1.1", "CONNECT a:99999 HTTP/1.1", "CONNECT a b:1 HTTP/1.1",
             "CONNECT a\u{1B}:1 HTTP/1.1", "CONNECT [::1]:1 HTTP/1.1",
         ] {
             #expect(throws: ConnectRequest.MalformedRequest.self) { try ConnectRequest.parse(Array((bad + "\r\n\r\n").utf8)) }
