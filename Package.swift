@@ -47,7 +47,7 @@ let targets: [[Target]] = [
         library("MachineAgent", ["StdioBridge", "MCP", "Wire", "Door", "JSONText", "Sealing", "CLinux", nioCore, nioPosix]),
         library("MachineAPI", ["Wire", nioCore, nioPosix]),
         library("Persistence", ["Sealing", grdb]),
-        library("Orchestrator", ["MachineAPI", "Door", "Wire", "Persistence", "Sealing", "JSONText", "CLinux", nioCore, nioPosix, logging, hummingbird, httpTypes, grdb]),
+        library("Orchestrator", ["MachineAPI", "Door", "Wire", "Persistence", "Sealing", "JSONText", "CLinux", nioCore, nioPosix, nioHTTP1, nioLocks, logging, hummingbird, httpTypes, grdb]),
         library("Gateway", ["MCP", "Door", "Wire", "MachineAPI", "Persistence", "Sealing", "JSONText", nioCore, nioLocks, nioPosix, nioHTTP1, logging, hummingbird, httpTypes, grdb]),
         .executableTarget(
             name: "berth",

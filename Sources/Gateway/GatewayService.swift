@@ -63,15 +63,13 @@ public enum GatewayService {
         let plane = try ControlPlane(
             database: database, keyRing: keyRing, org: org, publicURL: configuration.publicURL, machines: machines,
             probe: { address, connector, credentials in
-                guard let dataPath = path.withLockedValue({ $0 }) else { throw ProvisioningFailure(error: "busy", message: "the gateway is starting") }
+                guard let dataPath = path.withLockedValue({ $0 }) else { throw ProvisioningFailure(error: "busy", message: "the gateway is starting", hint: "run the command again") }
                 do {
                     let result = try await dataPath.probe(address, of: connector, credentials: credentials)
                     return Array(result.toolsListResult.readableBytesView)
                 } catch let failure as ProbeFailure {
                     throw ProvisioningFailure(
-                        error: failure.error, message: "the server did not become ready: \(failure.message)",
-                        hint: "read its standard error; pin older dependencies with --constraint (many servers need 'mcp<2')",
-                        stderr: failure.stderr)
+                        error: failure.error, message: "the server did not become ready: \(failure.message)", stderr: failure.stderr)
                 }
             },
             publish: { directory in path.withLockedValue { $0 }?.publish(directory) },

@@ -1,3 +1,4 @@
+import GRDB
 import HTTPTypes
 import Hummingbird
 import JSONText
@@ -28,6 +29,8 @@ struct ControlErrors<Context: RequestContext>: RouterMiddleware {
             return try await next(request, context)
         } catch let failure as ProvisioningFailure {
             return try ControlAnswer(failure.json, status: failure.status).response(from: request, context: context)
+        } catch let error as DatabaseError where error.resultCode == .SQLITE_FULL {
+            return try ControlAnswer(ProvisioningFailure.diskFull.json, status: .init(code: 507)).response(from: request, context: context)
         } catch let error as any HTTPResponseError {
             let failure = ProvisioningFailure(
                 error: error.status == .notFound ? "not_found" : "invalid", message: error.status == .notFound ? "no such path" : "\(error.status)")

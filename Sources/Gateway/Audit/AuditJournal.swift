@@ -77,7 +77,7 @@ public final class AuditJournal {
         if rows.size >= segmentSize || payloads.size >= segmentSize { try roll() }
         rowBytes.removeAll(keepingCapacity: true)
         payloadBytes.removeAll(keepingCapacity: true)
-        var batch = batch
+        var batch = batch.map { $0.bounded() }
         var last = previousHash
         do {
             for index in batch.indices {

@@ -15,11 +15,15 @@ public struct AuditRedactor: Sendable {
 
     /// Secrets as they look inside a JSON string; longest first, so that none hides in another.
     private let literals: [[UInt8]]
+    /// The same as they are.
+    private let plainLiterals: [[UInt8]]
 
     /// - Parameter literals: secret values to mask wherever they stand. Shorter than four bytes they are ignored: they
     ///   would take the log apart and hide nothing.
     public init(literals: [String] = []) {
-        self.literals = Set(literals.filter { $0.utf8.count >= 4 }).map { literal in
+        let literals = Set(literals.filter { $0.utf8.count >= 4 })
+        plainLiterals = literals.map { Array($0.utf8) }.sorted { $0.count > $1.count }
+        self.literals = literals.map { literal in
             var escaped: [UInt8] = []
             appendJSONString(literal, to: &escaped)
             return Array(escaped.dropFirst().dropLast())
@@ -43,6 +47,14 @@ public struct AuditRedactor: Sendable {
             output.removeSubrange(end...)
         }
         return AuditText(text: String(decoding: output, as: UTF8.self), truncated: truncated)
+    }
+
+    /// Text that is no JSON, such as a message of a server, with known secrets masked and cut to so many bytes.
+    public func redact(line text: String, limit: Int) -> String {
+        // A secret that begins before the cut must be seen whole to be masked.
+        var output = Array(text.utf8.prefix(limit + (plainLiterals.first?.count ?? 0)))
+        for literal in plainLiterals { Self.mask(literal, in: &output) }
+        return AuditRow.bounded(output, to: limit)
     }
 
     private static func mask(_ literal: [UInt8], in output: inout [UInt8]) {
@@ -129,8 +141,10 @@ extension AuditRedactor {
 
         private mutating func string() {
             let start = at + 1
-            // A string longer than the bound is cut anyway: its end is not looked for.
-            let end = stringEnd(from: start, within: bound + 2)
+            // A string longer than the bound is cut anyway: its end is not looked for. Escapes take up to six bytes for one, and
+            // one cut too early would let the walk go on inside the string.
+            var end = stringEnd(from: start, within: bound + 2)
+            if end.escapes, end.content - start >= bound + 2 { end = stringEnd(from: start, within: 6 * (bound + 2)) }
             let isKey = expectsKey
             expectsKey = false
             output.append(UInt8(ascii: "\""))

@@ -57,6 +57,32 @@ public struct AuditRow: Sendable, Equatable {
     }
 
     static let firstPreviousHash = String(repeating: "0", count: 64)
+
+    /// Bytes of one text of a row; only payloads, which can be removed, may be longer.
+    static let textLimit = 1_024
+
+    /// The row with every text that a client or a server may have chosen within ``textLimit``.
+    func bounded() -> AuditRow {
+        let longest = max(
+            max(max(principal.utf8.count, virtualMCP.utf8.count), max(tool.utf8.count, exposedTool.utf8.count)),
+            max(max(method.utf8.count, session.utf8.count), reason.utf8.count))
+        guard longest > Self.textLimit else { return self }
+        var row = self
+        for text in [\AuditRow.principal, \.virtualMCP, \.tool, \.exposedTool, \.method, \.session, \.reason] {
+            row[keyPath: text] = Self.bounded(row[keyPath: text].utf8, to: Self.textLimit)
+        }
+        return row
+    }
+
+    /// The first `limit` bytes of a text, without half a character at the end. By bytes: one `Character` can be megabytes.
+    static func bounded(_ text: some Collection<UInt8>, to limit: Int) -> String {
+        guard text.count > limit else { return String(decoding: text, as: UTF8.self) }
+        var bytes = Array(text.prefix(limit + 1))
+        var end = limit
+        while end > 0, bytes[end] & 0xC0 == 0x80 { end -= 1 }
+        bytes.removeSubrange(end...)
+        return String(decoding: bytes, as: UTF8.self)
+    }
 }
 
 /// Where a row's payload lies in its payload segment.

@@ -29,13 +29,14 @@ final class PublicFront: ServerDelegate {
     // MARK: ServerDelegate
 
     func admit(_ head: HTTPRequestHead, peer: ServerPeer) -> Admission {
-        guard head.uri.hasPrefix("/v/") else { return .accept(bodyLimit: Self.controlBodyLimit) }
+        let limit = head.uri.hasPrefix("/v/") ? nil : Self.controlBodyLimit
+        guard listener == .network else { return .accept(bodyLimit: limit) }
         let length = head.headers.first(name: "content-length").flatMap { Int($0) }
         let isLong = length.map { $0 > Self.unauthenticatedBodyLimit } ?? head.headers.contains(name: "transfer-encoding")
-        guard isLong else { return .accept(bodyLimit: nil) }
+        guard isLong else { return .accept(bodyLimit: limit) }
         if path.origins.check(hosts: head.headers["host"], origins: head.headers["origin"]) != nil { return .refuse(.origin) }
         switch authenticate(head.headers["authorization"]) {
-        case .admitted: return .accept(bodyLimit: nil)
+        case .admitted: return .accept(bodyLimit: limit)
         case .refused(let refusal): return .refuse(refusal)
         }
     }

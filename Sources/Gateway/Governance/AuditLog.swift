@@ -59,7 +59,7 @@ extension AuditRow {
         tokenID = record.grant.tokenID
         virtualMCP = record.virtualMCP.slug
         session = record.session
-        exposedTool = String((record.exposedTool ?? "").prefix(256))
+        exposedTool = Self.bounded((record.exposedTool ?? "").utf8, to: 256)
         tool = record.tool ?? ""
         connector = record.connector?.name ?? ""
         machine = record.pin?.pin.machine ?? ""
@@ -79,10 +79,11 @@ extension AuditRow {
             result = Self.kept(payload, record.redactor)
         case .error(let error):
             self.outcome = .error
-            reason = String(error.message.prefix(512))
+            // A server's own words, and servers quote keys in them.
+            reason = record.redactor.redact(line: error.message, limit: 512)
         case .failed(let undelivered):
             self.outcome = ending ?? (undelivered.kind == .outcomeUnknown ? .unknown : .error)
-            reason = "\(undelivered.kind.rawValue): \(undelivered.reason)"
+            reason = "\(undelivered.kind.rawValue): " + record.redactor.redact(line: undelivered.reason, limit: 512)
         }
         if let denial = record.denial {
             self.outcome = .denied

@@ -27,7 +27,7 @@ final class CurateService: MCPService {
             guard let name = request.name, let tool = record.virtualMCP.tools[name],
                 let connector = directory.current.connectors[tool.connector]
             else {
-                let name = request.name.map { String($0.prefix(128)) } ?? ""
+                let name = request.name.map { AuditRow.bounded($0.utf8, to: 128) } ?? ""
                 sink.finish(.error(MCPError(code: MCPError.Code.invalidParams, message: "Unknown tool: \(name)")))
                 return EndedCall()
             }

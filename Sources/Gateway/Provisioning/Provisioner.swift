@@ -147,8 +147,10 @@ struct Provisioner: Sendable {
         let packages = (try? await store.connector(name))?.build?.packages ?? []
         switch error {
         case let error as DatabaseError where error.resultCode == .SQLITE_FULL:
-            return ProvisioningFailure(error: "disk_full", message: "the disk of the state directory is full", hint: "free some space on it")
-        case let failure as ProvisioningFailure: return failure
+            return .diskFull
+        case var failure as ProvisioningFailure:
+            if failure.hint == nil { failure.hint = StartDiagnosis.hint(stderr: failure.stderr ?? "", packages: packages) }
+            return failure
         case let failure as ImageBuildFailure:
             return ProvisioningFailure(error: failure.error, message: failure.message, field: "source", hint: failure.hint, stderr: failure.log)
         case is CancellationError:

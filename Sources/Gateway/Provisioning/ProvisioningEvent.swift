@@ -1,3 +1,4 @@
+import JSONText
 public import MachineAPI
 
 /// One line of an `add` or `update`, NDJSON on the wire.
@@ -26,6 +27,9 @@ public struct ProvisioningFailure: Error, Codable, Sendable, Equatable {
 }
 
 extension ProvisioningFailure {
+    static let diskFull = ProvisioningFailure(
+        error: "disk_full", message: "the disk of the state directory is full", hint: "free some space on it, then run the command again")
+
     /// A name that is not there, with the nearest one that is.
     static func unknown(_ kind: String, _ name: String, among names: [String], field: String) -> ProvisioningFailure {
         let list = kind == "connector" ? "berth connector list" : "berth vmcp list"

@@ -35,8 +35,12 @@ struct BuildDiagnosis {
                 error: "out_of_memory", message: "The build used up its memory.",
                 hint: "A package is built from source; choose versions for which the index has wheels.")
         }
+        if log.contains(JobRunner.outputTooLarge) {
+            return ImageBuildFailure(
+                error: "too_large", message: "The build wrote more than an image may hold.", hint: "Choose a smaller package; the bound is 2 GiB.")
+        }
         if log.contains("No space left on device") || log.contains("Disk quota exceeded") || log.contains("os error 28") {
-            return ImageBuildFailure(error: "disk_full", message: "The build filled its disk.", hint: "Free some space; an image may hold 2 GiB.")
+            return ImageBuildFailure(error: "disk_full", message: "The disk of the state directory is full.", hint: "Free some space on it.")
         }
         return missing(log) ?? python(log) ?? version(log) ?? network(log, result) ?? source(log) ?? conflict(log) ?? unknown(result)
     }

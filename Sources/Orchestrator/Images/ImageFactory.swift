@@ -111,6 +111,8 @@ public final class ImageFactory: ImageBuilding, Sendable {
             return try await self.places.enter("", onWait: { step("Waiting for other builds.") }) {
                 let run = BuildRun(factory: self, plan: plan, base: base, builder: builder, step: step)
                 let built = try await run.image()
+                // The image has its own copy; an hour is for a second build of the same folder.
+                _ = try? await self.uploads.remove(olderThan: .seconds(3_600))
                 try await Disk.work {
                     try BuildRecord(built: built, made: time(nil), isPinned: plan.isPinned).write(key, in: store)
                 }

@@ -84,7 +84,8 @@ struct CommandResolver {
 
     private func resolve(_ word: String) throws(ImageBuildFailure) -> [String] {
         if word.hasPrefix("/") {
-            guard find(word, executable: true) else { throw missing(word) }
+            // Looked for on the host, below the image's trees: `..` would leave them.
+            guard Self.cleaned(word) == word, find(word, executable: true) else { throw missing(word) }
             return [word]
         }
         if word.contains("/") {

@@ -94,10 +94,11 @@ final class JobRunner: BuildMachine {
         for refusal in relay?.refusals() ?? [] {
             output.append("egress refused: \(refusal.host):\(refusal.port) (\(refusal.reason.rawValue))")
         }
-        if verdict.outputTooLarge { output.append("the job wrote more than \(job.outputBytes >> 20) MiB and was ended") }
+        if verdict.outputTooLarge { output.append("\(Self.outputTooLarge) \(job.outputBytes >> 20) MiB and was ended") }
+        if verdict.diskIsFull { output.append("No space left on device: the job was ended before it took the last of the disk") }
         let code = verdict.exit?.code ?? verdict.exit?.signal.map { 128 + $0 } ?? 137
         return BuildJobResult(
-            exitCode: verdict.outputTooLarge && code == 0 ? 1 : Int(code), log: output.tail, outOfMemory: verdict.exit?.oomKilled ?? false,
+            exitCode: (verdict.outputTooLarge || verdict.diskIsFull) && code == 0 ? 1 : Int(code), log: output.tail, outOfMemory: verdict.exit?.oomKilled ?? false,
             timedOut: verdict.timedOut)
     }
 
@@ -105,9 +106,13 @@ final class JobRunner: BuildMachine {
         var exit: MachineExit?
         var timedOut = false
         var outputTooLarge = false
+        var diskIsFull = false
     }
 
-    private enum News: Sendable { case exit(MachineExit?), timeout, tooLarge }
+    private enum News: Sendable { case exit(MachineExit?), timeout, tooLarge, diskFull }
+
+    /// Begins the line that tells of a job ended for the size of its output.
+    static let outputTooLarge = "the job wrote more than"
 
     /// Until its end, which comes by itself, by the time-out, by its output's size, or with the caller's going.
     private func wait(_ job: BuildJob, _ row: BootRecord, _ exits: AsyncStream<MachineExit>) async throws -> Verdict {
@@ -126,6 +131,12 @@ final class JobRunner: BuildMachine {
                     if try await Self.size(job.output) > job.outputBytes { return .tooLarge }
                 }
             }
+            group.addTask {
+                while true {
+                    try await Task.sleep(for: .milliseconds(250))
+                    if try await Self.isFull(job.output) { return .diskFull }
+                }
+            }
             defer { group.cancelAll() }
             var verdict = Verdict()
             while let news = try await group.next() {
@@ -137,6 +148,7 @@ final class JobRunner: BuildMachine {
                     return verdict
                 case .timeout: verdict.timedOut = true
                 case .tooLarge: verdict.outputTooLarge = true
+                case .diskFull: verdict.diskIsFull = true
                 }
                 try await runtime.kill(row.machine, boot: row.boot)
             }
@@ -163,6 +175,11 @@ final class JobRunner: BuildMachine {
         guard lchown(path, uid, uid) == 0 else { throw .system("chown", path, errno) }
     }
 
+    /// Foreign code may not take what the databases beside it need, nor may it hide from a walk of its folder.
+    private static func isFull(_ path: String) async throws -> Bool {
+        try await NIOThreadPool.singleton.runIfActive { DiskUse.isNearlyFull(path) }
+    }
+
     private static func size(_ path: String) async throws -> Int {
         try await NIOThreadPool.singleton.runIfActive { DiskUse.bytes(path) }
     }
@@ -187,15 +204,18 @@ private final class JobOutput: Sendable {
     var tail: String { text.withLock { String($0.suffix(Self.limit)) } }
 }
 
-/// What a folder takes on disk.
+/// What a folder takes on disk, and what is left there.
 enum DiskUse {
-    static func bytes(_ path: String) -> Int {
-        guard let status = Files.status(path) else { return 0 }
-        var total = Int(status.st_blocks) * 512
-        guard status.st_mode & S_IFMT == S_IFDIR else { return total }
-        for name in Files.names(path) { total += bytes("\(path)/\(name)") }
-        return total
+    /// Kept free for everything that is not a build.
+    static let reserve = 64 << 20
+
+    static func isNearlyFull(_ path: String) -> Bool {
+        var space = statvfs()
+        guard statvfs(path, &space) == 0 else { return false }
+        return Int(space.f_bavail) * Int(space.f_frsize) < reserve || (space.f_files > 0 && space.f_favail < 1_024)
     }
+
+    static func bytes(_ path: String) -> Int { Files.diskUse(path) }
 }
 
 /// Machine ids: 14 hex digits, Fly's form.

@@ -90,23 +90,6 @@ enum Files {
         // `mkdir` obeys the umask of the thread, and these modes are part of the contract.
         guard chmod(path, mode) == 0 else { throw .system("chmod", path, errno) }
     }
-
-    /// Removes a file or a tree without following links or crossing into another file system. What is gone already is no error.
-    static func removeTree(_ path: String) throws(OCIError) {
-        guard let root = status(path) else { return }
-        try removeTree(path, device: root.st_dev)
-    }
-
-    private static func removeTree(_ path: String, device: dev_t) throws(OCIError) {
-        guard let status = status(path) else { return }
-        guard status.st_mode & S_IFMT == S_IFDIR else {
-            guard unlink(path) == 0 || errno == ENOENT else { throw .system("unlink", path, errno) }
-            return
-        }
-        guard status.st_dev == device else { throw OCIError(.notRemoved, "\(path) is a mount point") }
-        for name in names(path) { try removeTree(path + "/" + name, device: device) }
-        guard rmdir(path) == 0 || errno == ENOENT else { throw .system("rmdir", path, errno) }
-    }
 }
 
 /// A descriptor that is closed with its owner.

@@ -54,11 +54,27 @@ struct LogLines {
             } else if partial.count < Self.limit {
                 // Control characters could steer the terminal of whoever reads the log.
                 partial.append(byte < 0x20 && byte != 0x09 || byte == 0x7f ? UInt8(ascii: "?") : byte)
+                if byte & 0xC0 == 0x80 { replaceSteering() }
             } else if !isCut {
                 partial.append(contentsOf: Array(" [cut]".utf8))
                 isCut = true
             }
         }
+    }
+
+    /// The same for what steers in two or three bytes: C1 controls, and what reorders or breaks a line.
+    private mutating func replaceSteering() {
+        let end = partial.suffix(3)
+        let last = end.last ?? 0
+        let count: Int
+        switch (end.dropLast().last, end.dropLast(2).last) {
+        case (0xC2, _) where last < 0xA0: count = 2
+        case (0x80, 0xE2) where (0xA8...0xAE).contains(last): count = 3
+        case (0x81, 0xE2) where (0xA6...0xA9).contains(last): count = 3
+        default: return
+        }
+        partial.removeLast(count)
+        partial.append(UInt8(ascii: "?"))
     }
 
     /// What follows the last line end, as a line, when nothing more will come.

@@ -27,12 +27,12 @@ enum AuditText {
         let time = row["time"]?.intValue.map { Time.text(milliseconds: $0) } ?? row.cell("time")
         let tool = [row["connector"]?.stringValue, row["tool"]?.stringValue].compactMap { $0 }.joined(separator: "/")
         let latency = row["latency_us"]?.intValue.map { "\($0 / 1_000).\(($0 % 1_000) / 100) ms" } ?? "-"
-        Output.line(
+        Output.line(Printable.line(
             "\(time)  \(row.cell("principal"))  \(row.cell("vmcp"))  \(tool.isEmpty ? row.cell("method") : tool)  \(row.cell("outcome"))  \(latency)  machine \(row.cell("machine")) boot \(row.cell("boot"))"
-        )
+        ))
         for name in ["arguments", "result", "reason"] {
             guard let value = row[name], !value.isNull else { continue }
-            let text = value.stringValue ?? value.text
+            let text = Printable.line(value.stringValue ?? value.text)
             let cut = row["\(name)_truncated"]?.boolValue == true ? " (truncated)" : ""
             Output.line("    \(name): \(text.count > 300 ? String(text.prefix(300)) + "…" : text)\(cut)")
         }

@@ -18,7 +18,7 @@ struct Call: AsyncParsableCommand {
     func run() async throws {
         let token: String?
         if let tokenFile {
-            guard let bytes = readFile(tokenFile) else { throw Failure("--token-file \(tokenFile) cannot be read", code: 64) }
+            guard let bytes = readFile(tokenFile) else { throw Failure("--token-file \(tokenFile) cannot be read", hint: "give a file with the token that berth token create printed", code: 64) }
             token = String(decoding: bytes, as: UTF8.self).trimmingCharacters()
         } else {
             token = getenv("BERTH_TOKEN").map { String(cString: $0) }
@@ -85,7 +85,7 @@ enum MCPCall {
         let slash = rest.firstIndex(of: "/") ?? rest.endIndex
         let authority = String(rest[..<slash])
         guard let endpoint = Endpoint(door: "http://" + (authority.contains(":") ? authority : authority + ":80")) else {
-            throw Failure("'\(url)' is no URL", code: 64)
+            throw Failure("'\(url)' is no URL", hint: "berth vmcp list prints them", code: 64)
         }
         return (endpoint, authority, slash == rest.endIndex ? "/" : String(rest[slash...]))
     }

@@ -34,7 +34,7 @@ struct Down: AsyncParsableCommand {
             return
         }
         // A one-shot orchestrator adopts what lives, stops it, and ends.
-        let status = OneShot.run(["orchestrator", "--stop-all", "--state", installation.state])
+        let status = OneShot.run(["orchestrator", "--stop-all", "--state", installation.state], log: installation.log)
         guard status == 0 else { throw Failure("the machines could not be stopped", hint: "berth doctor --leftovers --state \(installation.state)") }
         RunDirectory.remove(installation)
         output.json ? Output.json(.record(("stopped", .bool(true)))) : Output.line("Berth was not running; its machines are stopped")
@@ -54,16 +54,17 @@ enum RunDirectory {
     static func remove(_ installation: Installation) {
         for name in ["control.sock", "machines.sock"] { unlink(installation.runDirectory + "/" + name) }
         for name in ["doors", "egress", "gateway-state", ""] { rmdir(installation.runDirectory + "/" + name) }
-        rmdir(installation.runDirectory + ".mnt") // the orchestrator's mount points, empty by now
     }
 }
 
 /// A child of this binary that runs to its end.
 enum OneShot {
     /// - Returns: its exit code, 128 + signal, or -1 when it did not start.
-    static func run(_ arguments: [String]) -> Int32 {
+    static func run(_ arguments: [String], log: String) -> Int32 {
+        let descriptor = open(log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o600)
+        defer { if descriptor >= 0 { close(descriptor) } }
         var options = clinux_spawn_options()
-        options.stdio = (-1, -1, 2)
+        options.stdio = (-1, -1, descriptor >= 0 ? descriptor : 2)
         let pid = CStrings.with(arguments, program: "berth") { argv in
             CStrings.with(["PATH=/usr/sbin:/usr/bin:/sbin:/bin"]) { envp in clinux_spawn("/proc/self/exe", argv, envp, &options) }
         }

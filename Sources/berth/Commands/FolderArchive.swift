@@ -31,7 +31,7 @@ struct FolderArchive {
     }
 
     private static func add(_ path: String, root: String, to writer: inout TarWriter, leftOut: inout [String], depth: Int) throws {
-        guard depth <= 64 else { throw Failure("the folder is nested deeper than 64 levels at \(path)", code: 64) }
+        guard depth <= 64 else { throw Failure("the folder is nested deeper than 64 levels at \(path)", hint: "flatten it", code: 64) }
         guard let stream = opendir(root + "/" + path) else {
             throw Failure("\(root)/\(path) cannot be read: \(String(cString: strerror(errno)))", hint: "give a folder that you can read", code: 64)
         }

@@ -1,10 +1,12 @@
 import CLinux
 import Glibc
+import Orchestrator
 import Persistence
 
-/// What must be true before anything is started; each refusal is one line with its remedy.
+/// What must be true before anything is started; each refusal is one line with its remedy. Nothing is changed here.
 enum Preflight {
-    static func check(_ installation: Installation) throws {
+    /// The host: rights, the gateway's user, tools, what the kernel must offer.
+    static func check() async throws {
         guard geteuid() == 0 else {
             throw Failure(
                 "berth up needs root: machines are user namespaces, mounts and cgroups of this host",
@@ -15,20 +17,46 @@ enum Preflight {
                 "the system user berth is missing; the gateway runs as it, without any capability",
                 hint: "useradd --system --user-group --home-dir /nonexistent --shell /usr/sbin/nologin berth")
         }
-        guard (["/usr/bin/crun", "/usr/sbin/crun", "/usr/bin/runc", "/usr/sbin/runc"] as [String]).contains(where: { path in access(path, X_OK) == 0 }) else {
-            throw Failure("no OCI runtime is installed", hint: "apt-get install crun")
-        }
         guard access("/usr/bin/mmdebstrap", X_OK) == 0 else {
             throw Failure("mmdebstrap is missing; it makes the base image", hint: "apt-get install mmdebstrap")
         }
-        guard access("/proc/self/ns/user", F_OK) == 0 else {
-            throw Failure("this kernel has no user namespaces", hint: "boot a kernel with CONFIG_USER_NS")
+        if let layer = await HostCapabilities.probe().blocking.first {
+            throw Failure("machines need \(layer.name), which this host does not give: \(layer.detail)", hint: layer.remedy)
         }
+    }
+
+    /// The state directory, when it is there: ours alone, writable, of this version, and not a folder of something else.
+    static func check(state path: String) throws {
+        guard access(path, F_OK) == 0 else { return }
         do {
-            try StateDirectory.prepare(installation.state)
+            try StateDirectory.check(path)
+            if access(path + "/version", F_OK) == 0 { _ = try StateDirectory(path) }
         } catch {
             throw Failure(error.message, hint: error.remedy)
         }
+        let own: Set<String> = ["lock", "version", "berth.log", "gateway", "orchestrator", "lost+found"]
+        guard let stranger = names(in: path).first(where: { !own.contains($0) }) else { return }
+        throw Failure("\(path) holds \(stranger), which is not Berth's", hint: "give --state a new or empty directory")
+    }
+
+    /// Makes the directory, private.
+    static func make(state path: String) throws {
+        do {
+            try StateDirectory.prepare(path)
+        } catch {
+            throw Failure(error.message, hint: error.remedy)
+        }
+    }
+
+    private static func names(in path: String) -> [String] {
+        guard let stream = opendir(path) else { return [] }
+        defer { closedir(stream) }
+        var names: [String] = []
+        while let entry = readdir(stream) {
+            let name = withUnsafePointer(to: &entry.pointee.d_name) { $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) } }
+            if name != "." && name != ".." { names.append(name) }
+        }
+        return names.sorted()
     }
 }
 
@@ -62,7 +90,7 @@ enum PortCheck {
         }
         guard result == 0 else {
             let reason = errno
-            guard reason == EADDRINUSE else { throw Failure("\(host):\(port) cannot be listened on: \(String(cString: strerror(reason)))", hint: "another --listen") }
+            guard reason == EADDRINUSE else { throw Failure("\(host):\(port) cannot be listened on: \(String(cString: strerror(reason)))", hint: "choose another --listen") }
             throw Failure("port \(port) is in use\(owner(of: port).map { " by \($0)" } ?? "")", hint: "stop it, or choose another with --listen 127.0.0.1:PORT")
         }
     }

@@ -3,6 +3,7 @@ import CLinux
 import Glibc
 import JSONText
 import NIOCore
+import Orchestrator
 import Persistence
 
 /// What `berth up` is started with; handed on to the supervisor and the two processes.
@@ -20,6 +21,9 @@ struct UpSettings: ParsableArguments {
         }
         var host = String(listen[..<colon])
         if host.hasPrefix("[") && host.hasSuffix("]") { host = String(host.dropFirst().dropLast()) }
+        guard host == "localhost" || CIDR(host) != nil else {
+            throw Failure("--listen: '\(host.prefix(64))' is no address", hint: "a numeric one, for example 127.0.0.1:8787", code: 64)
+        }
         return (host, port)
     }
 
@@ -41,6 +45,11 @@ struct UpSettings: ParsableArguments {
         }
         for network in behindProxy where CIDR(network) == nil {
             throw Failure("--behind-proxy '\(network.prefix(64))' is no network", hint: "for example 10.0.0.0/8 or 127.0.0.1/32", code: 64)
+        }
+        do {
+            _ = try IndexConfiguration(url: packageIndex)
+        } catch {
+            throw Failure("--package-index: \(error.message)", hint: error.hint, code: 64)
         }
         let isLoopback = host == "127.0.0.1" || host == "::1" || host == "localhost" || host.hasPrefix("127.")
         guard isLoopback || (publicURL != nil && !behindProxy.isEmpty) else {
@@ -87,12 +96,14 @@ struct Up: AsyncParsableCommand {
         let begin = ContinuousClock.now
         try settings.check()
         let installation = try settings.state.installation()
-        try Preflight.check(installation)
+        try await Preflight.check()
+        try Preflight.check(state: installation.state)
         if StateLock.holder(installation.lock) != nil {
             return try await report(installation, since: begin, isRunning: true)
         }
         let (host, port) = try settings.listenAddress()
         try PortCheck.free(host: host, port: port)
+        try Preflight.make(state: installation.state)
 
         var ready: [Int32] = [-1, -1]
         guard clinux_pipe_cloexec(&ready) == 0 else { throw Failure("no pipe: \(String(cString: strerror(errno)))") }
@@ -103,8 +114,8 @@ struct Up: AsyncParsableCommand {
         guard line == "ready" else {
             var status: Int32 = 0
             waitpid(supervisor, &status, 0)
-            throw Failure(
-                line.map { "Berth did not start: \($0)" } ?? "Berth did not start", hint: "the whole story is in \(installation.log)")
+            RunDirectory.remove(installation)
+            throw Self.failure(line, installation)
         }
         try await report(installation, since: begin, isRunning: false)
         guard !detach else { return }
@@ -147,6 +158,13 @@ struct Up: AsyncParsableCommand {
         let doctor = try await ControlClient.orchestrator(installation).get("/v1/berth/doctor")
         Output.line("Berth \(isRunning ? "runs already" : "is up") at \(gateway.cell("url"))  (state \(installation.state), \(rounded) s)")
         Output.line("Isolation: \(Isolation.line(doctor))")
+    }
+
+    /// From what the supervisor said, `message — remedy`.
+    private static func failure(_ line: String?, _ installation: Installation) -> Failure {
+        guard let line else { return Failure("Berth did not start", hint: "the whole story is in \(installation.log)") }
+        guard let mark = line.firstRange(of: " — ") else { return Failure("Berth did not start: \(line)", hint: "the whole story is in \(installation.log)") }
+        return Failure("Berth did not start: \(line[..<mark.lowerBound])", hint: String(line[mark.upperBound...]))
     }
 
     private static func readLine(_ descriptor: Int32) -> String? {

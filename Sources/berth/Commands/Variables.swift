@@ -57,8 +57,8 @@ enum Variables {
         guard let data = FileManager.default.contents(atPath: path) else {
             throw Failure("the file of --secret \(name) cannot be read: \(path)", hint: "give a path that this user can read", code: 64)
         }
-        guard data.count <= 64 << 10 else { throw Failure("the value of \(name) is over 64 KiB", code: 64) }
-        guard let text = String(bytes: data, encoding: .utf8) else { throw Failure("the value of \(name) is not UTF-8", code: 64) }
+        guard data.count <= 64 << 10 else { throw Failure("the value of \(name) is over 64 KiB", hint: "name the right file", code: 64) }
+        guard let text = String(bytes: data, encoding: .utf8) else { throw Failure("the value of \(name) is not UTF-8", hint: "encode it, for example in base64", code: 64) }
         return text.hasSuffix("\n") ? String(text.dropLast()) : text
     }
 

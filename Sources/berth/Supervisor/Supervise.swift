@@ -15,11 +15,16 @@ struct Supervise: ParsableCommand {
     func run() throws {
         let installation = try settings.state.installation()
         clinux_set_name("berth-supervise")
-        let lock = try StateLock.take(installation.lock)
-        defer { lock.release() }
-        try Layout.prepare(installation)
-        var loop = try SupervisorLoop(installation: installation, settings: settings)
-        try loop.run()
+        do {
+            let lock = try StateLock.take(installation.lock)
+            defer { lock.release() }
+            try Layout.prepare(installation)
+            var loop = try SupervisorLoop(installation: installation, settings: settings)
+            try loop.run()
+        } catch {
+            Readiness.say(Failure(of: error).line)
+            throw error
+        }
     }
 }
 

@@ -63,7 +63,7 @@ struct SupervisedProcess {
         while let end = pending.firstIndex(of: 10) {
             let line = String(decoding: pending[..<end], as: UTF8.self)
             pending.removeSubrange(...end)
-            if line.contains("ready") { isReady = true } else { lastLine = line }
+            if line == "ready" || line.hasPrefix("{\"event\":\"ready\"") { isReady = true } else { lastLine = line }
         }
         if pending.count > 65_536 { pending.removeAll() }
     }

@@ -61,7 +61,7 @@ struct SupervisorLoop {
             guard polls[1 + 2 * index].revents != 0, let ending = children[index].reap() else { continue }
             Output.error("supervisor: \(children[index].name) ended (\(ending)); starting it again")
             if !reported && children[index].failures >= 3 {
-                report("failed \(children[index].name): \(children[index].lastLine ?? ending)")
+                report(children[index].lastLine ?? "the \(children[index].name) ended with \(ending)")
                 return true
             }
         }
@@ -70,13 +70,20 @@ struct SupervisorLoop {
 
     private mutating func report(_ line: String) {
         reported = true
-        let text = line + "\n"
-        _ = text.withCString { write(3, $0, strlen($0)) }
-        close(3)
+        Readiness.say(line)
     }
 
     /// The gateway first, so that no call meets a missing orchestrator.
     private mutating func stopAll() {
         for index in children.indices.reversed() { children[index].stop(seconds: 15) }
+    }
+}
+
+/// Descriptor 3, where `berth up` waits for one line.
+enum Readiness {
+    static func say(_ line: String) {
+        let text = line.replacing("\n", with: " ") + "\n"
+        _ = text.withCString { write(3, $0, strlen($0)) }
+        close(3)
     }
 }
