@@ -8,10 +8,13 @@ final class Berth: Sendable {
     let state: String
     let port: Int
     let url: String
+    /// Goes before every command, for a Berth in a namespace of its own.
+    let prefix: [String]
 
     static let isPossible = geteuid() == 0
 
-    init(state: String? = nil) throws {
+    init(state: String? = nil, prefix: [String] = []) throws {
+        self.prefix = prefix
         self.state = state ?? "/var/tmp/berth-test-\(UUID().uuidString.prefix(8).lowercased())/state"
         port = try Self.freePort()
         url = "http://127.0.0.1:\(port)"
@@ -32,7 +35,7 @@ final class Berth: Sendable {
     func run(_ arguments: [String], environment: [String: String] = [:], input: String? = nil, seconds: Double = 180) async throws -> CommandResult {
         var variables = environment
         variables["BERTH_STATE"] = state
-        return try await Command.run([Repository.binary("berth")] + arguments, environment: variables, input: input, seconds: seconds)
+        return try await Command.run(prefix + [Repository.binary("berth")] + arguments, environment: variables, input: input, seconds: seconds)
     }
 
     /// The same, expected to succeed; its last line as JSON.

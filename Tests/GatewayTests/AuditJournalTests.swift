@@ -20,6 +20,18 @@ struct AuditJournalTests {
         for name in ["l0-000001.rows", "l0-000001.payloads"] { #expect(try fixture.mode(name) == 0o600) }
     }
 
+    @Test func noTextOfARowIsLongerThanItsBound() throws {
+        let fixture = try AuditFixture()
+        let journal = try fixture.journal()
+        let endless = "e" + String(repeating: "\u{301}", count: 500_000)
+        var row = AuditRow(method: endless, outcome: .error, principal: endless)
+        for text in [\AuditRow.virtualMCP, \.tool, \.exposedTool, \.session, \.reason] { row[keyPath: text] = endless }
+        let written = try journal.append(row)
+        #expect(written.reason.utf8.count <= 1_024 && !written.reason.contains("\u{FFFD}"))
+        #expect(try fixture.bytes("l0-000001.rows").count < 16 << 10)
+        #expect(try AuditVerification.verify(directory: fixture.directory).isIntact)
+    }
+
     @Test func aBatchIsOneWriteAndOneNotice() throws {
         let notices = Notices()
         let journal = try fixture.journal { notices.add($0) }

@@ -37,6 +37,28 @@ struct AuditRedactionTests {
         #expect(text(#"{"a":"hunter"}"#, ["hunter2"]) == #"{"a":"hunter"}"#)
     }
 
+    /// Six bytes of an escape make one or two: a long string of them is read to its end, or the walk would go on inside it
+    /// and take keys for values.
+    @Test(arguments: [1_000, 1_366, 1_400, 2_000, 4_000, 8_000, 20_000])
+    func aStringOfEscapesDoesNotUnmaskWhatFollows(count: Int) {
+        for escape in ["\\u4e2d", "\\u0041", "\\/"] {
+            let kept = text("{\"text\":\"\(String(repeating: escape, count: count))\",\"password\":\"hunter2\"}")
+            #expect(!kept.contains("hunter2"))
+        }
+    }
+
+    @Test func linesOfServersAreMaskedAndCut() {
+        let redactor = AuditRedactor(literals: ["sk-\"quoted\"-key"])
+        #expect(redactor.redact(line: "no such key: sk-\"quoted\"-key!", limit: 512) == "no such key: [redacted]!")
+        for shift in 0..<24 {
+            let line = redactor.redact(line: String(repeating: "x", count: 512 - shift) + "sk-\"quoted\"-key", limit: 512)
+            #expect(line.utf8.count <= 512 && !line.contains("sk-"))
+        }
+        // One character of three megabytes.
+        let long = redactor.redact(line: "e" + String(repeating: "\u{301}", count: 1_500_000), limit: 512)
+        #expect(long.utf8.count <= 512 && !long.contains("\u{FFFD}"))
+    }
+
     @Test func longPayloadsAreCutAndSaySo() {
         let redactor = AuditRedactor(literals: ["supersecretvalue"])
         let exact = "\"" + String(repeating: "x", count: AuditRedactor.limit - 2) + "\""

@@ -61,6 +61,18 @@ struct DataPathAccessTests {
         }
     }
 
+    /// Else anybody could have the gateway hold a megabyte for each connection.
+    @Test func aLongBodyIsOnlyReadForAValidToken() async throws {
+        try await DataPathFixture.with { (fixture) async throws in
+            let long = String(repeating: "x", count: 100_000)
+            for target in ["/v/office/mcp", "/api/v1/connectors", "/"] {
+                #expect(try await fixture.send("POST", target, token: nil, body: long).json["error"] == .string("unauthorized"))
+                #expect(try await fixture.send("POST", target, token: "mallory", body: long).json["error"] == .string("invalid_token"))
+            }
+            #expect(try await fixture.send("POST", "/api/v1/connectors", token: "root", body: long).status == 200)
+        }
+    }
+
     @Test func whatIsNotThereAndWhatIsNotAllowedLookAlike() async throws {
         try await DataPathFixture.with { (fixture) async throws in
             let long = String(repeating: "x", count: 100_000)

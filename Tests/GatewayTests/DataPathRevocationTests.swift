@@ -13,7 +13,7 @@ struct DataPathRevocationTests {
     @Test(arguments: Way.allCases)
     func callsAndStreamsEndWithTheirToken(way: Way) async throws {
         try await DataPathFixture.with { (fixture) async throws in
-            if way == .expired { try fixture.publish(expiring: WallClock.milliseconds() + 800) }
+            if way == .expired { try fixture.publish(expiring: WallClock.milliseconds() + 3_000) }
             let session = try #require(try await fixture.initialize().session)
             let stream = try await fixture.open("GET", "/v/office/mcp", headers: [("mcp-session-id", session), ("accept", "text/event-stream")])
             #expect(stream.status == 200)
@@ -31,7 +31,7 @@ struct DataPathRevocationTests {
             case .virtualMCPTold: fixture.path.endSessions(ofVirtualMCP: "office")
             case .expired: break
             }
-            #expect(await eventually(within: 5) { hasEnded.withLockedValue { $0 } })
+            #expect(await eventually(within: 8) { hasEnded.withLockedValue { $0 } })
             #expect(await eventually(within: 5) { fixture.door.state.withLockedValue { $0.cancelled } == 1 })
             let answer = try await call.value
             #expect(answer.errorCode == 1002 && answer.message == "access was revoked")

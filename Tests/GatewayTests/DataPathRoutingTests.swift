@@ -123,6 +123,17 @@ struct DataPathRoutingTests {
         }
     }
 
+    /// Servers quote keys in their errors, and a row cannot be taken back.
+    @Test func aServersErrorPutsNoSecretIntoTheLog() async throws {
+        try await DataPathFixture.with(secretNames: ["API_KEY"]) { (fixture) async throws in
+            let key = try HMACKey(Secret([UInt8](repeating: 3, count: 32)))
+            let credentials = try CredentialSet(environment: ["API_KEY": "says no"], fingerprintKey: key)
+            fixture.support.state.withLockedValue { $0.credentials["time"] = credentials }
+            #expect(try await fixture.call("error").message == "upstream says no")
+            #expect(fixture.calls().first?.reason == "upstream [redacted]")
+        }
+    }
+
     @Test func credentialsArePutWhenTheMachineAsks() async throws {
         try await DataPathFixture.with(secretNames: ["API_KEY"]) { (fixture) async throws in
             let key = try HMACKey(Secret([UInt8](repeating: 3, count: 32)))

@@ -68,6 +68,17 @@ import Testing
         #expect(none.error == "no_console_script")
     }
 
+    /// A command is looked for in the image, and what the host has beside it is not told.
+    @Test(arguments: ["/../outside/tool", "/usr/../../outside/tool", "/usr/./bin/tool", "//usr/bin/tool", "/usr/bin/none"])
+    func aCommandOutsideTheImageIsNotFound(word: String) throws {
+        let scratch = ImagesScratch()
+        try scratch.file("outside/tool", mode: 0o755)
+        try scratch.file("tree/usr/bin/tool", mode: 0o755)
+        let resolver = CommandResolver(trees: [scratch.path + "/tree"], python: "3.11", package: nil, hasFolder: true)
+        #expect(try resolver.resolve(["/usr/bin/tool"], arguments: []) == ["/usr/bin/tool"])
+        #expect(throws: ImageBuildFailure.self) { try resolver.resolve([word], arguments: []) }
+    }
+
     @Test func programsOfAWheelAreFound() {
         #expect(PythonLayer.programs("../../bin/mcp-grafana,sha256=x,1\npkg/bin/no.py,,\nbin/tool,,\nbin/../x,,\n") == ["mcp-grafana", "tool"])
     }

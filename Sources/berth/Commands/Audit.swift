@@ -1,9 +1,10 @@
 import ArgumentParser
+import Gateway
 import JSONText
 
 /// `berth audit`
 struct AuditCommand: ParsableCommand {
-    static let configuration = CommandConfiguration(commandName: "audit", abstract: "The log of every call.", subcommands: [Tail.self])
+    static let configuration = CommandConfiguration(commandName: "audit", abstract: "The log of every call.", subcommands: [Tail.self, Verify.self])
 
     struct Tail: AsyncParsableCommand {
         static let configuration = CommandConfiguration(abstract: "The last rows: who, when, tool, arguments, result, outcome, machine, latency.")
@@ -17,6 +18,36 @@ struct AuditCommand: ParsableCommand {
             try await ControlClient.gateway(state.installation()).lines("GET", "/api/v1/audit?limit=\(lines)\(follow ? "&follow=1" : "")") { row in
                 output.json ? Output.json(row) : AuditText.print(row)
             }
+        }
+    }
+
+    struct Verify: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Check the hash chain of every row from the first one; exit 1 and the first broken row if one does not hold.")
+        @OptionGroup var state: StateOption
+        @OptionGroup var output: JSONOption
+
+        func run() async throws {
+            let installation = try state.installation()
+            let report = try AuditVerification.verify(directory: installation.gatewayState + "/audit")
+            let rows = report.chains.reduce(0) { $0 + $1.rows }
+            if output.json {
+                Output.json(
+                    .record(
+                        ("intact", .bool(report.isIntact)), ("rows", .int(rows)), ("missing_payloads", .int(report.missingPayloads)),
+                        (
+                            "broken",
+                            report.firstBroken.map {
+                                .record(
+                                    ("chain", .string($0.chain)), ("segment", .int($0.segment)), ("line", .int($0.line)), ("reason", .string($0.reason)))
+                            }
+                        )))
+            } else if let broken = report.firstBroken {
+                Output.line("chain \(broken.chain), segment \(broken.segment), line \(broken.line): \(broken.reason)")
+            } else {
+                Output.line("\(rows) rows in \(report.chains.count) chain\(report.chains.count == 1 ? "" : "s"): every hash holds")
+            }
+            if !report.isIntact { throw ExitCode(1) }
         }
     }
 }

@@ -13,6 +13,7 @@ struct Bridge: ParsableCommand {
     func run() throws {
         guard !command.isEmpty else { throw Failure("no command given", hint: "berth bridge --port 8000 -- python3 server.py", code: 64) }
         guard (0...65_535).contains(port) else { throw Failure("--port \(port) is out of range", hint: "0 to 65535", code: 64) }
+        if port > 0 { try PortCheck.free(host: "127.0.0.1", port: port, option: "--port PORT") }
         let environment = ["PATH=/usr/local/bin:/usr/bin:/bin"] + (try Variables.plain(env).map { "\($0.key)=\($0.value)" })
         let status = StandaloneBridge.run(StandaloneConfiguration(command: command, environment: environment, port: port))
         guard status == 0 else { throw ExitCode(status) }

@@ -62,7 +62,7 @@ enum Preflight {
 
 /// Is the port free, and if not, whose is it.
 enum PortCheck {
-    static func free(host: String, port: Int) throws {
+    static func free(host: String, port: Int, option: String = "--listen 127.0.0.1:PORT") throws {
         let isV6 = host.contains(":")
         let descriptor = socket(isV6 ? AF_INET6 : AF_INET, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
         guard descriptor >= 0 else { throw Failure("no socket: \(String(cString: strerror(errno)))") }
@@ -91,7 +91,7 @@ enum PortCheck {
         guard result == 0 else {
             let reason = errno
             guard reason == EADDRINUSE else { throw Failure("\(host):\(port) cannot be listened on: \(String(cString: strerror(reason)))", hint: "choose another --listen") }
-            throw Failure("port \(port) is in use\(owner(of: port).map { " by \($0)" } ?? "")", hint: "stop it, or choose another with --listen 127.0.0.1:PORT")
+            throw Failure("port \(port) is in use\(owner(of: port).map { " by \($0)" } ?? "")", hint: "stop it, or choose another with \(option)")
         }
     }
 

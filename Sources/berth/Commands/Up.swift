@@ -2,6 +2,7 @@ import ArgumentParser
 import CLinux
 import Glibc
 import JSONText
+import MachineAPI
 import NIOCore
 import Orchestrator
 import Persistence

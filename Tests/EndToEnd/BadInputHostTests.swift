@@ -1,0 +1,185 @@
+import Foundation
+import TestSupport
+import Testing
+
+/// Where Berth cannot start: `berth up` says why in one line, starts nothing and leaves the state directory as it was.
+///
+/// Not simulated: a kernel without `pidfd_open` or without one of the namespaces, which no mount can take away.
+@Suite(.enabled(if: Berth.isPossible, "machines need root"))
+struct BadInputHostTests {
+    /// A folder of the test's own.
+    private static func scratch() throws -> String {
+        let path = "/var/tmp/berth-test-\(UUID().uuidString.prefix(8).lowercased())"
+        try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
+        return path
+    }
+
+    /// Every name, mode and content below a path.
+    private static func image(of path: String) -> [String] {
+        var result = ["\(path) \(try? FileManager.default.attributesOfItem(atPath: path)[.posixPermissions] ?? "absent")"]
+        for name in (FileManager.default.enumerator(atPath: path)?.allObjects as? [String] ?? []).sorted() {
+            result.append("\(name) \(FileManager.default.contents(atPath: path + "/" + name)?.hashValue ?? 0)")
+        }
+        return result
+    }
+
+    /// `berth up` after `preparation` in a mount namespace of its own.
+    private func refuses(
+        _ state: String, after preparation: String = "", _ extra: [String] = [], says line: String, _ location: SourceLocation = #_sourceLocation
+    ) async throws {
+        let berth = try Berth(state: state)
+        let before = Self.image(of: state)
+        let arguments = ["up", "--state", state, "--listen", "127.0.0.1:\(berth.port)", "--detach"] + extra
+        let row = BadInput(arguments, says: line)
+        let result = try await Command.run(
+            ["/usr/bin/unshare", "-m", "/bin/sh", "-ec", preparation + "\nexec \"$@\"", "sh", Repository.binary("berth")] + arguments, seconds: 60)
+        if let complaint = row.fits(result) { Issue.record("\(preparation)\n\(complaint)\n\(result.errors)", sourceLocation: location) }
+        #expect(result.errors.split(separator: "\n").count == 1, "\(result.errors)", sourceLocation: location)
+        #expect(Self.image(of: state) == before, sourceLocation: location)
+        #expect(throws: Trouble.self, sourceLocation: location) { try berth.pid(of: "supervise") }
+        #expect(!FileManager.default.fileExists(atPath: "/run/berth/\(try berth.key)"), sourceLocation: location)
+    }
+
+    @Test func portInUse() async throws {
+        let folder = try Self.scratch()
+        defer { try? FileManager.default.removeItem(atPath: folder) }
+        let holder = try Background(
+            ["/usr/bin/python3", "-c", "import socket, time; s = socket.create_server(('127.0.0.1', 0)); print(s.getsockname()[1], flush=True); time.sleep(600)"],
+            in: folder)
+        defer { holder.end() }
+        let port = try await holder.line()
+        try await refuses(
+            folder + "/state", ["--listen", "127.0.0.1:\(port)"],
+            says: "port \(port) is in use by python3 (pid \(holder.pid)) — stop it, or choose another with --listen 127.0.0.1:PORT")
+    }
+
+    @Test func stateDirectories() async throws {
+        let folder = try Self.scratch()
+        defer { try? FileManager.default.removeItem(atPath: folder) }
+        func state(_ name: String, mode: Int = 0o700, _ files: [String: String] = [:]) throws -> String {
+            let path = "\(folder)/\(name)"
+            try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true, attributes: [.posixPermissions: mode])
+            for (name, text) in files { try text.write(toFile: "\(path)/\(name)", atomically: false, encoding: .utf8) }
+            return path
+        }
+        let newer = try state("newer", ["version": "99\n"])
+        try await refuses(newer, says: "\(newer) was written by a newer berth (state version 99, this one knows 1) — run that version, or use another state directory")
+        let damaged = try state("damaged", ["version": "seven\n"])
+        try await refuses(damaged, says: "\(damaged)/version holds no version number — restore the state directory from a backup")
+        let wide = try state("wide", mode: 0o755)
+        try await refuses(wide, says: "\(wide) is open to other users (mode 0755) — chmod 700 \(wide)")
+        let foreign = try state("foreign")
+        chown(foreign, 65_534, 65_534)
+        try await refuses(foreign, says: "\(foreign) belongs to uid 65534, not to uid 0 — chown 0 \(foreign)")
+        let other = try state("other", ["notes.txt": "mine"])
+        try await refuses(other, says: "\(other) holds notes.txt, which is not Berth's — give --state a new or empty directory")
+        try "text".write(toFile: folder + "/file", atomically: false, encoding: .utf8)
+        try await refuses(folder + "/file", says: "\(folder)/file is not a directory — move it away or choose another path")
+        let fixed = try state("fixed")
+        let freeze = "mount --bind \(folder) \(folder) && mount -o remount,bind,ro \(folder)"
+        try await refuses(fixed, after: freeze, says: "\(fixed) cannot be written — make it writable or choose another state directory")
+        try await refuses(folder + "/absent", after: freeze, says: "cannot create \(folder)/absent: Read-only file system — make it writable for uid 0")
+    }
+
+    /// What the kernel or the installation lacks, hidden by mounts.
+    @Test func missingParts() async throws {
+        let folder = try Self.scratch()
+        defer { try? FileManager.default.removeItem(atPath: folder) }
+        let state = folder + "/state"
+        try "0\n".write(toFile: folder + "/zero", atomically: false, encoding: .utf8)
+        try "".write(toFile: folder + "/empty", atomically: false, encoding: .utf8)
+        func hide(_ path: String, with file: String = "/dev/null") -> String { "if [ -e \(path) ]; then mount --bind \(file) \(path); fi" }
+
+        let runtimes = ["/usr/bin/crun", "/usr/sbin/crun", "/usr/bin/runc", "/usr/sbin/runc"].map { hide($0) }.joined(separator: "; ")
+        try await refuses(state, after: runtimes, says: "machines need oci-runtime, which this host does not give: neither crun nor runc found — apt-get install crun")
+        try await refuses(state, after: hide("/usr/bin/mmdebstrap"), says: "mmdebstrap is missing; it makes the base image — apt-get install mmdebstrap")
+        try await refuses(
+            state, after: "grep -v ^berth: /etc/passwd > \(folder)/passwd; " + hide("/etc/passwd", with: folder + "/passwd"),
+            says: "the system user berth is missing; the gateway runs as it, without any capability — useradd --system *")
+        try await refuses(
+            state, after: hide("/proc/sys/user/max_user_namespaces", with: folder + "/zero"),
+            says: "machines need user-namespace, which this host does not give: limit is 0 — sysctl -w user.max_user_namespaces=10000")
+        try await refuses(
+            state, after: hide("/proc/filesystems", with: folder + "/empty"),
+            says: "machines need read-only-root, which this host does not give: overlayfs is not loaded — modprobe overlay")
+        try await refuses(
+            state, after: hide("/proc/sys/kernel/seccomp/actions_avail", with: folder + "/empty"),
+            says: "machines need seccomp, which this host does not give: the kernel has no filter — use a kernel with CONFIG_SECCOMP_FILTER")
+        if FileManager.default.fileExists(atPath: "/sys/fs/cgroup/pids/tasks") {
+            try await refuses(
+                state, after: "umount /sys/fs/cgroup/pids",
+                says: "machines need cgroup-pids, which this host does not give: version 1 — mount the pids controller, *")
+        }
+    }
+
+    /// A damaged state that only the two processes see: the reason still reaches the terminal, and nothing runs on.
+    @Test func damageInside() async throws {
+        let berth = try Berth()
+        try await berth.up()
+        let down = try await berth.run(["down"])
+        #expect(down.status == 0, "\(down.errors)")
+        let keys = berth.state + "/orchestrator/keys"
+        try FileManager.default.setAttributes([.posixPermissions: 0o644], ofItemAtPath: keys)
+        try await starts(berth, says: "Berth did not start: \(keys) is open to other users (mode 0644) — chmod 600 \(keys)")
+        try FileManager.default.setAttributes([.posixPermissions: 0o600], ofItemAtPath: keys)
+
+        let database = berth.state + "/orchestrator/orchestrator.db"
+        let good = try Data(contentsOf: URL(fileURLWithPath: database))
+        try Data(repeating: 65, count: 8_192).write(to: URL(fileURLWithPath: database))
+        try await starts(berth, says: "Berth did not start: \(database) is damaged — restore it from a backup")
+        try good.write(to: URL(fileURLWithPath: database))
+
+        try FileManager.default.moveItem(atPath: keys, toPath: keys + ".away")
+        try await starts(berth, says: "Berth did not start: *")
+        try FileManager.default.moveItem(atPath: keys + ".away", toPath: keys)
+        try await berth.up()
+        await berth.end()
+    }
+
+    private func starts(_ berth: Berth, says line: String, _ location: SourceLocation = #_sourceLocation) async throws {
+        let row = BadInput("up", "--listen", "127.0.0.1:\(berth.port)", "--detach", says: line)
+        let result = try await berth.run(row.arguments)
+        if let complaint = row.fits(result) { Issue.record("\(complaint)\n\(berth.log)", sourceLocation: location) }
+        for name in ["supervise", "orchestrator", "gateway"] {
+            let isGone = await eventually(within: 10) { (try? berth.pid(of: name)) == nil }
+            #expect(isGone, "\(name) runs on", sourceLocation: location)
+        }
+        #expect(!FileManager.default.fileExists(atPath: "/run/berth/\(try berth.key)"), sourceLocation: location)
+    }
+
+    /// Anybody may look and may use the bridge; machines are root's.
+    @Test func withoutRoot() async throws {
+        let folder = try Self.scratch()
+        defer { try? FileManager.default.removeItem(atPath: folder) }
+        chmod(folder, 0o755)
+        let binary = folder + "/berth"
+        try FileManager.default.copyItem(atPath: Repository.binary("berth"), toPath: binary)
+        try FileManager.default.copyItem(atPath: Repository.fixture("fixture.py"), toPath: folder + "/server.py")
+        for file in [binary, folder + "/server.py"] { chmod(file, 0o755) }
+        let nobody = ["/usr/bin/setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", binary]
+        let environment = ["XDG_STATE_HOME": folder + "/none", "HOME": "/nonexistent"]
+
+        let up = BadInput(
+            "up", says: "berth up needs root: machines are user namespaces, mounts and cgroups of this host — sudo berth up; berth bridge and berth doctor work for anybody")
+        let refused = try await Command.run(nobody + up.arguments, environment: environment)
+        if let complaint = up.fits(refused) { Issue.record("\(complaint)") }
+        #expect(!FileManager.default.fileExists(atPath: folder + "/none"))
+
+        let doctor = try await Command.run(nobody + ["doctor", "--json"], environment: environment)
+        let layers = try #require(doctor.lastJSON?["layers"] as? [[String: Any]], "\(doctor.output) \(doctor.errors)")
+        let privilege = layers.first { $0["name"] as? String == "privilege" }
+        #expect(privilege?["state"] as? String == "missing" && privilege?["remedy"] != nil)
+
+        let bridge = try Background(nobody + ["bridge", "--port", "0", "--", "/usr/bin/python3", folder + "/server.py"], environment: environment, in: folder)
+        let line = try await bridge.line { $0.contains("http://127.0.0.1:") }
+        let url = try #require(line.split(separator: " ").first { $0.hasPrefix("http://") }.map(String.init), "\(line)")
+        let answer = try await RawClient(url: url, token: nil).call("echo", ["text": "no root"])
+        #expect(answer.text?.contains("no root") == true, "\(answer.json)")
+        let port = url.split(separator: ":").last?.prefix { $0.isNumber } ?? ""
+        let second = try await Command.run(
+            nobody + ["bridge", "--port", String(port), "--", "/usr/bin/python3", folder + "/server.py"], environment: environment, seconds: 30)
+        #expect(second.status == 1, "\(second.status) \(second.output) \(second.errors)")
+        #expect(second.errors.split(separator: "\n").last?.hasPrefix("berth: port \(port) is in use") == true, "\(second.errors)")
+        #expect(bridge.end() == 0)
+    }
+}
