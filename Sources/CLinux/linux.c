@@ -162,6 +162,11 @@ int clinux_signal_pipe(const int *signals, int count) {
     sigfillset(&action.sa_mask);
     for (int i = 0; i < count; i++)
         if (sigaction(signals[i], &action, NULL) < 0) return -errno;
+    // A starter may have handed down a mask that would keep them out.
+    sigset_t wanted;
+    sigemptyset(&wanted);
+    for (int i = 0; i < count; i++) sigaddset(&wanted, signals[i]);
+    pthread_sigmask(SIG_UNBLOCK, &wanted, NULL);
     return fds[0];
 }
 void clinux_ignore_sigpipe(void) { signal(SIGPIPE, SIG_IGN); }

@@ -49,14 +49,14 @@ struct BadInputDiskTests {
         var space = statvfs()
         guard statvfs(path, &space) == 0 else { throw Trouble("statvfs \(path)") }
         var size = Int(space.f_bavail) * Int(space.f_frsize) - rest
-        FileManager.default.createFile(atPath: path + "/filler", contents: (FileManager.default.contents(atPath: path + "/filler") ?? Data()))
-        let file = try FileHandle(forWritingTo: URL(fileURLWithPath: path + "/filler"))
-        defer { try? file.close() }
-        try file.seekToEnd()
-        let chunk = Data(repeating: 0x62, count: 1 << 20)
+        let file = open(path + "/filler", O_WRONLY | O_CREAT | O_APPEND, 0o600)
+        guard file >= 0 else { throw Trouble("open \(path)/filler") }
+        defer { close(file) }
+        let chunk = [UInt8](repeating: 0x62, count: 1 << 20)
         while size > 0 {
-            try file.write(contentsOf: chunk.prefix(size))
-            size -= chunk.count
+            let count = write(file, chunk, min(size, chunk.count))
+            if count <= 0 { break }
+            size -= count
         }
     }
 }

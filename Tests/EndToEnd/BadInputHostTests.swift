@@ -16,7 +16,8 @@ struct BadInputHostTests {
 
     /// Every name, mode and content below a path.
     private static func image(of path: String) -> [String] {
-        var result = ["\(path) \(try? FileManager.default.attributesOfItem(atPath: path)[.posixPermissions] ?? "absent")"]
+        var info = stat()
+        var result = lstat(path, &info) == 0 ? ["\(info.st_mode) \(info.st_uid)"] : ["absent"]
         for name in (FileManager.default.enumerator(atPath: path)?.allObjects as? [String] ?? []).sorted() {
             result.append("\(name) \(FileManager.default.contents(atPath: path + "/" + name)?.hashValue ?? 0)")
         }

@@ -105,7 +105,7 @@ final class Background: Sendable {
 
     init(_ arguments: [String], environment: [String: String] = [:], in folder: String) throws {
         file = folder + "/output-\(UUID().uuidString)"
-        FileManager.default.createFile(atPath: file, contents: nil)
+        try Data().write(to: URL(fileURLWithPath: file))
         process = Process()
         process.executableURL = URL(fileURLWithPath: arguments[0])
         process.arguments = Array(arguments.dropFirst())

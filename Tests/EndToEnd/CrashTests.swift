@@ -37,7 +37,8 @@ struct CrashTests {
             return (try? await berth.run(["doctor", "--leftovers", "--json"]))?.status == 0
         }
         let left = try await berth.run(["doctor", "--leftovers", "--json"])
-        #expect(settled, "seed \(seed): \(try await api.machines(app).map { "\($0["id"] ?? "") \($0["state"] ?? "")" }) \(left.output) \(berth.log)")
+        let machines = try await api.machines(app).map { "\($0["id"] ?? "") \($0["state"] ?? "")" }
+        #expect(settled, "seed \(seed): \(machines) \(left.output) \(berth.log)")
         try await berth.json(["vmcp", "create", "office", "fixture"])
         let alice = try await berth.token(for: "alice", vmcp: "office")
         #expect(try await RawClient(url: alice.url, token: alice.token).call("echo", ["text": "alive"]).text == "alive")
@@ -66,7 +67,8 @@ struct CrashTests {
         _ = await eventually(within: 10) { (try? berth.pid(of: "orchestrator")) == nil && (try? berth.pid(of: "gateway")) == nil }
         try await berth.up()
         let clean = await eventually(within: 30) { (try? await berth.run(["doctor", "--leftovers", "--json"]))?.status == 0 }
-        #expect(clean, "\(name): \(try await berth.run(["doctor", "--leftovers"]).output)")
+        let left = try await berth.run(["doctor", "--leftovers"])
+        #expect(clean, "\(name): \(left.output)")
         await berth.end()
     }
 
