@@ -180,7 +180,18 @@ void clinux_wipe(void *memory, size_t count) { explicit_bzero(memory, count); }
 int clinux_syncfs(int fd) { return RESULT(syncfs(fd)); }
 ssize_t clinux_copy_file(int from, int to, size_t count) {
     ssize_t copied = copy_file_range(from, NULL, to, NULL, count, 0);
-    return copied < 0 ? -errno : copied;
+    if (copied >= 0) return copied;
+    if (errno != EXDEV && errno != EINVAL && errno != ENOSYS && errno != EOPNOTSUPP) return -errno;
+    // Between two file systems the kernel does not copy: a piece by hand.
+    char piece[32 << 10];
+    ssize_t got = read(from, piece, count < sizeof piece ? count : sizeof piece);
+    if (got < 0) return -errno;
+    for (ssize_t done = 0; done < got;) {
+        ssize_t put = write(to, piece + done, (size_t)(got - done));
+        if (put < 0 && errno != EINTR) return -errno;
+        if (put > 0) done += put;
+    }
+    return got;
 }
 int64_t clinux_monotonic_milliseconds(void) {
     struct timespec now;

@@ -88,8 +88,9 @@ final class RunningOrchestrator: Sendable {
                 caBundle: configuration.caBundle),
             store: images, uploads: uploads, machine: jobs, logger: logger)
         let orchestrator = MachineService(reconciler: reconciler, lookup: images, images: factory, uploads: uploads, oci: configuration.oci)
-        try await reconciler.begin(holding: configuration.stopAll)
+        // Before anything boots: a door that is made later must not be taken for a leftover.
         try RunDirectories.removeLeftovers(configuration, doors: Set(try await store.boots().compactMap(\.door)))
+        try await reconciler.begin(holding: configuration.stopAll)
         return RunningOrchestrator(
             orchestrator: orchestrator, configuration: configuration, runtime: runtime, factory: factory, http: http, group: group, lock: lock,
             logger: logger)

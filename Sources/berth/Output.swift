@@ -30,9 +30,6 @@ enum Output {
     static func prompt(_ text: String) { write(text, to: 2) }
     static func json(_ value: JSONValue) { write(value.text + "\n", to: 1) }
 
-    /// Whether a person reads standard output.
-    static var isTerminal: Bool { isatty(1) == 1 }
-
     /// Prints the error in one line and ends the process.
     static func end(with error: any Error) -> Never {
         if let exitCode = error as? ExitCode { exit(exitCode.rawValue) }

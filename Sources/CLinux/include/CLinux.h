@@ -81,5 +81,5 @@ void clinux_wipe(void *memory, size_t count);
 
 /// Flushes the file system that holds `fd`.
 int clinux_syncfs(int fd);
-/// Copies up to `count` bytes between two files in the kernel, at and behind their positions: how many, 0 at the end, `-errno`.
+/// Copies up to `count` bytes between two files, at and behind their positions, in the kernel where it can: how many, 0 at the end, `-errno`.
 ssize_t clinux_copy_file(int from, int to, size_t count);

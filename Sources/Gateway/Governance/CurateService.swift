@@ -24,7 +24,8 @@ final class CurateService: MCPService {
         case "tools/list":
             sink.finish(list(request, record))
         case "tools/call":
-            guard let name = request.name, let tool = record.virtualMCP.tools[name],
+            // Hashing a text compares what its characters look like, which takes seconds for megabytes of accents.
+            guard let name = request.name, name.utf8.count <= AuditRow.textLimit, let tool = record.virtualMCP.tools[name],
                 let connector = directory.current.connectors[tool.connector]
             else {
                 let name = request.name.map { AuditRow.bounded($0.utf8, to: 128) } ?? ""

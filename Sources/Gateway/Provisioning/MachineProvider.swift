@@ -2,10 +2,11 @@ import Logging
 import MachineAPI
 
 /// Gets a machine that serves a connector: the one that runs, one that is stopped, or a new one. Callers for one
-/// connector share one start.
+/// generation of a connector share one start.
 actor MachineProvider {
     private let machines: any MachineControl
     private let logger: Logger
+    /// By app and generation: a connector that is being updated starts a machine of its own beside the old one's.
     private var starts: [String: Task<MachineAddress, any Error>] = [:]
 
     init(machines: any MachineControl, logger: Logger) {
@@ -14,10 +15,11 @@ actor MachineProvider {
     }
 
     func ready(_ connector: Connector) async throws -> MachineAddress {
-        if let running = starts[connector.app] { return try await running.value }
+        let key = "\(connector.app)/\(connector.generation)"
+        if let running = starts[key] { return try await running.value }
         let task = Task { try await self.find(connector) }
-        starts[connector.app] = task
-        defer { starts[connector.app] = nil }
+        starts[key] = task
+        defer { starts[key] = nil }
         return try await task.value
     }
 

@@ -41,7 +41,7 @@ struct Provisioner: Sendable {
         }
     }
 
-    /// Changes what is given, rebuilds, and moves to the new machine when it has answered.
+    /// Takes the new definition (secrets that it does not name stay), rebuilds, and moves to the new machine when it has answered.
     func update(_ request: ConnectorRequest, say: @Sendable (ProvisioningEvent) -> Void) async throws -> Int {
         try ConnectorRules.check(request)
         guard let old = try await store.connector(request.name), old.state == .ready else { throw try await unknown(request.name) }
@@ -97,7 +97,8 @@ struct Provisioner: Sendable {
     private func bringUp(_ start: ConnectorRecord, say: @Sendable (ProvisioningEvent) -> Void) async throws -> Int {
         var record = start
         record.build = try await build(record.definition.source, say: say)
-        try await store.update(record.with(state: start.state))
+        // Of an update the row is not touched before the new machine has answered: a refresh meanwhile publishes the row as it is.
+        if start.state == .building { try await store.update(record) }
         guard let connector = record.connector else { throw ProvisioningFailure(error: "build_failed", message: "the build gave no image") }
 
         say(.step("starting a machine"))
@@ -174,12 +175,6 @@ public protocol MachineLogs: Sendable {
 }
 
 extension ConnectorRecord {
-    fileprivate func with(state: ConnectorState) -> ConnectorRecord {
-        var copy = self
-        copy.state = state
-        return copy
-    }
-
     /// As routing needs it; nil before the first build.
     var connector: Connector? {
         guard let build else { return nil }

@@ -81,9 +81,7 @@ enum ConfigRules {
     }
 
     static func check(_ config: MachineConfig) throws(MachineFailure) {
-        guard config.image.hasPrefix("sha256:"), config.image.utf8.count == 71,
-            config.image.utf8.dropFirst(7).allSatisfy({ (48...57).contains($0) || (97...102).contains($0) })
-        else {
+        guard Identifier.hex(ofDigest: config.image) != nil else {
             throw MachineFailure(
                 .invalid, "invalid_image", "config.image is no digest", field: "config.image",
                 hint: "sha256: and 64 hex digits, from POST /v1/berth/images")

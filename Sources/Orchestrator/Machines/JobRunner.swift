@@ -224,8 +224,4 @@ enum MachineID {
         let digits = String(UInt64.random(in: 0..<1 << 56), radix: 16)
         return String(repeating: "0", count: 14 - digits.utf8.count) + digits
     }
-
-    static func isValid(_ id: String) -> Bool {
-        id.utf8.count == 14 && id.utf8.allSatisfy { (48...57).contains($0) || (97...102).contains($0) }
-    }
 }

@@ -112,9 +112,6 @@ struct MachineStateMachine: Sendable, Equatable {
         self.isHeld = isHeld
     }
 
-    /// Nothing changes any more unless somebody asks.
-    var isSettled: Bool { life == .none || life == .up }
-
     private var target: DesiredState { isHeld && desired == .running ? .stopped : desired }
 
     mutating func handle(_ input: Input) -> [Effect] {

@@ -16,7 +16,7 @@ struct Down: AsyncParsableCommand {
         guard let supervisor = StateLock.holder(installation.lock) else {
             return try await stopWhatLivedOn(installation)
         }
-        let answer = try await ControlClient.orchestrator(installation).json("POST", "/v1/berth/stop-all", .record())
+        let answer = try await ControlClient.orchestrator(installation).json("POST", "/v1/berth/stop-all", .record(), seconds: 330)
         kill(supervisor, SIGTERM)
         guard Self.waitForEnd(of: supervisor, seconds: 40) else {
             throw Failure("the supervisor (pid \(supervisor)) does not end", hint: "read \(installation.log)")

@@ -9,6 +9,7 @@ struct FolderArchive {
     let leftOut: [String]
 
     static let maximumBytes = 256 << 20
+    private static let requirementsName = "requirements.txt"
 
     init(folder: String, requirements: String?) throws {
         guard let resolved = realpath(folder, nil) else {
@@ -18,19 +19,22 @@ struct FolderArchive {
         free(resolved)
         var writer = TarWriter()
         var left: [String] = []
-        try Self.add("", root: root, to: &writer, leftOut: &left, depth: 0)
+        try Self.add("", root: root, replaced: requirements == nil ? nil : Self.requirementsName, to: &writer, leftOut: &left, depth: 0)
         if let requirements {
             guard let content = readFile(requirements) else {
                 throw Failure("--requirements \(requirements) cannot be read: \(String(cString: strerror(errno)))", hint: "give a file", code: 64)
             }
-            // The builder looks for it by this name, beside the folder's own files.
-            writer.file("requirements.txt", content, executable: false)
+            // The builder looks for it by this name, beside the folder's own files; the folder's own file of that name gives way.
+            writer.file(Self.requirementsName, content, executable: false)
         }
         tar = writer.finish()
         leftOut = left
     }
 
-    private static func add(_ path: String, root: String, to writer: inout TarWriter, leftOut: inout [String], depth: Int) throws {
+    /// - Parameter replaced: a path in the folder that something else takes the place of.
+    private static func add(
+        _ path: String, root: String, replaced: String?, to writer: inout TarWriter, leftOut: inout [String], depth: Int
+    ) throws {
         guard depth <= 64 else { throw Failure("the folder is nested deeper than 64 levels at \(path)", hint: "flatten it", code: 64) }
         guard let stream = opendir(root + "/" + path) else {
             throw Failure("\(root)/\(path) cannot be read: \(String(cString: strerror(errno)))", hint: "give a folder that you can read", code: 64)
@@ -45,7 +49,7 @@ struct FolderArchive {
             let inner = path.isEmpty ? name : path + "/" + name
             let full = root + "/" + inner
             var info = stat()
-            guard lstat(full, &info) == 0 else { continue }
+            guard inner != replaced, lstat(full, &info) == 0 else { continue }
             if isLeftOut(name, full) {
                 leftOut.append(inner)
                 continue
@@ -53,7 +57,7 @@ struct FolderArchive {
             switch info.st_mode & S_IFMT {
             case S_IFDIR:
                 writer.directory(inner)
-                try add(inner, root: root, to: &writer, leftOut: &leftOut, depth: depth + 1)
+                try add(inner, root: root, replaced: replaced, to: &writer, leftOut: &leftOut, depth: depth + 1)
             case S_IFREG:
                 guard writer.count + Int(info.st_size) < maximumBytes else {
                     throw Failure("the folder is over 256 MiB", hint: "leave data out of it", code: 64)
@@ -79,7 +83,7 @@ struct FolderArchive {
 
     private static func isLeftOut(_ name: String, _ path: String) -> Bool {
         if [".git", ".hg", ".svn", "__pycache__", ".venv", "venv", "node_modules", ".mypy_cache", ".pytest_cache"].contains(name) { return true }
-        if name == ".env" || name.hasPrefix(".env.") || name.hasPrefix("id_rsa") || name.hasPrefix("id_ed25519") || name.hasPrefix("id_ecdsa") { return true }
+        if name.hasPrefix(".env") || name.hasPrefix("id_rsa") || name.hasPrefix("id_ed25519") || name.hasPrefix("id_ecdsa") { return true }
         if [".pem", ".key", ".p12", ".pfx", ".kdbx"].contains(where: name.hasSuffix) { return true }
         // A virtual environment under any other name.
         return access(path + "/pyvenv.cfg", F_OK) == 0

@@ -12,7 +12,7 @@ struct UpSettings: ParsableArguments {
     @OptionGroup var state: StateOption
     @Option(help: ArgumentHelp("Where AI clients connect.", valueName: "address:port")) var listen = "127.0.0.1:8787"
     @Option(help: ArgumentHelp("The name in every printed URL, behind a proxy that ends TLS.", valueName: "url")) var publicURL: String?
-    @Option(help: ArgumentHelp("Networks of proxies whose forwarded headers count (repeatable).", valueName: "cidr")) var behindProxy: [String] = []
+    @Option(help: ArgumentHelp("Network of the TLS proxy in front (repeatable): with --public-url it allows a listen address off the loopback.", valueName: "cidr")) var behindProxy: [String] = []
     @Option(help: ArgumentHelp("The package index that builds resolve from.", valueName: "url")) var packageIndex = "https://pypi.org/simple"
 
     /// The listen address in its parts.
@@ -115,7 +115,8 @@ struct Up: AsyncParsableCommand {
         guard line == "ready" else {
             var status: Int32 = 0
             waitpid(supervisor, &status, 0)
-            RunDirectory.remove(installation)
+            // Another `up` may have been faster: the sockets are its then.
+            if StateLock.holder(installation.lock) == nil { RunDirectory.remove(installation) }
             throw Self.failure(line, installation)
         }
         try await report(installation, since: begin, isRunning: false)

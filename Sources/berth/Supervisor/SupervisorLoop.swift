@@ -38,11 +38,17 @@ struct SupervisorLoop {
         defer { stopAll() }
 
         while true {
-            for index in children.indices { try children[index].startIfDue(previousReady: index == 0 || children[index - 1].isReady) }
+            for index in children.indices {
+                let isItsTurn = mayStart(index)
+                try children[index].startIfDue(previousReady: isItsTurn)
+            }
             if !reported && children.allSatisfy(\.isReady) { report("ready") }
             if try waitForEvent() { return }
         }
     }
+
+    /// The gateway starts when the orchestrator is ready.
+    private func mayStart(_ index: Int) -> Bool { index == 0 || children[index - 1].isReady }
 
     /// - Returns: true when a signal asked to stop.
     private mutating func waitForEvent() throws -> Bool {
@@ -51,7 +57,8 @@ struct SupervisorLoop {
             polls.append(pollfd(fd: child.pidfd, events: Int16(POLLIN), revents: 0))
             polls.append(pollfd(fd: child.output, events: Int16(POLLIN), revents: 0))
         }
-        let timeout = children.compactMap(\.millisecondsToStart).min() ?? -1
+        // One that waits for the one before it is woken by that one's output, not by the clock.
+        let timeout = children.indices.filter { mayStart($0) }.compactMap { children[$0].millisecondsToStart }.min() ?? -1
         guard poll(&polls, nfds_t(polls.count), Int32(timeout)) >= 0 || errno == EINTR else {
             throw Failure("poll: \(String(cString: strerror(errno)))")
         }

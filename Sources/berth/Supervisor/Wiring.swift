@@ -26,6 +26,7 @@ extension UpSettings {
         }
         if let bundle = getenv("SSL_CERT_FILE") { configuration.caBundle = String(cString: bundle) }
         configuration.stopAll = stopAll
+        configuration.logLevel = ProcessLog.level
         return configuration
     }
 
@@ -52,9 +53,11 @@ extension UpSettings {
 enum ProcessLog {
     static func logger(_ name: String) -> Logger {
         var logger = Logger(label: name) { StreamLogHandler.standardError(label: $0) }
-        logger.logLevel = getenv("BERTH_LOG_LEVEL").flatMap { Logger.Level(rawValue: String(cString: $0)) } ?? .info
+        logger.logLevel = level
         return logger
     }
+
+    static var level: Logger.Level { getenv("BERTH_LOG_LEVEL").flatMap { Logger.Level(rawValue: String(cString: $0)) } ?? .info }
 
     /// Tells the supervisor.
     static func ready() {
