@@ -59,6 +59,7 @@ public actor ControlPlane {
     public func start() async throws {
         try await refresh()
         do {
+            try await sessions.prune(before: WallClock.milliseconds() - 7 * 86_400_000)
             try await provisioner.removeUnfinished()
         } catch {
             logger.error("unfinished connectors stay until the next start", metadata: ["error": "\(error)"])
@@ -75,7 +76,9 @@ public actor ControlPlane {
     func list() async throws -> [ConnectorRecord] { try await connectors.connectors() }
 
     /// Adds (or changes) a connector; steps are said while it goes on, the end is the last event.
-    func provision(_ request: ConnectorRequest, updating: Bool, say: @escaping @Sendable (ProvisioningEvent) -> Void) async {
+    ///
+    /// - Returns: whether it is ready.
+    func provision(_ request: ConnectorRequest, updating: Bool, say: @escaping @Sendable (ProvisioningEvent) -> Void) async -> Bool {
         let clock = ContinuousClock()
         let begin = clock.now
         do {
@@ -86,12 +89,14 @@ public actor ControlPlane {
             revoked(.connector(request.name))
             let seconds = Double((clock.now - begin).components.seconds) + Double((clock.now - begin).components.attoseconds) / 1e18
             say(.ready(name: request.name, tools: tools, seconds: seconds))
+            return true
         } catch let failure as ProvisioningFailure {
             say(.failed(failure))
         } catch {
             logger.error("provisioning failed", metadata: ["connector": "\(request.name)", "error": "\(error)"])
             say(.failed(ProvisioningFailure(error: "internal", message: "\(error)", hint: "the gateway's log tells more")))
         }
+        return false
     }
 
     func removeConnector(_ name: String) async throws {
@@ -224,5 +229,5 @@ extension ControlPlane: DataPathSupport {
     public nonisolated func repin(_ pin: Pin, ifEpoch epoch: Int) async throws -> Pin { try await sessions.repin(pin, ifEpoch: epoch) }
     public nonisolated func insertSession(_ session: ClientSession) async throws { try await sessions.insert(session) }
     public nonisolated func session(id: String) async throws -> ClientSession? { try await sessions.session(id: id) }
-    public nonisolated func endSession(id: String) async throws { try await sessions.end(id: id, at: WallClock.milliseconds()) }
+    public nonisolated func endSession(id: String) async throws { try await sessions.end(id: id) }
 }

@@ -41,13 +41,15 @@ final class RunningOrchestrator: Sendable {
     private let lock: StateLockFile
     private let logger: Logger
     private let listeners: MachinesListeners
+    private let images: ImageStore
+    private let uploads: Uploads
     private let preparation = NIOLockedValueBox<Task<Void, Never>?>(nil)
 
     var url: String { (try? orchestrator.bootstrap().machines_url) ?? "" }
 
     private init(
         orchestrator: MachineService, configuration: OrchestratorConfiguration, runtime: OCIRuntime, factory: ImageFactory, http: HTTPClient,
-        group: MultiThreadedEventLoopGroup, lock: StateLockFile, logger: Logger
+        group: MultiThreadedEventLoopGroup, lock: StateLockFile, images: ImageStore, uploads: Uploads, logger: Logger
     ) {
         self.orchestrator = orchestrator
         self.configuration = configuration
@@ -56,6 +58,8 @@ final class RunningOrchestrator: Sendable {
         self.http = http
         self.group = group
         self.lock = lock
+        self.images = images
+        self.uploads = uploads
         self.logger = logger
         listeners = MachinesListeners(orchestrator: orchestrator, configuration: configuration, group: group, logger: logger)
     }
@@ -93,7 +97,7 @@ final class RunningOrchestrator: Sendable {
         try await reconciler.begin(holding: configuration.stopAll)
         return RunningOrchestrator(
             orchestrator: orchestrator, configuration: configuration, runtime: runtime, factory: factory, http: http, group: group, lock: lock,
-            logger: logger)
+            images: images, uploads: uploads, logger: logger)
     }
 
     /// Opens `machines.sock` and the TCP listener.
@@ -120,7 +124,7 @@ final class RunningOrchestrator: Sendable {
     // MARK: Parts
 
     private func prepareImages() {
-        let task = Task { [factory, logger] in
+        let task = Task { [factory, logger, self] in
             do {
                 for try await event in factory.prepare() {
                     switch event {
@@ -132,7 +136,23 @@ final class RunningOrchestrator: Sendable {
             } catch {
                 logger.error("images are not prepared", metadata: ["error": "\(error)"])
             }
+            while (try? await Task.sleep(for: .seconds(3_600))) != nil { await removeUnused() }
         }
         preparation.withLockedValue { $0 = task }
+    }
+
+    /// Images that no machine's row names and that are older than an hour (a build's image has no machine yet), and
+    /// folders that were handed in and never used.
+    private func removeUnused() async {
+        do {
+            let needed = Set(try await orchestrator.store.machines().map(\.config.image))
+            let collected = try await images.collect(keeping: needed)
+            let forgotten = try await uploads.remove(olderThan: .seconds(86_400))
+            if collected.images + forgotten > 0 {
+                logger.info("unused images removed", metadata: ["images": "\(collected.images)", "layers": "\(collected.layers)", "uploads": "\(forgotten)"])
+            }
+        } catch {
+            logger.error("unused images stay", metadata: ["error": "\(error)"])
+        }
     }
 }

@@ -10,6 +10,10 @@ struct Main {
     /// while the process has a single thread.
     static func main() {
         signal(SIGPIPE, SIG_IGN)
+        // Whoever started us may have blocked signals, and a mask is inherited: TERM and INT must reach us.
+        var none = sigset_t()
+        sigemptyset(&none)
+        sigprocmask(SIG_SETMASK, &none, nil)
         do {
             switch CommandLine.arguments.dropFirst().first {
             case "orchestrator": try OCIRuntime.prepareProcess()

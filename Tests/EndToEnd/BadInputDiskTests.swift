@@ -12,7 +12,7 @@ struct BadInputDiskTests {
         defer { try? FileManager.default.removeItem(atPath: folder) }
         let holder = try Background(
             ["/usr/bin/unshare", "-m", "/bin/sh", "-ec", "mount -t tmpfs -o size=512m,mode=700 berth-test \(state); echo mounted; exec sleep 3600"], in: folder)
-        defer { holder.end(SIGKILL) }
+        defer { holder.end() }
         _ = try await holder.line()
         // The test sees the tmpfs through the holder's root.
         let seen = "/proc/\(holder.pid)/root" + state

@@ -172,6 +172,7 @@ struct BadInputHostTests {
         #expect(privilege?["state"] as? String == "missing" && privilege?["remedy"] != nil)
 
         let bridge = try Background(nobody + ["bridge", "--port", "0", "--", "/usr/bin/python3", folder + "/server.py"], environment: environment, in: folder)
+        defer { bridge.end() }
         let line = try await bridge.line { $0.contains("http://127.0.0.1:") }
         let url = try #require(line.split(separator: " ").first { $0.hasPrefix("http://") }.map(String.init), "\(line)")
         let answer = try await RawClient(url: url, token: nil).call("echo", ["text": "no root"])
@@ -181,6 +182,6 @@ struct BadInputHostTests {
             nobody + ["bridge", "--port", String(port), "--", "/usr/bin/python3", folder + "/server.py"], environment: environment, seconds: 30)
         #expect(second.status == 1, "\(second.status) \(second.output) \(second.errors)")
         #expect(second.errors.split(separator: "\n").last?.hasPrefix("berth: port \(port) is in use") == true, "\(second.errors)")
-        #expect(bridge.end() == 0)
+        #expect(await bridge.end(SIGTERM, within: 15) == 0)
     }
 }

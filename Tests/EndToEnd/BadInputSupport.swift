@@ -130,11 +130,15 @@ final class Background: Sendable {
         return String(found)
     }
 
-    /// - Returns: its exit code.
-    @discardableResult
-    func end(_ signal: Int32 = SIGTERM) -> Int32 {
+    /// Ends it by force; the mask of blocked signals that it inherited from the test's thread may hold back any other.
+    func end() {
+        kill(pid, SIGKILL)
+        while process.isRunning { usleep(5_000) }
+    }
+
+    /// - Returns: its exit code after `signal`, or nil when it does not end.
+    func end(_ signal: Int32, within seconds: Double) async -> Int32? {
         kill(pid, signal)
-        process.waitUntilExit()
-        return process.terminationStatus
+        return await eventually(within: seconds) { !process.isRunning } ? process.terminationStatus : nil
     }
 }

@@ -93,22 +93,18 @@ struct ControlAPI: Sendable {
         let caller = context.caller
         return .ndjson { writer in
             let (events, continuation) = AsyncStream.makeStream(of: ProvisioningEvent.self)
+            // Its row is written whoever still listens; a caller that went away cancels the work, which cleans up after itself.
             let work = Task {
-                await plane.provision(body, updating: name != nil) { continuation.yield($0) }
-                continuation.finish()
+                defer { continuation.finish() }
+                let succeeded = await plane.provision(body, updating: name != nil) { continuation.yield($0) }
+                try await recordAdmin(caller, name == nil ? "connector.add" : "connector.update", body.name, succeeded)
             }
             try await withTaskCancellationHandler {
                 do {
-                    var succeeded = false
-                    for await event in events {
-                        if case .ready = event { succeeded = true }
-                        try await writer.line(event.json)
-                    }
-                    try await recordAdmin(caller, name == nil ? "connector.add" : "connector.update", body.name, succeeded)
+                    for await event in events { try await writer.line(event.json) }
                 } catch {
-                    // The caller went away: the work is told, and cleans up after itself.
                     work.cancel()
-                    await work.value
+                    _ = await work.result
                     throw error
                 }
             } onCancel: {

@@ -48,7 +48,10 @@ struct ConnectorStore: Sendable {
     }
 
     func delete(_ name: String) async throws {
-        try await database.write { db in try db.execute(sql: "DELETE FROM connectors WHERE name = ?", arguments: [name]) }
+        try await database.write { db in
+            try db.execute(sql: "DELETE FROM connectors WHERE name = ?", arguments: [name])
+            try db.execute(sql: "DELETE FROM pins WHERE connector = ?", arguments: [name])
+        }
     }
 
     // MARK: Virtual MCPs

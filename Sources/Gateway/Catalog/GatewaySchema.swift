@@ -54,7 +54,8 @@ enum GatewaySchema {
                 table.column("capabilities", .text).notNull()
                 table.column("clientInfo", .text).notNull()
                 table.column("createdAt", .integer).notNull()
-                table.column("endedAt", .integer)
+                // When a gateway last took it into memory.
+                table.column("usedAt", .integer).notNull()
             }
             try db.create(table: "pins") { table in
                 table.column("session", .text).notNull()

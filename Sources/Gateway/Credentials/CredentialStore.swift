@@ -35,25 +35,20 @@ struct CredentialStore: Sendable {
         }
     }
 
-    func remove(_ names: [String], connector: String) async throws {
-        try await database.write { db in
-            for name in names {
-                try db.execute(sql: "DELETE FROM secrets WHERE connector = ? AND name = ?", arguments: [connector, name])
-            }
-        }
-    }
-
     /// What a child of `connector` is started with; nil when the connector has no secret.
-    func credentials(connector: String) async throws -> CredentialSet? {
+    ///
+    /// - Parameter changes: values that are not stored yet, in place of those that are.
+    func credentials(connector: String, changing changes: [String: String] = [:]) async throws -> CredentialSet? {
         let rows = try await database.read { db in
             try Row.fetchAll(db, sql: "SELECT name, sealed FROM secrets WHERE connector = ? ORDER BY name", arguments: [connector])
                 .map { row in (name: row["name"] as String, sealed: row["sealed"] as Data) }
         }
-        guard !rows.isEmpty else { return nil }
+        guard !rows.isEmpty || !changes.isEmpty else { return nil }
         var environment: [String: String] = [:]
         for (name, sealed) in rows {
             environment[name] = String(decoding: try keyRing.open(Array(sealed), identity: Self.identity(connector, name)), as: UTF8.self)
         }
+        environment.merge(changes) { _, new in new }
         return try CredentialSet(environment: environment, headers: [:], files: [:], fingerprintKey: HMACKey(fingerprintKey))
     }
 

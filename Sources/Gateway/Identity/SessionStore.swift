@@ -1,4 +1,5 @@
 import GRDB
+import Sealing
 
 /// Legacy client sessions and pins, which survive a gateway restart.
 struct SessionStore: Sendable {
@@ -8,19 +9,21 @@ struct SessionStore: Sendable {
         try await database.write { db in
             try db.execute(
                 sql: """
-                    INSERT INTO sessions (id, principal, virtualMCP, protocolVersion, capabilities, clientInfo, createdAt)
-                    VALUES (?, ?, ?, ?, ?, ?, ?)
+                    INSERT INTO sessions (id, principal, virtualMCP, protocolVersion, capabilities, clientInfo, createdAt, usedAt)
+                    VALUES (?, ?, ?, ?, ?, ?, ?, ?)
                     """,
                 arguments: [
                     session.id, session.principal, session.virtualMCP, session.protocolVersion, session.capabilities, session.clientInfo,
-                    session.createdAt,
+                    session.createdAt, session.createdAt,
                 ])
         }
     }
 
     func session(id: String) async throws -> ClientSession? {
-        try await database.read { db in
-            try Row.fetchOne(db, sql: "SELECT * FROM sessions WHERE id = ? AND endedAt IS NULL", arguments: [id]).map { row in
+        try await database.write { db in
+            try db.execute(sql: "UPDATE sessions SET usedAt = ? WHERE id = ?", arguments: [WallClock.milliseconds(), id])
+            guard db.changesCount == 1 else { return nil }
+            return try Row.fetchOne(db, sql: "SELECT * FROM sessions WHERE id = ?", arguments: [id]).map { row in
                 ClientSession(
                     id: row["id"], principal: row["principal"], virtualMCP: row["virtualMCP"], protocolVersion: row["protocolVersion"],
                     capabilities: row["capabilities"], clientInfo: row["clientInfo"], createdAt: row["createdAt"])
@@ -28,10 +31,18 @@ struct SessionStore: Sendable {
         }
     }
 
-    func end(id: String, at time: Int64) async throws {
+    func end(id: String) async throws {
         try await database.write { db in
-            try db.execute(sql: "UPDATE sessions SET endedAt = ? WHERE id = ? AND endedAt IS NULL", arguments: [time, id])
+            try db.execute(sql: "DELETE FROM sessions WHERE id = ?", arguments: [id])
             try db.execute(sql: "DELETE FROM pins WHERE session = ?", arguments: [id])
+        }
+    }
+
+    /// Forgets sessions that no gateway took into memory since `time`; while one is there it ends the idle ones itself.
+    func prune(before time: Int64) async throws {
+        try await database.write { db in
+            try db.execute(sql: "DELETE FROM pins WHERE session IN (SELECT id FROM sessions WHERE usedAt < ?)", arguments: [time])
+            try db.execute(sql: "DELETE FROM sessions WHERE usedAt < ?", arguments: [time])
         }
     }
 

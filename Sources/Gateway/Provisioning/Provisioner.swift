@@ -32,7 +32,7 @@ struct Provisioner: Sendable {
         do {
             try await machines.createApp(record.app, org: org, appRoot: appRoot(record.app).secret.copy)
             try await credentials.put(request.secrets ?? [:], connector: record.name)
-            return try await bringUp(record, say: say)
+            return try await bringUp(record, with: credentials.credentials(connector: record.name), say: say)
         } catch {
             let failure = await explain(error, record.name, app: record.app)
             // The caller may be gone (its cancellation is why we are here): the clean-up runs to its end all the same.
@@ -49,20 +49,15 @@ struct Provisioner: Sendable {
         record.definition = request.definition
         record.definition.secrets = Set(old.definition.secrets).union(request.definition.secrets).sorted()
         record.generation += 1
-        let previous = try await credentials.credentials(connector: old.name)?.environment ?? [:]
         do {
-            try await credentials.put(request.secrets ?? [:], connector: record.name)
-            let tools = try await bringUp(record, say: say)
+            // The new secrets are only in memory until the new machine has answered with them: the old one's children never see them.
+            let preview = try await credentials.credentials(connector: old.name, changing: request.secrets ?? [:])
+            let tools = try await bringUp(record, with: preview, secrets: request.secrets ?? [:], say: say)
             await destroyMachines(app: record.app, exceptGeneration: record.generation)
             return tools
         } catch {
             let failure = await explain(error, record.name, app: record.app)
-            await Task {
-                try? await credentials.put(previous, connector: old.name)
-                try? await credentials.remove(record.definition.secrets.filter { previous[$0] == nil }, connector: old.name)
-                try? await store.update(old)
-                await destroyMachines(app: old.app, exceptGeneration: old.generation)
-            }.value
+            await Task { await destroyMachines(app: old.app, exceptGeneration: old.generation) }.value
             throw failure
         }
     }
@@ -80,11 +75,15 @@ struct Provisioner: Sendable {
         try await store.delete(name)
     }
 
-    /// At start: what an interrupted `add` left.
+    /// At start: what an interrupted `add` or `update` left.
     func removeUnfinished() async throws {
-        for record in try await store.connectors() where record.state == .building {
-            logger.warning("removing an unfinished connector", metadata: ["connector": "\(record.name)"])
-            await discard(record)
+        for record in try await store.connectors() {
+            if record.state == .building {
+                logger.warning("removing an unfinished connector", metadata: ["connector": "\(record.name)"])
+                await discard(record)
+            } else {
+                await destroyMachines(app: record.app, exceptGeneration: record.generation)
+            }
         }
     }
 
@@ -94,7 +93,9 @@ struct Provisioner: Sendable {
 
     // MARK: Steps
 
-    private func bringUp(_ start: ConnectorRecord, say: @Sendable (ProvisioningEvent) -> Void) async throws -> Int {
+    private func bringUp(
+        _ start: ConnectorRecord, with set: CredentialSet?, secrets: [String: String] = [:], say: @Sendable (ProvisioningEvent) -> Void
+    ) async throws -> Int {
         var record = start
         record.build = try await build(record.definition.source, say: say)
         // Of an update the row is not touched before the new machine has answered: a refresh meanwhile publishes the row as it is.
@@ -104,7 +105,8 @@ struct Provisioner: Sendable {
         say(.step("starting a machine"))
         let address = try await provider.ready(connector)
         say(.step("asking for its tools"))
-        let tools = try await probe(address, connector, credentials.credentials(connector: record.name))
+        let tools = try await probe(address, connector, set)
+        try await credentials.put(secrets, connector: record.name)
         record.tools = tools
         record.state = .ready
         record.updatedAt = WallClock.milliseconds()

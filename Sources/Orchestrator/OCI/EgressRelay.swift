@@ -21,7 +21,7 @@ public final class EgressRelay: Sendable {
         let policy: EgressPolicy
         let peerUIDs: ClosedRange<UInt32>
         let logger: Logger
-        private let state = Mutex((refusals: [EgressRefusal](), connections: 0))
+        private let state = Mutex((refusals: [EgressRefusal](), refused: 0, connections: 0))
 
         static let connectionLimit = 256
         static let refusalLimit = 256
@@ -32,13 +32,18 @@ public final class EgressRelay: Sendable {
             self.logger = logger
         }
 
+        /// The first ones are kept and logged: what asks again and again must not fill the disk.
         func refuse(_ refusal: EgressRefusal) {
-            state.withLock { state in
+            let count = state.withLock { state in
                 if state.refusals.count < Self.refusalLimit { state.refusals.append(refusal) }
+                state.refused += 1
+                return state.refused
             }
+            guard count <= Self.refusalLimit else { return }
             logger.warning(
                 "egress refused",
                 metadata: ["host": "\(refusal.host)", "port": "\(refusal.port)", "reason": "\(refusal.reason.rawValue)"])
+            if count == Self.refusalLimit { logger.warning("further refusals of this machine are not logged") }
         }
 
         var refusals: [EgressRefusal] { state.withLock { $0.refusals } }

@@ -181,11 +181,16 @@ struct Up: AsyncParsableCommand {
         return bytes.isEmpty ? nil : String(decoding: bytes, as: UTF8.self)
     }
 
-    /// In the foreground: a signal to us is the supervisor's too (same session), so only its end is waited for.
+    /// For the signal handler only.
+    nonisolated(unsafe) private static var foreground: pid_t = 0
+
+    /// In the foreground: a signal to us is handed on, and the supervisor's end is ours.
     private static func wait(for supervisor: pid_t) throws {
-        signal(SIGINT, SIG_IGN)
-        signal(SIGTERM, SIG_IGN)
+        foreground = supervisor
+        for number in [SIGINT, SIGTERM, SIGHUP] { signal(number) { _ in kill(Up.foreground, SIGTERM) } }
         var status: Int32 = 0
         while waitpid(supervisor, &status, 0) < 0 && errno == EINTR {}
+        let code = status & 0x7f == 0 ? (status >> 8) & 0xff : 1
+        if code != 0 { throw ExitCode(code) }
     }
 }

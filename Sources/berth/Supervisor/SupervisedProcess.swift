@@ -24,12 +24,14 @@ struct SupervisedProcess {
     /// Until the next attempt; nil while it runs.
     var millisecondsToStart: Int64? { pid > 0 ? nil : max(0, notBefore - Self.now()) }
 
-    mutating func startIfDue(previousReady: Bool) throws {
+    mutating func startIfDue(previousReady: Bool) {
         guard pid == 0, previousReady, Self.now() >= notBefore else { return }
         var input: [Int32] = [-1, -1]
         var outputs: [Int32] = [-1, -1]
-        guard clinux_pipe_cloexec(&input) == 0, clinux_pipe_cloexec(&outputs) == 0 else {
-            throw Failure("no pipe: \(String(cString: strerror(errno)))")
+        let pipes = (clinux_pipe_cloexec(&input), clinux_pipe_cloexec(&outputs))
+        guard pipes.0 == 0, pipes.1 == 0 else {
+            for descriptor in input + outputs where descriptor >= 0 { close(descriptor) }
+            return postpone("no pipe: \(String(cString: strerror(-min(pipes.0, pipes.1))))")
         }
         var options = clinux_spawn_options()
         options.stdio = (input[0], outputs[1], 2)
@@ -42,7 +44,7 @@ struct SupervisedProcess {
         guard child > 0 else {
             close(input[1])
             close(outputs[0])
-            throw Failure("the \(name) does not start: \(String(cString: strerror(-child)))")
+            return postpone("it does not start: \(String(cString: strerror(-child)))")
         }
         pid = child
         pidfd = clinux_pidfd_open(child)
@@ -74,11 +76,23 @@ struct SupervisedProcess {
         var signal: Int32 = 0
         guard clinux_reap(pid, &code, &signal) == pid else { return nil }
         while output >= 0, Self.hasInput(output) { readOutput() }
+        backOff()
+        closeAll()
+        return signal != 0 ? "signal \(signal)" : "exit \(code)"
+    }
+
+    private mutating func backOff() {
         failures = Self.now() - startedAt > 60_000 ? 1 : failures + 1
         let delays: [Int64] = [0, 200, 1_000, 2_000, 4_000, 8_000, 15_000, 30_000]
         notBefore = Self.now() + delays[min(failures, delays.count) - 1]
-        closeAll()
-        return signal != 0 ? "signal \(signal)" : "exit \(code)"
+    }
+
+    /// It could not be started (no descriptor, no process left): tried again later, as after an end.
+    private mutating func postpone(_ reason: String) {
+        lastLine = reason
+        startedAt = Self.now()
+        backOff()
+        Output.error("supervisor: \(name): \(reason)")
     }
 
     /// Ends it in order: the lifeline first, then TERM, then KILL.

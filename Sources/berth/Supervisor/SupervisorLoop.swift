@@ -40,7 +40,7 @@ struct SupervisorLoop {
         while true {
             for index in children.indices {
                 let isItsTurn = mayStart(index)
-                try children[index].startIfDue(previousReady: isItsTurn)
+                children[index].startIfDue(previousReady: isItsTurn)
             }
             if !reported && children.allSatisfy(\.isReady) { report("ready") }
             if try waitForEvent() { return }

@@ -3,6 +3,7 @@ import Glibc
 import Logging
 import NIOCore
 import NIOPosix
+import Synchronization
 import Testing
 
 @testable import Orchestrator
@@ -24,6 +25,16 @@ import Testing
     func global(_ text: String) throws {
         #expect(AddressPolicy.isGlobal(try #require(IPAddress(text))))
         #expect(try #require(IPAddress(text)).description == text)
+    }
+
+    @Test("who is refused again and again fills neither memory nor the log")
+    func refusals() {
+        let lines = LineCount()
+        let context = EgressRelay.Context(
+            policy: EgressPolicy(allowed: []), peerUIDs: 0...0, logger: Logger(label: "", factory: { _ in lines }))
+        for port in 1...5_000 { context.refuse(EgressRefusal(host: "a", port: port, reason: .notAllowed)) }
+        #expect(context.refusals.count == EgressRelay.Context.refusalLimit && context.refusals.first?.port == 1)
+        #expect(lines.count.withLock { $0 } == EgressRelay.Context.refusalLimit + 1)
     }
 
     @Test("every block of the tables can be read")
@@ -50,6 +61,24 @@ import Testing
         }
         #expect(throws: ConnectRequest.MalformedRequest.self) { try ConnectRequest.parse([UInt8](repeating: 65, count: ConnectRequest.limit)) }
     }
+}
+
+/// A log that counts.
+private final class LineCount: LogHandler {
+    let count = Mutex(0)
+    subscript(metadataKey _: String) -> Logger.Metadata.Value? {
+        get { nil }
+        set {}
+    }
+    var metadata: Logger.Metadata {
+        get { [:] }
+        set {}
+    }
+    var logLevel: Logger.Level {
+        get { .trace }
+        set {}
+    }
+    func log(event: LogEvent) { count.withLock { $0 += 1 } }
 }
 
 /// The relay with real sockets. The upstream is on loopback, which only the marked index may reach.
