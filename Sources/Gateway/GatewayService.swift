@@ -86,7 +86,12 @@ public enum GatewayService {
                 var row = AuditRow(method: "admin/\(action)", outcome: succeeded ? .allowed : .error, principal: caller.principal)
                 row.exposedTool = String(subject.prefix(128))
                 try await path.withLockedValue { $0 }?.append(row)
-            }, logger: logger)
+            }, logger: logger,
+            recordRefusal: { principal, reason in
+                var row = AuditRow(method: "admin/refused", outcome: .denied, principal: principal)
+                row.reason = reason
+                try await path.withLockedValue { $0 }?.append(row)
+            })
 
         let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
         let dataPath = try await GatewayDataPath.make(

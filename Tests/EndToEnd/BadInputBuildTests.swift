@@ -8,6 +8,8 @@ struct BadInputBuildTests {
     @Test func packagesThatCannotBeHosted() async throws {
         let berth = try Berth()
         try await berth.up()
+        // Waits for the shared parts of images, which are made in the background after the start.
+        try await berth.add("clock", fixture: "fixture.py")
         try await berth.refuses([
             BadInput(
                 "connector", "add", "x", "--pypi", "berth-no-such-package-0b5e",
@@ -51,12 +53,11 @@ struct BadInputBuildTests {
                 add("python3", "fails_to_start.py"),
                 says: "failed: the server did not become ready: *"),
             BadInput(add("python3", "nosuch.py"), says: "failed: the server did not become ready: *"),
-            BadInput(add("/bin/true"), says: "failed: the server did not become ready: *"),
+            BadInput(add("/usr/bin/python3", "-c", "print('bye')"), says: "failed: the server did not become ready: *"),
         ])
         let failed = try await berth.run(add("python3", "fails_to_start.py"))
         #expect(failed.errors.contains("no configuration found"), "\(failed.errors)")
         // The old one serves on when the new one does not start.
-        try await berth.add("clock", fixture: "fixture.py")
         let before = try await Snapshot.of(berth)
         let update = try await berth.run(["connector", "update", "clock", "--dir", folder, "--", "python3", "fails_to_start.py"])
         #expect(update.status == 1, "\(update.errors)")
@@ -100,6 +101,7 @@ struct BadInputBuildTests {
         let ports = try #require(try JSONSerialization.jsonObject(with: Data(line.utf8)) as? [String: Int])
         let port = try #require(ports["port"])
         try await berth.up(["--package-index", "http://127.0.0.1:\(port)/simple"])
+        try await berth.add("clock", fixture: "fixture.py")
         let before = try await Snapshot.of(berth)
         let result = try await berth.run(["connector", "add", "evil", "--pypi", "berth-evil", "--json"])
         #expect(result.status == 1)

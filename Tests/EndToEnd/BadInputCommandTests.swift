@@ -60,7 +60,7 @@ struct BadInputCommandTests {
         BadInput("connector", "add", "x", "--pypi", "", says: "failed: the package name is empty or too long — for example mcp-server-time"),
         BadInput("connector", "add", "x", "--pypi", "../../etc", says: "failed: ../../etc is no requirement on a package — *"),
         BadInput("connector", "add", "x", "--pypi", "git+https://host/repo", says: "failed: git+https://host/repo is no requirement on a package — *"),
-        BadInput("connector", "add", "x", "--pypi", "a", "--constraint", "--index-url=http://evil", says: "failed: --index-url=http://evil is no requirement*"),
+        BadInput("connector", "add", "x", "--pypi", "a", "--constraint=--index-url=http://evil", says: "failed: --index-url=http://evil is no requirement*"),
         BadInput("connector", "add", "x", "--pypi", String(repeating: "a", count: 5_000), says: "failed: the package name is empty or too long — *"),
         BadInput("connector", "add", "x", "--pypi", "a", "--memory", "1", says: "failed: 1 MiB is out of range — 64 to 16384"),
         BadInput("connector", "add", "x", "--pypi", "a", "--memory", "lots", code: 64, says: "the value 'lots' is invalid for '--memory <mib>' — *"),

@@ -60,7 +60,10 @@ struct BadInputHostTests {
         func state(_ name: String, mode: Int = 0o700, _ files: [String: String] = [:]) throws -> String {
             let path = "\(folder)/\(name)"
             try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true, attributes: [.posixPermissions: mode])
-            for (name, text) in files { try text.write(toFile: "\(path)/\(name)", atomically: false, encoding: .utf8) }
+            for (name, text) in files {
+                try text.write(toFile: "\(path)/\(name)", atomically: false, encoding: .utf8)
+                chmod("\(path)/\(name)", 0o600)
+            }
             return path
         }
         let newer = try state("newer", ["version": "99\n"])
@@ -125,10 +128,13 @@ struct BadInputHostTests {
         try FileManager.default.setAttributes([.posixPermissions: 0o600], ofItemAtPath: keys)
 
         let database = berth.state + "/orchestrator/orchestrator.db"
-        let good = try Data(contentsOf: URL(fileURLWithPath: database))
+        let parts = ["", "-wal", "-shm"].map { database + $0 }.filter { FileManager.default.fileExists(atPath: $0) }
+        for part in parts { try FileManager.default.moveItem(atPath: part, toPath: part + ".away") }
         try Data(repeating: 65, count: 8_192).write(to: URL(fileURLWithPath: database))
+        chmod(database, 0o600)
         try await starts(berth, says: "Berth did not start: \(database) is damaged — restore it from a backup")
-        try good.write(to: URL(fileURLWithPath: database))
+        for part in ["", "-wal", "-shm"].map({ database + $0 }) { try? FileManager.default.removeItem(atPath: part) }
+        for part in parts { try FileManager.default.moveItem(atPath: part + ".away", toPath: part) }
 
         try FileManager.default.moveItem(atPath: keys, toPath: keys + ".away")
         try await starts(berth, says: "Berth did not start: *")

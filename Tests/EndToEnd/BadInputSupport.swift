@@ -41,7 +41,8 @@ struct Snapshot: Equatable, CustomStringConvertible {
         var snapshot = Snapshot(files: try stateFiles(berth) + runFiles(berth))
         for command in ["connector", "vmcp", "token", "machines"] {
             let result = try await berth.run([command, "list", "--json"])
-            snapshot.lists[command] = result.status == 0 ? result.output : "\(result.status) \(result.errors)"
+            guard result.status == 0, let list = result.lastJSON else { throw Trouble("\(command) list: \(result.status) \(result.errors)") }
+            snapshot.lists[command] = String(decoding: try JSONSerialization.data(withJSONObject: list, options: .sortedKeys), as: UTF8.self)
         }
         return snapshot
     }
@@ -65,7 +66,8 @@ struct Snapshot: Equatable, CustomStringConvertible {
     func difference(_ other: Snapshot) -> String {
         let names = lists.keys.filter { lists[$0] != other.lists[$0] }.map { "\($0): \(lists[$0] ?? "") -> \(other.lists[$0] ?? "")" }
         let (mine, theirs) = (Set(files), Set(other.files))
-        return (names + mine.subtracting(theirs).map { "gone: \($0)" } + theirs.subtracting(mine).map { "new: \($0)" }).joined(separator: "\n")
+        let changes = mine.subtracting(theirs).map { "gone: \($0)" } + theirs.subtracting(mine).map { "new: \($0)" }
+        return (names + changes.sorted().prefix(20)).joined(separator: "\n")
     }
 }
 
@@ -89,7 +91,7 @@ extension Berth {
         let result = try await Command.run(
             [
                 "/usr/bin/curl", "--silent", "--unix-socket", "/run/berth/\(try key)/control.sock", "-X", method, "-H", "content-type: \(type)",
-                "--data-binary", "@-", "-w", "\n%{http_code}", "http://berth\(path)",
+                "--data-binary", "@-", "-w", "\n%{http_code}", "http://localhost\(path)",
             ], input: body, seconds: 60)
         let lines = result.output.split(separator: "\n")
         let json = lines.dropLast().last.flatMap { try? JSONSerialization.jsonObject(with: Data($0.utf8)) as? [String: Any] }

@@ -4,19 +4,24 @@ import JSONText
 import Logging
 import NIOConcurrencyHelpers
 import NIOCore
+import Sealing
 
 /// Gives every request that is not MCP traffic to Hummingbird's responder, in process: it opens no listener of its own.
 struct ControlRouter: ControlResponder {
     private let responder: any HTTPResponder<ControlContext>
     private let logger: Logger
+    private let recordRefusal: @Sendable (_ principal: String, _ reason: String) async throws -> Void
+    private let meter = NIOLockedValueBox(RefusalMeter())
 
-    init(api: ControlAPI, logger: Logger) {
+    /// - Parameter recordRefusal: writes the audit row of a request that was refused; not more than a few a second.
+    init(api: ControlAPI, logger: Logger, recordRefusal: @escaping @Sendable (_ principal: String, _ reason: String) async throws -> Void) {
         responder = api.router().buildResponder()
         self.logger = logger
+        self.recordRefusal = recordRefusal
     }
 
     func respond(to request: ControlRequest, writer: ControlWriter) async {
-        guard let caller = await Self.caller(of: request, writer) else { return }
+        guard let caller = await caller(of: request, writer) else { return }
         guard let method = HTTPRequest.Method(rawValue: request.method) else {
             return await Self.refuse(writer, 501, "not_implemented", "no such method")
         }
@@ -46,16 +51,27 @@ struct ControlRouter: ControlResponder {
     }
 
     /// Only an admin passes; every refusal looks the same whatever the path.
-    private static func caller(of request: ControlRequest, _ writer: ControlWriter) async -> ControlCaller? {
+    private func caller(of request: ControlRequest, _ writer: ControlWriter) async -> ControlCaller? {
         switch request.peer {
         case .localRoot: return .localRoot
         case .bearer(let grant?) where grant.scope == .admin: return .admin(principal: grant.principal)
-        case .bearer(.some):
-            await refuse(writer, 403, "forbidden", "this token opens a virtual MCP, not the API")
+        case .bearer(let grant?):
+            await record(grant.principal, "a virtual MCP's token at the API")
+            await Self.refuse(writer, 403, "forbidden", "this token opens a virtual MCP, not the API")
         case .bearer(.none):
-            await refuse(writer, 401, "unauthorized", "an admin token is needed", [("www-authenticate", "Bearer")])
+            await record("", "no or an unknown token at the API")
+            await Self.refuse(writer, 401, "unauthorized", "an admin token is needed", [("www-authenticate", "Bearer")])
         }
         return nil
+    }
+
+    private func record(_ principal: String, _ reason: String) async {
+        guard let unwritten = meter.withLockedValue({ $0.admit(second: WallClock.seconds()) }) else { return }
+        do {
+            try await recordRefusal(principal, unwritten == 0 ? reason : "\(reason); \(unwritten) more before it")
+        } catch {
+            logger.critical("a refusal is not in the audit log", metadata: ["error": "\(error)"])
+        }
     }
 
     private static func refuse(_ writer: ControlWriter, _ status: Int, _ code: String, _ message: String, _ headers: [(String, String)] = []) async {

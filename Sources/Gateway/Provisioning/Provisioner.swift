@@ -20,6 +20,8 @@ struct Provisioner: Sendable {
     /// - Returns: how many tools it has.
     func add(_ request: ConnectorRequest, say: @Sendable (ProvisioningEvent) -> Void) async throws -> Int {
         try ConnectorRules.check(request)
+        // Nobody else changes this name now: a row still `building` is what an add left that could not clean up after itself.
+        if let left = try await store.connector(request.name), left.state == .building { await discard(left) }
         let now = WallClock.milliseconds()
         let record = ConnectorRecord(
             name: request.name, app: "\(request.name)-\(org.suffix(6).lowercased())", state: .building, definition: request.definition, build: nil,

@@ -42,7 +42,9 @@ struct BuildDiagnosis {
         if log.contains("No space left on device") || log.contains("Disk quota exceeded") || log.contains("os error 28") {
             return ImageBuildFailure(error: "disk_full", message: "The disk of the state directory is full.", hint: "Free some space on it.")
         }
-        return missing(log) ?? python(log) ?? version(log) ?? network(log, result) ?? source(log) ?? conflict(log) ?? unknown(result)
+        // A package's own build that ran may print anything, an error of the network too.
+        let backend = log.contains("Build backend failed") || log.contains("Call to `") ? source(log) : nil
+        return missing(log) ?? python(log) ?? version(log) ?? backend ?? network(log, result) ?? source(log) ?? conflict(log) ?? unknown(result)
     }
 
     private func missing(_ log: String) -> ImageBuildFailure? {
