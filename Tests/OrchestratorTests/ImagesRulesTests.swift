@@ -147,6 +147,12 @@ import Testing
         ),
         ("error: No solution found when resolving dependencies\n Because you require demo and mcp<0.1", "no_solution"),
         ("error: Failed to fetch: `https://pypi.org/simple/demo/`\n cause: tunnel error: unsuccessful", "network"),
+        (
+            "Failed to build `demo==1.0`\n cause: The build backend returned an error\n cause: Call to `backend.build_wheel` failed\n Connection refused",
+            "build_failed"
+        ),
+        ("the job wrote more than 2048 MiB and was ended", "too_large"),
+        ("No space left on device: the job was ended before it took the last of the disk", "disk_full"),
         ("urlopen error <urlopen error Tunnel connection failed: 403 Forbidden>", "network"),
         ("error: Failed to build `pycrypto==2.6.1`\n cause: The build backend returned an error", "build_failed"),
         ("error: Failed to install: x\n cause: No space left on device (os error 28)", "disk_full"),
