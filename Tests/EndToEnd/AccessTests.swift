@@ -6,23 +6,23 @@ import Testing
 @Suite(.enabled(if: Berth.isPossible, "machines need root"))
 struct AccessTests {
     @Test func refusalsTellNothingAndProcessesHoldNothing() async throws {
-        let berth = try Berth()
-        try await berth.up()
-        let secret = "s3cret-\(UUID().uuidString)"
-        let folder = (berth.state as NSString).deletingLastPathComponent
-        try secret.write(toFile: folder + "/key", atomically: true, encoding: .utf8)
-        try await berth.add("fixture", fixture: "fixture.py", ["--secret", "API_KEY=@\(folder)/key", "--env", "LEVEL=debug"])
-        try await berth.json(["vmcp", "create", "office", "fixture"])
-        try await berth.json(["vmcp", "create", "other", "fixture"])
-        let alice = try await berth.token(for: "alice", vmcp: "office")
-        let bob = try await berth.token(for: "bob", vmcp: "other")
+        try await Berth.run { berth in
+            try await berth.up()
+            let secret = "s3cret-\(UUID().uuidString)"
+            let folder = (berth.state as NSString).deletingLastPathComponent
+            try secret.write(toFile: folder + "/key", atomically: true, encoding: .utf8)
+            try await berth.add("fixture", fixture: "fixture.py", ["--secret", "API_KEY=@\(folder)/key", "--env", "LEVEL=debug"])
+            try await berth.json(["vmcp", "create", "office", "fixture"])
+            try await berth.json(["vmcp", "create", "other", "fixture"])
+            let alice = try await berth.token(for: "alice", vmcp: "office")
+            let bob = try await berth.token(for: "bob", vmcp: "other")
 
-        try await noAccessEqualsNoSlug(berth, bob.token)
-        try await wrongNamesAndTokens(berth, alice)
-        try gatewayHoldsNoPower(berth)
-        try await secretReachesOnlyTheChild(berth, secret, alice)
-        try await revocationEndsTheToken(berth, alice)
-        await berth.end()
+            try await noAccessEqualsNoSlug(berth, bob.token)
+            try await wrongNamesAndTokens(berth, alice)
+            try gatewayHoldsNoPower(berth)
+            try await secretReachesOnlyTheChild(berth, secret, alice)
+            try await revocationEndsTheToken(berth, alice)
+        }
     }
 
     private func noAccessEqualsNoSlug(_ berth: Berth, _ token: String) async throws {

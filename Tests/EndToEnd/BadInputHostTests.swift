@@ -113,6 +113,10 @@ struct BadInputHostTests {
             try await refuses(
                 state, after: "umount /sys/fs/cgroup/pids",
                 says: "machines need cgroup-pids, which this host does not give: version 1 — mount the pids controller, *")
+            // Version 2 as it is on such a host: without the controllers, which version 1 holds.
+            try await refuses(
+                state, after: "umount -R /sys/fs/cgroup; mount -t cgroup2 none /sys/fs/cgroup",
+                says: "machines need cgroup-memory, which this host does not give: version 2 — mount the memory controller, *")
         }
     }
 

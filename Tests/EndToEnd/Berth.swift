@@ -20,6 +20,18 @@ final class Berth: Sendable {
         url = "http://127.0.0.1:\(port)"
     }
 
+    /// A Berth for the length of `body`, ended whether it succeeds or not.
+    static func run(_ location: SourceLocation = #_sourceLocation, _ body: (Berth) async throws -> Void) async throws {
+        let berth = try Berth()
+        do {
+            try await body(berth)
+        } catch {
+            await berth.end(location)
+            throw error
+        }
+        await berth.end(location)
+    }
+
     /// Starts it and answers what `up --json` printed.
     @discardableResult
     func up(_ extra: [String] = [], failpoint: String? = nil) async throws -> [String: Any] {

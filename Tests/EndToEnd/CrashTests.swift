@@ -7,42 +7,42 @@ import Testing
 @Suite(.enabled(if: Berth.isPossible, "machines need root"))
 struct CrashTests {
     @Test func nothingIsOrphanedWhereverItDies() async throws {
-        let berth = try Berth()
-        let started = try await berth.up()
-        let api = MachinesAPI(
-            url: try #require(started["machines_url"] as? String), token: try #require(started["machines_token"] as? String))
-        try await berth.add("fixture", fixture: "fixture.py")
-        let app = try await api.onlyApp()
-        let model = try #require(try await api.machines(app).first)
-        let config = try #require(model["config"] as? [String: Any])
+        try await Berth.run { berth in
+            let started = try await berth.up()
+            let api = MachinesAPI(
+                url: try #require(started["machines_url"] as? String), token: try #require(started["machines_token"] as? String))
+            try await berth.add("fixture", fixture: "fixture.py")
+            let app = try await api.onlyApp()
+            let model = try #require(try await api.machines(app).first)
+            let config = try #require(model["config"] as? [String: Any])
 
-        let seed = ProcessInfo.processInfo.environment["BERTH_SEED"].flatMap(UInt64.init) ?? UInt64.random(in: 1...1_000_000)
-        var random = SplitMix(state: seed)
-        let rounds = 50
-        for round in 0..<rounds {
-            await disturb(api, app, config, round, &random)
-            let milliseconds = Int(random.next() % 250)
-            try await Task.sleep(for: .milliseconds(milliseconds))
-            if let pid = try? berth.pid(of: "orchestrator") { kill(pid, SIGKILL) }
-            let back = await eventually(within: 30) { (try? await api.machines(app)) != nil }
-            #expect(back, "seed \(seed), round \(round): the orchestrator is back: \(berth.log)")
-        }
+            let seed = ProcessInfo.processInfo.environment["BERTH_SEED"].flatMap(UInt64.init) ?? UInt64.random(in: 1...1_000_000)
+            var random = SplitMix(state: seed)
+            let rounds = 50
+            for round in 0..<rounds {
+                await disturb(api, app, config, round, &random)
+                let milliseconds = Int(random.next() % 250)
+                try await Task.sleep(for: .milliseconds(milliseconds))
+                if let pid = try? berth.pid(of: "orchestrator") { kill(pid, SIGKILL) }
+                let back = await eventually(within: 30) { (try? await api.machines(app)) != nil }
+                #expect(back, "seed \(seed), round \(round): the orchestrator is back: \(berth.log)")
+            }
 
-        // What the rows say is what there is: all extra machines go, the first one serves.
-        for machine in try await api.machines(app) where machine["id"] as? String != model["id"] as? String {
-            try await api.send("DELETE", "/v1/apps/\(app)/machines/\(machine["id"] as? String ?? "")?force=true")
+            // What the rows say is what there is: all extra machines go, the first one serves.
+            for machine in try await api.machines(app) where machine["id"] as? String != model["id"] as? String {
+                try await api.send("DELETE", "/v1/apps/\(app)/machines/\(machine["id"] as? String ?? "")?force=true")
+            }
+            let settled = await eventually(within: 60) {
+                guard let machines = try? await api.machines(app), machines.count == 1, machines[0]["state"] as? String == "started" else { return false }
+                return (try? await berth.run(["doctor", "--leftovers", "--json"]))?.status == 0
+            }
+            let left = try await berth.run(["doctor", "--leftovers", "--json"])
+            let machines = try await api.machines(app).map { "\($0["id"] ?? "") \($0["state"] ?? "")" }
+            #expect(settled, "seed \(seed): \(machines) \(left.output) \(berth.log)")
+            try await berth.json(["vmcp", "create", "office", "fixture"])
+            let alice = try await berth.token(for: "alice", vmcp: "office")
+            #expect(try await RawClient(url: alice.url, token: alice.token).call("echo", ["text": "alive"]).text == "alive")
         }
-        let settled = await eventually(within: 60) {
-            guard let machines = try? await api.machines(app), machines.count == 1, machines[0]["state"] as? String == "started" else { return false }
-            return (try? await berth.run(["doctor", "--leftovers", "--json"]))?.status == 0
-        }
-        let left = try await berth.run(["doctor", "--leftovers", "--json"])
-        let machines = try await api.machines(app).map { "\($0["id"] ?? "") \($0["state"] ?? "")" }
-        #expect(settled, "seed \(seed): \(machines) \(left.output) \(berth.log)")
-        try await berth.json(["vmcp", "create", "office", "fixture"])
-        let alice = try await berth.token(for: "alice", vmcp: "office")
-        #expect(try await RawClient(url: alice.url, token: alice.token).call("echo", ["text": "alive"]).text == "alive")
-        await berth.end()
     }
 
     /// Each failpoint ends the orchestrator once, in the middle of making or removing a machine.
@@ -51,25 +51,25 @@ struct CrashTests {
         "create.after-runtime", "start.before", "start.after", "remove.after-kill", "remove.after-runtime", "remove.after-cgroups",
     ])
     func failpoint(_ name: String) async throws {
-        let berth = try Berth()
-        // The first start builds the image without the failpoint; the second has it, and dies of it until it is gone.
-        try await berth.up()
-        try await berth.add("fixture", fixture: "fixture.py")
-        let before = try await berth.run(["down"])
-        #expect(before.status == 0)
-        let up = try await berth.run(
-            ["up", "--listen", "127.0.0.1:\(berth.port)", "--detach", "--json"], environment: ["BERTH_FAILPOINT": name], seconds: 40)
-        if up.status == 0 {
-            // It starts the machine (row … ready), then removes it (remove …): some of it kills the orchestrator.
-            _ = try await berth.run(["connector", "remove", "fixture"], seconds: 40)
+        try await Berth.run { berth in
+            // The first start builds the image without the failpoint; the second has it, and dies of it until it is gone.
+            try await berth.up()
+            try await berth.add("fixture", fixture: "fixture.py")
+            let before = try await berth.run(["down"])
+            #expect(before.status == 0)
+            let up = try await berth.run(
+                ["up", "--listen", "127.0.0.1:\(berth.port)", "--detach", "--json"], environment: ["BERTH_FAILPOINT": name], seconds: 40)
+            if up.status == 0 {
+                // It starts the machine (row … ready), then removes it (remove …): some of it kills the orchestrator.
+                _ = try await berth.run(["connector", "remove", "fixture"], seconds: 40)
+            }
+            for process in ["supervise", "orchestrator", "gateway"] { if let pid = try? berth.pid(of: process) { kill(pid, SIGKILL) } }
+            _ = await eventually(within: 10) { (try? berth.pid(of: "orchestrator")) == nil && (try? berth.pid(of: "gateway")) == nil }
+            try await berth.up()
+            let clean = await eventually(within: 30) { (try? await berth.run(["doctor", "--leftovers", "--json"]))?.status == 0 }
+            let left = try await berth.run(["doctor", "--leftovers"])
+            #expect(clean, "\(name): \(left.output)")
         }
-        for process in ["supervise", "orchestrator", "gateway"] { if let pid = try? berth.pid(of: process) { kill(pid, SIGKILL) } }
-        _ = await eventually(within: 10) { (try? berth.pid(of: "orchestrator")) == nil && (try? berth.pid(of: "gateway")) == nil }
-        try await berth.up()
-        let clean = await eventually(within: 30) { (try? await berth.run(["doctor", "--leftovers", "--json"]))?.status == 0 }
-        let left = try await berth.run(["doctor", "--leftovers"])
-        #expect(clean, "\(name): \(left.output)")
-        await berth.end()
     }
 
     /// Starts one piece of work and does not wait for it.

@@ -6,43 +6,43 @@ import Testing
 @Suite(.enabled(if: Berth.isPossible, "machines need root"))
 struct KillTests {
     @Test func everyProcessMayDie() async throws {
-        let berth = try Berth()
-        try await berth.up()
-        try await berth.add("fixture", fixture: "fixture.py")
-        try await berth.json(["vmcp", "create", "office", "fixture"])
-        let alice = try await berth.token(for: "alice", vmcp: "office")
-        let client = RawClient(url: alice.url, token: alice.token)
-        func answers(_ what: String, _ location: SourceLocation = #_sourceLocation) async throws {
-            let works = await eventually(within: 40) {
-                (try? await client.call("echo", ["text": what], seconds: 30))?.text?.contains(what) == true
+        try await Berth.run { berth in
+            try await berth.up()
+            try await berth.add("fixture", fixture: "fixture.py")
+            try await berth.json(["vmcp", "create", "office", "fixture"])
+            let alice = try await berth.token(for: "alice", vmcp: "office")
+            let client = RawClient(url: alice.url, token: alice.token)
+            func answers(_ what: String, _ location: SourceLocation = #_sourceLocation) async throws {
+                let works = await eventually(within: 40) {
+                    (try? await client.call("echo", ["text": what], seconds: 30))?.text?.contains(what) == true
+                }
+                #expect(works, "after \(what): \(berth.log)", sourceLocation: location)
             }
-            #expect(works, "after \(what): \(berth.log)", sourceLocation: location)
+            try await answers("start")
+            let first = try await machine(berth)
+
+            _ = try? await client.call("crash", [:], seconds: 30)
+            try await answers("the child died")
+            #expect(try await machine(berth) == first, "a child's death is not the machine's")
+
+            kill(try berth.pid(of: "gateway"), SIGKILL)
+            try await answers("the gateway died")
+            kill(try berth.pid(of: "orchestrator"), SIGKILL)
+            try await answers("the orchestrator died")
+            let adopted = await eventually(within: 30) { (try? await machine(berth)) == first }
+            #expect(adopted, "the machine was adopted: same id and boot")
+
+            for name in ["supervise", "orchestrator", "gateway"] { if let pid = try? berth.pid(of: name) { kill(pid, SIGKILL) } }
+            _ = await eventually(within: 10) { (try? berth.pid(of: "gateway")) == nil && (try? berth.pid(of: "orchestrator")) == nil }
+            try await berth.up()
+            try await answers("all of Berth died")
+            #expect(try await machine(berth) == first, "the machine that lived on was adopted with its boot")
+
+            kill(try agent(berth), SIGKILL)
+            try await answers("the agent died")
+            let second = try await machine(berth)
+            #expect(second.boot != first.boot, "a new boot")
         }
-        try await answers("start")
-        let first = try await machine(berth)
-
-        _ = try? await client.call("crash", [:], seconds: 30)
-        try await answers("the child died")
-        #expect(try await machine(berth) == first, "a child's death is not the machine's")
-
-        kill(try berth.pid(of: "gateway"), SIGKILL)
-        try await answers("the gateway died")
-        kill(try berth.pid(of: "orchestrator"), SIGKILL)
-        try await answers("the orchestrator died")
-        let adopted = await eventually(within: 30) { (try? await machine(berth)) == first }
-        #expect(adopted, "the machine was adopted: same id and boot")
-
-        for name in ["supervise", "orchestrator", "gateway"] { if let pid = try? berth.pid(of: name) { kill(pid, SIGKILL) } }
-        _ = await eventually(within: 10) { (try? berth.pid(of: "gateway")) == nil && (try? berth.pid(of: "orchestrator")) == nil }
-        try await berth.up()
-        try await answers("all of Berth died")
-        #expect(try await machine(berth) == first, "the machine that lived on was adopted with its boot")
-
-        kill(try agent(berth), SIGKILL)
-        try await answers("the agent died")
-        let second = try await machine(berth)
-        #expect(second.boot != first.boot, "a new boot")
-        await berth.end()
     }
 
     private struct Identity: Equatable { var id: String; var boot: String }
