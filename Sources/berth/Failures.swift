@@ -15,7 +15,8 @@ extension Failure {
         case let error as ImageBuildFailure: self.init(error.message, hint: error.hint ?? Self.logHint)
         case let error as ProvisioningFailure: self.init(error.message, hint: error.hint ?? Self.logHint)
         case let error as MachineAPIError: self.init(error.message, hint: Self.logHint)
-        case let error as ExchangeFailure: self.init("Berth ended before its answer did: \(error.reason)", hint: "berth status, then run the command again")
+        case let error as ExchangeFailure:
+            self.init("Berth ended before its answer did: \(error.reason)", hint: "berth status, then run the command again")
         default:
             let text = Berth.message(for: error)
             guard Berth.exitCode(for: error) == .validationFailure else {

@@ -16,7 +16,9 @@ struct BadInputBuildTests {
                 says: "failed: the package index has no package berth-no-such-package-0b5e — Check the spelling."),
             BadInput(
                 "connector", "add", "x", "--pypi", "mcp-server-time==99.1",
-                says: "failed: the package index has no mcp-server-time==99.1 — Choose another version: https://pypi.org/project/mcp-server-time/#history."),
+                says:
+                    "failed: the package index has no mcp-server-time==99.1 — Choose another version: https://pypi.org/project/mcp-server-time/#history."
+            ),
             BadInput(
                 "connector", "add", "x", "--pypi", "mcp-server-time", "--constraint", "mcp<0.1", says: "failed: *"),
         ])

@@ -53,14 +53,21 @@ struct BadInputCommandTests {
     /// Where a connector comes from.
     private let sources: [BadInput] = [
         BadInput("connector", "add", "x", code: 64, says: "no source given — give --pypi SPEC or --dir DIR"),
-        BadInput("connector", "add", "x", "--pypi", "a", "--dir", "/tmp", "--", "true", code: 64, says: "--pypi and --dir exclude each other — give one of them"),
+        BadInput(
+            "connector", "add", "x", "--pypi", "a", "--dir", "/tmp", "--", "true", code: 64,
+            says: "--pypi and --dir exclude each other — give one of them"),
         BadInput("connector", "add", "x", "--dir", "/tmp", code: 64, says: "--dir needs the command of its server — *"),
-        BadInput("connector", "add", "x", "--dir", "/nonexistent", "--", "true", code: 64, says: "--dir /nonexistent cannot be read: No such file or directory — give a folder"),
+        BadInput(
+            "connector", "add", "x", "--dir", "/nonexistent", "--", "true", code: 64,
+            says: "--dir /nonexistent cannot be read: No such file or directory — give a folder"),
         BadInput("connector", "add", "x", "--pypi", "a", "--requirements", "/etc/hosts", code: 64, says: "--requirements belongs to --dir — *"),
         BadInput("connector", "add", "x", "--pypi", "", says: "failed: the package name is empty or too long — for example mcp-server-time"),
         BadInput("connector", "add", "x", "--pypi", "../../etc", says: "failed: ../../etc is no requirement on a package — *"),
-        BadInput("connector", "add", "x", "--pypi", "git+https://host/repo", says: "failed: git+https://host/repo is no requirement on a package — *"),
-        BadInput("connector", "add", "x", "--pypi", "a", "--constraint=--index-url=http://evil", says: "failed: --index-url=http://evil is no requirement*"),
+        BadInput(
+            "connector", "add", "x", "--pypi", "git+https://host/repo", says: "failed: git+https://host/repo is no requirement on a package — *"),
+        BadInput(
+            "connector", "add", "x", "--pypi", "a", "--constraint=--index-url=http://evil", says: "failed: --index-url=http://evil is no requirement*"
+        ),
         BadInput("connector", "add", "x", "--pypi", String(repeating: "a", count: 5_000), says: "failed: the package name is empty or too long — *"),
         BadInput("connector", "add", "x", "--pypi", "a", "--memory", "1", says: "failed: 1 MiB is out of range — 64 to 16384"),
         BadInput("connector", "add", "x", "--pypi", "a", "--memory", "lots", code: 64, says: "the value 'lots' is invalid for '--memory <mib>' — *"),
@@ -76,7 +83,9 @@ struct BadInputCommandTests {
         BadInput(
             "connector", "add", String(repeating: "x", count: 9_000), "--pypi", "a", code: 64,
             says: "'\(String(repeating: "x", count: 64))' is no connector name — *"),
-        BadInput("connector", "add", "clock", "--pypi", "a", says: "failed: a connector named clock is there already — berth connector update clock, or another name"),
+        BadInput(
+            "connector", "add", "clock", "--pypi", "a",
+            says: "failed: a connector named clock is there already — berth connector update clock, or another name"),
         BadInput("connector", "update", "clok", "--pypi", "a", says: "failed: no connector named clok — did you mean 'clock'?"),
         BadInput("connector", "remove", "clok", says: "no connector named clok — did you mean 'clock'?"),
         BadInput("connector", "remove", "weather", says: "no connector named weather — berth connector list"),
@@ -93,7 +102,9 @@ struct BadInputCommandTests {
         BadInput("token", "create", "--vmcp", "office", code: 64, says: "--for is missing — berth token create --for alice --vmcp office"),
         BadInput("token", "create", "--for", "a b", "--vmcp", "office", says: "the principal is empty, over 128 bytes, or holds blanks or *"),
         BadInput("token", "create", "--for", "a\u{202E}b", "--vmcp", "office", says: "the principal is empty, over 128 bytes, or holds blanks or *"),
-        BadInput("token", "create", "--for", "bob", "--vmcp", "office", "--expires", "soon", code: 64, says: "'soon' is no duration — for example 30m, 12h or 90d"),
+        BadInput(
+            "token", "create", "--for", "bob", "--vmcp", "office", "--expires", "soon", code: 64,
+            says: "'soon' is no duration — for example 30m, 12h or 90d"),
         BadInput("token", "create", "--for", "bob", "--vmcp", "office", "--expires", "0d", code: 64, says: "'0d' is no duration — *"),
         BadInput("token", "create", "--for", "bob", "--vmcp", "office", "--expires=-1h", code: 64, says: "'-1h' is no duration — *"),
         BadInput("token", "create", "--for", "bob", "--vmcp", "office", "--expires", "99999d", says: "the expiry is out of range — *"),
@@ -102,14 +113,22 @@ struct BadInputCommandTests {
 
     /// `--env` and `--secret`.
     private let variables: [BadInput] = [
-        BadInput("connector", "add", "x", "--pypi", "a", "--secret", "K=value", code: 64, says: "--secret K=… would show the secret in the process list — --secret K asks for it, --secret K=@FILE reads a file"),
-        BadInput("connector", "add", "x", "--pypi", "a", "--secret", "K=@/nonexistent", code: 64, says: "the file of --secret K cannot be read: /nonexistent — *"),
+        BadInput(
+            "connector", "add", "x", "--pypi", "a", "--secret", "K=value", code: 64,
+            says: "--secret K=… would show the secret in the process list — --secret K asks for it, --secret K=@FILE reads a file"),
+        BadInput(
+            "connector", "add", "x", "--pypi", "a", "--secret", "K=@/nonexistent", code: 64,
+            says: "the file of --secret K cannot be read: /nonexistent — *"),
         BadInput("connector", "add", "x", "--pypi", "a", "--secret", "K", code: 64, says: "standard input holds no value for --secret K — *"),
         BadInput("connector", "add", "x", "--pypi", "a", "--secret", "K", code: 64, says: "the value of K is empty — give a value", input: "\n"),
-        BadInput("connector", "add", "x", "--pypi", "a", "--secret", "K", "--env", "K=1", code: 64, says: "K is given as --env too — give it once, with --secret", input: "v\n"),
+        BadInput(
+            "connector", "add", "x", "--pypi", "a", "--secret", "K", "--env", "K=1", code: 64,
+            says: "K is given as --env too — give it once, with --secret", input: "v\n"),
         BadInput("connector", "add", "x", "--pypi", "a", "--env", "NAME", code: 64, says: "--env 'NAME' is not of the form NAME=VALUE — *"),
         BadInput("connector", "add", "x", "--pypi", "a", "--env", "1A=b", says: "failed: '1A' is no environment variable name — *"),
-        BadInput("connector", "add", "x", "--pypi", "a", "--env", "A=" + String(repeating: "b", count: 70_000), says: "failed: the value is over 64 KiB — *"),
+        BadInput(
+            "connector", "add", "x", "--pypi", "a", "--env", "A=" + String(repeating: "b", count: 70_000),
+            says: "failed: the value is over 64 KiB — *"),
         BadInput("connector", "add", "x", "--pypi", "a", "--arg", String(repeating: "b", count: 70_000), says: "failed: the argument 'bbbb*"),
     ]
 
@@ -133,16 +152,20 @@ struct BadInputCommandTests {
             add(try folder("sibling", link: "state", to: "../absolute"), "the link state leaves the folder — *"),
             add(try folder("dangling", link: "gone", to: "nowhere"), "the link gone leads nowhere — remove it"),
             add(try folder("circle", link: "round", to: "round"), "the link round leads nowhere — remove it"),
-            BadInput(["connector", "add", "x", "--dir", plain, "--requirements", "/nonexistent"] + command, code: 64, says: "--requirements /nonexistent cannot be read: *"),
+            BadInput(
+                ["connector", "add", "x", "--dir", plain, "--requirements", "/nonexistent"] + command, code: 64,
+                says: "--requirements /nonexistent cannot be read: *"),
             BadInput(["connector", "add", "x", "--dir", plain, "--", "nodejs", "server.js"], says: "failed: the image holds no program nodejs — *"),
-            BadInput(["connector", "add", "x", "--dir", plain, "--", "/etc/../bin/sh"], says: "failed: the image holds no program /etc/../bin/sh — *"),
+            BadInput(
+                ["connector", "add", "x", "--dir", plain, "--", "/etc/../bin/sh"], says: "failed: the image holds no program /etc/../bin/sh — *"),
         ]
     }
 
     /// What no command line can hold: straight to the control socket.
     private func requests(_ berth: Berth) async throws {
         let before = try await Snapshot.of(berth)
-        func expect(_ method: String, _ path: String, _ body: String, type: String = "application/json", _ status: Int, _ error: String) async throws {
+        func expect(_ method: String, _ path: String, _ body: String, type: String = "application/json", _ status: Int, _ error: String) async throws
+        {
             let answer = try await berth.control(method, path, body, type: type)
             #expect(answer.status == status && answer.json["error"] as? String == error, "\(path) \(body.prefix(200)): \(answer)")
             #expect((answer.json["message"] as? String)?.isEmpty == false, "\(answer)")

@@ -11,7 +11,8 @@ struct BadInputDiskTests {
         try FileManager.default.createDirectory(atPath: state, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
         defer { try? FileManager.default.removeItem(atPath: folder) }
         let holder = try Background(
-            ["/usr/bin/unshare", "-m", "/bin/sh", "-ec", "mount -t tmpfs -o size=512m,mode=700 berth-test \(state); echo mounted; exec sleep 3600"], in: folder)
+            ["/usr/bin/unshare", "-m", "/bin/sh", "-ec", "mount -t tmpfs -o size=512m,mode=700 berth-test \(state); echo mounted; exec sleep 3600"],
+            in: folder)
         defer { holder.end() }
         _ = try await holder.line()
         // The test sees the tmpfs through the holder's root.
@@ -23,7 +24,8 @@ struct BadInputDiskTests {
         let before = try await Snapshot.of(berth)
         // Room for the databases and a beginning, not for an installation.
         try fill(seen, leaving: 72 << 20)
-        let full = BadInput("connector", "add", "time", "--pypi", "mcp-server-time", says: "failed: the disk of the state directory is full — Free some space on it.")
+        let full = BadInput(
+            "connector", "add", "time", "--pypi", "mcp-server-time", says: "failed: the disk of the state directory is full — Free some space on it.")
         let result = try await berth.run(full.arguments)
         if let complaint = full.fits(result) { Issue.record("\(complaint)\n\(result.errors)") }
         let building = try FileManager.default.contentsOfDirectory(atPath: seen + "/orchestrator/images/building")

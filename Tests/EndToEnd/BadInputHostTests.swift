@@ -45,7 +45,10 @@ struct BadInputHostTests {
         let folder = try Self.scratch()
         defer { try? FileManager.default.removeItem(atPath: folder) }
         let holder = try Background(
-            ["/usr/bin/python3", "-c", "import socket, time; s = socket.create_server(('127.0.0.1', 0)); print(s.getsockname()[1], flush=True); time.sleep(600)"],
+            [
+                "/usr/bin/python3", "-c",
+                "import socket, time; s = socket.create_server(('127.0.0.1', 0)); print(s.getsockname()[1], flush=True); time.sleep(600)",
+            ],
             in: folder)
         defer { holder.end() }
         let port = try await holder.line()
@@ -67,7 +70,9 @@ struct BadInputHostTests {
             return path
         }
         let newer = try state("newer", ["version": "99\n"])
-        try await refuses(newer, says: "\(newer) was written by a newer berth (state version 99, this one knows 1) — run that version, or use another state directory")
+        try await refuses(
+            newer,
+            says: "\(newer) was written by a newer berth (state version 99, this one knows 1) — run that version, or use another state directory")
         let damaged = try state("damaged", ["version": "seven\n"])
         try await refuses(damaged, says: "\(damaged)/version holds no version number — restore the state directory from a backup")
         let wide = try state("wide", mode: 0o755)
@@ -82,7 +87,8 @@ struct BadInputHostTests {
         let fixed = try state("fixed")
         let freeze = "mount --bind \(folder) \(folder) && mount -o remount,bind,ro \(folder)"
         try await refuses(fixed, after: freeze, says: "\(fixed) cannot be written — make it writable or choose another state directory")
-        try await refuses(folder + "/absent", after: freeze, says: "cannot create \(folder)/absent: Read-only file system — make it writable for uid 0")
+        try await refuses(
+            folder + "/absent", after: freeze, says: "cannot create \(folder)/absent: Read-only file system — make it writable for uid 0")
     }
 
     /// What the kernel or the installation lacks, hidden by mounts.
@@ -95,8 +101,11 @@ struct BadInputHostTests {
         func hide(_ path: String, with file: String = "/dev/null") -> String { "if [ -e \(path) ]; then mount --bind \(file) \(path); fi" }
 
         let runtimes = ["/usr/bin/crun", "/usr/sbin/crun", "/usr/bin/runc", "/usr/sbin/runc"].map { hide($0) }.joined(separator: "; ")
-        try await refuses(state, after: runtimes, says: "machines need oci-runtime, which this host does not give: neither crun nor runc found — apt-get install crun")
-        try await refuses(state, after: hide("/usr/bin/mmdebstrap"), says: "mmdebstrap is missing; it makes the base image — apt-get install mmdebstrap")
+        try await refuses(
+            state, after: runtimes,
+            says: "machines need oci-runtime, which this host does not give: neither crun nor runc found — apt-get install crun")
+        try await refuses(
+            state, after: hide("/usr/bin/mmdebstrap"), says: "mmdebstrap is missing; it makes the base image — apt-get install mmdebstrap")
         try await refuses(
             state, after: "grep -v ^berth: /etc/passwd > \(folder)/passwd; " + hide("/etc/passwd", with: folder + "/passwd"),
             says: "the system user berth is missing; the gateway runs as it, without any capability — useradd --system *")
@@ -171,7 +180,10 @@ struct BadInputHostTests {
         let environment = ["XDG_STATE_HOME": folder + "/none", "HOME": "/nonexistent"]
 
         let up = BadInput(
-            "up", says: "berth up needs root: machines are user namespaces, mounts and cgroups of this host — sudo berth up; berth bridge and berth doctor work for anybody")
+            "up",
+            says:
+                "berth up needs root: machines are user namespaces, mounts and cgroups of this host — sudo berth up; berth bridge and berth doctor work for anybody"
+        )
         let refused = try await Command.run(nobody + up.arguments, environment: environment)
         if let complaint = up.fits(refused) { Issue.record("\(complaint)") }
         #expect(!FileManager.default.fileExists(atPath: folder + "/none"))
@@ -181,7 +193,8 @@ struct BadInputHostTests {
         let privilege = layers.first { $0["name"] as? String == "privilege" }
         #expect(privilege?["state"] as? String == "missing" && privilege?["remedy"] != nil)
 
-        let bridge = try Background(nobody + ["bridge", "--port", "0", "--", "/usr/bin/python3", folder + "/server.py"], environment: environment, in: folder)
+        let bridge = try Background(
+            nobody + ["bridge", "--port", "0", "--", "/usr/bin/python3", folder + "/server.py"], environment: environment, in: folder)
         defer { bridge.end() }
         let line = try await bridge.line { $0.contains("http://127.0.0.1:") }
         let url = try #require(line.split(separator: " ").first { $0.hasPrefix("http://") }.map(String.init), "\(line)")

@@ -87,7 +87,9 @@ extension Berth {
     }
 
     /// A request to the control socket, as root.
-    func control(_ method: String, _ path: String, _ body: String, type: String = "application/json") async throws -> (status: Int, json: [String: Any]) {
+    func control(_ method: String, _ path: String, _ body: String, type: String = "application/json") async throws -> (
+        status: Int, json: [String: Any]
+    ) {
         let result = try await Command.run(
             [
                 "/usr/bin/curl", "--silent", "--unix-socket", "/run/berth/\(try key)/control.sock", "-X", method, "-H", "content-type: \(type)",

@@ -83,7 +83,7 @@ struct EgressProxyTests {
                 channel.eventLoop.makeCompletedFuture { try NIOAsyncChannel<ByteBuffer, ByteBuffer>(wrappingChannelSynchronously: channel) }
             }
         let answer = try await refused.executeThenClose { inbound, outbound in
-            try await outbound.write(ByteBuffer(string: "GET http://index.test/ HTTP/1.1\r\nHost: index.test\r\n\r\n"))
+            try await outbound.write(ByteBuffer(string: "GET /simple/ HTTP/1.1\r\nHost: index.test\r\n\r\n"))
             var text = ""
             for try await bytes in inbound { text += String(buffer: bytes) }
             return text

@@ -17,13 +17,16 @@ public enum ConnectorRules {
                 throw failure("command", "a server in a folder needs its command", "put it after --: -- python3 server.py")
             }
         case (.some(let spec), nil):
-            if spec.isEmpty || spec.utf8.count > 512 { throw failure("source.pypi", "the package name is empty or too long", "for example mcp-server-time") }
+            if spec.isEmpty || spec.utf8.count > 512 {
+                throw failure("source.pypi", "the package name is empty or too long", "for example mcp-server-time")
+            }
         }
         let words = (request.command ?? []) + (request.args ?? []) + (request.source.command ?? []) + (request.source.arguments ?? [])
         if let bad = words.first(where: { $0.utf8.contains(0) || $0.utf8.count > variableBytes }) {
             throw failure("args", "the argument '\(bad.prefix(32))…' is over 64 KiB or holds a NUL byte", "put long input into a file of the image")
         }
-        guard words.count <= 256, (request.env ?? [:]).count + (request.secrets ?? [:]).count <= 256, (request.source.constraints ?? []).count <= 64 else {
+        guard words.count <= 256, (request.env ?? [:]).count + (request.secrets ?? [:]).count <= 256, (request.source.constraints ?? []).count <= 64
+        else {
             throw failure("args", "too many arguments, variables or constraints", "at most 256 arguments, 256 variables and 64 constraints")
         }
         for (name, value) in request.env ?? [:] { try checkVariable(name, value, field: "env") }
@@ -48,10 +51,16 @@ public enum ConnectorRules {
             (65...90).contains(byte) || (97...122).contains(byte) || byte == 95 || (index > 0 && (48...57).contains(byte))
         }
         guard isName, !name.isEmpty, name.utf8.count <= 128 else {
-            throw failure("\(field).\(name.prefix(64))", "'\(name.prefix(64))' is no environment variable name", "letters, digits and _, not beginning with a digit")
+            throw failure(
+                "\(field).\(name.prefix(64))", "'\(name.prefix(64))' is no environment variable name",
+                "letters, digits and _, not beginning with a digit")
         }
-        guard value.utf8.count <= variableBytes else { throw failure("\(field).\(name)", "the value is over 64 KiB", "put it into a file of the image") }
-        guard !value.utf8.contains(0) else { throw failure("\(field).\(name)", "the value holds a NUL byte", "a variable of a process cannot hold one") }
+        guard value.utf8.count <= variableBytes else {
+            throw failure("\(field).\(name)", "the value is over 64 KiB", "put it into a file of the image")
+        }
+        guard !value.utf8.contains(0) else {
+            throw failure("\(field).\(name)", "the value holds a NUL byte", "a variable of a process cannot hold one")
+        }
     }
 
     private static func failure(_ field: String, _ message: String, _ hint: String) -> ProvisioningFailure {

@@ -98,8 +98,8 @@ final class JobRunner: BuildMachine {
         if verdict.diskIsFull { output.append("No space left on device: the job was ended before it took the last of the disk") }
         let code = verdict.exit?.code ?? verdict.exit?.signal.map { 128 + $0 } ?? 137
         return BuildJobResult(
-            exitCode: (verdict.outputTooLarge || verdict.diskIsFull) && code == 0 ? 1 : Int(code), log: output.tail, outOfMemory: verdict.exit?.oomKilled ?? false,
-            timedOut: verdict.timedOut)
+            exitCode: (verdict.outputTooLarge || verdict.diskIsFull) && code == 0 ? 1 : Int(code), log: output.tail,
+            outOfMemory: verdict.exit?.oomKilled ?? false, timedOut: verdict.timedOut)
     }
 
     private struct Verdict: Sendable {

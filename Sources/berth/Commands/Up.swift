@@ -164,8 +164,9 @@ struct Up: AsyncParsableCommand {
 
     /// From what the supervisor said, `message — remedy`.
     private static func failure(_ line: String?, _ installation: Installation) -> Failure {
-        guard let line else { return Failure("Berth did not start", hint: "the whole story is in \(installation.log)") }
-        guard let mark = line.firstRange(of: " — ") else { return Failure("Berth did not start: \(line)", hint: "the whole story is in \(installation.log)") }
+        let log = "the whole story is in \(installation.log)"
+        guard let line else { return Failure("Berth did not start", hint: log) }
+        guard let mark = line.firstRange(of: " — ") else { return Failure("Berth did not start: \(line)", hint: log) }
         return Failure("Berth did not start: \(line[..<mark.lowerBound])", hint: String(line[mark.upperBound...]))
     }
 
