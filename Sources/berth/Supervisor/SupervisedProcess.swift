@@ -82,7 +82,8 @@ struct SupervisedProcess {
     }
 
     private mutating func backOff() {
-        failures = Self.now() - startedAt > 60_000 ? 1 : failures + 1
+        // One that had come up is started again at once or nearly so; only one that cannot start is left longer and longer.
+        failures = Self.now() - startedAt > 60_000 ? 1 : isReady ? min(failures + 1, 2) : failures + 1
         let delays: [Int64] = [0, 200, 1_000, 2_000, 4_000, 8_000, 15_000, 30_000]
         notBefore = Self.now() + delays[min(failures, delays.count) - 1]
     }
