@@ -1,3 +1,4 @@
+import CLinux
 import Foundation
 
 /// A command run to its end, its output collected.
@@ -31,35 +32,50 @@ public enum Command {
     private static func blocking(
         _ arguments: [String], _ environment: [String: String], _ input: String?, _ directory: String?, _ seconds: Double
     ) throws -> CommandResult {
-        let process = Process()
-        process.executableURL = URL(fileURLWithPath: arguments[0])
-        process.arguments = Array(arguments.dropFirst())
+        // Files and not pipes: a background process that keeps a pipe open would hold the reader.
+        let base = FileManager.default.temporaryDirectory.path + "/berth-command-\(UUID().uuidString)"
+        try FileManager.default.createDirectory(atPath: base, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(atPath: base) }
+        try Data((input ?? "").utf8).write(to: URL(fileURLWithPath: base + "/in"))
+        let descriptors = [
+            open(base + "/in", O_RDONLY | O_CLOEXEC), open(base + "/out", O_WRONLY | O_CREAT | O_CLOEXEC, 0o600),
+            open(base + "/err", O_WRONLY | O_CREAT | O_CLOEXEC, 0o600),
+        ]
+        defer { for descriptor in descriptors { close(descriptor) } }
+
         var variables = ProcessInfo.processInfo.environment
         variables.merge(environment) { _, own in own }
-        process.environment = variables
-        if let directory { process.currentDirectoryURL = URL(fileURLWithPath: directory) }
-        // Files and not pipes: a background process that keeps a pipe open would hold the reader.
-        let base = FileManager.default.temporaryDirectory.appendingPathComponent("berth-command-\(UUID().uuidString)")
-        try FileManager.default.createDirectory(at: base, withIntermediateDirectories: true)
-        defer { try? FileManager.default.removeItem(at: base) }
-        let files = try ["in", "out", "err"].map { name -> URL in
-            let url = base.appendingPathComponent(name)
-            try Data((name == "in" ? input ?? "" : "").utf8).write(to: url)
-            return url
-        }
-        process.standardInput = try FileHandle(forReadingFrom: files[0])
-        process.standardOutput = try FileHandle(forWritingTo: files[1])
-        process.standardError = try FileHandle(forWritingTo: files[2])
-        let ended = DispatchSemaphore(value: 0)
-        process.terminationHandler = { _ in ended.signal() }
-        try process.run()
-        if ended.wait(timeout: .now() + seconds) == .timedOut {
-            kill(process.processIdentifier, SIGKILL)
-            ended.wait()
-        }
+        // Not Foundation's Process: it keeps descriptors for every command, and hundreds of them end the test process.
+        let pid = spawn(arguments, variables.map { "\($0)=\($1)" }, directory, descriptors)
+        guard pid > 0 else { throw CommandError(description: "\(arguments[0]): \(String(cString: strerror(-pid)))") }
+        let pidfd = clinux_pidfd_open(pid)
+        defer { close(pidfd) }
+        var one = pollfd(fd: pidfd, events: Int16(POLLIN), revents: 0)
+        while poll(&one, 1, Int32(seconds * 1_000)) < 0 && errno == EINTR {}
+        if one.revents == 0 { kill(pid, SIGKILL) }
+        var status: Int32 = 0
+        while waitpid(pid, &status, 0) < 0 && errno == EINTR {}
         return CommandResult(
-            status: process.terminationReason == .exit ? process.terminationStatus : 128 + process.terminationStatus,
-            output: String(decoding: try Data(contentsOf: files[1]), as: UTF8.self),
-            errors: String(decoding: try Data(contentsOf: files[2]), as: UTF8.self))
+            status: status & 0x7f == 0 ? (status >> 8) & 0xff : 128 + (status & 0x7f),
+            output: String(decoding: try Data(contentsOf: URL(fileURLWithPath: base + "/out")), as: UTF8.self),
+            errors: String(decoding: try Data(contentsOf: URL(fileURLWithPath: base + "/err")), as: UTF8.self))
     }
+
+    private static func spawn(_ arguments: [String], _ environment: [String], _ directory: String?, _ descriptors: [Int32]) -> pid_t {
+        var argv = arguments.map { strdup($0) } + [nil]
+        var envp = environment.map { strdup($0) } + [nil]
+        let folder = directory.map { strdup($0) } ?? nil
+        defer {
+            for pointer in argv + envp { free(pointer) }
+            free(folder)
+        }
+        var options = clinux_spawn_options()
+        options.stdio = (descriptors[0], descriptors[1], descriptors[2])
+        options.directory = UnsafePointer(folder)
+        return clinux_spawn(arguments[0], &argv, &envp, &options)
+    }
+}
+
+struct CommandError: Error, CustomStringConvertible {
+    let description: String
 }
