@@ -41,7 +41,7 @@ func eventually(
 let testLoops = MultiThreadedEventLoopGroup.singleton
 
 /// A fresh path, short enough for a socket.
-func socketPath() -> String { "/tmp/hC-wire-\(UInt32.random(in: 0 ... .max)).sock" }
+func socketPath() -> String { "/tmp/berth-wire-\(UInt32.random(in: 0 ... .max)).sock" }
 
 extension UnsafeRawBufferPointer {
     /// Where the first `mark` at or after `start` ends.
