@@ -6,11 +6,12 @@ export PATH
 
 STAGES=()
 stage() { # stage NAME COMMAND…: runs it and remembers its seconds
-    local name=$1 start=$SECONDS
+    local name=$1 start=$SECONDS code=0
     shift
     printf '==> %s\n' "$name"
-    "$@"
+    "$@" || code=$?
     STAGES+=("$(printf '%-28s %4d s' "$name" $((SECONDS - start)))")
+    return "$code"
 }
 print_stages() {
     printf '\nStage                        Time\n'

@@ -30,7 +30,7 @@ struct ChildStateMachine {
         /// One rung of the ladder: stdin closed, TERM, KILL.
         var rung: TimeAmount = .seconds(2)
         /// How long an exit waits for the rest of the output, and the end of output for an exit.
-        var settle: TimeAmount = .milliseconds(300)
+        var settle: TimeAmount = .milliseconds(800)
         /// A request waits this long for a back-off to pass; beyond it fails at once.
         var patience: TimeAmount = .seconds(2)
         var longestBackOff: TimeAmount = .seconds(30)

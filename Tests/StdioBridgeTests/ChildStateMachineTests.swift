@@ -27,7 +27,7 @@ struct ChildStateMachineTests {
 
     @Test func anExitWaitsForTheRestOfTheOutput() {
         var machine = ready()
-        #expect(machine.exited(.code(3), now: now) == [.arm(.milliseconds(300))])
+        #expect(machine.exited(.code(3), now: now) == [.arm(.milliseconds(800))])
         #expect(machine.outputClosed(now: now) == [])
         #expect(machine.errorsClosed(now: now) == [.disarm, .failRunning("the server exited with status 3"), .discardProcess])
         #expect(machine.requestArrived(now: now) == [.spawn])
@@ -42,7 +42,7 @@ struct ChildStateMachineTests {
     @Test func aMuteChildIsTerminated() {
         var machine = ready()
         _ = machine.errorsClosed(now: now)
-        #expect(machine.outputClosed(now: now) == [.arm(.milliseconds(300))])
+        #expect(machine.outputClosed(now: now) == [.arm(.milliseconds(800))])
         #expect(machine.timerFired(now: now) == [.failRunning("the server closed its output"), .closeInput, .signal(SIGTERM), .arm(.seconds(2))])
         #expect(machine.timerFired(now: now) == [.signal(SIGKILL), .arm(.seconds(2))])
         #expect(machine.exited(.signal(9), now: now).contains(.discardProcess))

@@ -99,9 +99,16 @@ struct ChildTests {
         }
     }
 
-    @Test func deathBySignalAndAMuteServer() async throws {
-        try await Rig.with(limits: { $0.rung = .milliseconds(200) }) { rig in
+    @Test func deathBySignalIsToldWithTheSignal() async throws {
+        // With the product's own patience: the end of the output may be seen before the end of the process.
+        try await Rig.with { rig in
             #expect(await rig.call("abort") == .failed(.outcomeUnknown, "the server was killed by signal 9"))
+            #expect(await rig.call("echo", #"{"text":"again"}"#).text == "again")
+        }
+    }
+
+    @Test func aMuteServerIsReplaced() async throws {
+        try await Rig.with(limits: { $0.rung = .milliseconds(200) }) { rig in
             #expect(await rig.call("mute") == .failed(.outcomeUnknown, "the server closed its output"))
             #expect(await rig.call("echo", #"{"text":"again"}"#).text == "again")
         }
