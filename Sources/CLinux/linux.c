@@ -138,6 +138,14 @@ pid_t clinux_reap(pid_t pid, int *exit_code, int *signal) {
     *signal = info.si_code == CLD_EXITED ? 0 : info.si_status;
     return info.si_pid;
 }
+pid_t clinux_peek_exit(pid_t pid, int *exit_code, int *signal) {
+    siginfo_t info = { 0 };
+    if (waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) < 0) return -errno;
+    if (info.si_pid == 0) return 0;
+    *exit_code = info.si_code == CLD_EXITED ? info.si_status : -1;
+    *signal = info.si_code == CLD_EXITED ? 0 : info.si_status;
+    return info.si_pid;
+}
 pid_t clinux_peek_dead_child(void) {
     siginfo_t info = { 0 };
     if (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) < 0) return -errno;

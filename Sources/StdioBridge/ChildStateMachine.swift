@@ -50,6 +50,8 @@ struct ChildStateMachine {
         case ended
     }
 
+    /// Its output has ended and its exit has not been told.
+    var awaitsExit: Bool { stage == .closing && exit == nil }
     private(set) var stage = Stage.idle
     private(set) var failures = 0
     private(set) var lastExit: ExitStatus?

@@ -63,6 +63,8 @@ pid_t clinux_spawn(const char *path, char *const argv[], char *const envp[], con
 
 /// `waitid(P_ALL | P_PID, WNOHANG|WEXITED)`: the pid reaped (and its exit code or signal), 0 for none, `-errno`.
 pid_t clinux_reap(pid_t pid, int *exit_code, int *signal);
+/// How a child of ours ended, without reaping it: its pid when it is dead, 0 while it lives, `-errno` (ECHILD: reaped).
+pid_t clinux_peek_exit(pid_t pid, int *exit_code, int *signal);
 /// The next dead child without reaping it, 0 for none.
 pid_t clinux_peek_dead_child(void);
 
