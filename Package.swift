@@ -45,13 +45,15 @@ let targets: [[Target]] = [
         library("Door", ["JSONText", "Sealing"]),
         library("StdioBridge", ["MCP", "Wire", "JSONText", "CLinux", nioCore, nioPosix, nioHTTP1]),
         library("MachineAgent", ["StdioBridge", "MCP", "Wire", "Door", "JSONText", "Sealing", "CLinux", nioCore, nioPosix]),
+        // What both control surfaces share: Hummingbird's router behind Wire's server.
+        library("ControlSurface", ["Wire", nioCore, hummingbird, httpTypes]),
         library("MachineAPI", ["Wire", nioCore, nioPosix]),
         library("Persistence", ["Sealing", grdb]),
-        library("Orchestrator", ["MachineAPI", "Door", "Wire", "Persistence", "Sealing", "JSONText", "CLinux", nioCore, nioPosix, nioHTTP1, nioLocks, logging, hummingbird, httpTypes, grdb]),
-        library("Gateway", ["MCP", "Door", "Wire", "MachineAPI", "Persistence", "Sealing", "JSONText", nioCore, nioLocks, nioPosix, nioHTTP1, logging, hummingbird, httpTypes, grdb]),
+        library("Orchestrator", ["ControlSurface", "MachineAPI", "Door", "Wire", "Persistence", "Sealing", "JSONText", "CLinux", nioCore, nioPosix, nioHTTP1, nioLocks, logging, hummingbird, httpTypes, grdb]),
+        library("Gateway", ["ControlSurface", "MCP", "Door", "Wire", "MachineAPI", "Persistence", "Sealing", "JSONText", nioCore, nioLocks, nioPosix, nioHTTP1, logging, hummingbird, httpTypes, grdb]),
         .executableTarget(
             name: "berth",
-            dependencies: ["Gateway", "Orchestrator", "StdioBridge", "MachineAPI", "Persistence", "Wire", "CLinux", "Sealing", "JSONText", nioCore, nioPosix, logging, arguments],
+            dependencies: ["Gateway", "Orchestrator", "StdioBridge", "MCP", "MachineAPI", "Persistence", "Wire", "CLinux", "Sealing", "JSONText", nioCore, nioPosix, logging, arguments],
             swiftSettings: settings),
         .executableTarget(
             name: "berth-agent",
@@ -67,10 +69,11 @@ let targets: [[Target]] = [
     tests("DoorTests", ["Door", "Sealing", "JSONText"]),
     tests("StdioBridgeTests", ["StdioBridge", "MCP", "Wire", "JSONText", "CLinux", nioCore, nioPosix]),
     tests("MachineAgentTests", ["MachineAgent", "StdioBridge", "Door", "Wire", "Sealing", "CLinux", nioCore, nioPosix]),
+    tests("ControlSurfaceTests", ["ControlSurface", "Wire", nioCore, nioPosix, hummingbird]),
     tests("MachineAPITests", ["MachineAPI", "Wire", nioCore, nioPosix]),
     tests("PersistenceTests", ["Persistence", "Sealing", grdb]),
     tests("OrchestratorTests", ["Orchestrator", "MachineAPI", "Door", "Wire", "Persistence", "Sealing", "CLinux", nioCore, nioPosix, logging, grdb]),
-    tests("GatewayTests", ["Gateway", "MCP", "Door", "Wire", "MachineAPI", "Persistence", "Sealing", "JSONText", nioCore, nioPosix, nioEmbedded, logging, grdb]),
+    tests("GatewayTests", ["Gateway", "ControlSurface", "MCP", "Door", "Wire", "MachineAPI", "Persistence", "Sealing", "JSONText", nioCore, nioPosix, nioEmbedded, logging, grdb]),
     tests("EndToEnd", ["CLinux", "Wire", "MachineAPI", "Door", "Sealing", nioCore, nioPosix]),
 ]
 

@@ -12,6 +12,7 @@ extension BootDocument {
         let limits: JSONObject = [
             "maximum_children": .int(childLimits.maximumChildren), "idle_seconds": .int(childLimits.idleSeconds),
             "processes": .int(childLimits.processes), "open_files": .int(childLimits.openFiles), "file_bytes": .int(childLimits.fileBytes),
+            "spare_below_bytes": .int(childLimits.spareBelowBytes),
         ]
         let document: JSONObject = [
             "org": .string(org), "app": .string(app), "machine": .string(machine), "boot": .string(boot), "kid": .string(kid),
@@ -47,7 +48,8 @@ extension BootDocument {
         childLimits = ChildLimits(
             maximumChildren: try limits.int("maximum_children", in: 1...10_000), idleSeconds: try limits.int("idle_seconds", in: 1...2_592_000),
             processes: try limits.int("processes", in: 1...1_000_000), openFiles: try limits.int("open_files", in: 16...1_048_576),
-            fileBytes: try limits.int("file_bytes", in: 0...(1 << 50)))
+            fileBytes: try limits.int("file_bytes", in: 0...(1 << 50)),
+            spareBelowBytes: try limits.int("spare_below_bytes", in: 0...(1 << 50)))
         mode = try reader.choice("mode", Mode.self)
         startTimeoutSeconds = try reader.int("start_timeout_seconds", in: 1...86_400)
         egress = try reader.strings("egress")

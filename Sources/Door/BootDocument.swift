@@ -34,15 +34,20 @@ public struct BootDocument: Sendable, Equatable {
         public var openFiles: Int
         /// `RLIMIT_FSIZE`.
         public var fileBytes: Int
+        /// One child is kept started for the next session without credentials, while all children together, it included,
+        /// have no more memory of their own than this; 0 for never.
+        public var spareBelowBytes: Int
 
         public init(
-            maximumChildren: Int = 16, idleSeconds: Int = 900, processes: Int = 64, openFiles: Int = 1_024, fileBytes: Int = 256 << 20
+            maximumChildren: Int = 16, idleSeconds: Int = 900, processes: Int = 64, openFiles: Int = 1_024, fileBytes: Int = 256 << 20,
+            spareBelowBytes: Int = 0
         ) {
             self.maximumChildren = maximumChildren
             self.idleSeconds = idleSeconds
             self.processes = processes
             self.openFiles = openFiles
             self.fileBytes = fileBytes
+            self.spareBelowBytes = spareBelowBytes
         }
     }
 

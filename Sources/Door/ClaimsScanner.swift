@@ -1,3 +1,5 @@
+import JSONText
+
 /// Reads the payload of a token whose signature holds: one flat JSON object of strings, integers and literals. Strict:
 /// a repeated claim, a nested value, a fraction, bad UTF-8 or trailing bytes make it malformed.
 struct ClaimsScanner {
@@ -114,7 +116,7 @@ struct ClaimsScanner {
                 let content = UnsafeRawBufferPointer(rebasing: bytes[start..<at])
                 at += 1
                 return .raw(content)
-            case UInt8(ascii: "\\"): return escaped(from: start).map(Value.text)
+            case UInt8(ascii: "\\"): return escaped(from: start - 1).map(Value.text)
             case 0..<0x20: return nil
             default: at += 1
             }
@@ -122,58 +124,11 @@ struct ClaimsScanner {
         return nil
     }
 
-    /// The rest of a string that holds escapes.
-    private mutating func escaped(from start: Int) -> String? {
-        var text = Array(bytes[start..<at])
-        while at < bytes.count {
-            let byte = bytes[at]
-            at += 1
-            switch byte {
-            case UInt8(ascii: "\""): return String(validating: text, as: UTF8.self)
-            case 0..<0x20: return nil
-            case UInt8(ascii: "\\"):
-                guard at < bytes.count else { return nil }
-                let kind = bytes[at]
-                at += 1
-                switch kind {
-                case UInt8(ascii: "\""), UInt8(ascii: "\\"), UInt8(ascii: "/"): text.append(kind)
-                case UInt8(ascii: "b"): text.append(0x08)
-                case UInt8(ascii: "f"): text.append(0x0C)
-                case UInt8(ascii: "n"): text.append(0x0A)
-                case UInt8(ascii: "r"): text.append(0x0D)
-                case UInt8(ascii: "t"): text.append(0x09)
-                case UInt8(ascii: "u"):
-                    guard let scalar = unicodeEscape() else { return nil }
-                    text.append(contentsOf: String(Character(scalar)).utf8)
-                default: return nil
-                }
-            default: text.append(byte)
-            }
-        }
-        return nil
-    }
-
-    private mutating func unicodeEscape() -> Unicode.Scalar? {
-        guard let first = hexQuad() else { return nil }
-        guard first >= 0xD800, first < 0xE000 else { return Unicode.Scalar(first) }
-        guard first < 0xDC00, take("\\u"), let second = hexQuad(), second >= 0xDC00, second < 0xE000 else { return nil }
-        return Unicode.Scalar(0x10000 + (first - 0xD800) << 10 + (second - 0xDC00))
-    }
-
-    private mutating func hexQuad() -> UInt32? {
-        guard at + 4 <= bytes.count else { return nil }
-        var value: UInt32 = 0
-        for _ in 0..<4 {
-            let digit = bytes[at]
-            at += 1
-            switch digit {
-            case UInt8(ascii: "0")...UInt8(ascii: "9"): value = value << 4 | UInt32(digit - UInt8(ascii: "0"))
-            case UInt8(ascii: "a")...UInt8(ascii: "f"): value = value << 4 | UInt32(digit - UInt8(ascii: "a") + 10)
-            case UInt8(ascii: "A")...UInt8(ascii: "F"): value = value << 4 | UInt32(digit - UInt8(ascii: "A") + 10)
-            default: return nil
-            }
-        }
-        return value
+    /// A string that holds escapes, from its opening quote on.
+    private mutating func escaped(from quote: Int) -> String? {
+        while at < bytes.count, bytes[at] != UInt8(ascii: "\"") { at += bytes[at] == UInt8(ascii: "\\") ? 2 : 1 }
+        at += 1
+        return JSONString.unquote(JSONSpan(start: quote, end: at), in: bytes.bytes)
     }
 
     private mutating func skipSpace() {

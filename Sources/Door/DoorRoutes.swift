@@ -89,6 +89,12 @@ public enum DoorHeaders {
     public static let credentials = "x-berth-credentials"
 }
 
+/// Principals of the private hop that are no person's.
+public enum DoorPrincipal {
+    /// The gateway, when it asks on its own account what a server offers.
+    public static let prober = "berth:probe"
+}
+
 /// Error codes of the door, in `{"error":"<code>",…}`.
 public enum DoorErrorCode {
     /// 401, with `reason`.

@@ -1,3 +1,4 @@
+import JSONText
 import Sealing
 
 /// One minting loop: a random sender, and the counters of every audience it speaks to. Make one per event loop and keep
@@ -66,14 +67,14 @@ public final class TokenMinter {
         mac = try HMACKey(keys.sign)
         head = HostedToken.header(kid: keys.kid) + [UInt8(ascii: ".")]
         var start: [UInt8] = Array("{\"iss\":\"".utf8)
-        appendEscaped(issuer, to: &start)
+        JSONString.appendContent(issuer, to: &start)
         start += Array("\",\"aud\":\"".utf8)
-        appendEscaped(keys.audience.description, to: &start)
+        JSONString.appendContent(keys.audience.description, to: &start)
         start += Array("\",\"org\":\"".utf8)
-        appendEscaped(org, to: &start)
+        JSONString.appendContent(org, to: &start)
         if let boot = keys.boot {
             start += Array("\",\"bid\":\"".utf8)
-            appendEscaped(boot, to: &start)
+            JSONString.appendContent(boot, to: &start)
         }
         start += Array("\",\"sub\":\"".utf8)
         claimsStart = start
@@ -96,15 +97,15 @@ public final class TokenMinter {
         let now = clock()
         payload.removeAll(keepingCapacity: true)
         payload.append(contentsOf: claimsStart)
-        appendEscaped(principal, to: &payload)
+        JSONString.appendContent(principal, to: &payload)
         payload.append(contentsOf: "\",\"sid\":\"".utf8)
-        appendEscaped(session, to: &payload)
+        JSONString.appendContent(session, to: &payload)
         payload.append(contentsOf: "\",\"iat\":".utf8)
-        appendDecimal(UInt64(clamping: now), to: &payload)
+        JSONNumber.append(UInt64(clamping: now), to: &payload)
         payload.append(contentsOf: ",\"exp\":".utf8)
-        appendDecimal(UInt64(clamping: now + lifetime), to: &payload)
+        JSONNumber.append(UInt64(clamping: now + lifetime), to: &payload)
         payload.append(contentsOf: jtiStart)
-        appendDecimal(counter, to: &payload)
+        JSONNumber.append(counter, to: &payload)
         payload.append(contentsOf: "\"}".utf8)
 
         let signed = head.count + Base64URL.encodedCount(payload.count)
@@ -139,38 +140,5 @@ public final class TokenMinter {
             Base64URL.encode(UnsafeRawBufferPointer(tag), into: UnsafeMutableRawBufferPointer(rebasing: token[(count + 1)...]))
         }
         if let failure { throw failure }
-    }
-}
-
-/// Appends `text` as the inside of a JSON string.
-func appendEscaped(_ text: String, to output: inout [UInt8]) {
-    var text = text
-    text.withUTF8 { bytes in
-        if !bytes.contains(where: { $0 < 0x20 || $0 == UInt8(ascii: "\"") || $0 == UInt8(ascii: "\\") }) {
-            output.append(contentsOf: bytes)
-            return
-        }
-        for byte in bytes {
-            switch byte {
-            case UInt8(ascii: "\""), UInt8(ascii: "\\"): output.append(contentsOf: [UInt8(ascii: "\\"), byte])
-            case 0..<0x20: output.append(contentsOf: "\\u00\(byte < 16 ? "0" : "")\(String(byte, radix: 16))".utf8)
-            default: output.append(byte)
-            }
-        }
-    }
-}
-
-/// Appends `value` in decimal without making a string.
-func appendDecimal(_ value: UInt64, to output: inout [UInt8]) {
-    var digits: (UInt64, UInt64, UInt64) = (0, 0, 0)
-    withUnsafeMutableBytes(of: &digits) { digits in
-        var rest = value
-        var at = digits.count
-        repeat {
-            at -= 1
-            digits[at] = UInt8(ascii: "0") + UInt8(truncatingIfNeeded: rest % 10)
-            rest /= 10
-        } while rest > 0
-        output.append(contentsOf: digits[at...])
     }
 }

@@ -17,6 +17,8 @@ public actor ControlPlane {
     let keyRing: KeyRing
     public nonisolated let org: String
     public nonisolated let publicURL: String
+    /// The address that the gateway listens on, for people.
+    nonisolated let listen: String
     let logger: Logger
     private let builder: DirectoryBuilder
     private let publish: @Sendable (Directory) -> Void
@@ -33,7 +35,7 @@ public actor ControlPlane {
     ///   - publish: hears of every new directory.
     ///   - revoked: ends what a revoked grant had opened.
     public init(
-        database: DatabaseFile, keyRing: KeyRing, org: String, publicURL: String, machines: any MachineControl & ImageBuilding & MachineLogs,
+        database: DatabaseFile, keyRing: KeyRing, org: String, publicURL: String, listen: String, machines: any MachineControl & ImageBuilding & MachineLogs,
         probe: @escaping @Sendable (MachineAddress, Connector, CredentialSet?) async throws -> [UInt8],
         publish: @escaping @Sendable (Directory) -> Void, revoked: @escaping @Sendable (Revocation) -> Void, logger: Logger
     ) throws {
@@ -46,6 +48,7 @@ public actor ControlPlane {
         self.keyRing = keyRing
         self.org = org
         self.publicURL = publicURL
+        self.listen = listen
         self.publish = publish
         self.revoked = revoked
         self.logger = logger
@@ -73,12 +76,26 @@ public actor ControlPlane {
 
     // MARK: Connectors
 
+    /// Every machine that runs, with its connector.
+    func runningMachines() async throws -> [LostCalls.Machine] {
+        var found: [LostCalls.Machine] = []
+        for record in try await connectors.connectors() {
+            for address in try await provider.running(app: record.app) {
+                found.append(.init(connector: record.name, app: record.app, address: address))
+            }
+        }
+        return found
+    }
+
     func list() async throws -> [ConnectorRecord] { try await connectors.connectors() }
 
     /// Adds (or changes) a connector; steps are said while it goes on, the end is the last event.
     ///
-    /// - Returns: whether it is ready.
-    func provision(_ request: ConnectorRequest, updating: Bool, say: @escaping @Sendable (ProvisioningEvent) -> Void) async -> Bool {
+    /// - Returns: why it is not ready; nil when it is.
+    func provision(
+        _ request: ConnectorRequest, updating: Bool, say: @escaping @Sendable (ProvisioningEvent) -> Void
+    ) async -> ProvisioningFailure? {
+        let failed: ProvisioningFailure
         let clock = ContinuousClock()
         let begin = clock.now
         do {
@@ -89,14 +106,15 @@ public actor ControlPlane {
             revoked(.connector(request.name))
             let seconds = Double((clock.now - begin).components.seconds) + Double((clock.now - begin).components.attoseconds) / 1e18
             say(.ready(name: request.name, tools: tools, seconds: seconds))
-            return true
+            return nil
         } catch let failure as ProvisioningFailure {
-            say(.failed(failure))
+            failed = failure
         } catch {
             logger.error("provisioning failed", metadata: ["connector": "\(request.name)", "error": "\(error)"])
-            say(.failed(ProvisioningFailure(error: "internal", message: "\(error)", hint: "the gateway's log tells more")))
+            failed = ProvisioningFailure(error: "internal", message: "\(error)", hint: "the gateway's log tells more")
         }
-        return false
+        say(.failed(failed))
+        return failed
     }
 
     func removeConnector(_ name: String) async throws {

@@ -1,3 +1,4 @@
+import Door
 public import Logging
 import MachineAPI
 import NIOConcurrencyHelpers
@@ -5,7 +6,7 @@ import NIOCore
 import NIOPosix
 import Persistence
 import Sealing
-import Wire
+public import Wire
 
 /// What `berth gateway` is started with: paths and addresses, no secret.
 public struct GatewayConfiguration: Sendable {
@@ -17,6 +18,8 @@ public struct GatewayConfiguration: Sendable {
     public var publicURL: String
     /// Host names allowed beside the loopback's.
     public var allowedHosts: [String]
+    /// Networks whose `X-Forwarded-For` counts, and that alone may connect beside this host.
+    public var trustedProxies: [AddressBlock]
     /// A listening unix socket that only root can connect to; owned from here.
     public var controlSocket: Int32
     /// The orchestrator's socket.
@@ -24,14 +27,15 @@ public struct GatewayConfiguration: Sendable {
     public var logger: Logger
 
     public init(
-        state: String, listenHost: String, listenPort: Int, publicURL: String, allowedHosts: [String], controlSocket: Int32, machinesSocket: String,
-        logger: Logger
+        state: String, listenHost: String, listenPort: Int, publicURL: String, allowedHosts: [String], trustedProxies: [AddressBlock],
+        controlSocket: Int32, machinesSocket: String,        logger: Logger
     ) {
         self.state = state
         self.listenHost = listenHost
         self.listenPort = listenPort
         self.publicURL = publicURL
         self.allowedHosts = allowedHosts
+        self.trustedProxies = trustedProxies
         self.controlSocket = controlSocket
         self.machinesSocket = machinesSocket
         self.logger = logger
@@ -47,6 +51,7 @@ public enum GatewayService {
         _ configuration: GatewayConfiguration, ready: @Sendable () -> Void, untilStopped: @Sendable () async -> Void
     ) async throws {
         let logger = configuration.logger
+        let started = WallClock.milliseconds()
         let state = try StateDirectory(configuration.state)
         let databasePath = state.file("gateway.db")
         // The ring first: a database without its keys is an error, never a reason for new ones.
@@ -56,12 +61,13 @@ public enum GatewayService {
         let machines = MachinesClient(endpoint: .unix(path: configuration.machinesSocket))
         let auditDirectory = state.file("audit")
         try StateDirectory.prepare(auditDirectory)
-        let audit = try AuditStore(path: state.file("audit.db"), journal: auditDirectory)
+        let audit = try AuditStore(path: state.file("audit.db"), journal: auditDirectory, logger: logger)
         try await audit.start()
 
         let path = NIOLockedValueBox<GatewayDataPath?>(nil)
         let plane = try ControlPlane(
-            database: database, keyRing: keyRing, org: org, publicURL: configuration.publicURL, machines: machines,
+            database: database, keyRing: keyRing, org: org, publicURL: configuration.publicURL,
+            listen: "\(configuration.listenHost):\(configuration.listenPort)", machines: machines,
             probe: { address, connector, credentials in
                 guard let dataPath = path.withLockedValue({ $0 }) else { throw ProvisioningFailure(error: "busy", message: "the gateway is starting", hint: "run the command again") }
                 do {
@@ -82,20 +88,24 @@ public enum GatewayService {
                 }
             }, logger: logger)
         let control = ControlRouter(
-            api: ControlAPI(plane: plane, audit: audit) { caller, action, subject, succeeded in
-                var row = AuditRow(method: "admin/\(action)", outcome: succeeded ? .allowed : .error, principal: caller.principal)
+            api: ControlAPI(plane: plane, audit: audit) { caller, action, subject, failure in
+                var row = AuditRow(method: "admin/\(action)", outcome: failure == nil ? .allowed : .error, principal: caller.principal)
+                row.clientAddress = caller.clientAddress
                 row.exposedTool = String(subject.prefix(128))
+                row.reason = String((failure ?? "").prefix(512))
                 try await path.withLockedValue { $0 }?.append(row)
             }, logger: logger,
-            recordRefusal: { principal, reason in
+            recordRefusal: { principal, address, reason in
                 var row = AuditRow(method: "admin/refused", outcome: .denied, principal: principal)
+                row.clientAddress = address
                 row.reason = reason
                 try await path.withLockedValue { $0 }?.append(row)
             })
 
         let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
         let dataPath = try await GatewayDataPath.make(
-            group: group, settings: DataPathSettings(org: org, allowedHosts: configuration.allowedHosts), support: plane, control: control,
+            group: group, settings: DataPathSettings(org: org, allowedHosts: configuration.allowedHosts, trustedProxies: configuration.trustedProxies),
+            support: plane, control: control,
             // One chain per loop, and one loop.
             journal: { _ in try AuditJournal(directory: auditDirectory, chain: "loop0", onAppend: { audit.enqueue($0) }) }, logger: logger)
         path.withLockedValue { $0 = dataPath }
@@ -105,10 +115,24 @@ public enum GatewayService {
         logger.info("gateway listens", metadata: ["address": "\(configuration.listenHost):\(configuration.listenPort)"])
         ready()
 
+        let lost = LostCalls(
+            ask: { try await dataPath.ask(.calls, of: $0.address, app: $0.app) }, known: { try await audit.known($0, since: $1) },
+            append: { try await dataPath.append($0) }, logger: logger)
+        let recording = Task { await recordLostCalls(lost, plane, before: started, logger) }
         await untilStopped()
+        recording.cancel()
+        await recording.value
         await dataPath.shutdown()
         await audit.close()
         try await group.shutdownGracefully()
+    }
+
+    private static func recordLostCalls(_ lost: LostCalls, _ plane: ControlPlane, before start: Int64, _ logger: Logger) async {
+        do {
+            try await lost.record(from: await plane.runningMachines(), before: start)
+        } catch {
+            logger.error("calls of an earlier process may lack their rows", metadata: ["error": "\(error)"])
+        }
     }
 
     /// The installation's ULID, made at its first start.

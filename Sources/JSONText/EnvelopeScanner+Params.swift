@@ -37,7 +37,7 @@ extension EnvelopeScan {
         let token = try lexer.key(text)
         let found: ParamKeys?
         if token.hasEscapes {
-            let plain = JSONString.unescaped(token, text)
+            let plain = JSONString.unescaped(token.content, in: text)
             found = paramKey(0..<plain.count, plain.span.bytes, at: token.span.start)
         } else {
             found = paramKey(token.content, text, at: token.span.start)
@@ -106,7 +106,7 @@ extension EnvelopeScan {
         let token = try lexer.key(text)
         let found: MetaKeys?
         if token.hasEscapes {
-            let plain = JSONString.unescaped(token, text)
+            let plain = JSONString.unescaped(token.content, in: text)
             found = metaKey(0..<plain.count, plain.span.bytes)
         } else {
             found = metaKey(token.content, text)

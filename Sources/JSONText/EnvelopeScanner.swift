@@ -133,7 +133,7 @@ struct EnvelopeScan {
 
     private mutating func topKey(_ token: StringToken, _ text: RawSpan) -> TopKeys? {
         if token.hasEscapes {
-            let plain = JSONString.unescaped(token, text)
+            let plain = JSONString.unescaped(token.content, in: text)
             return topKey(0..<plain.count, plain.span.bytes, at: token.span.start)
         }
         return topKey(token.content, text, at: token.span.start)

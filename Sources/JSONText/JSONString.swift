@@ -8,25 +8,36 @@ public enum JSONString {
         return out
     }
 
-    static func append(_ string: String, to out: inout [UInt8]) {
+    /// Appends the literal for `string`, with quotes.
+    public static func append(_ string: String, to out: inout [UInt8]) {
         out.append(UInt8(ascii: "\""))
-        for byte in string.utf8 {
-            switch byte {
-            case UInt8(ascii: "\""), UInt8(ascii: "\\"):
+        appendContent(string, to: &out)
+        out.append(UInt8(ascii: "\""))
+    }
+
+    /// Appends what stands between the quotes of the literal for `string`. Runs without escapes are copied whole.
+    public static func appendContent(_ string: String, to out: inout [UInt8]) {
+        var string = string
+        string.withUTF8 { bytes in
+            var run = 0
+            for index in bytes.indices {
+                let byte = bytes[index]
+                guard byte < 0x20 || byte == UInt8(ascii: "\"") || byte == UInt8(ascii: "\\") else { continue }
+                out.append(contentsOf: bytes[run..<index])
+                run = index + 1
                 out.append(UInt8(ascii: "\\"))
-                out.append(byte)
-            case 0x0A: out += [UInt8(ascii: "\\"), UInt8(ascii: "n")]
-            case 0x0D: out += [UInt8(ascii: "\\"), UInt8(ascii: "r")]
-            case 0x09: out += [UInt8(ascii: "\\"), UInt8(ascii: "t")]
-            case 0..<0x20:
-                let digits = Array("0123456789abcdef".utf8)
-                out += Array("\\u00".utf8)
-                out.append(digits[Int(byte >> 4)])
-                out.append(digits[Int(byte & 0xF)])
-            default: out.append(byte)
+                switch byte {
+                case 0x0A: out.append(UInt8(ascii: "n"))
+                case 0x0D: out.append(UInt8(ascii: "r"))
+                case 0x09: out.append(UInt8(ascii: "t"))
+                case 0..<0x20:
+                    out.append(contentsOf: byte < 0x10 ? "u000".utf8 : "u001".utf8)
+                    out.append(byte & 15 < 10 ? UInt8(ascii: "0") + (byte & 15) : UInt8(ascii: "a") + (byte & 15) - 10)
+                default: out.append(byte)
+                }
             }
+            out.append(contentsOf: bytes[run...])
         }
-        out.append(UInt8(ascii: "\""))
     }
 
     /// The string that the literal at `span` (quotes included) stands for; `nil` when it is not a valid literal.
@@ -47,49 +58,61 @@ public enum JSONString {
         guard token.hasEscapes else {
             return text.extracting(token.content).withUnsafeBytes { String(decoding: $0, as: UTF8.self) }
         }
-        return String(decoding: unescaped(token, text), as: UTF8.self)
+        return String(decoding: unescaped(token.content, in: text), as: UTF8.self)
     }
 
-    static func unescaped(_ token: StringToken, _ text: RawSpan) -> [UInt8] {
+    /// The bytes that the inside of a literal stands for. Lenient, for texts that were not scanned: what is no escape of
+    /// JSON's is copied, and half a surrogate pair becomes U+FFFD.
+    public static func unescaped(_ content: Range<Int>, in text: RawSpan) -> [UInt8] {
         var out: [UInt8] = []
-        out.reserveCapacity(token.content.count)
-        var position = token.content.lowerBound
-        let end = token.content.upperBound
+        out.reserveCapacity(content.count)
+        var position = content.lowerBound
+        let end = content.upperBound
         while position < end {
             let byte = text.byte(position)
-            guard byte == UInt8(ascii: "\\") else {
+            position += 1
+            guard byte == UInt8(ascii: "\\"), position < end else {
                 out.append(byte)
-                position += 1
                 continue
             }
-            let code = text.byte(position + 1)
-            position += 2
+            let code = text.byte(position)
+            position += 1
             switch code {
             case UInt8(ascii: "b"): out.append(0x08)
             case UInt8(ascii: "f"): out.append(0x0C)
             case UInt8(ascii: "n"): out.append(0x0A)
             case UInt8(ascii: "r"): out.append(0x0D)
             case UInt8(ascii: "t"): out.append(0x09)
-            case UInt8(ascii: "u"):
-                var scalar = unit(position, text)
-                position += 4
-                if scalar & 0xFC00 == 0xD800, position + 6 <= end, text.byte(position) == UInt8(ascii: "\\") {
-                    let low = unit(position + 2, text)
-                    if low & 0xFC00 == 0xDC00 {
-                        scalar = 0x10000 + (scalar & 0x3FF) << 10 + low & 0x3FF
-                        position += 6
-                    }
-                }
-                out += Array(String(Unicode.Scalar(scalar) ?? "\u{FFFD}").utf8)
+            case UInt8(ascii: "u"): out.append(contentsOf: scalar(&position, end, text).utf8)
             default: out.append(code)
             }
         }
         return out
     }
 
-    private static func unit(_ position: Int, _ text: RawSpan) -> UInt32 {
+    /// The scalar whose hex digits begin at `position`, the second half of a pair included.
+    private static func scalar(_ position: inout Int, _ end: Int, _ text: RawSpan) -> Unicode.Scalar {
+        guard var value = unit(position, end, text) else {
+            position = min(position + 4, end)
+            return "\u{FFFD}"
+        }
+        position += 4
+        if value & 0xFC00 == 0xD800, position + 2 <= end, text.byte(position) == UInt8(ascii: "\\"), text.byte(position + 1) == UInt8(ascii: "u"),
+            let low = unit(position + 2, end, text), low & 0xFC00 == 0xDC00
+        {
+            value = 0x10000 + (value & 0x3FF) << 10 + low & 0x3FF
+            position += 6
+        }
+        return Unicode.Scalar(value) ?? "\u{FFFD}"
+    }
+
+    private static func unit(_ position: Int, _ end: Int, _ text: RawSpan) -> UInt32? {
+        guard position + 4 <= end else { return nil }
         var unit: UInt32 = 0
-        for index in 0..<4 { unit = unit << 4 | UInt32(hexDigit(text.byte(position + index)) ?? 0) }
+        for index in 0..<4 {
+            guard let digit = hexDigit(text.byte(position + index)) else { return nil }
+            unit = unit << 4 | UInt32(digit)
+        }
         return unit
     }
 }

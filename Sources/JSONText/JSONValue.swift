@@ -12,6 +12,11 @@ public indirect enum JSONValue: Sendable, Equatable {
 
     public static func int(_ value: Int) -> JSONValue { .number(String(value)) }
 
+    /// An object with these members in this order; nil ones are left out.
+    public static func record(_ members: (String, JSONValue?)...) -> JSONValue {
+        .object(JSONObject(members.compactMap { name, value in value.map { (name, $0) } }))
+    }
+
     public var isNull: Bool { self == .null }
 
     public var boolValue: Bool? {

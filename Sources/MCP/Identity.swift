@@ -1,5 +1,10 @@
 public import NIOCore
 
+/// The version that this build calls itself, to everybody.
+public enum BerthVersion {
+    public static let current = "0.1.0"
+}
+
 /// Who speaks as a client: what `initialize` and `_meta` say of it.
 public struct ClientIdentity: Sendable, Equatable {
     /// JSON object: `{"name":…,"version":…}`.
@@ -13,7 +18,7 @@ public struct ClientIdentity: Sendable, Equatable {
     }
 
     /// Berth itself, which declares nothing.
-    public static let berth = ClientIdentity(info: ByteBuffer(string: #"{"name":"berth","version":"1.0.0"}"#))
+    public static let berth = ClientIdentity(info: ByteBuffer(string: #"{"name":"berth","version":"\#(BerthVersion.current)"}"#))
 }
 
 /// Who a server says it is, as JSON texts to be passed through.

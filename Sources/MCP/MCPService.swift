@@ -31,6 +31,13 @@ public protocol MCPCall: AnyObject {
     func resume()
 }
 
+/// A call that was over when it began.
+public final class EndedCall: MCPCall {
+    public init() {}
+    public func cancel() {}
+    public func resume() {}
+}
+
 /// Whether a sink can take more.
 public enum Demand: Sendable, Equatable {
     case more

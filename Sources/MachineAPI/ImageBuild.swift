@@ -8,19 +8,22 @@ public struct ImageSource: Codable, Sendable, Equatable {
     public var upload: String?
     /// Whether the folder's `requirements.txt` (by that name in the upload) is locked and installed.
     public var requirements: Bool?
+    /// What the uploaded folder is called, for people.
+    public var folder: String?
     /// The argv to start; for `pypi` nil means the package's console script.
     public var command: [String]?
     /// Appended to the command.
     public var arguments: [String]?
 
     public init(
-        pypi: String? = nil, constraints: [String]? = nil, upload: String? = nil, requirements: Bool? = nil, command: [String]? = nil,
-        arguments: [String]? = nil
+        pypi: String? = nil, constraints: [String]? = nil, upload: String? = nil, requirements: Bool? = nil, folder: String? = nil,
+        command: [String]? = nil, arguments: [String]? = nil
     ) {
         self.pypi = pypi
         self.constraints = constraints
         self.upload = upload
         self.requirements = requirements
+        self.folder = folder
         self.command = command
         self.arguments = arguments
     }

@@ -55,7 +55,8 @@ extension MachinesClient {
 
     /// The last lines that a machine wrote.
     public func logs(app: String, id: String, lines: Int) async throws -> String {
-        String(buffer: try await send("GET", "/v1/apps/\(Self.segment(app))/machines/\(Self.segment(id))/berth/logs?tail=\(lines)", retryable: true))
+        let path = "/v1/apps/\(URLPath.segment(app))/machines/\(URLPath.segment(id))/berth/logs?tail=\(lines)"
+        return String(buffer: try await send("GET", path, retryable: true))
     }
 
     /// Which layers of isolation the host offers.

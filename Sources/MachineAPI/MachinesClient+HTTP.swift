@@ -62,20 +62,4 @@ extension MachinesClient {
             status: status, code: parsed?.status ?? (parsed?.message == nil ? nil : parsed?.error) ?? "unknown",
             message: parsed?.message ?? parsed?.error ?? "the orchestrator answered HTTP \(status)")
     }
-
-    /// Percent-encodes one path segment or query value.
-    static func segment(_ text: String) -> String {
-        var encoded = ""
-        for byte in text.utf8 {
-            switch byte {
-            case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"), UInt8(ascii: "0")...UInt8(ascii: "9"),
-                UInt8(ascii: "-"), UInt8(ascii: "_"), UInt8(ascii: "."), UInt8(ascii: "~"):
-                encoded.unicodeScalars.append(Unicode.Scalar(byte))
-            default:
-                let digits = String(byte, radix: 16, uppercase: true)
-                encoded += digits.utf8.count == 1 ? "%0\(digits)" : "%\(digits)"
-            }
-        }
-        return encoded
-    }
 }

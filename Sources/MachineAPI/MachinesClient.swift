@@ -30,7 +30,7 @@ public struct MachinesClient: MachineControl, Sendable {
 
     public func deleteApp(_ name: String) async throws {
         do {
-            _ = try await send("DELETE", "/v1/apps/\(Self.segment(name))?force=true", seconds: 90)
+            _ = try await send("DELETE", "/v1/apps/\(URLPath.segment(name))?force=true", seconds: 90)
         } catch let error as MachineAPIError where error.status == 404 {
             return
         }
@@ -38,14 +38,14 @@ public struct MachinesClient: MachineControl, Sendable {
 
     /// The apps of an organisation, or all.
     public func apps(org: String? = nil) async throws -> [AppSummary] {
-        try await decode(AppList.self, send("GET", "/v1/apps?org_slug=\(Self.segment(org ?? "all"))", retryable: true)).apps
+        try await decode(AppList.self, send("GET", "/v1/apps?org_slug=\(URLPath.segment(org ?? "all"))", retryable: true)).apps
     }
 
     // MARK: Machines
 
     public func create(app: String, name: String, config: MachineConfig, skipLaunch: Bool) async throws -> Machine {
         let body = NewMachine(name: name, config: config, skip_launch: skipLaunch)
-        return try await decode(Machine.self, send("POST", "/v1/apps/\(Self.segment(app))/machines", body))
+        return try await decode(Machine.self, send("POST", "/v1/apps/\(URLPath.segment(app))/machines", body))
     }
 
     public func machine(app: String, id: String) async throws -> Machine {
@@ -53,7 +53,7 @@ public struct MachinesClient: MachineControl, Sendable {
     }
 
     public func machines(app: String) async throws -> [Machine] {
-        try await decode([Machine].self, send("GET", "/v1/apps/\(Self.segment(app))/machines", retryable: true))
+        try await decode([Machine].self, send("GET", "/v1/apps/\(URLPath.segment(app))/machines", retryable: true))
     }
 
     public func perform(_ action: MachineAction, app: String, id: String) async throws {
@@ -80,7 +80,7 @@ public struct MachinesClient: MachineControl, Sendable {
         try await decode([MachineEvent].self, send("GET", "\(Self.path(app, id))/events", retryable: true))
     }
 
-    private static func path(_ app: String, _ id: String) -> String { "/v1/apps/\(segment(app))/machines/\(segment(id))" }
+    private static func path(_ app: String, _ id: String) -> String { "/v1/apps/\(URLPath.segment(app))/machines/\(URLPath.segment(id))" }
 }
 
 /// An app as a list names it.

@@ -10,14 +10,22 @@ struct CallLog {
         var principal: String
         var method: String
         var tool: String?
+        /// When it came, in milliseconds since 1970.
         var at: Int64
         var state: State
     }
 
     enum State: String {
+        /// The server has not seen it yet: its process is being started, say.
+        case waiting
+        /// The server has all of it.
         case delivered
         case answered
+        /// It may have run.
         case failed
+        /// It never reached the server, and never will.
+        case notDelivered = "not_delivered"
+        /// Its caller went away after it was delivered: it may have run.
         case cancelled
     }
 
@@ -29,7 +37,7 @@ struct CallLog {
     mutating func add(claims: HostedToken.Claims, method: String, tool: String?) -> Int {
         let entry = Entry(
             id: "\(claims.id)", session: claims.session, principal: claims.principal, method: method, tool: tool, at: WallClock.milliseconds(),
-            state: .delivered)
+            state: .waiting)
         if entries.count < Self.capacity {
             entries.append(entry)
         } else {
@@ -39,7 +47,11 @@ struct CallLog {
         return first + entries.count - 1
     }
 
-    mutating func end(_ handle: Int, _ state: State) {
+    mutating func deliver(_ handle: Int) { set(handle, .delivered) }
+
+    mutating func end(_ handle: Int, _ state: State) { set(handle, state) }
+
+    private mutating func set(_ handle: Int, _ state: State) {
         // An older one has been overwritten.
         guard handle >= first, handle - first < entries.count else { return }
         entries[handle % Self.capacity].state = state

@@ -7,6 +7,7 @@ import StdioBridge
 /// Makes the process of each session: a uid of its own, its environment, its private directory. Confined to the loop.
 final class ChildPlans {
     private let boot: BootDocument
+    private let firstUID: uid_t
     private let lastUID: uid_t
     private var nextUID: uid_t
     private let agent: Int32 = getpid()
@@ -16,9 +17,13 @@ final class ChildPlans {
     /// 64,000 children, then the machine is to be replaced: a uid's System V objects outlive its processes.
     init(boot: BootDocument, firstUID: uid_t) {
         self.boot = boot
+        self.firstUID = firstUID
         nextUID = firstUID
         lastUID = firstUID + 64_000
     }
+
+    /// All that children have had.
+    var uids: Range<uid_t> { firstUID..<nextUID }
 
     func plan(for key: SessionKey) -> Result<SpawnPlan, Undelivered> {
         guard let credentials = vault.set(for: key) else {

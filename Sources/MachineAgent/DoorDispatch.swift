@@ -39,14 +39,18 @@ struct DoorDispatch {
         } catch {
             return exchange.reply(400, Array(JSONRPC.error(id: nil, error).readableBytesView))
         }
+        // A list changes nothing: it is asked of the child that the first session takes over, which then is up already.
+        let isProbe = claims.principal == DoorPrincipal.prober && key.fingerprint.isEmpty && request.method.hasSuffix("/list")
         exchange.id = request.id
         let entry = server.calls.add(claims: claims, method: request.method, tool: request.name)
         exchange.onOutcome = { [server] state in
             server.calls.end(entry, state)
             server.answered += 1
         }
+        let delivered = { [server] in server.calls.deliver(entry) }
+        if isProbe { return exchange.started(server.sessions.callSpare(request, sink: exchange, onDelivery: delivered)) }
         let context = CallContext(session: key, clientCapabilities: request.envelope.clientCapabilities.map(request.slice))
-        exchange.started(server.sessions.call(request, in: context, sink: exchange))
+        exchange.started(server.sessions.call(request, in: context, sink: exchange, onDelivery: delivered))
     }
 
     /// The child this request belongs to; answers by itself when there is none.

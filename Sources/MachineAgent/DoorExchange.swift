@@ -93,7 +93,7 @@ final class DoorExchange: MCPSink {
             state = .answered
         case .failed(let why):
             answer = JSONRPC.error(id: id, MCPError(why))
-            state = done ? .cancelled : .failed
+            state = why.kind == .notDelivered ? .notDelivered : done ? .cancelled : .failed
         }
         onOutcome?(state)
         onOutcome = nil

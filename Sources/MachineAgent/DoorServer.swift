@@ -18,8 +18,7 @@ final class DoorServer {
     private let scope: DoorKeys.Scope
     private var sealKeys: [String: AEADKey] = [:]
     private var listener: (any Channel)?
-    /// Who a session belongs to: the first principal seen with it. Never two principals in one child.
-    private var owners: [String: String] = [:]
+    private var owners = SessionOwners()
     var calls = CallLog()
     var answered = 0
 
@@ -36,12 +35,17 @@ final class DoorServer {
         limits.children = boot.childLimits.maximumChildren
         limits.idle = .seconds(Int64(boot.childLimits.idleSeconds))
         limits.start = .seconds(Int64(boot.startTimeoutSeconds))
+        // What all sessions share is one child: nobody would come for another.
+        limits.spare = boot.childLimits.spareBelowBytes > 0 && boot.mode == .session
         sessions = Sessions(
             eventLoop: loop, reaper: reaper, limits: limits, plan: { [plans] in plans.plan(for: $0) }, log: { [log] in log(.info, $0) })
+        sessions.hasMemory = { [plans, limit = boot.childLimits.spareBelowBytes] more in
+            ChildMemory(of: plans.uids).fits(limit, with: more)
+        }
         sessions.onGone = { [weak self] key in
             guard let self else { return }
             plans.vault.remove(key)
-            if !sessions.reports().contains(where: { $0.session == key.id }) { owners[key.id] = nil }
+            if !sessions.sessionIDs.contains(key.id) { owners.forget(key.id) }
         }
     }
 
@@ -76,9 +80,7 @@ final class DoorServer {
     /// The key of a session's child, or `nil` when the session is another principal's.
     func key(_ claims: HostedToken.Claims, fingerprint: String) -> SessionKey? {
         if mode == .shared { return SessionKey(id: "shared:" + fingerprint, fingerprint: fingerprint) }
-        if let owner = owners[claims.session] { if owner != claims.principal { return nil } }
-        if owners.count > 65_536 { owners.removeAll() }
-        owners[claims.session] = claims.principal
+        guard owners.admit(claims.session, of: claims.principal, living: { sessions.sessionIDs }) else { return nil }
         return SessionKey(id: claims.session, fingerprint: fingerprint)
     }
 
@@ -139,7 +141,8 @@ final class DoorServer {
         }
         return .object(
             JSONObject([
-                ("children", .number(String(sessions.count))), ("answered", .number(String(answered))),
+                ("children", .number(String(sessions.count))),
+                ("spare", sessions.sparePID.map { .number(String($0)) } ?? .null), ("answered", .number(String(answered))),
                 ("credentials", .number(String(plans.vault.count))), ("draining", .bool(sessions.isDraining)),
                 ("refusals", .object(JSONObject(refusals))), ("last_failure", failure),
             ]))

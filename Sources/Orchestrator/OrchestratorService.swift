@@ -10,10 +10,14 @@ import Wire
 
 /// What `berth orchestrator` runs, after ``OCIRuntime/prepareProcess()``.
 public enum OrchestratorService {
-    /// Opens the state, adopts the machines that live, serves until standard input ends or SIGTERM comes, and leaves the
-    /// machines running.
-    public static func run(_ configuration: OrchestratorConfiguration) async throws {
-        let lifeline = try Lifeline(watchesInput: !configuration.stopAll)
+    /// Opens the state, adopts the machines that live, serves until told to end, and leaves the machines running.
+    ///
+    /// - Parameters:
+    ///   - ready: called once it listens.
+    ///   - untilStopped: returns when the process is to end, and why.
+    public static func run(
+        _ configuration: OrchestratorConfiguration, ready: @Sendable () -> Void, untilStopped: @Sendable () async -> String
+    ) async throws {
         var logger = Logger(label: "orchestrator", factory: { StreamLogHandler.standardError(label: $0) })
         logger.logLevel = configuration.logLevel
         let running = try await RunningOrchestrator.start(configuration, logger: logger)
@@ -22,8 +26,8 @@ public enum OrchestratorService {
             logger.info("machines stopped", metadata: ["count": "\(count)"])
         } else {
             try await running.listen()
-            Standard.printLine("{\"event\":\"ready\",\"machines_url\":\"\(running.url)\"}")
-            let reason = await lifeline.end()
+            ready()
+            let reason = await untilStopped()
             logger.info("ending; the machines live on", metadata: ["reason": "\(reason)"])
         }
         await running.shutdown()
@@ -44,8 +48,6 @@ final class RunningOrchestrator: Sendable {
     private let images: ImageStore
     private let uploads: Uploads
     private let preparation = NIOLockedValueBox<Task<Void, Never>?>(nil)
-
-    var url: String { (try? orchestrator.bootstrap().machines_url) ?? "" }
 
     private init(
         orchestrator: MachineService, configuration: OrchestratorConfiguration, runtime: OCIRuntime, factory: ImageFactory, http: HTTPClient,
@@ -94,6 +96,7 @@ final class RunningOrchestrator: Sendable {
         let orchestrator = MachineService(reconciler: reconciler, lookup: images, images: factory, uploads: uploads, oci: configuration.oci)
         // Before anything boots: a door that is made later must not be taken for a leftover.
         try RunDirectories.removeLeftovers(configuration, doors: Set(try await store.boots().compactMap(\.door)))
+        try await OrchestratorService.removeUnownedLogs(configuration.oci, store)
         try await reconciler.begin(holding: configuration.stopAll)
         return RunningOrchestrator(
             orchestrator: orchestrator, configuration: configuration, runtime: runtime, factory: factory, http: http, group: group, lock: lock,
@@ -110,6 +113,7 @@ final class RunningOrchestrator: Sendable {
     func shutdown() async {
         preparation.withLockedValue { $0 }?.cancel()
         await listeners.close()
+        await factory.end()
         await orchestrator.reconciler.shutdown()
         await preparation.withLockedValue { $0 }?.value
         runtime.shutdown()

@@ -3,8 +3,14 @@ public import MCP
 
 /// What bounds the bridge: every queue, every wait and the number of processes.
 public struct BridgeLimits: Sendable {
-    /// Children alive at once; beyond it the longest idle one makes room, or the call is refused.
+    /// Children alive at once, the spare and those that are ending included; beyond it the longest idle one makes room, whose
+    /// end the call waits for, or the call is refused.
     public var children = 64
+    /// Keeps one more process started, as far as `children` leaves room, for the next session without credentials: a server
+    /// written in Python takes seconds to start. It is spoken to by that session first, and ended when none came for `idle`.
+    public var spare = false
+    /// How long after a session came the next spare is started: that session's first answer goes first.
+    public var spareDelay: TimeAmount = .milliseconds(500)
     /// A child without a request for so long is ended.
     public var idle: TimeAmount = .minutes(15)
     /// A child older than this is ended at the first moment without a call.

@@ -41,7 +41,7 @@ extension Child {
         let id = call?.id
         let taken = process?.write(line) { [weak call, weak self] whole in
             if whole {
-                call?.written = true
+                call?.wasWritten()
             } else if let id {
                 self?.finish(id, .failed(Undelivered(.notDelivered, "the server closed its input")))
             }

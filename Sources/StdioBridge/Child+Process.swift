@@ -1,4 +1,5 @@
 import CLinux
+import Glibc
 import MCP
 import NIOCore
 
@@ -86,9 +87,10 @@ extension Child {
             process.open(spawned) { [weak self] in
                 guard let self, self.starts == start else { return }
                 perform(machine.started())
-            } failed: { error in
-                process.signal(9)
-                process.discard()
+            } failed: { [environment] error in
+                // Its exit ends this start, like any other.
+                environment.log("the pipes of server process \(process.pid) could not be opened: \(error)")
+                process.signal(SIGKILL)
             }
         }
     }
@@ -131,6 +133,7 @@ extension Child {
     }
 
     func report(_ process: ChildProcess) {
+        if machine.lostSpare, let exit = machine.lastExit { return environment.log("spare server process \(process.pid) \(exit)") }
         guard machine.failures > 0, machine.stage != .ended, let exit = machine.lastExit else { return }
         environment.log("server process \(process.pid) \(exit)")
         if hasToldFailure { return }

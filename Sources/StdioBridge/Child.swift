@@ -27,6 +27,9 @@ final class Child {
     var waiting: [ChildCall] = []
     var nextCall = 0
     var timer: Scheduled<Void>?
+    /// It has no seat yet: its calls wait until another child is gone, for as long as this timer lets them.
+    private(set) var isHeld = false
+    private var heldTimer: Scheduled<Void>?
     var backTimers: [BackTimer: Scheduled<Void>] = [:]
     var backSawEnd = false
     var eraRestart = false
@@ -78,9 +81,33 @@ final class Child {
     /// Gives a child that has served nobody yet to a session.
     func adopt(_ key: SessionKey) { self.key = key }
 
+    /// Starts a process for whoever comes next, and says nothing to it.
+    func prepare() { perform(machine.prepare()) }
+
+    /// May not start a process before `release`.
+    func hold() { isHeld = true }
+
+    func release() {
+        isHeld = false
+        heldTimer?.cancel()
+        heldTimer = nil
+        if !isIdle { wake() }
+    }
+
+    /// Somebody waits: gets the process going, as soon as it may run.
+    private func wake() {
+        guard isHeld, !machine.isStopping else { return perform(machine.requestArrived(now: .now())) }
+        guard heldTimer == nil else { return }
+        let bound = NIOLoopBound(self, eventLoop: environment.loop)
+        heldTimer = environment.loop.scheduleTask(in: environment.limits.start) {
+            bound.value.heldTimer = nil
+            bound.value.failWaiting(Undelivered(.notDelivered, "no room on this server: those that were to make it have not ended"))
+        }
+    }
+
     // MARK: Calls
 
-    func call(_ request: MCPRequest, deadline: NIODeadline?, sink: any MCPSink) -> any MCPCall {
+    func call(_ request: MCPRequest, deadline: NIODeadline?, sink: any MCPSink, onDelivery: (() -> Void)? = nil) -> any MCPCall {
         nextCall += 1
         lastRequest = .now()
         let call = ChildCall(id: CallID(nextCall), request: request, child: self, sink: sink, limits: environment.limits)
@@ -95,8 +122,9 @@ final class Child {
                 child.abandon(call, reason: "the server did not answer in time")
             }
         }
+        call.onDelivery = onDelivery
         waiting.append(call)
-        perform(machine.requestArrived(now: .now()))
+        wake()
         return call
     }
 
@@ -104,7 +132,7 @@ final class Child {
     func withIdentity(_ completion: @escaping (Result<ServerIdentity, Undelivered>) -> Void) {
         if let identity, machine.stage == .ready { return completion(.success(identity)) }
         identityWaiters.append(completion)
-        perform(machine.requestArrived(now: .now()))
+        wake()
     }
 
     func cancel(_ call: ChildCall) { abandon(call, reason: "cancelled") }
@@ -176,6 +204,7 @@ final class Child {
     func ended() {
         guard !hasEnded else { return }
         hasEnded = true
+        heldTimer?.cancel()
         tellStopped()
     }
 

@@ -9,7 +9,9 @@ final class ChildCall: MCPCall {
     private let sink: any MCPSink
     private let limits: BridgeLimits
     /// Whole on its way into the pipe; before that the child has not seen it.
-    var written = false
+    private(set) var written = false
+    /// Told once, when that is so.
+    var onDelivery: (() -> Void)?
     var deadline: Scheduled<Void>?
     private var paused = false
     private var finished = false
@@ -25,6 +27,12 @@ final class ChildCall: MCPCall {
     }
 
     func cancel() { child?.cancel(self) }
+
+    func wasWritten() {
+        written = true
+        onDelivery?()
+        onDelivery = nil
+    }
 
     func resume() {
         guard paused, !finished else { return }
@@ -51,6 +59,7 @@ final class ChildCall: MCPCall {
         guard !finished else { return }
         finished = true
         deadline?.cancel()
+        onDelivery = nil
         // A result that waited behind a pause would hold its memory anyway: the sink bounds what it buffers.
         for message in waiting { _ = sink.notification(message) }
         waiting = []

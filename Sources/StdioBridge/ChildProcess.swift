@@ -38,35 +38,42 @@ final class ChildProcess {
         errors = StderrLog(mask: plan.mask)
     }
 
-    /// Puts the descriptors under the loop, which owns them from here on.
+    /// Puts the descriptors under the loop, which owns them from here on. When one cannot be, none is left open.
     func open(_ process: SpawnedProcess, opened: @escaping () -> Void, failed: @escaping (any Error) -> Void) {
-        let allocator = AdaptiveRecvByteBufferAllocator(minimum: 4096, initial: 16 << 10, maximum: 1 << 20)
-        let this = NIOLoopBound(self, eventLoop: loop)
-        let bootstrap = NIOPipeBootstrap(group: loop).channelOption(.recvAllocator, value: allocator)
-        let output = bootstrap.channelInitializer { channel in
-            channel.eventLoop.makeCompletedFuture {
-                let process = this.value
-                let reader = PipeReader { [weak process] in process?.read($0) } ended: { [weak process] in process?.outputEnded() }
-                try channel.pipeline.syncOperations.addHandler(reader)
-            }
-        }.takingOwnershipOfDescriptor(input: process.stdout)
-        let error = bootstrap.channelInitializer { channel in
-            channel.eventLoop.makeCompletedFuture {
-                let process = this.value
-                let reader = PipeReader { [weak process] in process?.readError($0) } ended: { [weak process] in process?.errorEnded() }
-                try channel.pipeline.syncOperations.addHandler(reader)
-            }
-        }.takingOwnershipOfDescriptor(input: process.stderr)
-        let input = NIOPipeBootstrap(group: loop).takingOwnershipOfDescriptor(output: process.stdin)
-        let callbacks = NIOLoopBound((opened, failed), eventLoop: loop)
-        EventLoopFuture.whenAllSucceed([input, output, error], on: loop).whenComplete { result in
-            let (opened, failed) = callbacks.value
-            switch result {
-            case .failure(let error): failed(error)
-            case .success(let channels):
-                this.value.adopt(channels[0], channels[1], channels[2])
+        let output = PipeReader { [weak self] in self?.read($0) } ended: { [weak self] in self?.outputEnded() }
+        let error = PipeReader { [weak self] in self?.readError($0) } ended: { [weak self] in self?.errorEnded() }
+        let channels = [channel(process.stdin, nil), channel(process.stdout, output), channel(process.stderr, error)]
+        let bound = NIOLoopBound((self, opened, failed), eventLoop: loop)
+        EventLoopFuture.whenAllComplete(channels, on: loop).whenSuccess { results in
+            let (process, opened, failed) = bound.value
+            do {
+                let channels = try results.map { try $0.get() }
+                process.adopt(channels[0], channels[1], channels[2])
                 opened()
+            } catch {
+                process.discard()
+                for case .success(let channel) in results { channel.close(promise: nil) }
+                failed(error)
             }
+        }
+    }
+
+    private func channel(_ descriptor: Int32, _ reader: PipeReader?) -> EventLoopFuture<any Channel> {
+        let bound = NIOLoopBound(reader, eventLoop: loop)
+        let wasTaken = NIOLoopBoundBox(false, eventLoop: loop)
+        let allocator = AdaptiveRecvByteBufferAllocator(minimum: 4096, initial: 16 << 10, maximum: 1 << 20)
+        let bootstrap = NIOPipeBootstrap(group: loop).channelOption(.recvAllocator, value: allocator).channelInitializer { channel in
+            channel.eventLoop.makeCompletedFuture {
+                wasTaken.value = true
+                if let reader = bound.value { try channel.pipeline.syncOperations.addHandler(reader) }
+            }
+        }
+        let made =
+            reader == nil ? bootstrap.takingOwnershipOfDescriptor(output: descriptor) : bootstrap.takingOwnershipOfDescriptor(input: descriptor)
+        return made.flatMapErrorThrowing { error in
+            // What NIO refused to make a channel of is still ours; a channel that it made has closed its descriptor.
+            if !wasTaken.value { close(descriptor) }
+            throw error
         }
     }
 

@@ -40,6 +40,8 @@ struct ChildStateMachine {
         case idle
         case backingOff
         case starting
+        /// A spare: its process runs, and nobody has spoken to it.
+        case parked
         case probing
         case ready
         /// Exit or end of output was seen, the other not yet.
@@ -55,11 +57,15 @@ struct ChildStateMachine {
     private(set) var stage = Stage.idle
     private(set) var failures = 0
     private(set) var lastExit: ExitStatus?
+    /// What died last was a spare, which says nothing of any session.
+    private(set) var lostSpare = false
     private let limits: Limits
     /// Somebody waits for the child.
     private var wanted = false
     private var finalReason: String?
     private var startAgainAtOnce = false
+    /// From `prepare` until its process has answered somebody: its death then is nobody's.
+    private var isSpare = false
     private var failedToStart = false
     private var outputEnded = false
     private var errorsEnded = false
@@ -72,6 +78,15 @@ struct ChildStateMachine {
 
     /// Whether it was asked to end.
     var isStopping: Bool { finalReason != nil }
+
+    /// Starts a process that nobody waits for yet, and says nothing to it: the handshake is the first request's.
+    mutating func prepare() -> [Action] {
+        guard stage == .idle, finalReason == nil else { return [] }
+        let actions = start()
+        wanted = false
+        isSpare = true
+        return actions
+    }
 
     /// A request came in and waits.
     mutating func requestArrived(now: NIODeadline) -> [Action] {
@@ -89,6 +104,9 @@ struct ChildStateMachine {
             return [.arm(delay)]
         case .ready:
             return [.flush]
+        case .parked:
+            wanted = true
+            return handshake()
         case .backingOff, .starting, .probing, .closing, .inputClosed, .terminated, .killed:
             wanted = true
             return []
@@ -101,14 +119,17 @@ struct ChildStateMachine {
     mutating func started() -> [Action] {
         guard stage == .starting else { return [] }
         if finalReason != nil { return climb() }
-        stage = .probing
-        return [.arm(limits.start), .startHandshake]
+        if wanted { return handshake() }
+        stage = .parked
+        return []
     }
 
     /// The process could not be made.
     mutating func startFailed(_ reason: String, now: NIODeadline) -> [Action] {
         guard stage == .starting else { return [] }
         failedToStart = true
+        // Whoever took a spare that could not be made is told so, like everybody whose server does not start.
+        if wanted { isSpare = false }
         return die(reason: "the server could not be started: \(reason)", now: now)
     }
 
@@ -117,6 +138,7 @@ struct ChildStateMachine {
         guard stage == .probing else { return [] }
         stage = .ready
         wanted = false
+        isSpare = false
         return [.disarm, .flush]
     }
 
@@ -125,6 +147,7 @@ struct ChildStateMachine {
         guard stage == .probing else { return [] }
         failedToStart = true
         wanted = false
+        isSpare = false
         return [.failWaiting(reason)] + climb()
     }
 
@@ -136,7 +159,7 @@ struct ChildStateMachine {
 
     /// The child no longer reads: it is of no use.
     mutating func inputBroken() -> [Action] {
-        guard stage == .ready else { return [] }
+        guard stage == .ready || stage == .parked else { return [] }
         return climb()
     }
 
@@ -144,7 +167,7 @@ struct ChildStateMachine {
     mutating func outputClosed(now: NIODeadline) -> [Action] {
         outputEnded = true
         if exit != nil { return errorsEnded ? die(now: now) : [] }
-        guard stage == .probing || stage == .ready else { return [] }
+        guard stage == .probing || stage == .ready || stage == .parked else { return [] }
         failedToStart = stage == .probing
         stage = .closing
         return [.arm(limits.settle)]
@@ -183,7 +206,7 @@ struct ChildStateMachine {
         case .terminated, .killed:
             stage = .killed
             return [.signal(SIGKILL), .arm(limits.rung)]
-        case .idle, .starting, .ready, .ended:
+        case .idle, .starting, .parked, .ready, .ended:
             return []
         }
     }
@@ -197,7 +220,7 @@ struct ChildStateMachine {
         case .idle, .backingOff:
             stage = .ended
             return [.disarm, waiting, .ended]
-        case .probing, .ready:
+        case .parked, .probing, .ready:
             wanted = false
             return [waiting] + climb()
         case .starting, .closing, .inputClosed, .terminated, .killed, .ended:
@@ -211,11 +234,17 @@ struct ChildStateMachine {
         stage = .starting
         wanted = true
         startAgainAtOnce = false
+        isSpare = false
         failedToStart = false
         outputEnded = false
         errorsEnded = false
         exit = nil
         return [.spawn]
+    }
+
+    private mutating func handshake() -> [Action] {
+        stage = .probing
+        return [.arm(limits.start), .startHandshake]
     }
 
     private mutating func climb() -> [Action] {
@@ -231,11 +260,17 @@ struct ChildStateMachine {
     private mutating func die(reason: String? = nil, now: NIODeadline) -> [Action] {
         let reason = reason ?? "the server \(exit?.description ?? "closed its output")"
         var actions: [Action] = [.disarm, .failRunning(reason), .discardProcess]
+        lostSpare = isSpare && finalReason == nil
         if let finalReason {
             stage = .ended
             return actions + [.failWaiting(finalReason), .ended]
         }
-        if startAgainAtOnce { return actions + start() }
+        if isSpare && !wanted {
+            stage = .ended
+            return actions + [.ended]
+        }
+        // A session that took a spare which was dying has lost nothing: it gets a process of its own.
+        if startAgainAtOnce || isSpare { return actions + start() }
         failures += 1
         notBefore = now + backOff()
         stage = .idle

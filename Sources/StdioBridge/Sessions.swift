@@ -4,19 +4,24 @@ public import NIOCore
 /// The bridge: a child per session and credentials, each behind its own queue. Confined to one event loop.
 public final class Sessions: MCPService {
     public let eventLoop: any EventLoop
-    private let limits: BridgeLimits
-    private let environment: Child.Environment
+    let limits: BridgeLimits
+    let environment: Child.Environment
     private let failures: Failures
-    private var children: [SessionKey: Child] = [:]
+    var children: [SessionKey: Child] = [:]
     /// Draining, stopping or still being cleaned up after.
-    private var leaving: [ObjectIdentifier: Child] = [:]
-    /// A child that answered the handshake and has served nobody: it goes to the first session without credentials.
-    private var spare: Child?
+    var leaving: [ObjectIdentifier: Child] = [:]
+    var seats: Seats<ObjectIdentifier>
+    /// A child that has served nobody: it goes to the first session without credentials.
+    var spare: Child?
+    var keeper: SpareKeeper
+    var spareTimer: Scheduled<Void>?
     private var era: Era?
-    private var sweep: Scheduled<Void>?
+    var sweep: Scheduled<Void>?
     /// Nothing is left of this session's child, and no other has taken its place.
     public var onGone: ((SessionKey) -> Void)?
-    private var draining = false
+    /// Whether so many children more would still have memory; asked before a spare is started, and while one waits.
+    public var hasMemory: ((_ more: Int) -> Bool)?
+    var draining = false
 
     private final class Failures { var last: ChildFailure? }
 
@@ -29,6 +34,8 @@ public final class Sessions: MCPService {
     ) {
         self.eventLoop = eventLoop
         self.limits = limits
+        seats = Seats(limit: limits.children)
+        keeper = SpareKeeper(isOn: limits.spare, delay: limits.spareDelay)
         let failures = Failures()
         self.failures = failures
         environment = Child.Environment(
@@ -38,12 +45,19 @@ public final class Sessions: MCPService {
     // MARK: Calls
 
     public func call(_ request: MCPRequest, in context: CallContext, sink: any MCPSink) -> any MCPCall {
+        call(request, in: context, sink: sink, onDelivery: nil)
+    }
+
+    /// - Parameter onDelivery: told when the server has been handed all of the request: from then on it may have run.
+    public func call(
+        _ request: MCPRequest, in context: CallContext, sink: any MCPSink, onDelivery: (() -> Void)?
+    ) -> any MCPCall {
         switch child(for: context.session) {
         case .success(let child):
-            return child.call(request, deadline: context.deadline, sink: sink)
+            return child.call(request, deadline: context.deadline, sink: sink, onDelivery: onDelivery)
         case .failure(let why):
             sink.finish(.failed(why))
-            return FinishedCall()
+            return EndedCall()
         }
     }
 
@@ -57,145 +71,97 @@ public final class Sessions: MCPService {
 
     /// Proves that the server answers MCP, by a child that nobody has used yet; the next session takes it over.
     public func warm(completion: @escaping (Result<ServerIdentity, Undelivered>) -> Void) {
-        if draining { return completion(.failure(Undelivered(.notDelivered, "draining"))) }
+        if draining { return completion(.failure(Self.closed)) }
         for child in children.values where child.isProven { if let identity = child.identity { return completion(.success(identity)) } }
-        let child: Child
-        if let spare {
-            child = spare
-        } else {
-            child = make(SessionKey(id: ""))
-            spare = child
-            scheduleSweep()
+        switch unused() {
+        case .success(let child): child.withIdentity(completion)
+        case .failure(let why): completion(.failure(why))
         }
-        child.withIdentity(completion)
     }
 
-    /// A request of our own to the child that nobody uses yet, after `warm`.
-    func callSpare(_ request: MCPRequest, sink: any MCPSink) {
-        guard let child = spare ?? children.values.first else {
-            return sink.finish(.failed(Undelivered(.notDelivered, "no server is running")))
+    /// A request of Berth's own, such as what a server offers, to the child that nobody uses yet; the next session takes it
+    /// over all the same.
+    @discardableResult
+    public func callSpare(_ request: MCPRequest, sink: any MCPSink, onDelivery: (() -> Void)? = nil) -> any MCPCall {
+        switch unused() {
+        case .success(let child):
+            return child.call(request, deadline: .now() + .seconds(60), sink: sink, onDelivery: onDelivery)
+        case .failure(let why):
+            sink.finish(.failed(why))
+            return EndedCall()
         }
-        _ = child.call(request, deadline: .now() + .seconds(60), sink: sink)
     }
 
-    private func child(for key: SessionKey) -> Result<Child, Undelivered> {
-        if draining { return .failure(Undelivered(.notDelivered, "draining")) }
-        if let child = children[key], !child.hasEnded, !child.isDraining { return .success(child) }
-        for (other, child) in children where other.id == key.id && other != key { retire(child, "the session's credentials changed") }
-
-        let child: Child
-        if key.fingerprint.isEmpty, let waiting = spare, !waiting.hasEnded {
-            spare = nil
-            child = waiting
-            child.adopt(key)
-        } else {
-            guard makeRoom() else { return .failure(Undelivered(.notDelivered, "too many sessions on this server")) }
-            child = make(key)
-        }
-        children[key] = child
+    private func unused() -> Result<Child, Undelivered> {
+        if draining { return .failure(Self.closed) }
+        dropEndedSpare()
+        if let spare { return .success(spare) }
+        guard let room = findRoom() else { return .failure(Self.full) }
+        let child = make(SessionKey(id: ""))
+        spare = child
+        if case .of(let other) = room { retire(other, "making room") }
         scheduleSweep()
         return .success(child)
     }
 
-    private func make(_ key: SessionKey) -> Child {
+    private func child(for key: SessionKey) -> Result<Child, Undelivered> {
+        if draining { return .failure(Self.closed) }
+        if let child = children[key], !child.hasEnded, !child.isDraining { return .success(child) }
+        for (other, child) in children where other.id == key.id && other != key { retire(child, "the session's credentials changed") }
+
+        dropEndedSpare()
+        let (child, room): (Child, Room)
+        let waiting = key.fingerprint.isEmpty ? spare : nil
+        if let waiting {
+            spare = nil
+            (child, room) = (waiting, .free)
+            child.adopt(key)
+        } else {
+            guard let found = findRoom() else { return .failure(Self.full) }
+            (child, room) = (make(key), found)
+        }
+        children[key] = child
+        keeper.sessionCame(withCredentials: !key.fingerprint.isEmpty, tookSpare: child === waiting, now: .now())
+        // After the new child has its place in the queue, so that nobody else gets the seat.
+        if case .of(let other) = room { retire(other, "making room for another session") }
+        tendSpare()
+        scheduleSweep()
+        return .success(child)
+    }
+
+    func make(_ key: SessionKey) -> Child {
         let child = Child(key: key, era: era, environment: environment)
-        child.onEraKnown = { [weak self] in self?.era = $0 }
+        if !seats.take(ObjectIdentifier(child)) { child.hold() }
+        child.onEraKnown = { [weak self, weak child] era in
+            guard let self else { return }
+            self.era = era
+            keeper.handshaken(withCredentials: child?.key.fingerprint.isEmpty == false, now: .now())
+            tendSpare()
+        }
         child.onEnded = { [weak self] in self?.forget($0) }
         return child
     }
 
-    private func makeRoom() -> Bool {
-        if children.count + (spare == nil ? 0 : 1) < limits.children { return true }
-        if let spare {
-            self.spare = nil
-            retire(spare, "making room")
-            return true
-        }
-        guard let oldest = children.values.filter(\.isIdle).min(by: { $0.lastRequest < $1.lastRequest }) else { return false }
-        retire(oldest, "making room for another session")
-        return true
+    /// Where the seat of one child more comes from.
+    private enum Room {
+        /// There is one, or soon will be.
+        case free
+        /// This one is to leave.
+        case of(Child)
     }
 
-    // MARK: Ending
+    private static let closed = Undelivered(.notDelivered, "draining")
+    private static let full = Undelivered(.notDelivered, "too many sessions on this server")
 
-    /// Ends a session's children; the completion comes when nothing of them is left.
-    public func end(session id: String, completion: @escaping (Bool) -> Void) {
-        let found = children.values.filter { $0.key.id == id }
-        stop(found, "the session was ended") { completion(!found.isEmpty) }
-    }
-
-    /// Takes no new call; children end as their calls finish.
-    public func drain(completion: @escaping () -> Void) {
-        draining = true
-        let all = everyone
-        var left = all.count
-        if left == 0 { return completion() }
-        for child in all {
-            child.drain("draining") {
-                left -= 1
-                if left == 0 { completion() }
-            }
-        }
-    }
-
-    /// Ends every child by the ladder.
-    public func shutdown(completion: @escaping () -> Void) {
-        draining = true
-        sweep?.cancel()
-        stop(everyone, "shutting down", completion: completion)
-    }
-
-    private var everyone: [Child] { Array(children.values) + Array(leaving.values) + (spare.map { [$0] } ?? []) }
-
-    private func stop(_ found: [Child], _ reason: String, completion: @escaping () -> Void) {
-        var left = found.count
-        if left == 0 { return completion() }
-        for child in found {
-            leave(child)
-            child.stop(reason) {
-                left -= 1
-                if left == 0 { completion() }
-            }
-        }
-    }
-
-    private func retire(_ child: Child, _ reason: String) {
-        leave(child)
-        child.drain(reason)
-    }
-
-    private func leave(_ child: Child) {
-        if children[child.key] === child { children[child.key] = nil }
-        if spare === child { spare = nil }
-        leaving[ObjectIdentifier(child)] = child
-    }
-
-    private func forget(_ child: Child) {
-        leave(child)
-        leaving[ObjectIdentifier(child)] = nil
-        if children[child.key] == nil { onGone?(child.key) }
-    }
-
-    private func scheduleSweep() {
-        guard sweep == nil else { return }
-        let interval = min(max(limits.idle.nanoseconds / 4, 20_000_000), 15_000_000_000)
-        let bound = NIOLoopBound(self, eventLoop: eventLoop)
-        sweep = eventLoop.scheduleTask(in: .nanoseconds(interval)) {
-            bound.value.sweep = nil
-            bound.value.endIdle(now: .now())
-        }
-    }
-
-    private func endIdle(now: NIODeadline) {
-        for child in children.values where child.isIdle {
-            if now - child.lastRequest >= limits.idle {
-                retire(child, "idle")
-            } else if now - child.born >= limits.age {
-                retire(child, "its time is over")
-            }
-        }
-        if let spare, spare.isIdle, now - spare.lastRequest >= limits.idle { retire(spare, "idle") }
-        if !children.isEmpty || spare != nil { scheduleSweep() }
+    /// `nil`: everybody is busy.
+    private func findRoom() -> Room? {
+        if seats.free > 0 { return .free }
+        let seated = leaving.values.filter { seats.holds(ObjectIdentifier($0)) }
+        // Those that have been told to end are gone in seconds; those that drain may take as long as their calls.
+        if seated.count(where: { $0.machine.isStopping }) > seats.waiting { return .free }
+        if let spare { return .of(spare) }
+        if let oldest = children.values.filter(\.isIdle).min(by: { $0.lastRequest < $1.lastRequest }) { return .of(oldest) }
+        return seated.count > seats.waiting ? .free : nil
     }
 
     // MARK: Reports
@@ -209,10 +175,10 @@ public final class Sessions: MCPService {
     public var isDraining: Bool { draining }
     /// Children that exist, those that are leaving included.
     public var count: Int { everyone.count }
-}
+    /// The process that waits for the next session.
+    public var sparePID: Int32? { spare?.process?.pid }
+    /// Ids of the sessions that have a child, those that are leaving included.
+    public var sessionIDs: Set<String> { Set(everyone.map(\.key.id)) }
 
-/// The handle of a call that ended before it began.
-private final class FinishedCall: MCPCall {
-    func cancel() {}
-    func resume() {}
+    var everyone: [Child] { Array(children.values) + Array(leaving.values) + (spare.map { [$0] } ?? []) }
 }

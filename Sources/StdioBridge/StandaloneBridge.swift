@@ -9,15 +9,22 @@ import Wire
 
 /// `berth bridge`: one STDIO server behind an HTTP endpoint, without gateway or machine.
 public enum StandaloneBridge {
+    /// Where a bridge serves, and how many tools.
+    public struct Ready: Sendable {
+        public var url: String
+        public var port: Int
+        public var tools: Int
+    }
+
     /// Serves until SIGINT or SIGTERM and returns the exit status. Blocks the calling thread; the process must have no
     /// other children, since every orphan is reaped here.
     ///
     /// - Parameters:
-    ///   - announce: gets the one line that tells the URL and the number of tools.
+    ///   - announce: hears once where it serves, when it does.
     ///   - log: gets lines for the operator, on any thread.
     public static func run(
-        _ configuration: StandaloneConfiguration, announce: @escaping @Sendable (String) -> Void = { write(line: $0, to: 1) },
-        log: @escaping @Sendable (String) -> Void = { write(line: $0, to: 2) }
+        _ configuration: StandaloneConfiguration, log: @escaping @Sendable (String) -> Void = { write(line: $0, to: 2) },
+        announce: @escaping @Sendable (Ready) -> Void
     ) -> Int32 {
         _ = clinux_set_child_subreaper(1)
         let stop = StopSignal()
@@ -38,7 +45,7 @@ public enum StandaloneBridge {
     }
 
     private static func serve(
-        _ configuration: StandaloneConfiguration, reaper: Reaper, stop: StopSignal, announce: @Sendable (String) -> Void,
+        _ configuration: StandaloneConfiguration, reaper: Reaper, stop: StopSignal, announce: @Sendable (Ready) -> Void,
         log: @escaping @Sendable (String) -> Void
     ) async -> Int32 {
         let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
@@ -50,7 +57,8 @@ public enum StandaloneBridge {
                 let server = try await PublicServer.bind(
                     .tcp(host: configuration.host, port: configuration.port), group: group, delegate: { _ in core.front })
                 let host = configuration.host.contains(":") ? "[\(configuration.host)]" : configuration.host
-                announce("http://\(host):\(server.port ?? configuration.port)/mcp serves \(tools) tools of \(configuration.command[0])")
+                let port = server.port ?? configuration.port
+                announce(Ready(url: "http://\(host):\(port)/mcp", port: port, tools: tools))
                 await stop.wait()
                 await core.closeStreams()
                 await server.close(drain: .seconds(2))

@@ -38,32 +38,10 @@ final class StandaloneFront: ServerDelegate {
     func closeAll() { front.closeAll() }
 
     private func mcp(_ exchange: ServerExchange) {
-        let verb: FrontRequest.Verb =
-            switch exchange.head.method {
-            case .POST: .post
-            case .GET: .get
-            case .DELETE: .delete
-            default: .other
-            }
-        var request = FrontRequest(verb: verb, body: exchange.body)
-        guard single("accept", exchange, { request.accept = $0 }), single("content-type", exchange, { request.contentType = $0 }),
-            single("mcp-protocol-version", exchange, { request.protocolVersion = $0 }),
-            single("mcp-session-id", exchange, { request.sessionID = $0 }), single("mcp-method", exchange, { request.mcpMethod = $0 }),
-            single("mcp-name", exchange, { request.mcpName = $0 }), single("last-event-id", exchange, { request.lastEventID = $0 })
-        else { return answer(exchange, 400, #"{"error":"bad_request","message":"a header is there twice with different values"}"#) }
-        front.handle(request, caller: caller, exchange: BridgeExchange(exchange))
-    }
-
-    /// Copies of one value count as one; `accept` is a list and may come in parts.
-    private func single(_ name: String, _ exchange: ServerExchange, _ set: (String) -> Void) -> Bool {
-        let values = exchange.headers(name)
-        guard let first = values.first else { return true }
-        if name == "accept" {
-            set(values.joined(separator: ", "))
-            return true
+        guard let request = FrontRequest(method: exchange.method.rawValue, body: exchange.body, headers: exchange.headers) else {
+            return answer(exchange, 400, #"{"error":"bad_request","message":"a header is there twice with different values"}"#)
         }
-        set(first)
-        return values.allSatisfy { $0 == first }
+        front.handle(request, caller: caller, exchange: BridgeExchange(exchange))
     }
 
     private func ready(_ exchange: ServerExchange) {
@@ -89,7 +67,7 @@ private final class BridgeExchange: FrontExchange {
     }
 
     func reply(status: Int, headers: [(String, String)], body: ByteBuffer?) { exchange.reply(status: status, headers: headers, body: body) }
-    func openStream(headers: [(String, String)]) { exchange.openStream(headers: headers) }
+    func openStream() { exchange.openStream() }
     func event(_ data: ByteBuffer, id: String?) -> Demand { exchange.event(data, id: id) ? .more : .pause }
     func closeStream() { exchange.closeStream() }
     var onClientGone: (() -> Void)? {

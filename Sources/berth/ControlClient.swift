@@ -55,6 +55,7 @@ struct ControlClient {
     private func execute(
         _ method: String, _ path: String, _ body: ByteBuffer?, _ type: String, _ seconds: Int64?
     ) async throws -> HTTPClientResponse {
+        try Rights.needRoot("Berth's sockets are root's")
         do {
             return try await client.execute(
                 method, path, headers: body == nil ? [] : [("content-type", type)], body: body, to: endpoint,
@@ -77,10 +78,6 @@ struct ControlClient {
 }
 
 extension JSONValue {
-    /// Members in this order.
-    static func record(_ members: (String, JSONValue?)...) -> JSONValue {
-        .object(JSONObject(members.compactMap { name, value in value.map { (name, $0) } }))
-    }
     static func strings(_ values: [String]) -> JSONValue { .array(values.map { .string($0) }) }
     static func strings(_ values: [String: String]) -> JSONValue {
         .object(JSONObject(values.sorted { $0.key < $1.key }.map { ($0.key, .string($0.value)) }))

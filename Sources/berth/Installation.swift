@@ -57,9 +57,18 @@ struct Installation {
     }
 }
 
+/// What only root can do.
+enum Rights {
+    /// - Parameter why: Continues "berth … needs root: ".
+    static func needRoot(_ why: String) throws {
+        guard geteuid() != 0 else { return }
+        throw Failure("\(CommandPath.current) needs root: \(why)", hint: "sudo \(CommandPath.current) …")
+    }
+}
+
 /// `--state`
 struct StateOption: ParsableArguments {
-    @Option(name: .customLong("state"), help: ArgumentHelp("State directory (default: $BERTH_STATE, else /var/lib/berth).", valueName: "dir"))
+    @Option(name: .customLong("state"), help: ArgumentHelp("State directory (default: $BERTH_STATE, else /var/lib/berth; not as root: $XDG_STATE_HOME/berth).", valueName: "dir"))
     var state: String?
 
     func installation() throws -> Installation { try Installation(state: state) }

@@ -1,6 +1,7 @@
 import ArgumentParser
 import Dispatch
 import Glibc
+import MCP
 import Orchestrator
 
 /// One binary, several processes: the commands of the operator, and the supervisor, orchestrator and gateway behind `berth up`.
@@ -47,10 +48,10 @@ struct Berth: ParsableCommand {
         commandName: "berth",
         abstract: "Hosts third-party MCP servers as isolated machines behind one governed gateway.",
         discussion: """
-            The state directory is --state DIR, else $BERTH_STATE, else /var/lib/berth.
+            The state directory is --state DIR, else $BERTH_STATE, else /var/lib/berth. All but bridge, call and doctor need root.
             Every command that prints for people takes --json.
             """,
-        version: "0.1.0",
+        version: BerthVersion.current,
         subcommands: [
             Up.self, Down.self, Status.self, Tour.self, ConnectorCommand.self, VMCPCommand.self, TokenCommand.self, AuditCommand.self,
             MachinesCommand.self, Logs.self, Call.self, Bridge.self, Doctor.self, Supervise.self, OrchestratorProcess.self, GatewayProcess.self,

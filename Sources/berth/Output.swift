@@ -25,10 +25,10 @@ struct Failure: Error {
 /// Where the lines for people and programs go.
 enum Output {
     static func line(_ text: String = "") { write(Printable.text(text) + "\n", to: 1) }
+    static func json(_ value: JSONValue) { write(value.text + "\n", to: 1) }
     static func error(_ text: String) { write(Printable.text(text) + "\n", to: 2) }
     /// Without a newline, for a question.
     static func prompt(_ text: String) { write(text, to: 2) }
-    static func json(_ value: JSONValue) { write(value.text + "\n", to: 1) }
 
     /// Prints the error in one line and ends the process.
     static func end(with error: any Error) -> Never {
@@ -59,6 +59,12 @@ enum Output {
         }
     }
 
+    /// Whether somebody still reads standard output; a pipe's reader may have gone, as `head` does.
+    static var isRead: Bool {
+        var one = pollfd(fd: 1, events: 0, revents: 0)
+        return poll(&one, 1, 0) <= 0 || one.revents & Int16(POLLERR | POLLHUP) == 0
+    }
+
     private static func write(_ text: String, to descriptor: Int32) {
         var bytes = Array(text.utf8)[...]
         while !bytes.isEmpty {
@@ -68,6 +74,10 @@ enum Output {
             bytes = bytes.dropFirst(count)
         }
     }
+}
+
+extension String {
+    func padded(to width: Int) -> String { count < width ? self + String(repeating: " ", count: width - count) : self }
 }
 
 /// "did you mean"

@@ -21,6 +21,7 @@ struct AccessTests {
             try await wrongNamesAndTokens(berth, alice)
             try gatewayHoldsNoPower(berth)
             try await secretReachesOnlyTheChild(berth, secret, alice)
+            try await updateOfSecrets(berth, secret, alice)
             try await revocationEndsTheToken(berth, alice)
         }
     }
@@ -91,6 +92,31 @@ struct AccessTests {
         }
         let tail = try await berth.audit().filter { $0["method"] as? String == "tools/call" }
         #expect(!tail.isEmpty && !"\(tail)".contains(secret))
+    }
+
+    /// An update keeps the secrets that it does not name, sets those that it does, and drops what it is told to.
+    private func updateOfSecrets(_ berth: Berth, _ secret: String, _ alice: (id: String, url: String, token: String)) async throws {
+        let folder = (berth.state as NSString).deletingLastPathComponent + "/fixture-source"
+        func update(_ extra: [String], input: String? = nil) async throws -> CommandResult {
+            try await berth.run(
+                ["connector", "update", "fixture", "--dir", folder] + extra + ["--", "/usr/bin/python3", "server.py"], input: input)
+        }
+        func variables() async throws -> [String: String] {
+            let text = try await RawClient(url: alice.url, token: alice.token).call("identity").text ?? ""
+            let identity = try JSONSerialization.jsonObject(with: Data(text.utf8)) as? [String: Any]
+            return identity?["environment"] as? [String: String] ?? [:]
+        }
+        let second = "second-\(UUID().uuidString)"
+        let added = try await update(["--secret", "OTHER"], input: second + "\n")
+        #expect(added.status == 0, "\(added.errors)")
+        #expect(try await variables()["API_KEY"] == secret)
+        #expect(try await variables()["OTHER"] == second)
+        let dropped = try await update(["--drop-secret", "API_KEY"])
+        #expect(dropped.status == 0, "\(dropped.errors)")
+        #expect(try await variables()["API_KEY"] == nil)
+        #expect(try await variables()["OTHER"] == second)
+        let unknown = try await update(["--drop-secret", "OTHR"])
+        #expect(unknown.status == 1 && unknown.errors.contains("OTHER"), "\(unknown.errors)")
     }
 
     private func revocationEndsTheToken(_ berth: Berth, _ alice: (id: String, url: String, token: String)) async throws {

@@ -39,7 +39,10 @@ struct BadInputCommandTests {
             "up", "--listen", "0.0.0.0:8787", code: 64,
             says: "listening on 0.0.0.0 without TLS would show every token to the network — listen on 127.0.0.1, or put a TLS proxy in front *"),
         BadInput(
-            "up", "--listen", "0.0.0.0:8787", "--public-url", "https://mcp.example.com", code: 64, says: "listening on 0.0.0.0 without TLS would*"),
+            "up", "--listen", "0.0.0.0:8787", "--behind-proxy", "10.0.0.0/8", code: 64,
+            says: "--listen 0.0.0.0:8787 is every address of this host and no name for clients — add --public-url https://HOST"),
+        BadInput(
+            "up", "--listen", "0.0.0.0:8787", "--public-url", "http://127.0.0.1", code: 64, says: "listening on 0.0.0.0 without TLS would*"),
         BadInput("up", "--public-url", "http://mcp.example.com", code: 64, says: "--public-url 'http://mcp.example.com' is not https://HOST — *"),
         BadInput("up", "--public-url", "https://a/b", code: 64, says: "--public-url 'https://a/b' is not https://HOST — *"),
         BadInput("up", "--behind-proxy", "10.0.0.0/99", code: 64, says: "--behind-proxy '10.0.0.0/99' is no network — *"),
@@ -69,9 +72,9 @@ struct BadInputCommandTests {
             "connector", "add", "x", "--pypi", "a", "--constraint=--index-url=http://evil", says: "failed: --index-url=http://evil is no requirement*"
         ),
         BadInput("connector", "add", "x", "--pypi", String(repeating: "a", count: 5_000), says: "failed: the package name is empty or too long — *"),
-        BadInput("connector", "add", "x", "--pypi", "a", "--memory", "1", says: "failed: 1 MiB is out of range — 64 to 16384"),
+        BadInput("connector", "add", "x", "--pypi", "a", "--memory", "1", says: "failed: --memory 1 is out of range — 64 to 16384 MiB"),
         BadInput("connector", "add", "x", "--pypi", "a", "--memory", "lots", code: 64, says: "the value 'lots' is invalid for '--memory <mib>' — *"),
-        BadInput("connector", "add", "x", "--pypi", "a", "--pids", "100000", says: "failed: 100000 is out of range — 16 to 1024"),
+        BadInput("connector", "add", "x", "--pypi", "a", "--pids", "100000", says: "failed: --pids 100000 is out of range — 16 to 1024"),
     ]
 
     /// Names that are wrong, taken, unknown or in use.
@@ -175,7 +178,7 @@ struct BadInputCommandTests {
         try await expect("POST", api + "/connectors", #"{"name":"x","source":{"pypi":"a"},"env":{"A":"b\u0000c"}}"#, 200, "invalid")
         try await expect("POST", api + "/connectors", #"{"name":"x","source":{"pypi":"a"},"args":["\u0000"]}"#, 200, "invalid")
         try await expect("POST", api + "/connectors", #"{"name":"x","source":{"pypi":"a","upload":"b"}}"#, 200, "invalid")
-        try await expect("POST", api + "/connectors", #"{"name":"x"}"#, 400, "invalid")
+        try await expect("POST", api + "/connectors", #"{"name":"x"}"#, 200, "invalid")
         try await expect("POST", api + "/connectors", "{", 400, "invalid")
         try await expect("POST", api + "/connectors", "name=x", type: "application/x-www-form-urlencoded", 415, "unsupported_media_type")
         try await expect("POST", api + "/vmcps", #"{"name":"a\u0000b","connectors":["clock"]}"#, 400, "invalid")

@@ -3,8 +3,6 @@ import TestSupport
 import Testing
 
 /// Where Berth cannot start: `berth up` says why in one line, starts nothing and leaves the state directory as it was.
-///
-/// Not simulated: a kernel without `pidfd_open` or without one of the namespaces, which no mount can take away.
 @Suite(.enabled(if: Berth.isPossible, "machines need root"))
 struct BadInputHostTests {
     /// A folder of the test's own.
@@ -122,11 +120,61 @@ struct BadInputHostTests {
             try await refuses(
                 state, after: "umount /sys/fs/cgroup/pids",
                 says: "machines need cgroup-pids, which this host does not give: version 1 — mount the pids controller, *")
-            // Version 2 as it is on such a host: without the controllers, which version 1 holds.
+            // Version 2 as it is on such a host, but for the controllers, which version 1 holds.
             try await refuses(
                 state, after: "umount -R /sys/fs/cgroup; mount -t cgroup2 none /sys/fs/cgroup",
-                says: "machines need cgroup-memory, which this host does not give: version 2 — mount the memory controller, *")
+                says: """
+                    machines need cgroup-hierarchy, which this host does not give: machines are not proven on cgroup version 2 yet — \
+                    boot with systemd.unified_cgroup_hierarchy=0 (hybrid)
+                    """)
         }
+    }
+
+    /// An older kernel: a filter answers the call as if there were none, an empty folder hides a namespace's file.
+    @Test func olderKernels() async throws {
+        let folder = try Self.scratch()
+        defer { try? FileManager.default.removeItem(atPath: folder) }
+        let state = folder + "/state"
+        try await refuses(
+            state, after: "set -- /usr/bin/python3 \(Repository.fixture("without_call.py")) 434 \"$@\"",
+            says: "machines need pidfd, which this host does not give: watching and signalling without races — use Linux 5.4 or newer")
+        let kinds = ["user": "user", "pid": "pid", "mnt": "mount", "net": "net", "ipc": "ipc", "uts": "uts", "cgroup": "cgroup"]
+        for (file, name) in kinds {
+            let others = folder + "/without-" + file
+            try FileManager.default.createDirectory(atPath: others, withIntermediateDirectories: true)
+            for other in kinds.keys where other != file { try Data().write(to: URL(fileURLWithPath: others + "/" + other)) }
+            try await refuses(
+                state, after: "mount --bind \(others) /proc/$$/ns", says: "machines need \(name)-namespace, which this host does not give: *")
+        }
+    }
+
+    /// The search for leftovers needs nothing but the state's path: no gateway's user, no agent beside it, no state.
+    @Test func leftoversWithoutAnything() async throws {
+        let folder = try Self.scratch()
+        defer { try? FileManager.default.removeItem(atPath: folder) }
+        try FileManager.default.copyItem(atPath: Repository.binary("berth"), toPath: folder + "/berth")
+        func search(_ prefix: [String] = []) async throws -> CommandResult {
+            let withoutUser = "grep -v ^berth: /etc/passwd > \(folder)/passwd; mount --bind \(folder)/passwd /etc/passwd; exec \"$@\""
+            return try await Command.run(
+                ["/usr/bin/unshare", "-m", "/bin/sh", "-ec", withoutUser, "sh"] + prefix
+                    + [folder + "/berth", "doctor", "--leftovers", "--state", folder + "/state", "--json"])
+        }
+        let nothing = try await search()
+        #expect(nothing.status == 0 && nothing.lastJSON?["leftovers"] as? [String] == [], "\(nothing.output) \(nothing.errors)")
+        let half = folder + "/state/orchestrator/images/building/0123"
+        try FileManager.default.createDirectory(atPath: half, withIntermediateDirectories: true)
+        let found = try await search()
+        let items = found.lastJSON?["leftovers"] as? [[String: String]]
+        #expect(found.status == 1 && items == [["kind": "half_made", "name": half, "boot": ""]], "\(found.output) \(found.errors)")
+        let run = "/run/berth/\(try Berth(state: folder + "/state").key)"
+        let mounting = "mount -t tmpfs none /run; mkdir -p \(run)/held; mount -t tmpfs none \(run)/held; exec \"$@\""
+        let mounted = try await search(["/bin/sh", "-ec", mounting, "sh"])
+        #expect(mounted.output.contains(#"{"kind":"mount","name":"\#(run)/held","boot":""}"#), "\(mounted.output) \(mounted.errors)")
+        chmod(folder, 0o755)
+        chmod(folder + "/berth", 0o755)
+        let refused = try await search(["/usr/bin/setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"])
+        #expect(refused.status == 1 && refused.output.isEmpty)
+        #expect(refused.errors.hasPrefix("berth: berth doctor --leftovers needs root: "), "\(refused.errors)")
     }
 
     /// A damaged state that only the two processes see: the reason still reaches the terminal, and nothing runs on.

@@ -45,6 +45,38 @@ struct KillTests {
         }
     }
 
+    /// The gateway dies between delivery and answer: the call still has its one row, which says that nobody knows.
+    @Test func aCallThatLostItsGateway() async throws {
+        try await Berth.run { berth in
+            try await berth.up()
+            try await berth.add("fixture", fixture: "fixture.py")
+            try await berth.json(["vmcp", "create", "office", "fixture"])
+            let alice = try await berth.token(for: "alice", vmcp: "office")
+            let client = RawClient(url: alice.url, token: alice.token)
+            #expect(try await client.call("echo", ["text": "before"]).text == "before")
+            let marker = "/tmp/begun"
+            async let lost: RawClient.Answer? = try? client.call("mark_and_wait", ["path": marker, "seconds": 60], seconds: 90)
+            let begun = await eventually(within: 30) { (try? await client.call("read_file", ["path": marker], seconds: 10))?.text == "begun" }
+            #expect(begun)
+            kill(try berth.pid(of: "gateway"), SIGKILL)
+            #expect(await lost == nil)
+            let told = await eventually(within: 40) {
+                (try? await berth.audit())?.contains { $0["tool"] as? String == "mark_and_wait" && $0["outcome"] as? String == "unknown" } == true
+            }
+            #expect(told, "\(berth.log)")
+            // Every call has one row, and a second restart writes no second one.
+            kill(try berth.pid(of: "gateway"), SIGKILL)
+            let again = await eventually(within: 40) { (try? await client.call("echo", ["text": "after"], seconds: 20))?.text == "after" }
+            #expect(again)
+            let rows = try await berth.audit().filter { $0["method"] as? String == "tools/call" }
+            let calls = rows.compactMap { $0["call"] as? String }
+            #expect(Set(calls).count == calls.count, "\(rows)")
+            let waited = rows.filter { $0["tool"] as? String == "mark_and_wait" }
+            #expect(waited.count == 1 && waited.first?["principal"] as? String == "alice", "\(waited)")
+            #expect(try await berth.run(["audit", "verify"]).status == 0)
+        }
+    }
+
     private struct Identity: Equatable { var id: String; var boot: String }
 
     private func machine(_ berth: Berth) async throws -> Identity {

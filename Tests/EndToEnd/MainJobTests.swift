@@ -22,6 +22,7 @@ struct MainJobTests {
             #expect(time["event"] as? String == "ready")
             #expect(time["tools"] as? Int == 2)
             try await berth.add("fixture", fixture: "fixture.py")
+            try await folderWithRequirements(berth)
             try await berth.json(["vmcp", "create", "office", "time", "fixture"])
             let alice = try await berth.token(for: "alice", vmcp: "office")
             #expect(alice.url == berth.url + "/v/office/mcp")
@@ -41,9 +42,13 @@ struct MainJobTests {
                 #expect("\(results[1])".contains("hello from \(sdk)"))
             }
 
+            let own = try await berth.token(for: "bob", vmcp: "own")
+            let answer = try await RawClient(url: own.url, token: own.token).call("installed")
+            #expect(answer.text == "1.30.0 and its server", "\(answer.json)")
+
             let calls = try await berth.audit().filter { $0["method"] as? String == "tools/call" }
-            #expect(calls.count == 6, "one row per call")
-            for row in calls {
+            #expect(calls.count == 7, "one row per call")
+            for row in calls.prefix(6) {
                 #expect(row["principal"] as? String == "alice")
                 #expect(row["outcome"] as? String == "allowed")
                 #expect((row["machine"] as? String)?.count == 14)
@@ -51,5 +56,31 @@ struct MainJobTests {
                 #expect(row["arguments"] != nil && row["result"] != nil)
             }
         }
+    }
+
+    /// A server in a folder, written with the SDK: its requirements are locked and installed inside a machine.
+    private func folderWithRequirements(_ berth: Berth) async throws {
+        let folder = (berth.state as NSString).deletingLastPathComponent + "/own-source"
+        try FileManager.default.createDirectory(atPath: folder + "/.git", withIntermediateDirectories: true)
+        let server = """
+            import importlib.metadata, pathlib
+            from mcp.server.fastmcp import FastMCP
+            server = FastMCP("own")
+
+            @server.tool()
+            def installed() -> str:
+                return importlib.metadata.version("mcp") + " and its " + pathlib.Path("name.txt").read_text()
+
+            server.run()
+            """
+        for (name, text) in [("server.py", server), ("name.txt", "server"), ("requirements.txt", "mcp==1.30.0\n"), (".env", "KEY=secret"), (".git/x", "")] {
+            try text.write(toFile: "\(folder)/\(name)", atomically: true, encoding: .utf8)
+        }
+        let result = try await berth.run(
+            ["connector", "add", "own", "--dir", folder, "--requirements", folder + "/requirements.txt", "--json", "--", "python3", "server.py"])
+        #expect(result.status == 0, "\(result.output) \(result.errors)")
+        #expect(result.lastJSON?["tools"] as? Int == 1)
+        #expect(result.errors.contains("left out: .env") && result.errors.contains("left out: .git"), "\(result.errors)")
+        try await berth.json(["vmcp", "create", "own", "own"])
     }
 }

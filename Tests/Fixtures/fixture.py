@@ -144,6 +144,15 @@ def wait(call, seconds=30):
 
 
 @tool
+def mark_and_wait(call, path="", seconds=30):
+    "Leaves a mark in a file, then waits."
+    with open(path, "w") as mark:
+        mark.write("begun")
+    call.cancelled.wait(seconds)
+    return "waited"
+
+
+@tool
 def hang(call):
     "Waits for its cancellation and never answers."
     call.progress(1, message="started")
@@ -262,6 +271,13 @@ def noise(call):
 def big(call, size=1 << 20):
     "A large answer."
     return "x" * size
+
+
+@tool
+def grow(call, megabytes=1):
+    "Takes memory and keeps it."
+    call.server.kept = [bytearray(b"x" * (1 << 20)) for _ in range(megabytes)]
+    return "grown"
 
 
 @tool

@@ -15,10 +15,9 @@ final class AuditFixture: Sendable {
     deinit { try? FileManager.default.removeItem(atPath: root) }
 
     func journal(
-        chain: String = "l0", segmentSize: Int = 16 << 20, durability: AuditJournal.Durability = .process,
-        onAppend: (@Sendable ([AuditRow]) -> Void)? = nil
+        chain: String = "l0", segmentSize: Int = 16 << 20, onAppend: (@Sendable ([AuditRow]) -> Void)? = nil
     ) throws -> AuditJournal {
-        try AuditJournal(directory: directory, chain: chain, durability: durability, segmentSize: segmentSize, onAppend: onAppend)
+        try AuditJournal(directory: directory, chain: chain, segmentSize: segmentSize, onAppend: onAppend)
     }
 
     static func call(_ number: Int, payload: Bool = true) -> AuditRow {
@@ -50,4 +49,17 @@ final class AuditFixture: Sendable {
     func mode(_ name: String) throws -> Int {
         try FileManager.default.attributesOfItem(atPath: directory + "/" + name)[.posixPermissions] as? Int ?? -1
     }
+}
+
+extension AuditStore {
+    /// All pages of the last rows at once.
+    func tail(limit: Int, _ filter: AuditFilter = AuditFilter()) async throws -> [AuditEntry] {
+        var entries: [AuditEntry] = []
+        for try await page in try await rows(last: limit, matching: filter) { entries += page }
+        return entries
+    }
+}
+
+extension AuditRedactor {
+    func redact(_ json: [UInt8]) -> AuditText { json.withUnsafeBytes { redact($0) } }
 }

@@ -1,3 +1,4 @@
+import ControlSurface
 import Door
 import Foundation
 import Gateway
@@ -211,7 +212,7 @@ final class DataPathFixture: Sendable {
 
 /// Answers what it was asked.
 struct EchoControl: ControlResponder {
-    func respond(to request: ControlRequest, writer: ControlWriter) async {
+    func respond(to request: ControlRequest, writer: ExchangeWriter) async {
         let peer =
             switch request.peer {
             case .localRoot: "root"

@@ -1,5 +1,4 @@
 @testable import Gateway
-import JSONText
 import MCP
 import NIOCore
 import Sealing
@@ -90,18 +89,5 @@ struct DataPathStateTests {
     @Test(arguments: refusals)
     func refusalsOfADoor(status: Int, body: String, expected: DoorAnswer.Refusal) {
         #expect(DoorAnswer.refusal(status: status, body: ByteBuffer(string: body)) == expected)
-    }
-
-    static let results: [(String, String)] = [
-        (#"{"content":[]}"#, #"{"_meta":{"berth/restarted":true},"content":[]}"#),
-        (#"{"_meta":{"a":1},"content":[]}"#, #"{"_meta":{"berth/restarted":true,"a":1},"content":[]}"#),
-        (#"{}"#, #"{"_meta":{"berth/restarted":true}}"#),
-        (#"{"_meta":{"berth/restarted":false}}"#, #"{"_meta":{"berth/restarted":true}}"#),
-    ]
-
-    @Test(arguments: results)
-    func theRestartIsMarkedInPlace(result: String, expected: String) throws {
-        let marked = String(buffer: RestartMark.added(to: ByteBuffer(string: result)))
-        #expect(try JSONValue(parsing: marked) == JSONValue(parsing: expected), "\(marked)")
     }
 }

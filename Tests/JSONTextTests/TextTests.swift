@@ -30,6 +30,26 @@ import Testing
         #expect(JSONString.unquote(JSONSpan(start: 0, end: bytes.count), in: bytes.span.bytes) == nil)
     }
 
+    @Test(arguments: [
+        (#"a\/\b\f\n\r\t\"\u0041\u00e9"#, "a/\u{8}\u{C}\n\r\t\"Aé"), (#"\ud83d\ude00"#, "😀"),
+        // What is no escape, or half of one, in a text that nobody has scanned.
+        (#"\ud83d\nDE00"#, "\u{FFFD}\nDE00"), (#"\ud83d\ud83d\ude00"#, "\u{FFFD}😀"), (#"\ude00"#, "\u{FFFD}"), (#"\u12"#, "\u{FFFD}"),
+        (#"\uzzzzx"#, "\u{FFFD}x"), (#"\x"#, "x"), (#"a\"#, #"a\"#), ("", ""),
+    ]) func unescapingIsLenient(text: String, expected: String) {
+        let bytes = Array("<\(text)>".utf8)
+        #expect(String(decoding: JSONString.unescaped(1..<bytes.count - 1, in: bytes.span.bytes), as: UTF8.self) == expected)
+    }
+
+    @Test func integersAreWrittenInDecimal() {
+        func text(_ body: (inout [UInt8]) -> Void) -> String {
+            var bytes: [UInt8] = []
+            body(&bytes)
+            return String(decoding: bytes, as: UTF8.self)
+        }
+        for value in [0, 7, 10, 1_234_567_890, .max, .min, -1] as [Int64] { #expect(text { JSONNumber.append(value, to: &$0) } == "\(value)") }
+        for value in [0, 9, 100, .max] as [UInt64] { #expect(text { JSONNumber.append(value, to: &$0) } == "\(value)") }
+    }
+
     @Test func elementsAndMembersWalkOneLevel() throws {
         let text = Array(#" { "a" : [ 1 , {"x":[]} , "s" ] , "b" : { } } "#.utf8)
         let object = JSONSpan(start: 1, end: text.count)

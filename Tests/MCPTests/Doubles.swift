@@ -55,12 +55,12 @@ final class RecordingExchange: FrontExchange {
         guard self.status == nil else { return }
         (self.status, self.headers, self.body) = (status, headers, body?.text)
     }
-    func openStream(headers: [(String, String)]) {
+    func openStream() {
         guard status == nil else { return }
-        (status, isOpen, self.headers) = (200, true, headers)
+        (status, isOpen) = (200, true)
     }
     func event(_ data: ByteBuffer, id: String?) -> Demand {
-        if status == nil { openStream(headers: []) }
+        if status == nil { openStream() }
         guard !isClosed else { return .more }
         events.append(data.text)
         return demand

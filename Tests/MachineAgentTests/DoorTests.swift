@@ -86,6 +86,72 @@ import Wire
         }
     }
 
+    @Test func aCallIsDeliveredWhenTheServerHasIt() async throws {
+        func last(_ rig: AgentRig) async throws -> JSONValue? { try await rig.request("GET", "/calls").json?["calls"]?.arrayValue?.last }
+        // Its process runs, and answers no handshake: nothing can have run.
+        try await AgentRig.with("never_ready.py") { rig in
+            let task = Task { try await rig.call("echo", session: "a") }
+            try await eventually("the call waits") { try await last(rig)?["state"] == "waiting" }
+            task.cancel()
+            try await eventually("and is given up") { try await last(rig)?["state"] == "not_delivered" }
+        }
+        try await AgentRig.with { rig in
+            let task = Task { try await rig.call("wait", #"{"seconds":60}"#, session: "a") }
+            try await eventually("the server has it") { try await last(rig)?["state"] == "delivered" }
+            let call = try await last(rig)
+            #expect(call?["session"] == "a" && call?["principal"] == "ann" && call?["method"] == "tools/call" && call?["tool"] == "wait")
+            task.cancel()
+            try await eventually("its caller has gone") { try await last(rig)?["state"] == "cancelled" }
+        }
+    }
+
+    @Test func aSpareWaitsForTheNextSession() async throws {
+        try await AgentRig.with(limits: BootDocument.ChildLimits(spareBelowBytes: 1 << 30)) { rig in
+            func spare() async throws -> Int? { try await rig.request("GET", "/stats").json?["spare"]?.intValue }
+            // What `connector add` does: readiness, then a list of the tools. The child of both is the first session's.
+            #expect(try await rig.request("GET", "/readyz").status == 200)
+            let first = try #require(try await spare())
+            let list = #"{"jsonrpc":"2.0","id":1,"method":"tools/list","params":{"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","#
+                + #""io.modelcontextprotocol/clientCapabilities":{},"io.modelcontextprotocol/clientInfo":{"name":"t","version":"1"}}}}"#
+            let listed = try await rig.request("POST", "/mcp", session: "probe-1", principal: "berth:probe", body: list)
+            #expect(listed.json?["result"]?["tools"]?.arrayValue?.isEmpty == false)
+            #expect(try await spare() == first)
+            // Whatever else the prober asks is a session's.
+            #expect(try await rig.call("identity", session: "probe-2", principal: "berth:probe").value?["pid"]?.intValue == first)
+            #expect(try await rig.request("DELETE", "/sessions/probe-2", session: "probe-2", principal: "berth:probe").status == 200)
+            try await eventually("the next one waits") { try await spare().map { $0 != first } == true }
+            let next = try #require(try await spare())
+            let identity = try #require(try await rig.call("identity", session: "real").value)
+            // Under a uid that nobody had before.
+            #expect(identity["pid"]?.intValue == next && identity["uid"]?.intValue == Int(rig.firstUID) + 1)
+            try await eventually("and another") { try await spare().map { $0 != next } == true }
+            let third = try #require(try await spare())
+            #expect(exists(third))
+            // A session with credentials gets a child of its own, and ends it.
+            let set = try CredentialSet(environment: ["A": "value-of-a"], fingerprintKey: try HMACKey(Secret(try randomBytes(32))))
+            _ = try await rig.put(set, session: "secret")
+            let other = try await rig.call("identity", session: "secret", fingerprint: set.fingerprint).value
+            #expect(other?["pid"]?.intValue != third && other?["environment"]?["A"] == "value-of-a")
+            await eventually("it is let go") { !exists(third) }
+            #expect(try await spare() == nil)
+        }
+    }
+
+    @Test func aSpareGivesWayToWhoNeedsItsMemory() async throws {
+        // A server of the fixture's has some 10 MiB of its own. Looked at every two seconds.
+        let limits = BootDocument.ChildLimits(idleSeconds: 8, spareBelowBytes: 96 << 20)
+        try await AgentRig.with(limits: limits) { rig in
+            func spare() async throws -> Int? { try await rig.request("GET", "/stats").json?["spare"]?.intValue }
+            _ = try await rig.call("echo", session: "a")
+            try await eventually("one waits") { try await spare() != nil }
+            #expect(try await rig.call("grow", #"{"megabytes":96}"#, session: "a").text == "grown")
+            try await eventually("it is let go") { try await spare() == nil }
+            // And none is started into memory that is not there, for longer than it would take.
+            #expect(try await rig.call("wait", #"{"seconds":1}"#, session: "b").text == "waited")
+            #expect(try await spare() == nil)
+        }
+    }
+
     @Test func aSessionBelongsToOnePrincipal() async throws {
         try await AgentRig.with { rig in
             #expect(try await rig.call("echo", principal: "ann").status == 200)

@@ -206,6 +206,27 @@ import Testing
         while !fixture.leftovers.isEmpty, ContinuousClock.now < deadline { await Task.yield() }
         #expect(fixture.leftovers.isEmpty)
     }
+
+    /// Nobody reads the build's steps any more, and the process is about to end: it waits for what is being removed.
+    @Test func aFactoryThatEndsLeavesNothingHalfMade() async throws {
+        let (started, start) = AsyncStream<String>.makeStream()
+        let machine = ImagesMachine { job in
+            start.yield(job.output)
+            try await Task.sleep(for: .seconds(3600))
+            return BuildJobResult(exitCode: 0, log: "")
+        }
+        let fixture = try ImagesFixture(machine: machine)
+        let events = fixture.factory.build(ImageSource(pypi: "demo"))
+        for await _ in started { break }
+        #expect(!fixture.leftovers.isEmpty)
+        await fixture.factory.end()
+        #expect(fixture.leftovers.isEmpty)
+        #expect(try await ImagesFixture.drain(events).outcome.failure?.error == "cancelled")
+        // One that comes too late does not begin.
+        #expect(try await ImagesFixture.drain(fixture.factory.build(ImageSource(pypi: "demo"))).outcome.failure?.error == "cancelled")
+        #expect(fixture.leftovers.isEmpty)
+        await fixture.factory.end()
+    }
 }
 
 extension ImagesFixture {

@@ -233,6 +233,13 @@ struct ReconcilerRealTests {
             let result = try await host.jobs().run(greedy) { _ in }
             #expect(result.exitCode != 0 && result.log.contains("more than 8 MiB"))
 
+            // Each file within the limit, all of them not, and its end before anybody need have looked.
+            let quick = "for n in 1 2 3; do /bin/busybox dd if=/dev/zero of=/out/$n bs=1M count=6; done"
+            var fast = try JobFolders(host.directory, quick).job()
+            fast.outputBytes = 8 << 20
+            let written = try await host.jobs().run(fast) { _ in }
+            #expect(written.exitCode != 0 && written.log.contains("more than 8 MiB"), "\(written)")
+
             let unwanted = try JobFolders(host.directory, "while :; do echo tick; /bin/busybox sleep 0.1; done").job()
             let ticks = Gathered()
             let task = Task { try await host.jobs().run(unwanted) { ticks.append($0) } }

@@ -105,6 +105,68 @@ struct ChildStateMachineTests {
         #expect(machine.exited(.code(0), now: now).last == .spawn)
     }
 
+    private func parked() -> ChildStateMachine {
+        var machine = ChildStateMachine()
+        #expect(machine.prepare() == [.spawn])
+        #expect(machine.started() == [])
+        #expect(machine.stage == .parked)
+        return machine
+    }
+
+    private func die(_ machine: inout ChildStateMachine, _ status: StdioBridge.ExitStatus = .code(1)) -> [ChildStateMachine.Action] {
+        _ = machine.outputClosed(now: now)
+        _ = machine.errorsClosed(now: now)
+        return machine.exited(status, now: now)
+    }
+
+    @Test func aSpareIsSpokenToByItsFirstRequest() {
+        var machine = parked()
+        #expect(machine.requestArrived(now: now) == [.arm(.seconds(60)), .startHandshake])
+        #expect(machine.handshaken() == [.disarm, .flush])
+        // From then on it is a child like any other.
+        #expect(die(&machine) == [.disarm, .failRunning("the server exited with status 1"), .discardProcess])
+        #expect(machine.failures == 1 && !machine.lostSpare)
+        var early = ChildStateMachine()
+        _ = early.prepare()
+        #expect(early.requestArrived(now: now) == [])
+        #expect(early.started() == [.arm(.seconds(60)), .startHandshake])
+    }
+
+    @Test func anUnusedSpareEndsWithItsProcess() {
+        var machine = parked()
+        #expect(die(&machine).suffix(2) == [.discardProcess, .ended])
+        #expect(machine.lostSpare && machine.failures == 0)
+        var unborn = ChildStateMachine()
+        _ = unborn.prepare()
+        #expect(unborn.startFailed("no", now: now).last == .ended)
+        var deaf = parked()
+        #expect(deaf.inputBroken() == [.closeInput, .arm(.seconds(2))])
+        #expect(die(&deaf).last == .ended)
+    }
+
+    @Test func aSpareThatDiesUnderItsFirstRequestIsReplacedOnce() {
+        for takesBeforeDeath in [true, false] {
+            var machine = parked()
+            if takesBeforeDeath { _ = machine.requestArrived(now: now) }
+            _ = machine.outputClosed(now: now)
+            if !takesBeforeDeath { #expect(machine.requestArrived(now: now) == []) }
+            _ = machine.errorsClosed(now: now)
+            let death = machine.exited(.code(1), now: now)
+            #expect(death.last == .spawn)
+            #expect(!death.contains { if case .failWaiting = $0 { true } else { false } })
+            _ = machine.started()
+            #expect(die(&machine).contains(.failWaiting("the server exited with status 1")))
+            #expect(machine.failures == 1)
+        }
+    }
+
+    @Test func aSpareThatIsStoppedClimbs() {
+        var machine = parked()
+        #expect(machine.stop("over") == [.failWaiting("over"), .closeInput, .arm(.seconds(2))])
+        #expect(die(&machine, .code(0)).last == .ended)
+        #expect(!machine.lostSpare)
+    }
+
     @Test func stopWhileStartingClimbsAfterwards() {
         var machine = ChildStateMachine()
         _ = machine.requestArrived(now: now)

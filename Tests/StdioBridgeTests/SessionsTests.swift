@@ -49,6 +49,44 @@ struct SessionsTests {
         }
     }
 
+    @Test func theCapHoldsWhileOneIsStillLeaving() async throws {
+        try await Rig.with("ignores_eof.py", limits: { ($0.children, $0.rung) = (2, .milliseconds(400)) }) { rig in
+            let first = try #require(await rig.call("identity", session: "a").json?["pid"]?.intValue)
+            let second = try #require(await rig.call("identity", session: "b").json?["pid"]?.intValue)
+            // Two at once, and each takes the ladder's whole length to make room.
+            let waiting = [rig.start("identity", session: "c"), rig.start("identity", session: "d")]
+            await eventually("they wait for room") { await rig.reports().count == 4 }
+            #expect(await rig.reports().count { $0.pid != nil } == 2)
+            for pending in waiting {
+                let third = try #require(await pending.reply().json?["pid"]?.intValue)
+                #expect(third != first && third != second)
+            }
+            #expect(!isAlive(first) && !isAlive(second))
+        }
+    }
+
+    @Test func whoWaitsForRoomDoesNotWaitForEver() async throws {
+        try await Rig.with("ignores_eof.py", limits: { ($0.children, $0.rung, $0.start) = (1, .milliseconds(2500), .seconds(3)) }) { rig in
+            _ = await rig.call("echo", session: "a")
+            let reply = await rig.call("echo", session: "b")
+            #expect(reply.failure?.kind == .notDelivered && reply.failure?.reason.contains("no room") == true)
+            // Its session lives on, and gets the seat when it is free.
+            #expect(await rig.end("b"))
+        }
+    }
+
+    @Test func aSessionsEndReachesItsChildThatIsLeaving() async throws {
+        try await Rig.with { rig in
+            let busy = rig.start("hang", fingerprint: "a", progress: true)
+            await eventually("a call runs") { !busy.notifications.isEmpty }
+            _ = await rig.call("echo", fingerprint: "b")
+            #expect(await rig.reports().count == 2)
+            #expect(await rig.end("s"))
+            #expect(await busy.reply().failure?.kind == .outcomeUnknown)
+            #expect(await rig.reports().isEmpty)
+        }
+    }
+
     @Test func anIdleChildEndsAndComesBack() async throws {
         try await Rig.with(limits: { $0.idle = .milliseconds(100) }) { rig in
             let first = await rig.call("identity").json?["pid"]?.intValue

@@ -9,7 +9,7 @@ import Testing
     private static let eventHead = """
         HTTP/1.1 200 OK
         content-type: text/event-stream
-        cache-control: no-store
+        cache-control: no-store, no-transform
         x-accel-buffering: no
         x-more: 1
         transfer-encoding: chunked

@@ -34,6 +34,13 @@ unsigned long clinux_ms_bind(void);
 unsigned long clinux_ms_rdonly_nosuid_nodev(void);
 unsigned long clinux_ms_nosuid_nodev_noexec(void);
 
+/// The user namespace that owns the namespace behind `fd`, as a descriptor; `-errno` (EPERM: outside of what the caller sees).
+int clinux_namespace_owner(int fd);
+/// The user namespace around the user namespace behind `fd`, likewise.
+int clinux_namespace_parent(int fd);
+/// Reads a user namespace's `uid_map` as its parent numbers it, also when no process lives in it: how many bytes, or `-errno`.
+ssize_t clinux_uid_map(int user_namespace, char *text, size_t size);
+
 /// Becomes uid:gid for good: supplementary groups emptied (or set to `gid`), real, effective and saved ids, every thread.
 int clinux_become(uid_t uid, gid_t gid);
 int clinux_setrlimit(int resource, uint64_t soft, uint64_t hard);

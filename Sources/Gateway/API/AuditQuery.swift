@@ -1,9 +1,20 @@
-/// Reads the audit log for people and programs.
-protocol AuditQuery: Sendable {
-    /// The last rows, oldest first; of one method, where given.
-    func tail(limit: Int, method: String?) async throws -> [AuditEntry]
-    /// Every row after a position, as it is written.
-    func follow(after position: Int64) -> AsyncThrowingStream<AuditEntry, any Error>
-}
+/// What `GET /api/v1/audit?limit=20&method=…&principal=…&follow=1` asks for; every part may be left out.
+struct AuditQuery {
+    var limit = 20
+    var filter = AuditFilter()
+    /// Goes on with new rows as they come.
+    var follows = false
 
-extension AuditStore: AuditQuery {}
+    /// - Parameter parameter: answers the value of a parameter, decoded.
+    init(_ parameter: (Substring) -> Substring?) throws(ProvisioningFailure) {
+        if let text = parameter("limit") {
+            guard let number = Int(text), (1...100_000).contains(number) else {
+                throw ProvisioningFailure(error: "invalid", message: "limit is out of range", field: "limit", hint: "1 to 100000")
+            }
+            limit = number
+        }
+        filter.method = parameter("method").map(String.init)
+        filter.principal = parameter("principal").map(String.init)
+        follows = parameter("follow") == "1"
+    }
+}

@@ -2,14 +2,15 @@ import HTTPTypes
 import FoundationEssentials
 import Hummingbird
 import JSONText
+import MCP
 import MachineAPI
 import NIOCore
 
 /// The gateway's control surface, `/api/v1`: JSON in and out, no cookie is ever read.
 struct ControlAPI: Sendable {
     let plane: ControlPlane
-    let audit: any AuditQuery
-    let recordAdmin: @Sendable (_ caller: ControlCaller, _ action: String, _ subject: String, _ outcome: Bool) async throws -> Void
+    let audit: AuditStore
+    let recordAdmin: @Sendable (_ caller: ControlCaller, _ action: String, _ subject: String, _ failure: String?) async throws -> Void
 
     func router() -> Hummingbird.Router<ControlContext> {
         let router = Hummingbird.Router(context: ControlContext.self)
@@ -18,6 +19,7 @@ struct ControlAPI: Sendable {
         api.get("status") { _, _ in try await status() }
         api.get("bootstrap") { _, context in try await bootstrap(context) }
         api.get("connectors") { _, _ in try await connectors() }
+        api.get("connectors/:name") { _, context in try await connector(context.parameters.require("name")) }
         api.post("connectors") { request, context in try await provision(request, context, updating: nil) }
         api.patch("connectors/:name") { request, context in try await provision(request, context, updating: context.parameters.require("name")) }
         api.delete("connectors/:name") { _, context in
@@ -41,7 +43,7 @@ struct ControlAPI: Sendable {
         let tokens = try await plane.listTokens().filter { $0.revoked_at == nil && ($0.expires_at ?? .max) > now }
         return ControlAnswer(
             .record(
-                ("url", .string(plane.publicURL)), ("version", .string(BerthVersion.current)), ("org", .string(plane.org)),
+                ("url", .string(plane.publicURL)), ("listen", .string(plane.listen)), ("version", .string(BerthVersion.current)), ("org", .string(plane.org)),
                 ("connectors", .int(connectors.count)), ("vmcps", .int(try await plane.virtualMCPs().count)), ("tokens", .int(tokens.count))))
     }
 
@@ -52,11 +54,10 @@ struct ControlAPI: Sendable {
 
     private func connectors() async throws -> ControlAnswer {
         let rows = try await plane.list().map { record -> JSONValue in
-            let source = record.definition.source
             let tools = try record.tools.map { try ToolMerge.merge([.init(connector: record.name, toolsListResult: $0)]).tools.count }
             return .record(
                 ("name", .string(record.name)), ("app", .string(record.app)), ("state", .string(record.state.rawValue)),
-                ("source", .string(source.pypi ?? source.upload ?? "-")), ("constraints", source.constraints.map { .array($0.map { .string($0) }) }),
+                ("source", .string(record.definition.source.title)), ("constraints", record.definition.source.constraints.map(Self.strings)),
                 ("image", (record.build?.image).map { .string($0) }), ("packages", record.build.map { .array($0.packages.map { .string($0) }) }),
                 ("tools", tools.map { .int($0) }), ("secrets", .array(record.definition.secrets.map { .string($0) })),
                 ("generation", .int(record.generation)), ("created_at", .int(Int(record.createdAt))), ("updated_at", .int(Int(record.updatedAt))))
@@ -64,22 +65,33 @@ struct ControlAPI: Sendable {
         return ControlAnswer(.record(("connectors", .array(rows))))
     }
 
+    private func connector(_ name: String) async throws -> ControlAnswer {
+        let all = try await plane.list()
+        guard let record = all.first(where: { $0.name == name }) else {
+            throw ProvisioningFailure.unknown("connector", name, among: all.map(\.name), field: "name")
+        }
+        let definition = record.definition
+        let tools = try record.tools.map { try JSONValue(parsing: $0)["tools"]?.arrayValue ?? [] }
+        return ControlAnswer(
+            .record(
+                ("name", .string(record.name)), ("app", .string(record.app)), ("state", .string(record.state.rawValue)),
+                ("source", .string(definition.source.title)), ("constraints", definition.source.constraints.map(Self.strings)),
+                ("command", (record.build?.command).map(Self.strings)), ("args", definition.source.arguments.map(Self.strings)),
+                ("env", .object(JSONObject(definition.environment.sorted { $0.key < $1.key }.map { ($0.key, .string($0.value)) }))),
+                ("secrets", Self.strings(definition.secrets)), ("memory_mb", .int(definition.memoryMB)), ("pids", .int(definition.pids)),
+                ("image", (record.build?.image).map { .string($0) }), ("packages", (record.build?.packages).map(Self.strings)),
+                ("tools", tools.map { .array($0) }), ("generation", .int(record.generation)), ("created_at", .int(Int(record.createdAt))),
+                ("updated_at", .int(Int(record.updatedAt)))))
+    }
+
+    private static func strings(_ values: [String]) -> JSONValue { .array(values.map { .string($0) }) }
+
     private func auditRows(_ request: Request) async throws -> Response {
         let parameters = request.uri.queryParameters
-        let limit = parameters["limit"].flatMap { Int(String($0)) } ?? 20
-        guard (1...100_000).contains(limit) else {
-            throw ProvisioningFailure(error: "invalid", message: "limit is out of range", field: "limit", hint: "1 to 100000")
-        }
-        let rows = try await audit.tail(limit: limit, method: parameters["method"].map(String.init))
-        let follows = parameters["follow"] == "1"
+        let query = try AuditQuery { parameters[$0] }
+        let pages = try await audit.rows(last: query.limit, matching: query.filter, follows: query.follows)
         return .ndjson { writer in
-            var last: Int64 = 0
-            for row in rows {
-                last = row.position
-                try await writer.line(row.json)
-            }
-            guard follows else { return }
-            for try await row in audit.follow(after: last) { try await writer.line(row.json) }
+            for try await page in pages { try await writer.lines(page.map(\.json)) }
         }
     }
 
@@ -96,8 +108,8 @@ struct ControlAPI: Sendable {
             // Its row is written whoever still listens; a caller that went away cancels the work, which cleans up after itself.
             let work = Task {
                 defer { continuation.finish() }
-                let succeeded = await plane.provision(body, updating: name != nil) { continuation.yield($0) }
-                try await recordAdmin(caller, name == nil ? "connector.add" : "connector.update", body.name, succeeded)
+                let failure = await plane.provision(body, updating: name != nil) { continuation.yield($0) }
+                try await recordAdmin(caller, name == nil ? "connector.add" : "connector.update", body.name, failure?.message)
             }
             try await withTaskCancellationHandler {
                 do {
@@ -197,10 +209,10 @@ struct ControlAPI: Sendable {
     ) async throws -> ControlAnswer {
         do {
             let answer = ControlAnswer(try await body())
-            try await recordAdmin(context.caller, action, subject, true)
+            try await recordAdmin(context.caller, action, subject, nil)
             return answer
         } catch {
-            try await recordAdmin(context.caller, action, subject, false)
+            try await recordAdmin(context.caller, action, subject, (error as? ProvisioningFailure)?.message ?? "an internal error")
             throw error
         }
     }
@@ -224,5 +236,12 @@ struct ControlAPI: Sendable {
         } catch {
             throw ProvisioningFailure(error: "invalid", message: "the body is no valid JSON", field: "body")
         }
+    }
+}
+
+extension ImageSource {
+    /// What it is, in a word: the package, or the folder and its digest.
+    fileprivate var title: String {
+        pypi ?? upload.map { "\(folder ?? "folder") (\($0.prefix(15)))" } ?? "-"
     }
 }

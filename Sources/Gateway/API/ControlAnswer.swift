@@ -94,16 +94,15 @@ extension Response {
 struct NDJSONWriter {
     var writer: any ResponseBodyWriter
 
-    @concurrent mutating func line(_ value: JSONValue) async throws {
-        var buffer = ByteBuffer(bytes: value.serialized())
-        buffer.writeInteger(UInt8(ascii: "\n"))
-        try await writer.write(buffer)
-    }
-}
+    @concurrent mutating func line(_ value: JSONValue) async throws { try await lines([value]) }
 
-extension JSONValue {
-    /// Members in this order; nil ones are left out.
-    static func record(_ members: (String, JSONValue?)...) -> JSONValue {
-        .object(JSONObject(members.compactMap { name, value in value.map { (name, $0) } }))
+    /// Several with one write.
+    @concurrent mutating func lines(_ values: [JSONValue]) async throws {
+        var buffer = ByteBuffer()
+        for value in values {
+            buffer.writeBytes(value.serialized())
+            buffer.writeInteger(UInt8(ascii: "\n"))
+        }
+        try await writer.write(buffer)
     }
 }

@@ -5,14 +5,21 @@ import Logging
 public enum ControlCaller: Sendable, Equatable {
     /// A root process of this host, over the control socket (peer credentials).
     case localRoot
-    /// An admin token on the public listener.
-    case admin(principal: String)
+    /// An admin token on the public listener, and where it came from.
+    case admin(principal: String, clientAddress: String)
 
     /// As audit rows name it.
     var principal: String {
         switch self {
         case .localRoot: "local:root"
-        case .admin(let principal): principal
+        case .admin(let principal, _): principal
+        }
+    }
+
+    var clientAddress: String {
+        switch self {
+        case .localRoot: ""
+        case .admin(_, let address): address
         }
     }
 }

@@ -4,14 +4,8 @@ import Sealing
 /// The audit log of one writing loop: an append-only chain of rows in segments, each row with the hash of the one before,
 /// payloads beside them. A row is in the file when `append` returns; if it cannot be, `append` throws and nothing is.
 ///
-/// Confined to its loop. Survives `kill -9` (what was written is the kernel's); `power` also survives the host.
+/// Confined to its loop. A row survives `kill -9`, since what was written is the kernel's, but not the host's power cut.
 public final class AuditJournal {
-    /// What an appended row survives.
-    public enum Durability: String, Sendable {
-        case process
-        case power
-    }
-
     public let chain: String
     /// Of the last row.
     public private(set) var sequence: Int64 = 0
@@ -19,7 +13,6 @@ public final class AuditJournal {
     public private(set) var repairedBytes = 0
 
     private let segments: AuditSegments
-    private let durability: Durability
     private let segmentSize: Int
     private let onAppend: (@Sendable ([AuditRow]) -> Void)?
     private let format: AuditLineFormat
@@ -37,13 +30,11 @@ public final class AuditJournal {
     ///   - onAppend: hears of the rows in order, after they are in the file.
     /// - Throws: ``AuditError``, or `StateError` about the directory.
     public init(
-        directory: String, chain: String, durability: Durability = .process, segmentSize: Int = 16 << 20,
-        onAppend: (@Sendable ([AuditRow]) -> Void)? = nil
+        directory: String, chain: String, segmentSize: Int = 16 << 20, onAppend: (@Sendable ([AuditRow]) -> Void)? = nil
     ) throws {
         guard AuditSegments.isChain(chain) else { throw AuditError(code: .damaged, message: "audit log: \(chain) is no chain name") }
         try StateDirectory.prepare(directory)
         self.chain = chain
-        self.durability = durability
         self.segmentSize = segmentSize
         self.onAppend = onAppend
         segments = AuditSegments(directory: directory)
@@ -94,15 +85,9 @@ public final class AuditJournal {
         // Payloads first: a row never names what is not there, and a payload without its row is cut off at opening.
         let payloadsBefore = payloads.size
         if !payloadBytes.isEmpty { try payloads.append(payloadBytes) }
-        let rowsBefore = rows.size
         do throws(AuditError) {
             try rows.append(rowBytes)
-            if durability == .power {
-                if !payloadBytes.isEmpty { try payloads.sync() }
-                try rows.sync()
-            }
         } catch {
-            if rows.size > rowsBefore { try? rows.cut(to: rowsBefore) }
             if payloads.size > payloadsBefore { try? payloads.cut(to: payloadsBefore) }
             throw error
         }
@@ -121,22 +106,6 @@ public final class AuditJournal {
         payloads = newPayloads
         number += 1
     }
-}
-
-/// Rows from outside the loops (admin actions, sign-in): a chain of its own behind an actor.
-public actor AuditRecorder {
-    private let journal: AuditJournal
-
-    public init(
-        directory: String, chain: String = "control", durability: AuditJournal.Durability = .process,
-        onAppend: (@Sendable ([AuditRow]) -> Void)? = nil
-    ) throws {
-        journal = try AuditJournal(directory: directory, chain: chain, durability: durability, onAppend: onAppend)
-    }
-
-    /// Appends one row.
-    @discardableResult
-    public func append(_ row: AuditRow) throws(AuditError) -> AuditRow { try journal.append(row) }
 }
 
 /// Where a chain ends on disk.

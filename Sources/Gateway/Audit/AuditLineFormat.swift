@@ -12,11 +12,12 @@ struct AuditLineFormat {
     func append(_ row: AuditRow, payload: AuditPayloadReference?, to output: inout [UInt8]) throws(SealingError) -> String {
         let start = output.count
         appendLiteral("{\"sequence\":", to: &output)
-        appendDecimal(row.sequence, to: &output)
+        JSONNumber.append(row.sequence, to: &output)
         text(",\"chain\":", row.chain, &output)
         appendLiteral(",\"time\":", to: &output)
-        appendDecimal(row.time, to: &output)
+        JSONNumber.append(row.time, to: &output)
         text(",\"principal\":", row.principal, &output)
+        text(",\"client_address\":", row.clientAddress, &output)
         text(",\"token\":", row.tokenID, &output)
         text(",\"vmcp\":", row.virtualMCP, &output)
         text(",\"connector\":", row.connector, &output)
@@ -26,15 +27,16 @@ struct AuditLineFormat {
         text(",\"session\":", row.session, &output)
         text(",\"machine\":", row.machine, &output)
         text(",\"boot\":", row.boot, &output)
+        text(",\"call\":", row.callID, &output)
         text(",\"outcome\":", row.outcome.rawValue, &output)
         text(",\"reason\":", row.reason, &output)
         appendLiteral(",\"latency_us\":", to: &output)
-        appendDecimal(row.latencyMicroseconds, to: &output)
+        JSONNumber.append(row.latencyMicroseconds, to: &output)
         if let payload {
             appendLiteral(",\"payload\":{\"at\":", to: &output)
-            appendDecimal(Int64(payload.offset), to: &output)
+            JSONNumber.append(Int64(payload.offset), to: &output)
             appendLiteral(",\"size\":", to: &output)
-            appendDecimal(Int64(payload.size), to: &output)
+            JSONNumber.append(Int64(payload.size), to: &output)
             text(",\"sha256\":", payload.hash, &output)
             output.append(UInt8(ascii: "}"))
         }
@@ -53,7 +55,7 @@ struct AuditLineFormat {
         guard row.arguments != nil || row.result != nil else { return nil }
         let start = output.count
         appendLiteral("{\"sequence\":", to: &output)
-        appendDecimal(row.sequence, to: &output)
+        JSONNumber.append(row.sequence, to: &output)
         for (name, value) in [("arguments", row.arguments), ("result", row.result)] {
             guard let value else { continue }
             text(name, value.text, &output, evenEmpty: true)
@@ -78,6 +80,7 @@ struct AuditLineFormat {
         var row = AuditRow(method: text("method"), outcome: outcome, principal: text("principal"), time: Int64(time))
         row.sequence = Int64(sequence)
         row.chain = text("chain")
+        row.clientAddress = text("client_address")
         row.tokenID = text("token")
         row.virtualMCP = text("vmcp")
         row.connector = text("connector")
@@ -86,6 +89,7 @@ struct AuditLineFormat {
         row.session = text("session")
         row.machine = text("machine")
         row.boot = text("boot")
+        row.callID = text("call")
         row.reason = text("reason")
         row.latencyMicroseconds = Int64(latency)
         row.previousHash = previous
@@ -123,58 +127,16 @@ struct AuditLineFormat {
     private func text(_ label: StaticString, _ value: String, _ output: inout [UInt8]) {
         guard !value.isEmpty else { return }
         appendLiteral(label, to: &output)
-        appendJSONString(value, to: &output)
+        JSONString.append(value, to: &output)
     }
 
     private func text(_ name: String, _ value: String, _ output: inout [UInt8], evenEmpty: Bool) {
         output.append(contentsOf: ",\"\(name)\":".utf8)
-        appendJSONString(value, to: &output)
+        JSONString.append(value, to: &output)
     }
 }
 
 /// Appends a literal.
 func appendLiteral(_ literal: StaticString, to output: inout [UInt8]) {
     output.append(contentsOf: UnsafeBufferPointer(start: literal.utf8Start, count: literal.utf8CodeUnitCount))
-}
-
-/// Appends `text` as a JSON string with its quotes; runs without escapes are copied whole.
-func appendJSONString(_ text: String, to output: inout [UInt8]) {
-    var text = text
-    output.append(UInt8(ascii: "\""))
-    text.withUTF8 { bytes in
-        var run = 0
-        for index in bytes.indices {
-            let byte = bytes[index]
-            guard byte < 0x20 || byte == UInt8(ascii: "\"") || byte == UInt8(ascii: "\\") else { continue }
-            output.append(contentsOf: bytes[run..<index])
-            run = index + 1
-            switch byte {
-            case UInt8(ascii: "\""), UInt8(ascii: "\\"): output.append(contentsOf: [UInt8(ascii: "\\"), byte])
-            case 0x0A: appendLiteral("\\n", to: &output)
-            case 0x0D: appendLiteral("\\r", to: &output)
-            case 0x09: appendLiteral("\\t", to: &output)
-            default:
-                output.append(contentsOf: byte < 0x10 ? "\\u000".utf8 : "\\u001".utf8)
-                output.append(byte & 15 < 10 ? UInt8(ascii: "0") + (byte & 15) : UInt8(ascii: "a") + (byte & 15) - 10)
-            }
-        }
-        output.append(contentsOf: bytes[run...])
-    }
-    output.append(UInt8(ascii: "\""))
-}
-
-/// Appends `value` in decimal without making a string.
-func appendDecimal(_ value: Int64, to output: inout [UInt8]) {
-    if value < 0 { output.append(UInt8(ascii: "-")) }
-    var digits: (UInt64, UInt64, UInt64) = (0, 0, 0)
-    withUnsafeMutableBytes(of: &digits) { digits in
-        var rest = value.magnitude
-        var at = digits.count
-        repeat {
-            at -= 1
-            digits[at] = UInt8(ascii: "0") + UInt8(truncatingIfNeeded: rest % 10)
-            rest /= 10
-        } while rest > 0
-        output.append(contentsOf: digits[at...])
-    }
 }

@@ -1,4 +1,5 @@
 import Glibc
+import JSONText
 
 /// Makes the text of a payload that may be kept: values under telling keys and known secret values are replaced, what is
 /// longer than 8 KiB is cut. One pass that stops at the bound, so a huge payload costs no more than a small one.
@@ -25,13 +26,10 @@ public struct AuditRedactor: Sendable {
         plainLiterals = literals.map { Array($0.utf8) }.sorted { $0.count > $1.count }
         self.literals = literals.map { literal in
             var escaped: [UInt8] = []
-            appendJSONString(literal, to: &escaped)
-            return Array(escaped.dropFirst().dropLast())
+            JSONString.appendContent(literal, to: &escaped)
+            return escaped
         }.sorted { $0.count > $1.count }
     }
-
-    /// The text to keep of a JSON value.
-    public func redact(_ json: [UInt8]) -> AuditText { json.withUnsafeBytes { redact($0) } }
 
     /// The text to keep of a JSON value.
     public func redact(_ json: UnsafeRawBufferPointer) -> AuditText {
@@ -150,12 +148,11 @@ extension AuditRedactor {
             output.append(UInt8(ascii: "\""))
             let content = UnsafeRawBufferPointer(rebasing: input[start..<end.content])
             if end.escapes {
-                var text = String(decoding: Self.unescaped(content), as: UTF8.self)
-                if isKey, AuditRedactor.isTelling(text.utf8) { return telling(&text, end.next) }
-                appendContent(&text)
+                let text = String(decoding: JSONString.unescaped(0..<content.count, in: content.bytes), as: UTF8.self)
+                if isKey, AuditRedactor.isTelling(text.utf8) { return telling(text, end.next) }
+                JSONString.appendContent(text, to: &output)
             } else if isKey, AuditRedactor.isTelling(content) {
-                var text = String(decoding: content, as: UTF8.self)
-                return telling(&text, end.next)
+                return telling(String(decoding: content, as: UTF8.self), end.next)
             } else {
                 output.append(contentsOf: content.prefix(bound + 1 - min(output.count, bound)))
             }
@@ -163,15 +160,9 @@ extension AuditRedactor {
             at = end.next
         }
 
-        private mutating func appendContent(_ text: inout String) {
-            output.removeLast()
-            appendJSONString(text, to: &output)
-            output.removeLast()
-        }
-
         /// Copies a telling key and passes over its value.
-        private mutating func telling(_ key: inout String, _ next: Int) {
-            appendContent(&key)
+        private mutating func telling(_ key: String, _ next: Int) {
+            JSONString.appendContent(key, to: &output)
             at = next
             skipSpace()
             guard at < input.count, input[at] == UInt8(ascii: ":") else { return output.append(UInt8(ascii: "\"")) }
@@ -225,46 +216,6 @@ extension AuditRedactor {
                 }
             }
             return (count, count, escapes)
-        }
-
-        private static func unescaped(_ content: UnsafeRawBufferPointer) -> [UInt8] {
-            var bytes: [UInt8] = []
-            bytes.reserveCapacity(content.count)
-            var index = 0
-            while index < content.count {
-                let byte = content[index]
-                index += 1
-                guard byte == UInt8(ascii: "\\"), index < content.count else {
-                    bytes.append(byte)
-                    continue
-                }
-                let kind = content[index]
-                index += 1
-                switch kind {
-                case UInt8(ascii: "b"): bytes.append(0x08)
-                case UInt8(ascii: "f"): bytes.append(0x0C)
-                case UInt8(ascii: "n"): bytes.append(0x0A)
-                case UInt8(ascii: "r"): bytes.append(0x0D)
-                case UInt8(ascii: "t"): bytes.append(0x09)
-                case UInt8(ascii: "u"):
-                    var scalar = hex(content, index) ?? 0xFFFD
-                    index += 4
-                    if scalar >= 0xD800, scalar < 0xDC00, index + 1 < content.count, content[index] == UInt8(ascii: "\\"),
-                        content[index + 1] == UInt8(ascii: "u"), let low = hex(content, index + 2), low >= 0xDC00, low < 0xE000
-                    {
-                        scalar = 0x10000 + (scalar - 0xD800) << 10 + (low - 0xDC00)
-                        index += 6
-                    }
-                    bytes.append(contentsOf: String(Character(Unicode.Scalar(scalar) ?? "\u{FFFD}")).utf8)
-                default: bytes.append(kind)
-                }
-            }
-            return bytes
-        }
-
-        private static func hex(_ content: UnsafeRawBufferPointer, _ at: Int) -> UInt32? {
-            guard at + 4 <= content.count else { return nil }
-            return UInt32(String(decoding: content[at..<(at + 4)], as: UTF8.self), radix: 16)
         }
     }
 }

@@ -2,7 +2,7 @@ import JSONText
 import Sealing
 
 /// How a call, or an action of an admin, ended.
-public enum AuditOutcome: String, Sendable, CaseIterable {
+public enum AuditOutcome: String, Sendable {
     case allowed, denied, error, timeout, cancelled, unknown
 }
 
@@ -26,6 +26,8 @@ public struct AuditRow: Sendable, Equatable {
     /// Milliseconds since 1970.
     public var time: Int64
     public var principal: String
+    /// Where the request came from, through the proxies that are trusted; empty for the control socket.
+    public var clientAddress = ""
     public var tokenID = ""
     public var virtualMCP = ""
     public var connector = ""
@@ -38,6 +40,8 @@ public struct AuditRow: Sendable, Equatable {
     public var session = ""
     public var machine = ""
     public var boot = ""
+    /// What the machine's agent knows the call by (the `jti` of its hosted-auth token); empty for what reached none.
+    public var callID = ""
     public var outcome: AuditOutcome
     /// One line, where the outcome is not plain.
     public var reason = ""

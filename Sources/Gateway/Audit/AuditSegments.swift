@@ -128,8 +128,4 @@ struct AuditFile: ~Copyable {
         guard ftruncate(descriptor, off_t(size)) == 0 else { throw AuditSegments.failure(errno, "cut", path) }
         tail = false
     }
-
-    func sync() throws(AuditError) {
-        guard fdatasync(descriptor) == 0 else { throw AuditSegments.failure(errno, "sync", path) }
-    }
 }

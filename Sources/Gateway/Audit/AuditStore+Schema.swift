@@ -7,7 +7,7 @@ public struct AuditEntry: Sendable, Equatable {
     public var position: Int64
     public var row: AuditRow
 
-    /// As the API answers it; `sequence` is the position, to be given as `after`.
+    /// As the API answers it; `sequence` is the position.
     public var json: JSONValue {
         var object = JSONObject()
         object["sequence"] = .int(Int(position))
@@ -15,9 +15,9 @@ public struct AuditEntry: Sendable, Equatable {
         object["chain_sequence"] = .int(Int(row.sequence))
         object["time"] = .int(Int(row.time))
         let texts = [
-            ("principal", row.principal), ("token", row.tokenID), ("vmcp", row.virtualMCP), ("connector", row.connector), ("tool", row.tool),
-            ("exposed_tool", row.exposedTool), ("method", row.method), ("session", row.session), ("machine", row.machine), ("boot", row.boot),
-            ("outcome", row.outcome.rawValue), ("reason", row.reason),
+            ("principal", row.principal), ("client_address", row.clientAddress), ("token", row.tokenID), ("vmcp", row.virtualMCP),
+            ("connector", row.connector), ("tool", row.tool), ("exposed_tool", row.exposedTool), ("method", row.method), ("session", row.session),
+            ("machine", row.machine), ("boot", row.boot), ("call", row.callID), ("outcome", row.outcome.rawValue), ("reason", row.reason),
         ]
         for (name, text) in texts where !text.isEmpty { object[name] = .string(text) }
         object["latency_us"] = .int(Int(row.latencyMicroseconds))
@@ -47,7 +47,13 @@ extension AuditStore {
                       UNIQUE (chain, chain_sequence)
                     ) STRICT
                     """)
-        }
+        },
+        Migration("client_address") { database in
+            try database.execute(sql: "ALTER TABLE row ADD COLUMN client_address TEXT NOT NULL DEFAULT ''")
+            try database.execute(sql: "ALTER TABLE row ADD COLUMN call TEXT NOT NULL DEFAULT ''")
+        },
+        // Ends in the position, as every index does: the last rows of somebody are its end.
+        Migration("row_principal") { database in try database.execute(sql: "CREATE INDEX row_principal ON row (principal)") },
     ]
 
     /// Inserts rows; those that are there already stay as they are.
@@ -55,34 +61,36 @@ extension AuditStore {
         let statement = try database.cachedStatement(
             sql: """
                 INSERT OR IGNORE INTO row (chain, chain_sequence, time, principal, token, vmcp, connector, tool, exposed_tool, method, session,
-                  machine, boot, outcome, reason, latency_us, arguments, arguments_truncated, result, result_truncated, prev, hash)
-                VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+                  machine, boot, outcome, reason, latency_us, arguments, arguments_truncated, result, result_truncated, prev, hash,
+                  client_address, call)
+                VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
                 """)
         for row in rows {
             try statement.execute(arguments: [
                 row.chain, row.sequence, row.time, row.principal, row.tokenID, row.virtualMCP, row.connector, row.tool, row.exposedTool,
                 row.method, row.session, row.machine, row.boot, row.outcome.rawValue, row.reason, row.latencyMicroseconds,
                 row.arguments?.text, row.arguments?.truncated ?? false, row.result?.text, row.result?.truncated ?? false, row.previousHash,
-                row.hash,
+                row.hash, row.clientAddress, row.callID,
             ])
         }
     }
 
-    static func tail(_ limit: Int, _ method: String?, _ database: Database) throws -> [AuditEntry] {
-        let rows = try Row.fetchAll(
-            database, sql: "SELECT * FROM row WHERE ?1 IS NULL OR method = ?1 ORDER BY position DESC LIMIT ?2", arguments: [method, limit])
-        return rows.reversed().map(entry)
+    /// Which of these calls have a row that is not older than `time` (milliseconds since 1970).
+    static func known(_ calls: Set<String>, since time: Int64, _ database: Database) throws -> Set<String> {
+        var known: Set<String> = []
+        let cursor = try String.fetchCursor(database, sql: "SELECT call FROM row WHERE call <> '' AND time >= ?", arguments: [time])
+        while let call = try cursor.next() {
+            if calls.contains(call) { known.insert(call) }
+        }
+        return known
     }
 
-    static func rows(after position: Int64, _ limit: Int, _ database: Database) throws -> [AuditEntry] {
-        try Row.fetchAll(database, sql: "SELECT * FROM row WHERE position > ? ORDER BY position LIMIT ?", arguments: [position, limit]).map(entry)
-    }
-
-    private static func entry(_ row: Row) -> AuditEntry {
+    static func entry(_ row: Row) -> AuditEntry {
         var audit = AuditRow(
             method: row["method"], outcome: AuditOutcome(rawValue: row["outcome"]) ?? .unknown, principal: row["principal"], time: row["time"])
         audit.chain = row["chain"]
         audit.sequence = row["chain_sequence"]
+        audit.clientAddress = row["client_address"]
         audit.tokenID = row["token"]
         audit.virtualMCP = row["vmcp"]
         audit.connector = row["connector"]
@@ -91,6 +99,7 @@ extension AuditStore {
         audit.session = row["session"]
         audit.machine = row["machine"]
         audit.boot = row["boot"]
+        audit.callID = row["call"]
         audit.reason = row["reason"]
         audit.latencyMicroseconds = row["latency_us"]
         audit.arguments = (row["arguments"] as String?).map { AuditText(text: $0, truncated: row["arguments_truncated"]) }

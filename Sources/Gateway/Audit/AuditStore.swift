@@ -1,34 +1,35 @@
 import GRDB
 import Glibc
+import Logging
 import Persistence
 import Synchronization
 
-/// The journal's projection for queries: `audit.db`, filled behind the journal by one background task that takes whatever
-/// waits, and rebuilt from the journal when it is behind or gone.
+/// The journal's projection for queries: `audit.db`, filled behind the journal by one background task that takes what
+/// gathers in a moment as one transaction, and rebuilt from the journal when it is behind or gone. Whoever reads is served
+/// everything that was journaled before.
 public final class AuditStore: Sendable {
-    private struct Queue {
-        var rows: [AuditRow] = []
-        /// Rows ever enqueued.
-        var enqueued: Int64 = 0
-        /// Rows were dropped here; they are read from the journal instead.
-        var isBehind = true
-    }
-
-    /// Rows that may wait in memory; beyond that the journal on disk is the queue.
-    static let maximumWaiting = 4_096
-
     private let database: DatabaseFile
     private let reader: AuditReader
-    private let queue = Mutex(Queue())
-    private let drained = Milestone()
+    private let batching: Duration
+    private let logger: Logger
+    private let queue = Mutex(AuditQueue())
+    /// Grows when a batch must not gather any longer.
+    private let urgency = Milestone()
+    /// The last round that ended.
+    private let rounds = Milestone()
     private let commits = Milestone()
     private let signal: AsyncStream<Void>.Continuation
     private let signals: AsyncStream<Void>
     private let task = Mutex<Task<Void, Never>?>(nil)
-    private let failure = Mutex<String?>(nil)
 
     /// Opens the projection; one that is damaged or of another version is made anew, since the journal has everything.
-    public init(path: String, journal directory: String) throws {
+    ///
+    /// - Parameter batching: how long a row waits for others, unless a reader or a full batch hurries it. A transaction a row
+    ///   was two fifths of the gateway's CPU at one session.
+    public init(
+        path: String, journal directory: String, batching: Duration = .milliseconds(75),
+        logger: Logger = Logger(label: "audit") { _ in SwiftLogNoOpLogHandler() }
+    ) throws {
         do throws(StateError) {
             database = try DatabaseFile(path, migrations: Self.migrations, durability: .normal)
         } catch {
@@ -37,76 +38,96 @@ public final class AuditStore: Sendable {
             database = try DatabaseFile(path, migrations: Self.migrations, durability: .normal)
         }
         reader = AuditReader(directory: directory)
+        self.batching = batching
+        self.logger = logger
         (signals, signal) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
     }
 
-    /// Why the last write to the projection failed; nil when it did not. The journal is not concerned.
-    public var lastFailure: String? { failure.withLock { $0 } }
+    var pool: DatabasePool { database.pool }
+
+    /// Transactions that wrote rows since it was opened.
+    var transactions: Int64 { commits.value }
+
+    /// Returns when there was one more than `seen`, or when the task is cancelled.
+    func transaction(after seen: Int64) async { await commits.reach(seen + 1) }
 
     /// Catches up with the journal, then follows it in the background until ``close()``.
     public func start() async throws {
-        await drain()
-        if let lastFailure { throw StateError(.failed, "the audit projection: \(lastFailure)") }
+        if let failure = await project() { throw StateError(.failed, "the audit projection: \(failure)") }
         task.withLock { task in
             guard task == nil else { return }
             task = Task { [self] in
-                for await _ in signals { await drain() }
+                for await _ in signals {
+                    await gather()
+                    await project()
+                }
             }
-            signal.yield()
         }
     }
 
     /// Stops following; what waits is written first.
     public func close() async {
         signal.finish()
+        obey(queue.withLock { $0.hurry() })
         let task = task.withLock { task in
             defer { task = nil }
             return task
         }
         await task?.value
-        await drain()
+        await project()
+        queue.withLock { $0.close() }
+        rounds.advance(to: .max)
         try? database.pool.close()
     }
 
     /// Takes rows that the journal holds already; from any thread, never waiting.
-    public func enqueue(_ rows: [AuditRow]) {
-        queue.withLock { queue in
-            queue.enqueued += Int64(rows.count)
-            guard !queue.isBehind else { return }
-            if queue.rows.count + rows.count > Self.maximumWaiting {
-                queue.rows = []
-                queue.isBehind = true
-            } else {
-                queue.rows.append(contentsOf: rows)
-            }
+    public func enqueue(_ rows: [AuditRow]) { obey(queue.withLock { $0.add(rows) }) }
+
+    /// Returns when every row enqueued before is in the projection (or failed to get there).
+    public func settled() async {
+        guard task.withLock({ $0 != nil }), let (round, action) = queue.withLock({ $0.request() }) else { return }
+        obey(action)
+        await rounds.reach(round)
+    }
+
+    private func obey(_ action: AuditQueue.Action) {
+        switch action {
+        case .nothing: return
+        case .wake: break
+        case .hurry: urgency.increment()
         }
         signal.yield()
     }
 
-    /// Returns when every row enqueued before is in the projection (or failed to get there).
-    public func settled() async {
-        guard task.withLock({ $0 != nil }) else { return }
-        await drained.reach(queue.withLock { $0.enqueued })
+    /// Lets a batch grow for a moment, or until somebody hurries.
+    private func gather() async {
+        let seen = urgency.value
+        guard !queue.withLock({ $0.isUrgent }) else { return }
+        await withTaskGroup { group in
+            group.addTask { [batching] in try? await Task.sleep(for: batching) }
+            group.addTask { [urgency] in await urgency.reach(seen + 1) }
+            await group.next()
+            group.cancelAll()
+        }
     }
 
-    private func drain() async {
-        let (rows, behind, enqueued) = queue.withLock { queue in
-            let taken = (queue.rows, queue.isBehind, queue.enqueued)
-            queue.rows = []
-            queue.isBehind = false
-            return taken
-        }
+    /// One round: everything that waits, in one transaction (or a few, from the journal). Answers why it failed; then the
+    /// next round reads the journal.
+    @discardableResult
+    private func project() async -> (any Error)? {
+        let batch = queue.withLock { $0.take() }
+        var failure: (any Error)?
         do {
-            if behind { try await catchUp() } else if !rows.isEmpty { try await insert(rows) }
-            failure.withLock { $0 = nil }
+            if batch.isBehind { try await catchUp() } else if !batch.rows.isEmpty { try await insert(batch.rows) }
+            if queue.withLock({ $0.succeeded(batch) }) { logger.notice("the audit projection can be written again") }
         } catch {
-            failure.withLock { $0 = "\(error)" }
-            queue.withLock { queue in
-                queue.rows = []
-                queue.isBehind = true
+            failure = error
+            if queue.withLock({ $0.failed() }) {
+                logger.error("the audit projection cannot be written; the log itself is whole", metadata: ["error": "\(error)"])
             }
         }
-        drained.advance(to: enqueued)
+        rounds.advance(to: batch.round)
+        return failure
     }
 
     private func catchUp() async throws {
@@ -123,45 +144,9 @@ public final class AuditStore: Sendable {
         commits.increment()
     }
 
-    // MARK: Queries
-
-    /// The last rows, oldest first; of one method, where given.
-    public func tail(limit: Int, method: String? = nil) async throws -> [AuditEntry] {
+    /// Which of these calls have a row that is not older than `time` (milliseconds since 1970).
+    func known(_ calls: Set<String>, since time: Int64) async throws -> Set<String> {
         await settled()
-        return try await database.pool.read { try AuditStore.tail(limit, method, $0) }
-    }
-
-    /// Rows after a position, oldest first.
-    public func rows(after position: Int64, limit: Int = 500) async throws -> [AuditEntry] {
-        try await database.pool.read { try AuditStore.rows(after: position, limit, $0) }
-    }
-
-    /// Every row after a position, those to come included; pulled, so a slow reader costs nothing. Ends when cancelled.
-    public func follow(after position: Int64) -> AsyncThrowingStream<AuditEntry, any Error> {
-        let page = Page(after: position)
-        return AsyncThrowingStream { [self] in
-            while !Task.isCancelled {
-                if let entry = await page.next() { return entry }
-                let seen = commits.value
-                let entries = try await rows(after: page.position)
-                if entries.isEmpty { await commits.reach(seen + 1) } else { await page.fill(entries) }
-            }
-            return nil
-        }
-    }
-
-    /// What a follower has read and not yet given.
-    private actor Page {
-        private var entries: ArraySlice<AuditEntry> = []
-        private(set) var position: Int64
-
-        init(after position: Int64) { self.position = position }
-
-        func next() -> AuditEntry? { entries.popFirst() }
-
-        func fill(_ entries: [AuditEntry]) {
-            self.entries = entries[...]
-            position = entries.last?.position ?? position
-        }
+        return try await database.pool.read { try AuditStore.known(calls, since: time, $0) }
     }
 }

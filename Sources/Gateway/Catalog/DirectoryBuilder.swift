@@ -1,5 +1,6 @@
 import JSONText
 import Logging
+import MCP
 import NIOCore
 
 /// Builds the ``Directory`` from the rows; after every change, and at start.
@@ -31,9 +32,4 @@ struct DirectoryBuilder: Sendable {
     private static func text(_ members: [(String, JSONValue)]) -> ByteBuffer {
         ByteBuffer(bytes: JSONValue.object(JSONObject(members)).serialized())
     }
-}
-
-/// The version this build calls itself.
-public enum BerthVersion {
-    public static let current = "0.1.0"
 }

@@ -18,12 +18,13 @@ struct CredentialStore: Sendable {
         fingerprintKey = try keyRing.derived("credential fingerprint")
     }
 
-    /// Replaces the values of the given names; others stay.
-    func put(_ values: [String: String], connector: String) async throws {
+    /// Replaces the values of the given names and removes the `dropped`; others stay.
+    func put(_ values: [String: String], dropping dropped: [String] = [], connector: String) async throws {
         let sealed = try values.map { name, value in
             (name: name, value: Data(try keyRing.seal(Array(value.utf8), identity: Self.identity(connector, name))))
         }
         try await database.write { db in
+            for name in dropped { try db.execute(sql: "DELETE FROM secrets WHERE connector = ? AND name = ?", arguments: [connector, name]) }
             for (name, value) in sealed {
                 try db.execute(
                     sql: """
@@ -37,18 +38,22 @@ struct CredentialStore: Sendable {
 
     /// What a child of `connector` is started with; nil when the connector has no secret.
     ///
-    /// - Parameter changes: values that are not stored yet, in place of those that are.
-    func credentials(connector: String, changing changes: [String: String] = [:]) async throws -> CredentialSet? {
+    /// - Parameters:
+    ///   - changes: values that are not stored yet, in place of those that are.
+    ///   - dropped: names that will be removed.
+    func credentials(
+        connector: String, changing changes: [String: String] = [:], dropping dropped: [String] = []
+    ) async throws -> CredentialSet? {
         let rows = try await database.read { db in
             try Row.fetchAll(db, sql: "SELECT name, sealed FROM secrets WHERE connector = ? ORDER BY name", arguments: [connector])
                 .map { row in (name: row["name"] as String, sealed: row["sealed"] as Data) }
         }
-        guard !rows.isEmpty || !changes.isEmpty else { return nil }
         var environment: [String: String] = [:]
-        for (name, sealed) in rows {
+        for (name, sealed) in rows where !dropped.contains(name) {
             environment[name] = String(decoding: try keyRing.open(Array(sealed), identity: Self.identity(connector, name)), as: UTF8.self)
         }
         environment.merge(changes) { _, new in new }
+        guard !environment.isEmpty else { return nil }
         return try CredentialSet(environment: environment, headers: [:], files: [:], fingerprintKey: HMACKey(fingerprintKey))
     }
 

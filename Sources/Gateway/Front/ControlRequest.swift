@@ -1,3 +1,4 @@
+public import ControlSurface
 public import NIOCore
 
 /// Who asks the control surface.
@@ -17,18 +18,19 @@ public struct ControlRequest: Sendable {
     /// At most 1 MiB.
     public var body: ByteBuffer
     public var peer: ControlPeer
-    public var remoteAddress: String?
+    /// Whose request it is, through the proxies that are trusted; empty on the control socket.
+    public var clientAddress: String
 
     public init(
         method: String, uri: String, headers: [(name: String, value: String)] = [], body: ByteBuffer = ByteBuffer(), peer: ControlPeer,
-        remoteAddress: String? = nil
+        clientAddress: String = ""
     ) {
         self.method = method
         self.uri = uri
         self.headers = headers
         self.body = body
         self.peer = peer
-        self.remoteAddress = remoteAddress
+        self.clientAddress = clientAddress
     }
 }
 
@@ -36,5 +38,5 @@ public struct ControlRequest: Sendable {
 public protocol ControlResponder: Sendable {
     /// Runs in a task of its own, which is cancelled when the client goes away. Answers by `writer`; what was not
     /// answered when this returns is answered with status 500.
-    func respond(to request: ControlRequest, writer: ControlWriter) async
+    func respond(to request: ControlRequest, writer: ExchangeWriter) async
 }

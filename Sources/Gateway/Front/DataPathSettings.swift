@@ -9,6 +9,8 @@ public struct DataPathSettings: Sendable {
     public var allowedHosts: [String]
     /// `Origin` values taken beside those of the allowed hosts.
     public var allowedOrigins: [String]
+    /// Networks whose `X-Forwarded-For` counts, and that alone may connect beside this host.
+    public var trustedProxies: [AddressBlock]
     /// How long a call may take, machine start included.
     public var callTimeout = TimeAmount.seconds(60)
     /// A legacy session that was not used for so long ends.
@@ -29,9 +31,10 @@ public struct DataPathSettings: Sendable {
     public var sweepInterval = TimeAmount.seconds(1)
     public var server = ServerLimits()
 
-    public init(org: String, allowedHosts: [String] = [], allowedOrigins: [String] = []) {
+    public init(org: String, allowedHosts: [String] = [], allowedOrigins: [String] = [], trustedProxies: [AddressBlock] = []) {
         self.org = org
         self.allowedHosts = allowedHosts
         self.allowedOrigins = allowedOrigins
+        self.trustedProxies = trustedProxies
     }
 }

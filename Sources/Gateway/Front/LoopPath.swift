@@ -14,6 +14,7 @@ final class LoopPath {
     let stack: Stack
     let front: MCPFront
     let origins: OriginPolicy
+    let clientAddress: ClientAddress
     let hash: SHA256
     let logger: Logger
     var meter = RefusalMeter()
@@ -31,6 +32,7 @@ final class LoopPath {
         self.logger = logger
         hash = try SHA256()
         origins = OriginPolicy(allowedHosts: settings.allowedHosts, allowedOrigins: settings.allowedOrigins)
+        clientAddress = ClientAddress(proxies: settings.trustedProxies)
         log = AuditLog(journal: journal, logger: logger)
         let hub = SessionHub(eventLoop: eventLoop, settings: settings, support: support, log: log, logger: logger)
         self.hub = hub

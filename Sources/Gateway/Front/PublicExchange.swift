@@ -39,10 +39,9 @@ final class PublicExchange: FrontExchange {
         ended()
     }
 
-    func openStream(headers: [(String, String)]) {
+    func openStream() {
         isStream = true
-        // Wire says what a stream must say by itself.
-        exchange.openStream(headers: headers.filter { !["cache-control", "x-accel-buffering", "content-type"].contains($0.0.lowercased()) })
+        exchange.openStream()
     }
 
     func event(_ data: ByteBuffer, id: String?) -> Demand {

@@ -1,3 +1,4 @@
+import ControlSurface
 import MCP
 import NIOCore
 import NIOHTTP1
@@ -31,11 +32,12 @@ final class PublicFront: ServerDelegate {
     func admit(_ head: HTTPRequestHead, peer: ServerPeer) -> Admission {
         let limit = head.uri.hasPrefix("/v/") ? nil : Self.controlBodyLimit
         guard listener == .network else { return .accept(bodyLimit: limit) }
+        guard path.clientAddress.admits(peer: peer.address?.ipAddress) else { return .refuse(.notByProxy) }
         let length = head.headers.first(name: "content-length").flatMap { Int($0) }
         let isLong = length.map { $0 > Self.unauthenticatedBodyLimit } ?? head.headers.contains(name: "transfer-encoding")
         guard isLong else { return .accept(bodyLimit: limit) }
         if path.origins.check(hosts: head.headers["host"], origins: head.headers["origin"]) != nil { return .refuse(.origin) }
-        switch authenticate(head.headers["authorization"]) {
+        switch authenticate(head.headers["authorization"], from: clientAddress(peer, head)) {
         case .admitted: return .accept(bodyLimit: limit)
         case .refused(let refusal): return .refuse(refusal)
         }
@@ -64,22 +66,31 @@ final class PublicFront: ServerDelegate {
     private func mcp(_ exchange: ServerExchange, _ target: Substring) {
         let digest: TokenDigest
         let grant: Grant
-        switch authenticate(exchange.headers("authorization")) {
+        let client = clientAddress(exchange.peer, exchange.head)
+        switch authenticate(exchange.headers("authorization"), from: client) {
         case .refused(let refusal): return exchange.refuse(refusal)
         case .admitted(let knownDigest, let knownGrant): (digest, grant) = (knownDigest, knownGrant)
         }
         let parts = target.split(separator: "/", omittingEmptySubsequences: false)
         let slug = parts.count == 4 && parts[3] == "mcp" ? String(parts[2]) : nil
         guard let slug, grant.scope == .virtualMCP(slug), let virtualMCP = path.directory.current.virtualMCPs[slug] else {
-            denied(grant, slug: slug ?? String(target.dropFirst(3)))
+            denied(grant, slug: slug ?? String(target.dropFirst(3)), client)
             return exchange.refuse(.notFound)
         }
-        guard let request = FrontRequest(exchange) else { return exchange.refuse(.repeatedHeader) }
+        guard let request = FrontRequest(method: exchange.method.rawValue, body: exchange.body, headers: exchange.headers) else {
+            return exchange.refuse(.repeatedHeader)
+        }
         let answer = PublicExchange(exchange, digest: digest, grant: grant, slug: slug, session: request.sessionID)
         guard path.add(answer) else { return exchange.refuse(.busy) }
         path.front.handle(
-            request, caller: FrontCaller(principal: grant.principal, endpoint: slug, attachment: Admitted(grant: grant, virtualMCP: virtualMCP)),
+            request,
+            caller: FrontCaller(
+                principal: grant.principal, endpoint: slug, attachment: Admitted(grant: grant, virtualMCP: virtualMCP, clientAddress: client)),
             exchange: answer)
+    }
+
+    private func clientAddress(_ peer: ServerPeer, _ head: HTTPRequestHead) -> String {
+        path.clientAddress.of(peer: peer.address?.ipAddress, forwardedFor: head.headers["x-forwarded-for"])
     }
 
     private enum Authentication {
@@ -87,19 +98,20 @@ final class PublicFront: ServerDelegate {
         case refused(Refusal)
     }
 
-    private func authenticate(_ authorization: [String]) -> Authentication {
+    private func authenticate(_ authorization: [String], from client: String) -> Authentication {
         switch BearerToken(authorization: authorization, hash: path.hash) {
         case .missing: return .refused(.tokenMissing)
-        case .malformed: return refused("malformed token")
+        case .malformed: return refused("malformed token", client)
         case .digest(let digest):
-            guard let grant = path.directory.grant(digest, now: WallClock.milliseconds()) else { return refused("unknown or expired token") }
+            guard let grant = path.directory.grant(digest, now: WallClock.milliseconds()) else { return refused("unknown or expired token", client) }
             return .admitted(digest, grant)
         }
     }
 
-    private func refused(_ reason: String) -> Authentication {
+    private func refused(_ reason: String, _ client: String) -> Authentication {
         if let unwritten = path.meter.admit(second: WallClock.seconds()) {
             var row = AuditRow(method: "authenticate", outcome: .denied)
+            row.clientAddress = client
             row.reason = unwritten == 0 ? reason : "\(reason); \(unwritten) more before it were not written"
             _ = path.log.write(row)
         }
@@ -107,8 +119,9 @@ final class PublicFront: ServerDelegate {
     }
 
     /// The row says more than the answer may.
-    private func denied(_ grant: Grant, slug: String) {
+    private func denied(_ grant: Grant, slug: String, _ client: String) {
         var row = AuditRow(method: "access", outcome: .denied, principal: grant.principal)
+        row.clientAddress = client
         row.tokenID = grant.tokenID
         row.virtualMCP = String(slug.prefix(64))
         row.reason = path.directory.current.virtualMCPs[slug] == nil ? "no such virtual MCP" : "the token is not for this virtual MCP"
@@ -122,17 +135,13 @@ final class PublicFront: ServerDelegate {
         path.controlRequests += 1
         let request = ControlRequest(
             method: exchange.head.method.rawValue, uri: exchange.head.uri, headers: exchange.head.headers.map { (name: $0.name, value: $0.value) },
-            body: exchange.body, peer: peer(exchange), remoteAddress: exchange.peer.address?.ipAddress)
-        let answer = ControlExchange(exchange)
-        let writer = ControlWriter(answer, eventLoop: exchange.eventLoop)
-        let control = control
+            body: exchange.body, peer: peer(exchange), clientAddress: clientAddress(exchange.peer, exchange.head))
         let bound = NIOLoopBound(path, eventLoop: path.eventLoop)
-        answer.attach(
-            Task {
-                await control.respond(to: request, writer: writer)
-                await writer.finish()
-                bound.eventLoop.execute { bound.value.controlRequests -= 1 }
-            })
+        ExchangeWriter.answer(exchange) { [control] writer in
+            await control.respond(to: request, writer: writer)
+            await writer.finish()
+            bound.eventLoop.execute { bound.value.controlRequests -= 1 }
+        }
     }
 
     private func peer(_ exchange: ServerExchange) -> ControlPeer {
@@ -145,32 +154,5 @@ final class PublicFront: ServerDelegate {
 extension Admission {
     fileprivate static func refuse(_ refusal: Refusal) -> Admission {
         .refuse(status: refusal.status, headers: refusal.headers, body: refusal.body)
-    }
-}
-
-extension FrontRequest {
-    /// Reads the headers that MCP knows; nil when one is there twice with different values. Copies of one value count
-    /// as one; `Accept` is a list and may come in parts.
-    init?(_ exchange: ServerExchange) {
-        let verb: Verb =
-            switch exchange.head.method {
-            case .POST: .post
-            case .GET: .get
-            case .DELETE: .delete
-            default: .other
-            }
-        self.init(verb: verb, body: exchange.body)
-        let accepted = exchange.headers("accept")
-        accept = accepted.isEmpty ? nil : accepted.joined(separator: ", ")
-        let single: [(String, WritableKeyPath<FrontRequest, String?>)] = [
-            ("content-type", \.contentType), ("mcp-protocol-version", \.protocolVersion), ("mcp-session-id", \.sessionID),
-            ("mcp-method", \.mcpMethod), ("mcp-name", \.mcpName), ("last-event-id", \.lastEventID),
-        ]
-        for (name, field) in single {
-            let values = exchange.headers(name)
-            guard let first = values.first else { continue }
-            guard values.allSatisfy({ $0 == first }) else { return nil }
-            self[keyPath: field] = first
-        }
     }
 }

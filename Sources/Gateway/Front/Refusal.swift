@@ -14,6 +14,8 @@ struct Refusal {
 
     /// The `Host` or `Origin` is not ours: perhaps another site's page in a browser.
     static let origin = Refusal(403, #"{"error":"forbidden_origin","message":"this host or origin is not allowed"}"#)
+    /// Proxies are named (`--behind-proxy`), and this peer is none of them.
+    static let notByProxy = Refusal(403, #"{"error":"forbidden","message":"connections come through the proxy only","hint":"use the public URL"}"#)
     static let tokenMissing = Refusal(
         401, #"{"error":"unauthorized","message":"a bearer token is needed","hint":"send Authorization: Bearer TOKEN"}"#,
         [("www-authenticate", "Bearer")])

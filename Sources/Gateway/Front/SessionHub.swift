@@ -121,7 +121,8 @@ final class SessionHub: FrontHost {
             _ = table.add(key, owner, .modern, limit: .max, now: .now())
             _ = connected(admission, session: key)
         }
-        context.attachment = CallRecord(grant: admission.grant, virtualMCP: admission.virtualMCP, session: key)
+        context.attachment = CallRecord(
+            grant: admission.grant, virtualMCP: admission.virtualMCP, session: key, clientAddress: admission.clientAddress)
         return context
     }
 
@@ -169,6 +170,7 @@ final class SessionHub: FrontHost {
     /// The row that says a client came.
     private func connected(_ admission: Admitted, session: String) -> MCPError? {
         var row = AuditRow(method: "connected", outcome: .allowed, principal: admission.grant.principal)
+        row.clientAddress = admission.clientAddress
         row.tokenID = admission.grant.tokenID
         row.virtualMCP = admission.virtualMCP.slug
         row.session = session
@@ -194,9 +196,11 @@ final class SessionHub: FrontHost {
 final class Admitted {
     let grant: Grant
     let virtualMCP: VirtualMCP
+    let clientAddress: String
 
-    init(grant: Grant, virtualMCP: VirtualMCP) {
+    init(grant: Grant, virtualMCP: VirtualMCP, clientAddress: String) {
         self.grant = grant
         self.virtualMCP = virtualMCP
+        self.clientAddress = clientAddress
     }
 }

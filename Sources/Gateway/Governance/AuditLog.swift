@@ -1,3 +1,4 @@
+import Door
 import JSONText
 import Logging
 import MCP
@@ -56,6 +57,7 @@ extension AuditRow {
     /// Everything but how the call ended.
     init(_ record: CallRecord) {
         self.init(method: record.method, outcome: .allowed, principal: record.principal, time: record.time)
+        clientAddress = record.clientAddress
         tokenID = record.grant.tokenID
         virtualMCP = record.virtualMCP.slug
         session = record.session
@@ -64,6 +66,7 @@ extension AuditRow {
         connector = record.connector?.name ?? ""
         machine = record.pin?.pin.machine ?? ""
         boot = record.pin?.pin.boot ?? ""
+        callID = record.callID?.description ?? ""
     }
 
     /// - Parameter ending: what made the gateway end the call before its answer.

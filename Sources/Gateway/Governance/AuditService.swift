@@ -8,7 +8,7 @@ import NIOCore
 /// It holds every call under way, and so is also what ends them: at their deadline, and when their token is revoked.
 final class AuditService: MCPService {
     /// Requests that get a row each.
-    private static let audited: Set<String> = ["tools/call", "resources/read", "prompts/get", "completion/complete"]
+    static let audited: Set<String> = ["tools/call", "resources/read", "prompts/get", "completion/complete"]
     /// Calls end at most one and a half of these after their deadline.
     private let sweepInterval: TimeAmount
 

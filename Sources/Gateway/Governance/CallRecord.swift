@@ -8,6 +8,8 @@ final class CallRecord {
     let grant: Grant
     let virtualMCP: VirtualMCP
     let session: String
+    /// Empty for a call of our own.
+    let clientAddress: String
     /// Milliseconds since 1970.
     let time: Int64 = WallClock.milliseconds()
 
@@ -25,6 +27,8 @@ final class CallRecord {
     // Routing
     var pin: PinTable.Entry?
     var isRepinned = false
+    /// The `jti` of the last attempt, by which the machine knows the call.
+    var callID: HostedToken.ID?
     /// Why the machine could not take the call, where it is the machine's fault.
     var loss: DoorAnswer.Loss?
 
@@ -34,10 +38,11 @@ final class CallRecord {
 
     var principal: String { grant.principal }
 
-    init(grant: Grant, virtualMCP: VirtualMCP, session: String) {
+    init(grant: Grant, virtualMCP: VirtualMCP, session: String, clientAddress: String = "") {
         self.grant = grant
         self.virtualMCP = virtualMCP
         self.session = session
+        self.clientAddress = clientAddress
     }
 
     private static let plainRedactor = AuditRedactor()

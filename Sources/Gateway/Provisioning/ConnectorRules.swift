@@ -5,39 +5,58 @@ public enum ConnectorRules {
     static let variableBytes = 64 << 10
     public static let nameHint = "use 1 to 32 of a-z, 0-9 and -, beginning with a letter"
 
-    static func check(_ request: ConnectorRequest) throws(ProvisioningFailure) {
+    /// - Parameter old: What the request changes; nil for a new connector.
+    /// - Returns: The definition that the request makes.
+    @discardableResult
+    static func check(_ request: ConnectorRequest, changing old: ConnectorDefinition? = nil) throws(ProvisioningFailure) -> ConnectorDefinition {
         guard isName(request.name) else {
             throw failure("name", "'\(request.name.prefix(64))' is no connector name", nameHint)
         }
-        switch (request.source.pypi, request.source.upload) {
-        case (nil, nil): throw failure("source", "no source given", "give --pypi SPEC or --dir DIR")
-        case (.some, .some): throw failure("source", "two sources given", "give either --pypi SPEC or --dir DIR")
-        case (nil, .some):
-            if (request.command ?? request.source.command ?? []).isEmpty {
-                throw failure("command", "a server in a folder needs its command", "put it after --: -- python3 server.py")
-            }
-        case (.some(let spec), nil):
-            if spec.isEmpty || spec.utf8.count > 512 {
-                throw failure("source.pypi", "the package name is empty or too long", "for example mcp-server-time")
-            }
+        if request.source?.pypi != nil, request.source?.upload != nil {
+            throw failure("source", "two sources given", "give either --pypi SPEC or --dir DIR")
         }
-        let words = (request.command ?? []) + (request.args ?? []) + (request.source.command ?? []) + (request.source.arguments ?? [])
-        if let bad = words.first(where: { $0.utf8.contains(0) || $0.utf8.count > variableBytes }) {
-            throw failure("args", "the argument '\(bad.prefix(32))…' is over 64 KiB or holds a NUL byte", "put long input into a file of the image")
-        }
-        guard words.count <= 256, (request.env ?? [:]).count + (request.secrets ?? [:]).count <= 256, (request.source.constraints ?? []).count <= 64
-        else {
-            throw failure("args", "too many arguments, variables or constraints", "at most 256 arguments, 256 variables and 64 constraints")
-        }
+        let definition = request.definition(changing: old)
+        try check(definition.source)
         for (name, value) in request.env ?? [:] { try checkVariable(name, value, field: "env") }
         for (name, value) in request.secrets ?? [:] {
             try checkVariable(name, value, field: "secrets")
-            if request.env?[name] != nil { throw failure("secrets.\(name)", "\(name) is given as --env too", "give it once, with --secret") }
+            if definition.environment[name] != nil { throw failure("secrets.\(name)", "\(name) is given as --env too", "give it once, with --secret") }
         }
-        if let memory = request.memory_mb, !(64...16_384).contains(memory) {
-            throw failure("memory_mb", "\(memory) MiB is out of range", "64 to 16384")
+        for name in definition.secrets where definition.environment[name] != nil {
+            throw failure("env.\(name)", "\(name) is a secret of this connector", "leave --env \(name) out, or add --drop-secret \(name)")
         }
-        if let pids = request.pids, !(16...1_024).contains(pids) { throw failure("pids", "\(pids) is out of range", "16 to 1024") }
+        for name in request.drop_secrets ?? [] where request.secrets?[name] != nil {
+            throw failure("drop_secrets", "\(name) is to be set and to be dropped", "give it once")
+        }
+        guard definition.environment.count + definition.secrets.count <= 256 else {
+            throw failure("env", "too many variables", "at most 256")
+        }
+        guard (64...16_384).contains(definition.memoryMB) else {
+            throw failure("memory_mb", "--memory \(definition.memoryMB) is out of range", "64 to 16384 MiB")
+        }
+        guard (16...1_024).contains(definition.pids) else { throw failure("pids", "--pids \(definition.pids) is out of range", "16 to 1024") }
+        return definition
+    }
+
+    private static func check(_ source: ImageSource) throws(ProvisioningFailure) {
+        switch (source.pypi, source.upload) {
+        case (nil, nil): throw failure("source", "no source given", "give --pypi SPEC or --dir DIR")
+        case (let spec?, _):
+            if spec.isEmpty || spec.utf8.count > 512 {
+                throw failure("source.pypi", "the package name is empty or too long", "for example mcp-server-time")
+            }
+        case (nil, .some):
+            if (source.command ?? []).isEmpty {
+                throw failure("command", "a server in a folder needs its command", "put it after --: -- python3 server.py")
+            }
+        }
+        let words = (source.command ?? []) + (source.arguments ?? [])
+        if let bad = words.first(where: { $0.utf8.contains(0) || $0.utf8.count > variableBytes }) {
+            throw failure("args", "the argument '\(bad.prefix(32))…' is over 64 KiB or holds a NUL byte", "put long input into a file of the image")
+        }
+        guard words.count <= 256, (source.constraints ?? []).count <= 64 else {
+            throw failure("args", "too many arguments or constraints", "at most 256 arguments and 64 constraints")
+        }
     }
 
     /// Names of connectors and virtual MCPs: they become parts of URLs, app names and tool prefixes.

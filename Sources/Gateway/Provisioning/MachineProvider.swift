@@ -32,6 +32,9 @@ actor MachineProvider {
         }
     }
 
+    /// Every machine of an app that runs now.
+    func running(app: String) async throws -> [MachineAddress] { try await machines.machines(app: app).compactMap(\.address) }
+
     private func find(_ connector: Connector) async throws -> MachineAddress {
         let config = connector.machineConfig.config(connector: connector.name, needsCredentials: !connector.secretNames.isEmpty)
         let fitting = try await machines.machines(app: connector.app).filter { $0.config.serves(config) }

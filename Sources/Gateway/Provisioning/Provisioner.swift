@@ -19,12 +19,15 @@ struct Provisioner: Sendable {
     /// Adds a connector; `say` hears of each step.
     /// - Returns: how many tools it has.
     func add(_ request: ConnectorRequest, say: @Sendable (ProvisioningEvent) -> Void) async throws -> Int {
-        try ConnectorRules.check(request)
+        let definition = try ConnectorRules.check(request)
+        if let name = request.drop_secrets?.first {
+            throw ProvisioningFailure(error: "invalid", message: "a new connector has no secret \(name)", field: "drop_secrets", hint: "leave it out")
+        }
         // Nobody else changes this name now: a row still `building` is what an add left that could not clean up after itself.
         if let left = try await store.connector(request.name), left.state == .building { await discard(left) }
         let now = WallClock.milliseconds()
         let record = ConnectorRecord(
-            name: request.name, app: "\(request.name)-\(org.suffix(6).lowercased())", state: .building, definition: request.definition, build: nil,
+            name: request.name, app: "\(request.name)-\(org.suffix(6).lowercased())", state: .building, definition: definition, build: nil,
             generation: 1, tools: nil, createdAt: now, updatedAt: now)
         guard try await store.insert(record) else {
             throw ProvisioningFailure(
@@ -36,29 +39,32 @@ struct Provisioner: Sendable {
             try await credentials.put(request.secrets ?? [:], connector: record.name)
             return try await bringUp(record, with: credentials.credentials(connector: record.name), say: say)
         } catch {
-            let failure = await explain(error, record.name, app: record.app)
+            let failure = await explain(error, record)
             // The caller may be gone (its cancellation is why we are here): the clean-up runs to its end all the same.
             await Task { await discard(record) }.value
             throw failure
         }
     }
 
-    /// Takes the new definition (secrets that it does not name stay), rebuilds, and moves to the new machine when it has answered.
+    /// Takes over what the request names, rebuilds, and moves to the new machine when it has answered.
     func update(_ request: ConnectorRequest, say: @Sendable (ProvisioningEvent) -> Void) async throws -> Int {
-        try ConnectorRules.check(request)
         guard let old = try await store.connector(request.name), old.state == .ready else { throw try await unknown(request.name) }
+        let definition = try ConnectorRules.check(request, changing: old.definition)
+        let dropped = request.drop_secrets ?? []
+        for name in dropped where !old.definition.secrets.contains(name) {
+            throw ProvisioningFailure.unknown("secret", name, among: old.definition.secrets, field: "drop_secrets")
+        }
         var record = old
-        record.definition = request.definition
-        record.definition.secrets = Set(old.definition.secrets).union(request.definition.secrets).sorted()
+        record.definition = definition
         record.generation += 1
         do {
             // The new secrets are only in memory until the new machine has answered with them: the old one's children never see them.
-            let preview = try await credentials.credentials(connector: old.name, changing: request.secrets ?? [:])
-            let tools = try await bringUp(record, with: preview, secrets: request.secrets ?? [:], say: say)
+            let preview = try await credentials.credentials(connector: old.name, changing: request.secrets ?? [:], dropping: dropped)
+            let tools = try await bringUp(record, with: preview, secrets: request.secrets ?? [:], dropping: dropped, say: say)
             await destroyMachines(app: record.app, exceptGeneration: record.generation)
             return tools
         } catch {
-            let failure = await explain(error, record.name, app: record.app)
+            let failure = await explain(error, record)
             await Task { await destroyMachines(app: old.app, exceptGeneration: old.generation) }.value
             throw failure
         }
@@ -96,19 +102,32 @@ struct Provisioner: Sendable {
     // MARK: Steps
 
     private func bringUp(
-        _ start: ConnectorRecord, with set: CredentialSet?, secrets: [String: String] = [:], say: @Sendable (ProvisioningEvent) -> Void
+        _ start: ConnectorRecord, with set: CredentialSet?, secrets: [String: String] = [:], dropping dropped: [String] = [],
+        say: @Sendable (ProvisioningEvent) -> Void
     ) async throws -> Int {
         var record = start
         record.build = try await build(record.definition.source, say: say)
         // Of an update the row is not touched before the new machine has answered: a refresh meanwhile publishes the row as it is.
         if start.state == .building { try await store.update(record) }
-        guard let connector = record.connector else { throw ProvisioningFailure(error: "build_failed", message: "the build gave no image") }
+        do {
+            return try await startAndProbe(record, with: set, secrets: secrets, dropping: dropped, say: say)
+        } catch {
+            throw await explain(error, record)
+        }
+    }
 
+    /// Starts a machine of an image that is built, and asks it for its tools.
+    private func startAndProbe(
+        _ built: ConnectorRecord, with set: CredentialSet?, secrets: [String: String], dropping dropped: [String],
+        say: @Sendable (ProvisioningEvent) -> Void
+    ) async throws -> Int {
+        var record = built
+        guard let connector = record.connector else { throw ProvisioningFailure(error: "build_failed", message: "the build gave no image") }
         say(.step("starting a machine"))
         let address = try await provider.ready(connector)
         say(.step("asking for its tools"))
         let tools = try await probe(address, connector, set)
-        try await credentials.put(secrets, connector: record.name)
+        try await credentials.put(secrets, dropping: dropped, connector: record.name)
         record.tools = tools
         record.state = .ready
         record.updatedAt = WallClock.milliseconds()
@@ -148,27 +167,28 @@ struct Provisioner: Sendable {
         }
     }
 
-    private func explain(_ error: any Error, _ name: String, app: String) async -> ProvisioningFailure {
-        let packages = (try? await store.connector(name))?.build?.packages ?? []
+    /// - Parameter record: As far as it came: with the image, once there is one, and the generation of the machine in question.
+    private func explain(_ error: any Error, _ record: ConnectorRecord) async -> ProvisioningFailure {
+        let diagnosis = StartDiagnosis(packages: record.build?.packages ?? [], isFolder: record.definition.source.upload != nil)
         switch error {
         case let error as DatabaseError where error.resultCode == .SQLITE_FULL:
             return .diskFull
         case var failure as ProvisioningFailure:
-            if failure.hint == nil { failure.hint = StartDiagnosis.hint(stderr: failure.stderr ?? "", packages: packages) }
+            if failure.hint == nil { failure.hint = diagnosis.hint(stderr: failure.stderr ?? "") }
             return failure
         case let failure as ImageBuildFailure:
             return ProvisioningFailure(error: failure.error, message: failure.message, field: "source", hint: failure.hint, stderr: failure.log)
         case is CancellationError:
             return ProvisioningFailure(error: "cancelled", message: "the caller went away", hint: "run the command again")
         default:
+            let machine = try? await machines.machines(app: record.app).first { $0.config.metadata?["berth_generation"] == "\(record.generation)" }
             var stderr: String?
-            if let machine = try? await machines.machines(app: app).first {
-                stderr = try? await machines.logs(app: app, id: machine.id, lines: 40)
-            }
-            let message = (error as? MachineAPIError)?.message ?? "\(error)"
+            if let machine { stderr = try? await machines.logs(app: record.app, id: machine.id, lines: 200) }
+            stderr = stderr.map(StartDiagnosis.lastProcess)
+            let reason = machine?.berth?.reason ?? (error as? MachineAPIError)?.message ?? "\(error)"
             return ProvisioningFailure(
-                error: "not_ready", message: "the server did not become ready: \(message)",
-                hint: StartDiagnosis.hint(stderr: stderr ?? "", packages: packages), stderr: stderr)
+                error: "not_ready", message: "the server did not become ready: \(reason)", hint: diagnosis.hint(stderr: stderr ?? ""),
+                stderr: stderr)
         }
     }
 }
@@ -188,15 +208,5 @@ extension ConnectorRecord {
                 image: build.image, command: build.command, environment: build.environment.merging(definition.environment) { _, own in own },
                 memoryMB: definition.memoryMB, pids: definition.pids, generation: generation),
             secretNames: definition.secrets, generation: generation)
-    }
-}
-
-extension ConnectorRequest {
-    fileprivate var definition: ConnectorDefinition {
-        var source = source
-        source.command = command ?? source.command
-        source.arguments = args ?? source.arguments
-        return ConnectorDefinition(
-            source: source, environment: env ?? [:], secrets: (secrets ?? [:]).keys.sorted(), memoryMB: memory_mb ?? 256, pids: pids ?? 64)
     }
 }

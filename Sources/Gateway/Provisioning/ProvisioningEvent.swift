@@ -39,15 +39,20 @@ extension ProvisioningFailure {
     }
 }
 
-/// What an admin asks for.
+/// What an admin asks for. An update changes what it names; the rest stays as it is.
 public struct ConnectorRequest: Codable, Sendable, Equatable {
     public var name: String
-    public var source: ImageSource
+    /// Required for a new connector.
+    public var source: ImageSource?
     public var args: [String]?
     public var command: [String]?
     public var env: [String: String]?
     /// Values; write-only.
     public var secrets: [String: String]?
+    /// Names that an update takes away.
+    public var drop_secrets: [String]?
+    /// An update that begins anew: what it does not name is the default again. Secrets stay.
+    public var reset: Bool?
     public var memory_mb: Int?
     public var pids: Int?
 }

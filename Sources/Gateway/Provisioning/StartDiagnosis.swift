@@ -1,14 +1,64 @@
 /// What a server's standard error says about why it does not start.
-enum StartDiagnosis {
-    /// - Parameter packages: `name==version` of everything in the image.
-    static func hint(stderr: String, packages: [String]) -> String {
-        // The SDK's version 2 dropped what servers of version 1 import and decorate with.
-        let sdk = packages.first { $0.hasPrefix("mcp==") }?.dropFirst("mcp==".count)
-        let isBroken = ["AttributeError", "ImportError", "ModuleNotFoundError", "TypeError"].contains { stderr.contains($0) }
-        if let sdk, isBroken, let major = sdk.split(separator: ".").first.flatMap({ Int($0) }), major >= 2 {
-            return "its code does not fit mcp \(sdk): add --constraint 'mcp<2'"
+struct StartDiagnosis {
+    /// `name==version` of everything in the image.
+    var packages: [String]
+    /// The server came as a folder, whose requirements are its author's.
+    var isFolder: Bool
+
+    func hint(stderr: String) -> String {
+        let lines = stderr.split(separator: "\n")
+        // The last error is the one that ended it; an earlier one may have been handled.
+        guard let error = lines.last(where: { line in Self.errors.contains { line.hasPrefix($0) } }) else {
+            return stderr.isEmpty
+                ? "it wrote nothing to its standard error; --arg, --env and --secret give what it may miss"
+                : "its standard error is above; --arg, --env and --secret give what it may miss"
         }
-        if isBroken { return "a dependency may be too new for it: pin an older one with --constraint" }
+        if let module = Self.quoted(error, after: "No module named "), !Self.isSDK(module) {
+            return isFolder
+                ? "the image has no module \(module): name its package in a file and give it with --requirements"
+                : "its dependencies do not bring the module \(module): choose another version, or add its package with --constraint"
+        }
+        if let sdk, Self.isAboutSDK(error) { return "its code does not fit mcp \(sdk): add --constraint 'mcp<2'" }
+        if error.hasPrefix("ImportError") || error.hasPrefix("AttributeError") {
+            return isFolder ? "its standard error is above" : "a dependency may be too new for it: pin an older one with --constraint"
+        }
         return "its standard error is above; --arg, --env and --secret give what it may miss"
+    }
+
+    private static let errors = ["ModuleNotFoundError", "ImportError", "AttributeError", "TypeError"]
+
+    /// The SDK's version, where it is one that dropped what servers of version 1 import and decorate with.
+    private var sdk: Substring? {
+        guard let version = packages.first(where: { $0.hasPrefix("mcp==") })?.dropFirst("mcp==".count),
+            let major = version.split(separator: ".").first.flatMap({ Int($0) }), major >= 2
+        else { return nil }
+        return version
+    }
+
+    private static func isSDK(_ module: String) -> Bool { module == "mcp" || module.hasPrefix("mcp.") }
+
+    /// Whether an error is about what the SDK offers: its modules, and the classes that servers decorate with.
+    private static func isAboutSDK(_ error: Substring) -> Bool {
+        let signs = ["'mcp", "mcp.", "'Server' object", "'FastMCP' object", "Server.", "FastMCP.", "Server()", "FastMCP()"]
+        return signs.contains { error.contains($0) }
+    }
+
+    private static func quoted(_ line: Substring, after phrase: String) -> String? {
+        guard let start = line.firstRange(of: phrase)?.upperBound else { return nil }
+        let rest = line[start...].drop { $0 == "'" || $0 == "\"" }
+        let word = rest.prefix { $0 != "'" && $0 != "\"" }
+        return word.isEmpty ? nil : String(word.prefix(100))
+    }
+
+    /// Of a machine's log (`info: [pid] line`) what its last server process wrote, in full; everything where none wrote anything.
+    static func lastProcess(_ log: String) -> String {
+        let lines = log.split(separator: "\n").map { line -> (pid: Substring?, text: Substring) in
+            guard let open = line.firstRange(of: "info: [")?.upperBound, let close = line[open...].firstRange(of: "] "),
+                line[open..<close.lowerBound].allSatisfy(\.isNumber)
+            else { return (nil, line) }
+            return (line[open..<close.lowerBound], line[close.upperBound...])
+        }
+        guard let last = lines.last(where: { $0.pid != nil })?.pid else { return log }
+        return lines.filter { $0.pid == last }.map(\.text).joined(separator: "\n")
     }
 }

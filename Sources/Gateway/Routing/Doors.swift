@@ -16,16 +16,16 @@ final class MachineDoor {
         self.minter = minter
     }
 
-    /// The head of one attempt, with a token of its own.
+    /// The head of one attempt, with a token of its own, whose id the machine remembers a call by.
     func head(
         _ route: DoorRoute, principal: String, session: String, fingerprint: String = "", length: Int
-    ) throws(SealingError) -> ByteBuffer {
+    ) throws(SealingError) -> (bytes: ByteBuffer, id: HostedToken.ID) {
         var head = opening(route)
         if route == .mcp { head.writeStaticString("content-type: application/json\r\naccept: application/json, text/event-stream\r\n") }
         if !fingerprint.isEmpty { head.writeField(DoorHeaders.credentials, fingerprint) }
-        _ = try writeToken(principal: principal, session: session, to: &head)
+        let id = try writeToken(principal: principal, session: session, to: &head)
         close(&head, length: length)
-        return head
+        return (head, id)
     }
 
     /// `PUT /credentials`: the body is bound to the token in the head.

@@ -50,14 +50,8 @@ final class Hop: MCPService {
             let head = try? door.head(.endSession(session), principal: principal, session: session, length: 0)
         else { return }
         let answer = DoorReply { _ in }
-        answer.start(pool.request(to: door.endpoint, head: head, options: .init(method: "DELETE"), handler: answer))
+        answer.start(pool.request(to: door.endpoint, head: head.bytes, options: .init(method: "DELETE"), handler: answer))
     }
-}
-
-/// A call that is over already.
-final class EndedCall: MCPCall {
-    func cancel() {}
-    func resume() {}
 }
 
 /// A whole, small answer of a door. Keeps itself alive until then.

@@ -56,7 +56,8 @@ final class HopCall: MCPCall, ExchangeHandler {
         do {
             let head = try door.head(
                 .mcp, principal: record.principal, session: session.id, fingerprint: session.fingerprint, length: message.readableBytes)
-            exchange = hop.pool.request(to: door.endpoint, head: head, body: message, handler: self)
+            record.callID = head.id
+            exchange = hop.pool.request(to: door.endpoint, head: head.bytes, body: message, handler: self)
         } catch {
             hop.logger.error("cannot mint a token", metadata: ["error": "\(error)"])
             finish(.failed(Undelivered(.notDelivered, "the gateway cannot sign for the machine")))

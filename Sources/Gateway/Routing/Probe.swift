@@ -84,7 +84,7 @@ extension GatewayDataPath {
                 let door = try hop.doors.door(address, app: app)
                 let head = try door.head(route, principal: Self.prober, session: session, length: 0)
                 let reply = DoorReply { promise.completeWith($0.mapError { $0 as any Error }) }
-                reply.start(hop.pool.request(to: door.endpoint, head: head, options: .init(method: route.method), handler: reply))
+                reply.start(hop.pool.request(to: door.endpoint, head: head.bytes, options: .init(method: route.method), handler: reply))
                 loop.eventLoop.assumeIsolated().scheduleTask(in: .seconds(10)) { reply.cancel() }
             } catch {
                 promise.fail(error)
@@ -93,7 +93,7 @@ extension GatewayDataPath {
         }.get()
     }
 
-    private static var prober: String { "berth:probe" }
+    static var prober: String { DoorPrincipal.prober }
 
     private func call(
         _ request: MCPRequest, session: String, at address: MachineAddress, _ connector: Connector, _ credentials: CredentialSet?,

@@ -60,7 +60,7 @@ final class BatchPart: FrontExchange {
         batch = nil
     }
 
-    func openStream(headers: [(String, String)]) {}
+    func openStream() {}
 
     func event(_ data: ByteBuffer, id: String?) -> Demand { .more }
 

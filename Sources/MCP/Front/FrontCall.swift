@@ -72,6 +72,8 @@ final class FrontCall: MCPSink {
             }
         }
         if exchange.event(message, id: nil) == .pause { isPaused = true }
+        // The write itself may have found the client gone; nobody would say when to go on.
+        if self.exchange == nil { isPaused = false }
         return isPaused ? .pause : .more
     }
 
@@ -110,7 +112,7 @@ final class FrontCall: MCPSink {
     func openStream() {
         guard !isStreaming, streams, !isFinished, let exchange else { return }
         isStreaming = true
-        exchange.openStream(headers: MCPFront.streamHeaders)
+        exchange.openStream()
     }
 
     // MARK: The answer
@@ -141,7 +143,7 @@ final class FrontCall: MCPSink {
     private func openEmpty(_ exchange: any FrontExchange) {
         guard !isStreaming else { return }
         isStreaming = true
-        exchange.openStream(headers: MCPFront.streamHeaders)
+        exchange.openStream()
     }
 
     private func answer(_ outcome: consuming MCPOutcome) -> Result<ByteBuffer, MCPError> {

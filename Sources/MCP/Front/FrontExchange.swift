@@ -23,6 +23,33 @@ public struct FrontRequest {
         self.verb = verb
         self.body = body
     }
+
+    /// Reads the headers that MCP knows; nil when one is there twice with different values. Copies of one value count
+    /// as one; `Accept` is a list and may come in parts.
+    ///
+    /// - Parameter headers: every value of the header of that name, in order.
+    public init?(method: String, body: ByteBuffer, headers: (String) -> [String]) {
+        let verb: Verb =
+            switch method {
+            case "POST": .post
+            case "GET": .get
+            case "DELETE": .delete
+            default: .other
+            }
+        self.init(verb: verb, body: body)
+        let accepted = headers("accept")
+        accept = accepted.isEmpty ? nil : accepted.joined(separator: ", ")
+        let single: [(String, WritableKeyPath<FrontRequest, String?>)] = [
+            ("content-type", \.contentType), ("mcp-protocol-version", \.protocolVersion), ("mcp-session-id", \.sessionID),
+            ("mcp-method", \.mcpMethod), ("mcp-name", \.mcpName), ("last-event-id", \.lastEventID),
+        ]
+        for (name, field) in single {
+            let values = headers(name)
+            guard let first = values.first else { continue }
+            guard values.allSatisfy({ $0 == first }) else { return nil }
+            self[keyPath: field] = first
+        }
+    }
 }
 
 /// The answering half of that HTTP exchange: the gateway's `PublicConnection` and the bridge's `StandaloneFront`
@@ -30,8 +57,9 @@ public struct FrontRequest {
 public protocol FrontExchange: AnyObject {
     /// A complete answer. `body == nil` sends `Content-Length: 0`.
     func reply(status: Int, headers: [(String, String)], body: ByteBuffer?)
-    /// Opens `text/event-stream` (status 200) and flushes the head at once.
-    func openStream(headers: [(String, String)])
+    /// Opens `text/event-stream` (status 200) and flushes the head at once. Which headers a stream needs beside its type
+    /// (no caching, no buffering) is the exchange's knowledge.
+    func openStream()
     /// One `message` event; opens the stream if it is not open yet.
     func event(_ data: ByteBuffer, id: String?) -> Demand
     /// Ends the stream in order.

@@ -7,8 +7,6 @@ import NIOCore
 /// on that loop. Origin, authentication and body limits are the HTTP layer's and come before.
 public final class MCPFront {
     static let jsonHeaders = [("Content-Type", "application/json")]
-    /// The exchange adds `Content-Type: text/event-stream`.
-    static let streamHeaders = [("Cache-Control", "no-cache, no-transform"), ("X-Accel-Buffering", "no")]
     /// A call that was silent for so long turns to a stream, whose keep-alive comments hold intermediaries.
     static let silence: TimeAmount = .seconds(10)
 
@@ -140,7 +138,7 @@ public final class MCPFront {
         let id = request.id ?? ByteBuffer(string: "null")
         listens[number] = (exchange, id)
         exchange.onClientGone = { [weak self] in self?.listens[number] = nil }
-        exchange.openStream(headers: Self.streamHeaders)
+        exchange.openStream()
         var params = ByteBuffer(string: #"{"notifications":{},"_meta":{"\#(MetaKey.subscriptionID)":"#)
         params.writeImmutableBuffer(id)
         params.writeStaticString("}}")
@@ -206,7 +204,7 @@ public final class MCPFront {
             self?.streams[number] = nil
             self?.change(session: id) { $0.close(stream: number) }
         }
-        exchange.openStream(headers: Self.streamHeaders)
+        exchange.openStream()
         if let replaced { streams.removeValue(forKey: replaced)?.closeStream() }
     }
 

@@ -31,8 +31,8 @@ final class MachinesListeners: Sendable {
         let host = configuration.listenHost.contains(":") ? "[\(configuration.listenHost)]" : configuration.listenHost
         orchestrator.listens(at: MachinesBootstrap(machines_url: "http://\(host):\(tcp.port ?? 0)", machines_token: token))
 
-        let descriptor = try MachinesSocket.open(configuration.machinesSocket, group: configuration.gatewayGID)
-        let unix = try await serve(.descriptor(descriptor), responder, MachinesAccess(kind: .socket(gatewayUID: configuration.gatewayUID)))
+        let descriptor = try HostSocket.listen(configuration.machinesSocket, group: configuration.gatewayGID)
+        let unix = try await serve(.descriptor(descriptor.release()), responder, MachinesAccess(kind: .socket(gatewayUID: configuration.gatewayUID)))
         servers.withLockedValue { $0.append(unix) }
     }
 

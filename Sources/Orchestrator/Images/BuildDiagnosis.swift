@@ -7,6 +7,8 @@ struct BuildDiagnosis {
     /// The image's Python, as in `3.11`.
     var python: String
     var index: IndexConfiguration
+    /// What the operator narrowed the resolution by.
+    var constraints: [String] = []
 
     /// Exit codes of the build script, by phase.
     enum Phase: Int {
@@ -44,7 +46,7 @@ struct BuildDiagnosis {
         }
         // A package's own build that ran may print anything, an error of the network too.
         let backend = log.contains("Build backend failed") || log.contains("Call to `") ? source(log) : nil
-        return missing(log) ?? python(log) ?? version(log) ?? backend ?? network(log, result) ?? source(log) ?? conflict(log) ?? unknown(result)
+        return missing(log) ?? python(log) ?? constraint(log) ?? version(log) ?? backend ?? network(log, result) ?? source(log) ?? conflict(log) ?? unknown(result)
     }
 
     private func missing(_ log: String) -> ImageBuildFailure? {
@@ -67,6 +69,17 @@ struct BuildDiagnosis {
             error: "requires_python",
             message: "\(subject ?? package ?? "A package") needs Python \(wanted.trimmingSuffix(",")); images have Python \(python).",
             hint: "Choose a version that supports Python \(python).")
+    }
+
+    /// The package is there, and what narrows it leaves nothing.
+    private func constraint(_ log: String) -> ImageBuildFailure? {
+        guard !constraints.isEmpty, log.contains("No solution found") else { return nil }
+        let names = Set(constraints.map { Requirement.normalized(String($0.prefix { $0.isLetter || $0.isNumber || "-_.".contains($0) })) })
+        guard let culprit = names.sorted().first(where: { log.contains("you require \($0)") || log.contains("depends on \($0)") }) else { return nil }
+        let given = constraints.filter { Requirement.normalized($0).hasPrefix(culprit) }.map { "'\($0)'" }.joined(separator: " and ")
+        return ImageBuildFailure(
+            error: "no_solution", message: "Nothing satisfies --constraint \(given) together with \(package ?? "the requirements").",
+            hint: "Loosen the constraint; the log above says which versions there are.")
     }
 
     private func version(_ log: String) -> ImageBuildFailure? {
@@ -118,7 +131,10 @@ struct BuildDiagnosis {
 
     private func conflict(_ log: String) -> ImageBuildFailure? {
         if log.contains("Couldn't parse requirement") {
-            return ImageBuildFailure(error: "bad_source", message: "A requirement cannot be read.", hint: "See the log for its line.")
+            let text = log.firstRange(of: "Couldn't parse requirement").map { log[$0.upperBound...].prefix(160) } ?? ""
+            return ImageBuildFailure(
+                error: "bad_source", message: "A requirement or constraint cannot be read\(text.isEmpty ? "" : ":\(text)")",
+                hint: "Write it as in 'mcp<2', in --constraint or in the --requirements file.")
         }
         guard log.contains("No solution found") else { return nil }
         return ImageBuildFailure(
@@ -135,7 +151,7 @@ struct BuildDiagnosis {
             case .compile: "while modules were compiled"
             case nil: "with exit code \(result.exitCode)"
             }
-        return ImageBuildFailure(error: "build_failed", message: "The build failed \(phase).", hint: "See the log.")
+        return ImageBuildFailure(error: "build_failed", message: "The build failed \(phase).", hint: "The log above tells more.")
     }
 
     private func page(_ name: some StringProtocol) -> String {

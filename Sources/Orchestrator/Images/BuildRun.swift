@@ -90,7 +90,8 @@ struct BuildRun: Sendable {
                 outputBytes: factory.settings.limits.bytes),
             line: BuildSpace.progress(step))
         guard result.exitCode == 0, !result.timedOut else {
-            throw BuildDiagnosis(package: plan.package, python: python, index: factory.settings.index).failure(of: result)
+            throw BuildDiagnosis(
+                package: plan.package, python: python, index: factory.settings.index, constraints: plan.constraints.map(\.text)).failure(of: result)
         }
         return try await take(job, below: "opt/mcp")
     }

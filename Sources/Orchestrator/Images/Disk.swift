@@ -100,13 +100,8 @@ enum Disk {
     }
 
     static func write(_ descriptor: Int32, _ bytes: UnsafeRawBufferPointer, _ name: String) throws {
-        var offset = 0
-        while offset < bytes.count {
-            let count = Glibc.write(descriptor, bytes.baseAddress.map { $0 + offset }, bytes.count - offset)
-            if count < 0 && errno == EINTR { continue }
-            guard count >= 0 else { throw failure("write", name, errno) }
-            offset += count
-        }
+        let number = Files.write(bytes, to: descriptor)
+        guard number == 0 else { throw failure("write", name, number) }
     }
 
     /// A regular file's bytes, without following a link at its end; nil when there is none or it is larger than `limit`.
@@ -120,17 +115,8 @@ enum Disk {
         guard descriptor.value >= 0 else { return nil }
         var status = stat()
         guard fstat(descriptor.value, &status) == 0, status.st_mode & S_IFMT == S_IFREG, status.st_size <= limit else { return nil }
-        var bytes: [UInt8] = []
-        bytes.reserveCapacity(Int(status.st_size))
-        var chunk = [UInt8](repeating: 0, count: 64 << 10)
-        while bytes.count <= limit {
-            let count = Glibc.read(descriptor.value, &chunk, chunk.count)
-            if count < 0 && errno == EINTR { continue }
-            if count < 0 { return nil }
-            if count == 0 { return bytes }
-            bytes.append(contentsOf: chunk[0..<count])
-        }
-        return nil
+        guard let bytes = Files.bytes(of: descriptor.value, upTo: limit + 1), bytes.count <= limit else { return nil }
+        return bytes
     }
 }
 

@@ -18,6 +18,7 @@ public final class ImageFactory: ImageBuilding, Sendable {
     private let equals = Turnstile(width: 1)
     /// Builds are heavy.
     private let places = Turnstile(width: 2)
+    private let running = RunningBuilds()
 
     public convenience init(
         settings: ImageSettings, store: ImageStore, uploads: Uploads, machine: any BuildMachine, logger: Logger
@@ -55,11 +56,14 @@ public final class ImageFactory: ImageBuilding, Sendable {
         }
     }
 
+    /// Cancels what is under way and waits until it has cleaned up after itself, for `limit` at most.
+    public func end(within limit: Duration = .seconds(10)) async { await running.end(within: limit) }
+
     private func stream(
         _ body: @escaping @Sendable (_ step: @escaping @Sendable (String) -> Void) async throws -> ImageBuildEvent?
     ) -> AsyncThrowingStream<ImageBuildEvent, any Error> {
         AsyncThrowingStream { continuation in
-            let task = Task {
+            let task = running.start {
                 do {
                     if let event = try await body({ continuation.yield(.step($0)) }) { continuation.yield(event) }
                 } catch {

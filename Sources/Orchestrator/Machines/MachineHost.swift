@@ -37,8 +37,7 @@ struct MachineHost: Sendable {
         let document = BootDocument(
             org: org, app: record.app, keys: keys, machine: record.id, boot: boot.boot, command: record.config.`init`?.exec ?? image.command,
             directory: image.directory, environment: image.environment.merging(record.config.env ?? [:]) { _, own in own },
-            // A child is a session; a machine that may have more processes may have more of them.
-            childLimits: .init(maximumChildren: max(16, (limits.pids - 24) / 8), processes: max(16, limits.pids - 24)))
+            childLimits: .init(within: limits))
         var starting = limits
         // Python's imports at half a processor take three times as long; the real share comes when it is ready.
         starting.cpus = max(1, limits.cpus)

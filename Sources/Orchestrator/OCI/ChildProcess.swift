@@ -58,7 +58,9 @@ struct ChildProcess {
             let left = (deadline - .now).milliseconds
             var polled = [pollfd(fd: pidfd.value, events: Int16(POLLIN), revents: 0)]
             if open { polled.append(pollfd(fd: output, events: Int16(POLLIN), revents: 0)) }
-            let count = poll(&polled, nfds_t(polled.count), Int32(clamping: max(0, left)))
+            // Without a pidfd (no descriptor was left for one) there is nothing to be woken by.
+            let patience = pidfd.value < 0 ? min(left, 20) : left
+            let count = poll(&polled, nfds_t(polled.count), Int32(clamping: max(0, patience)))
             if count < 0 && errno == EINTR { continue }
             if open { open = Self.drain(output, consume) }
             if polled[0].revents != 0 || pidfd.value < 0 {

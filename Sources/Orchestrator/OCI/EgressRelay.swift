@@ -4,6 +4,7 @@ import Logging
 import NIOCore
 import NIOPosix
 import Synchronization
+import Wire
 
 /// The one way out of a machine without a network: a unix socket in a folder that is bound read-only at `/run/berth`.
 ///
@@ -76,8 +77,8 @@ public final class EgressRelay: Sendable {
     ) async throws -> EgressRelay {
         try Files.makeDirectories(directory, mode: 0o755)
         let path = directory + "/egress.sock"
-        unlink(path)
         let context = Context(policy: policy, peerUIDs: peerUIDs, logger: logger)
+        let socket = try HostSocket.listen(path, owner: peerUIDs.lowerBound, group: peerUIDs.lowerBound, mode: 0o600, backlog: 256)
         let listener = try await ServerBootstrap(group: group)
             .serverChannelOption(.backlog, value: 256)
             .childChannelOption(.allowRemoteHalfClosure, value: true)
@@ -86,13 +87,8 @@ public final class EgressRelay: Sendable {
                     try channel.pipeline.syncOperations.addHandler(EgressConnection(context: context))
                 }
             }
-            .bind(unixDomainSocketPath: path)
+            .withBoundSocket(socket.release())
             .get()
-        guard chmod(path, 0o600) == 0, chown(path, peerUIDs.lowerBound, peerUIDs.lowerBound) == 0 else {
-            let number = errno
-            try? await listener.close()
-            throw OCIError.system("chown", path, number)
-        }
         return EgressRelay(directory: directory, listener: listener, context: context)
     }
 

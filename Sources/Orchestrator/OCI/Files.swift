@@ -7,19 +7,23 @@ import Glibc
 enum Files {
     /// A whole small file, or `nil` when it cannot be read.
     static func read(_ path: String, limit: Int = 1 << 20) -> String? {
-        let descriptor = open(path, O_RDONLY | O_CLOEXEC)
-        guard descriptor >= 0 else { return nil }
-        defer { close(descriptor) }
+        let descriptor = Descriptor(open(path, O_RDONLY | O_CLOEXEC))
+        guard descriptor.value >= 0 else { return nil }
+        return bytes(of: descriptor.value, upTo: limit).map { String(decoding: $0, as: UTF8.self) }
+    }
+
+    /// What an open file holds, `limit` bytes at most; `nil` when it cannot be read.
+    static func bytes(of descriptor: Int32, upTo limit: Int) -> [UInt8]? {
         var bytes: [UInt8] = []
         var chunk = [UInt8](repeating: 0, count: 16 << 10)
         while bytes.count < limit {
-            let count = Glibc.read(descriptor, &chunk, chunk.count)
+            let count = Glibc.read(descriptor, &chunk, min(chunk.count, limit - bytes.count))
             if count < 0 && errno == EINTR { continue }
             if count < 0 { return nil }
             if count == 0 { break }
             bytes.append(contentsOf: chunk[0..<count])
         }
-        return String(decoding: bytes, as: UTF8.self)
+        return bytes
     }
 
     /// Replaces a file's content, creating it with `mode`.
@@ -42,13 +46,22 @@ enum Files {
     }
 
     static func writeAll(_ descriptor: Int32, _ bytes: [UInt8], _ name: String) throws(OCIError) {
+        let number = bytes.withUnsafeBytes { write($0, to: descriptor) }
+        guard number == 0 else { throw .system("write", name, number) }
+    }
+
+    /// Writes all of it.
+    ///
+    /// - Returns: the `errno` of the call that failed, else 0.
+    static func write(_ bytes: UnsafeRawBufferPointer, to descriptor: Int32) -> Int32 {
         var offset = 0
         while offset < bytes.count {
-            let count = bytes.withUnsafeBytes { Glibc.write(descriptor, $0.baseAddress.map { $0 + offset }, $0.count - offset) }
+            let count = Glibc.write(descriptor, bytes.baseAddress.map { $0 + offset }, bytes.count - offset)
             if count < 0 && errno == EINTR { continue }
-            if count < 0 { throw .system("write", name, errno) }
+            guard count >= 0 else { return errno }
             offset += count
         }
+        return 0
     }
 
     /// The names in a directory; empty when there is none.

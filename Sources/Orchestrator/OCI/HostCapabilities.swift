@@ -38,14 +38,16 @@ public struct HostCapabilities: Sendable, Equatable {
 
     /// Looks at the host; starts nothing but `<runtime> --version`.
     public static func probe(runtimePath: String = "") async -> HostCapabilities {
-        var layers = [privilege(), await runtime(runtimePath)]
+        let pidfd = pidfd()
+        // A command's end is waited for by a pidfd: without one the runtime is found, but not asked.
+        var layers = [privilege(), await runtime(runtimePath, isAsked: pidfd.state == .active)]
         layers += [userNamespace()]
         layers += [
             ("pid", "process ids"), ("mnt", "mounts"), ("net", "network"), ("ipc", "IPC"), ("uts", "host name"), ("cgroup", "cgroup names"),
         ].map { namespace($0.0, $0.1) }
         layers += [seccomp(), overlay()]
-        layers += controllers(CgroupTree.detect(hybridIsCovered: true))
-        layers += [pidfd(), landlock(), swap()]
+        layers += CgroupSurvey.ofThisHost().layers
+        layers += [pidfd, landlock(), swap()]
         return HostCapabilities(layers: layers)
     }
 
@@ -60,11 +62,12 @@ public struct HostCapabilities: Sendable, Equatable {
             remedy: "run `berth up` as root; in a container, with --privileged")
     }
 
-    private static func runtime(_ path: String) async -> IsolationLayer {
+    private static func runtime(_ path: String, isAsked: Bool) async -> IsolationLayer {
         let candidates = path.isEmpty ? OCIConfiguration.runtimeCandidates : [path]
         guard let found = candidates.first(where: { access($0, X_OK) == 0 }) else {
             return IsolationLayer("oci-runtime", .missing, "neither crun nor runc found", remedy: "apt-get install crun")
         }
+        guard isAsked else { return IsolationLayer("oci-runtime", .active, found) }
         let version = (try? await HostCommand.run(found, ["--version"], timeout: .seconds(10)))?.text.split(separator: "\n").first
         guard let version else { return IsolationLayer("oci-runtime", .missing, "\(found) does not answer", remedy: "apt-get install crun") }
         return IsolationLayer("oci-runtime", .active, "\(found): \(version)")
@@ -98,32 +101,6 @@ public struct HostCapabilities: Sendable, Equatable {
         return IsolationLayer(
             "read-only-root", known ? .active : .missing, known ? "overlay without an upper layer" : "overlayfs is not loaded",
             remedy: "modprobe overlay")
-    }
-
-    private static func controllers(_ tree: CgroupTree) -> [IsolationLayer] {
-        let available = Files.read(CgroupTree.mountPoint + "/cgroup.controllers")?.split(whereSeparator: \.isWhitespace).map(String.init) ?? []
-        let version = tree.isVersion2 ? "version 2" : "version 1"
-        func has(_ name: String) -> Bool { tree.isVersion2 ? available.contains(name) : tree.directory(name, "") != nil }
-        var layers = ["memory", "cpu", "pids"].map { name in
-            IsolationLayer(
-                "cgroup-\(name)", has(name) ? .active : .missing, "\(version)",
-                remedy: "mount the \(name) controller, or delegate it to this process (systemd: Delegate=yes)")
-        }
-        // Version 2 has no devices controller (a program does it) and freezes in the core.
-        let devices = tree.isVersion2 || has("devices")
-        layers.append(
-            IsolationLayer("cgroup-devices", devices ? .active : .degraded, version, remedy: "mount the devices controller", isRequired: false))
-        let freezer = tree.isVersion2 || has("freezer")
-        layers.append(
-            IsolationLayer("cgroup-freezer", freezer ? .active : .missing, version, remedy: "mount the freezer controller", isRequired: false))
-        if !tree.isVersion2, let memory = tree.directory("memory", "") {
-            let counts = Files.status(memory + "/memory.memsw.limit_in_bytes") != nil
-            layers.append(
-                IsolationLayer(
-                    "swap-limit", counts ? .active : .degraded, counts ? "swap counts as memory" : "a machine may swap past its limit",
-                    remedy: "boot with swapaccount=1", isRequired: false))
-        }
-        return layers
     }
 
     private static func pidfd() -> IsolationLayer {

@@ -14,6 +14,7 @@ public final class LogPipes: Sendable {
     private enum Request: Sendable {
         case attach(String, machine: String, descriptor: Int32)
         case detach(String)
+        case discard(String)
         case flush(String, @Sendable () -> Void)
         case observe(String, Observer?)
         case end
@@ -38,6 +39,12 @@ public final class LogPipes: Sendable {
 
     /// Removes what a destroyed machine wrote.
     public func discard(_ machine: String) {
+        erase(machine)
+        // Again behind what its reader may still have to write, which would make the file anew.
+        send(.discard(machine))
+    }
+
+    private func erase(_ machine: String) {
         unlink(path(machine))
         unlink(path(machine) + ".1")
     }
@@ -82,6 +89,8 @@ public final class LogPipes: Sendable {
                     readers[name] = LogReader(descriptor: descriptor, file: LogFile(path: path(machine)))
                 case .detach(let name):
                     readers.removeValue(forKey: name)?.finish()
+                case .discard(let machine):
+                    erase(machine)
                 case .flush(let name, let then):
                     readers[name]?.flush()
                     then()

@@ -74,23 +74,7 @@ extension OCIRuntime {
 private enum Door {
     static func make(_ path: String?, group: UInt32) throws(OCIError) -> Descriptor {
         guard let path else { return try unconnected() }
-        let socket = Descriptor(socket(AF_UNIX, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0))
-        guard socket.value >= 0 else { throw .system("socket", path, errno) }
-        var address = sockaddr_un()
-        address.sun_family = sa_family_t(AF_UNIX)
-        let room = MemoryLayout.size(ofValue: address.sun_path)
-        guard path.utf8.count < room else {
-            throw OCIError(.invalidSpec, "\(path) is longer than a socket's path may be (\(room - 1))", hint: "choose a shorter run directory")
-        }
-        withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: path.utf8) }
-        let bound = withUnsafePointer(to: &address) {
-            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { bind(socket.value, $0, socklen_t(MemoryLayout<sockaddr_un>.size)) }
-        }
-        guard bound == 0 else { throw .system("bind", path, errno) }
-        // The thread's umask let nobody but root in until here.
-        guard chown(path, 0, group) == 0, chmod(path, 0o660) == 0 else { throw .system("chown", path, errno) }
-        guard listen(socket.value, 512) == 0 else { throw .system("listen", path, errno) }
-        return socket
+        return try HostSocket.listen(path, group: group)
     }
 
     /// For a machine without a door: descriptor 3 must be something, and nobody is at its other end.

@@ -93,13 +93,19 @@ struct RuntimeCommand: Sendable {
     func strays(of name: BootName? = nil) -> [Int32] {
         let own = getpid()
         return Files.names("/proc").compactMap { entry in
-            guard let pid = Int32(entry), pid != own, let text = Files.read("/proc/\(pid)/cmdline", limit: 16 << 10) else { return nil }
-            let arguments = text.split(separator: "\0")
-            guard let option = arguments.firstIndex(of: "--root"), option + 1 < arguments.count, arguments[option + 1] == root else {
-                return nil
-            }
+            guard let pid = Int32(entry), pid != own, let arguments = Self.arguments(of: pid, root: root) else { return nil }
             if let name, !arguments.contains(where: { $0 == name.description }) { return nil }
             return pid
         }
+    }
+
+    /// The arguments of a process that is a runtime; nil for any other.
+    ///
+    /// - Parameter root: whose runtime; nil for anybody's.
+    static func arguments(of pid: Int32, root: String? = nil) -> [Substring]? {
+        guard let text = Files.read("/proc/\(pid)/cmdline", limit: 16 << 10) else { return nil }
+        let arguments = text.split(separator: "\0")
+        guard let option = arguments.firstIndex(of: "--root"), option + 1 < arguments.count else { return nil }
+        return root == nil || arguments[option + 1] == root.map { $0[...] } ? arguments : nil
     }
 }

@@ -211,4 +211,7 @@ enum UserIDs {
         let number = key.utf8.reduce(UInt64(14_695_981_039_346_656_037)) { ($0 ^ UInt64($1)) &* 1_099_511_628_211 }
         return Int(number % UInt64(installations)) * slotsPerInstallation
     }
+
+    /// All slots of an installation.
+    static func slots(_ key: String) -> Range<Int> { firstSlot(key)..<firstSlot(key) + slotsPerInstallation }
 }

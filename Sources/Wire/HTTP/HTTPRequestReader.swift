@@ -13,7 +13,7 @@ public struct HTTPRequestReader: Sendable {
         case head
         /// The head was handed out; the body waits for `startBody`.
         case waiting(BodyFraming)
-        case body(BodyDecoder)
+        case body
         /// Whole; waits for `nextRequest`.
         case complete
     }
@@ -21,6 +21,7 @@ public struct HTTPRequestReader: Sendable {
     private let limits: HTTPLimits
     private var state = State.head
     private var scanner = HeadScanner()
+    private var body = BodyDecoder(.none)
     private var input = ByteBuffer()
 
     public init(limits: HTTPLimits = HTTPLimits()) {
@@ -45,26 +46,19 @@ public struct HTTPRequestReader: Sendable {
     public mutating func next() throws(HTTPError) -> Event? {
         switch state {
         case .head:
-            guard input.readableBytes > 0, let length = try scanner.end(in: input, limits: limits) else { return nil }
-            guard let bytes = input.readSlice(length: length) else { return nil }
-            scanner.reset()
+            guard let bytes = try scanner.next(in: &input, limits: limits) else { return nil }
             let head = try RequestHead(parsing: bytes, limits: limits)
             state = .waiting(head.framing)
             return .head(head)
         case .waiting:
             return nil
-        case .body(var decoder):
-            let event = try decoder.next(&input)
-            switch event {
-            case .data(let data):
-                state = .body(decoder)
-                return .body(data)
+        case .body:
+            switch try body.next(&input) {
+            case .data(let data): return .body(data)
             case .end:
                 state = .complete
                 return .end
-            case nil:
-                state = .body(decoder)
-                return nil
+            case nil: return nil
             }
         case .complete:
             if input.readableBytes > 0 { throw .pipelined }
@@ -74,7 +68,9 @@ public struct HTTPRequestReader: Sendable {
 
     /// Lets the body in, up to `limit` bytes; `next()` throws `bodyTooLarge` beyond it.
     public mutating func startBody(limit: Int) {
-        if case .waiting(let framing) = state { state = .body(BodyDecoder(framing, limit: limit)) }
+        guard case .waiting(let framing) = state else { return }
+        body = BodyDecoder(framing, limit: limit)
+        state = .body
     }
 
     /// The request was answered: a further one may come.

@@ -10,7 +10,7 @@ struct HTTPResponseReader: Sendable {
 
     private enum State: Sendable {
         case head
-        case body(BodyDecoder)
+        case body
         case complete
     }
 
@@ -21,6 +21,7 @@ struct HTTPResponseReader: Sendable {
     private let method: String
     private var state = State.head
     private var scanner = HeadScanner()
+    private var body = BodyDecoder(.none)
     private var input = ByteBuffer()
     private var interim = 0
     /// Whether any byte of an answer has come.
@@ -51,9 +52,7 @@ struct HTTPResponseReader: Sendable {
         while true {
             switch state {
             case .head:
-                guard input.readableBytes > 0, let length = try scanner.end(in: input, limits: limits) else { return nil }
-                guard let bytes = input.readSlice(length: length) else { return nil }
-                scanner.reset()
+                guard let bytes = try scanner.next(in: &input, limits: limits) else { return nil }
                 let head = try ResponseHead(parsing: bytes, limits: limits)
                 if head.status < 200 {
                     interim += 1
@@ -63,19 +62,16 @@ struct HTTPResponseReader: Sendable {
                 }
                 let framing = head.framing(requestMethod: method)
                 isReusable = head.keepAlive && framing != .untilClose
-                state = .body(BodyDecoder(framing))
+                body = BodyDecoder(framing)
+                state = .body
                 return .head(head)
-            case .body(var decoder):
-                switch try decoder.next(&input) {
-                case .data(let data):
-                    state = .body(decoder)
-                    return .body(data)
+            case .body:
+                switch try body.next(&input) {
+                case .data(let data): return .body(data)
                 case .end:
                     state = .complete
                     return .end
-                case nil:
-                    state = .body(decoder)
-                    return nil
+                case nil: return nil
                 }
             case .complete:
                 return nil
@@ -85,8 +81,8 @@ struct HTTPResponseReader: Sendable {
 
     /// The server closed: `end` if that is how the body ends.
     mutating func inputEnded() throws(HTTPError) -> Event {
-        guard case .body(var decoder) = state else { throw .truncated }
-        _ = try decoder.inputEnded()
+        guard case .body = state else { throw .truncated }
+        _ = try body.inputEnded()
         state = .complete
         return .end
     }

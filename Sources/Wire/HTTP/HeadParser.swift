@@ -13,7 +13,17 @@ struct HeadParser {
     private(set) var connectionClose = false
     private(set) var connectionKeepAlive = false
 
-    init(_ all: UnsafeRawBufferPointer, limits: HTTPLimits) throws(HTTPError) {
+    /// Splits `bytes`, which must be exactly one head, and makes of it what `body` does; the parser is valid only there.
+    static func parse<Head>(
+        _ bytes: ByteBuffer, limits: HTTPLimits, _ body: (HeadParser) throws(HTTPError) -> Head
+    ) throws(HTTPError) -> Head {
+        let parsed: Result<Head, HTTPError> = bytes.withUnsafeReadableBytes { all in
+            do throws(HTTPError) { return .success(try body(HeadParser(all, limits: limits))) } catch { return .failure(error) }
+        }
+        return try parsed.get()
+    }
+
+    private init(_ all: UnsafeRawBufferPointer, limits: HTTPLimits) throws(HTTPError) {
         self.all = all
         self.limits = limits
         guard all.count <= limits.headBytes else { throw .headTooLarge }

@@ -6,7 +6,7 @@ struct HeadScanner: Sendable {
     private var scanned = 0
 
     /// The length of the head, its empty line included, or `nil` while it is incomplete.
-    mutating func end(in buffer: ByteBuffer, limits: HTTPLimits) throws(HTTPError) -> Int? {
+    private mutating func end(in buffer: ByteBuffer, limits: HTTPLimits) throws(HTTPError) -> Int? {
         var position = scanned
         let found: Result<Int?, HTTPError> = buffer.withUnsafeReadableBytes { all in
             guard let base = all.baseAddress else { return .success(nil) }
@@ -26,6 +26,10 @@ struct HeadScanner: Sendable {
         return end
     }
 
-    /// Begins anew for the next head.
-    mutating func reset() { scanned = 0 }
+    /// Takes a whole head off `buffer` and begins anew for the next one; `nil` while it is incomplete.
+    mutating func next(in buffer: inout ByteBuffer, limits: HTTPLimits) throws(HTTPError) -> ByteBuffer? {
+        guard buffer.readableBytes > 0, let length = try end(in: buffer, limits: limits) else { return nil }
+        scanned = 0
+        return buffer.readSlice(length: length)
+    }
 }

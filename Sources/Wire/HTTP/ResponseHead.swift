@@ -25,51 +25,27 @@ public struct ResponseHead: Sendable {
     ///
     /// - Throws: `HTTPError`, naming the rule that the bytes break.
     public init(parsing bytes: ByteBuffer, limits: HTTPLimits = HTTPLimits()) throws(HTTPError) {
-        let parsed: Result<Parsed, HTTPError> = bytes.withUnsafeReadableBytes { all in
-            do throws(HTTPError) {
-                return .success(try Parsed(HeadParser(all, limits: limits)))
-            } catch {
-                return .failure(error)
-            }
-        }
-        let head = try parsed.get()
-        status = head.status
-        reason = head.reason
-        minorVersion = head.minorVersion
-        fields = HTTPFields(bytes: bytes, spans: head.spans)
-        keepAlive = head.keepAlive
-        isChunked = head.isChunked
-        contentLength = head.contentLength
+        self = try HeadParser.parse(bytes, limits: limits) { parser throws(HTTPError) in try ResponseHead(parser, bytes) }
     }
 
-    private struct Parsed {
-        var status: Int
-        var reason: String
-        var minorVersion: Int
-        var spans: [HTTPFields.Span]
-        var keepAlive: Bool
-        var isChunked: Bool
-        var contentLength: Int?
-
-        init(_ parser: HeadParser) throws(HTTPError) {
-            let all = parser.all
-            let line = parser.startLine
-            minorVersion = try parser.version(at: line.lowerBound)
-            let code = line.lowerBound + 9
-            guard code + 3 <= line.upperBound, all[code - 1] == ASCII.space else { throw .badStartLine }
-            guard let status = ASCII.decimal(UnsafeRawBufferPointer(rebasing: all[code..<code + 3])), status >= 100 else {
-                throw .badStartLine
-            }
-            let rest = code + 3..<line.upperBound
-            guard rest.isEmpty || all[rest.lowerBound] == ASCII.space else { throw .badStartLine }
-            for index in rest where !ASCII.isFieldValue(all[index]) { throw .badStartLine }
-            if parser.isChunked, minorVersion == 0 { throw .badTransferEncoding }
-            self.status = status
-            reason = String(decoding: all[rest.dropFirst()], as: UTF8.self)
-            spans = parser.spans
-            keepAlive = parser.keepAlive(minorVersion: minorVersion)
-            isChunked = parser.isChunked
-            contentLength = parser.contentLength
+    private init(_ parser: HeadParser, _ bytes: ByteBuffer) throws(HTTPError) {
+        let all = parser.all
+        let line = parser.startLine
+        minorVersion = try parser.version(at: line.lowerBound)
+        let code = line.lowerBound + 9
+        guard code + 3 <= line.upperBound, all[code - 1] == ASCII.space else { throw .badStartLine }
+        guard let status = ASCII.decimal(UnsafeRawBufferPointer(rebasing: all[code..<code + 3])), status >= 100 else {
+            throw .badStartLine
         }
+        let rest = code + 3..<line.upperBound
+        guard rest.isEmpty || all[rest.lowerBound] == ASCII.space else { throw .badStartLine }
+        for index in rest where !ASCII.isFieldValue(all[index]) { throw .badStartLine }
+        if parser.isChunked, minorVersion == 0 { throw .badTransferEncoding }
+        self.status = status
+        reason = String(decoding: all[rest.dropFirst()], as: UTF8.self)
+        fields = HTTPFields(bytes: bytes, spans: parser.spans)
+        keepAlive = parser.keepAlive(minorVersion: minorVersion)
+        isChunked = parser.isChunked
+        contentLength = parser.contentLength
     }
 }

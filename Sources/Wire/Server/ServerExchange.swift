@@ -62,8 +62,8 @@ public final class ServerExchange {
     }
 
     /// Begins an event stream: status 200, sent at once, and a comment whenever it is silent for 15 seconds.
-    public func openStream(headers: [(String, String)]) {
-        let own = [("content-type", "text/event-stream"), ("cache-control", "no-store"), ("x-accel-buffering", "no")]
+    public func openStream(headers: [(String, String)] = []) {
+        let own = [("content-type", "text/event-stream"), ("cache-control", "no-store, no-transform"), ("x-accel-buffering", "no")]
         open(status: 200, headers: own + headers, isEvents: true)
     }
 
@@ -77,7 +77,7 @@ public final class ServerExchange {
     /// - Returns: `false` to pause until `onResume`; what is sent nevertheless is kept in memory.
     @discardableResult
     public func event(_ data: ByteBuffer, id: String? = nil) -> Bool {
-        if case .waiting = state { openStream(headers: []) }
+        if case .waiting = state { openStream() }
         guard case .open(isEvents: true) = state, let connection else { return true }
         return connection.sendEvent(data, id: id)
     }

@@ -1,18 +1,25 @@
 import CLinux
 import Glibc
 
-/// A listening unix socket that nobody beside those whom its mode names can ever connect to: the mode is set between
+/// A listening unix socket that nobody beside those whom its owner and mode name can ever connect to: they are set between
 /// `bind` and `listen`.
-enum UnixListener {
-    struct Failure: Error, CustomStringConvertible {
-        let path: String
-        let step: String
-        let code: CInt
-        var description: String { "\(step) \(path): \(String(cString: strerror(code)))" }
+public enum UnixListener {
+    /// The call that the kernel refused.
+    public struct Failure: Error, CustomStringConvertible {
+        public let path: String
+        public let step: String
+        public let code: CInt
+        public var description: String {
+            code == ENAMETOOLONG ? "\(path) is longer than a socket's path may be" : "\(step) \(path): \(String(cString: strerror(code)))"
+        }
     }
 
+    /// - Parameters:
+    ///   - owner: Owner and group are the process's own where none is given.
     /// - Returns: A descriptor, close-on-exec. A socket that was left at `path` is replaced; any other file is not.
-    static func open(path: String, mode: UInt32, backlog: CInt) throws -> CInt {
+    public static func open(
+        path: String, mode: UInt32, owner: UInt32? = nil, group: UInt32? = nil, backlog: CInt
+    ) throws(Failure) -> CInt {
         var address = sockaddr_un()
         address.sun_family = sa_family_t(AF_UNIX)
         let capacity = MemoryLayout.size(ofValue: address.sun_path)
@@ -26,7 +33,7 @@ enum UnixListener {
         }
         let descriptor = socket(AF_UNIX, CInt(SOCK_STREAM.rawValue) | CInt(SOCK_CLOEXEC.rawValue), 0)
         guard descriptor >= 0 else { throw Failure(path: path, step: "socket", code: errno) }
-        func check(_ result: CInt, _ step: String) throws {
+        func check(_ result: CInt, _ step: String) throws(Failure) {
             guard result < 0 else { return }
             let code = errno
             close(descriptor)
@@ -38,6 +45,8 @@ enum UnixListener {
             }
         }
         try check(bound, "bind")
+        // -1 leaves it as it is.
+        if owner != nil || group != nil { try check(chown(path, owner ?? .max, group ?? .max), "chown") }
         try check(chmod(path, mode), "chmod")
         try check(listen(descriptor, backlog), "listen")
         return descriptor

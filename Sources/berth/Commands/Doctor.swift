@@ -9,11 +9,17 @@ struct Doctor: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Which isolation layers this host gives; --prove attacks a live machine; --leftovers looks for what nobody owns.")
     @Flag(help: "Host an attacking server and show that each attack is refused.") var prove = false
-    @Flag(help: "Look for processes, cgroups, mounts, sockets and bundles of this state that nothing owns; exit 1 if any.") var leftovers = false
+    @Flag(help: "Print the attacking server's source, to read it or to run it elsewhere.") var attackSource = false
+    @Flag(
+        help: """
+            Look for processes, cgroups, mounts, namespaces, sockets, bundles and half-made images of this state that nothing owns; \
+            exit 1 if any.
+            """) var leftovers = false
     @OptionGroup var state: StateOption
     @OptionGroup var output: JSONOption
 
     func run() async throws {
+        if attackSource { return Output.line(AttackServer.source) }
         let installation = try state.installation()
         if leftovers { return try await showLeftovers(installation) }
         if prove { return try await showProof(installation) }
@@ -31,7 +37,9 @@ struct Doctor: AsyncParsableCommand {
                             })
                     )))
         }
-        Output.table(["LAYER", "STATE", "DETAIL"], host.layers.map { [$0.name, $0.state.rawValue, $0.remedy.isEmpty ? $0.detail : "\($0.detail) — \($0.remedy)"] })
+        Output.table(
+            ["LAYER", "STATE", "DETAIL"],
+            host.layers.map { [$0.name, $0.state.rawValue, $0.remedy.isEmpty ? $0.detail : "\($0.detail) — \($0.remedy)"] })
         if host.layers.contains(where: { $0.state == .missing }) { throw ExitCode(1) }
     }
 
@@ -60,7 +68,13 @@ struct Doctor: AsyncParsableCommand {
     }
 
     private func showLeftovers(_ installation: Installation) async throws {
-        let items = try await OrchestratorService.leftovers(UpSettings.parse([]).orchestratorConfiguration(installation, stopAll: false))
+        guard geteuid() == 0 else {
+            throw Failure(
+                "berth doctor --leftovers needs root: nobody else sees every process, mount and namespace",
+                hint: "sudo berth doctor --leftovers --state \(installation.state)")
+        }
+        let items = try await OrchestratorService.leftovers(
+            stateDirectory: installation.orchestratorState, runDirectory: installation.runDirectory, cgroupPrefix: installation.cgroupPrefix)
         if output.json {
             Output.json(
                 .record(

@@ -12,6 +12,7 @@ struct Down: AsyncParsableCommand {
     @OptionGroup var output: JSONOption
 
     func run() async throws {
+        try Rights.needRoot("what it stops is root's")
         let installation = try state.installation()
         guard let supervisor = StateLock.holder(installation.lock) else {
             return try await stopWhatLivedOn(installation)
@@ -29,8 +30,8 @@ struct Down: AsyncParsableCommand {
 
     /// Nothing of ours runs, but machines may: they are stopped by an orchestrator of their own.
     private func stopWhatLivedOn(_ installation: Installation) async throws {
-        guard access(installation.orchestratorState, F_OK) == 0, geteuid() == 0 else {
-            output.json ? Output.json(.record(("stopped", .bool(false)))) : Output.line("Berth does not run with the state \(installation.state)")
+        guard access(installation.orchestratorState, F_OK) == 0 else {
+            output.json ? Output.json(.record(("stopped", .bool(false)), ("machines", .int(0)))) : Output.line("Berth does not run with the state \(installation.state)")
             return
         }
         // A one-shot orchestrator adopts what lives, stops it, and ends.

@@ -7,6 +7,8 @@ import NIOCore
 struct FolderArchive {
     let tar: ByteBuffer
     let leftOut: [String]
+    /// The folder's own name.
+    let name: String
 
     static let maximumBytes = 256 << 20
     private static let requirementsName = "requirements.txt"
@@ -27,6 +29,7 @@ struct FolderArchive {
             // The builder looks for it by this name, beside the folder's own files; the folder's own file of that name gives way.
             writer.file(Self.requirementsName, content, executable: false)
         }
+        name = root.split(separator: "/").last.map(String.init) ?? "/"
         tar = writer.finish()
         leftOut = left
     }

@@ -1,5 +1,6 @@
 import ArgumentParser
 import JSONText
+import Wire
 
 /// `berth machines`
 struct MachinesCommand: ParsableCommand {

@@ -63,6 +63,12 @@ enum Preflight {
 /// Is the port free, and if not, whose is it.
 enum PortCheck {
     static func free(host: String, port: Int, option: String = "--listen 127.0.0.1:PORT") throws {
+        let first = readFile("/proc/sys/net/ipv4/ip_unprivileged_port_start").flatMap { Int(String(decoding: $0, as: UTF8.self).filter(\.isNumber)) }
+        // The listener is the gateway's, which runs without any capability.
+        guard port == 0 || port >= first ?? 1_024 else {
+            throw Failure(
+                "port \(port) is root's, and the gateway is not root", hint: "choose one from \(first ?? 1_024) on with \(option), and put a proxy in front")
+        }
         let isV6 = host.contains(":")
         let descriptor = socket(isV6 ? AF_INET6 : AF_INET, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
         guard descriptor >= 0 else { throw Failure("no socket: \(String(cString: strerror(errno)))") }

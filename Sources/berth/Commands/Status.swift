@@ -18,6 +18,7 @@ struct Status: AsyncParsableCommand {
                 .record(("state", .string(installation.state)), ("gateway", gateway), ("machines", .array(machines)), ("host", doctor)))
         }
         Output.line("URL         \(gateway.cell("url"))")
+        if !gateway.cell("url").hasSuffix("//" + gateway.cell("listen")) { Output.line("Listens on  \(gateway.cell("listen"))") }
         Output.line("State       \(installation.state)")
         Output.line("Connectors  \(gateway.cell("connectors"))   virtual MCPs \(gateway.cell("vmcps"))   active tokens \(gateway.cell("tokens"))")
         Output.line("Machines    \(running) of \(machines.count) started")
@@ -27,13 +28,22 @@ struct Status: AsyncParsableCommand {
 
 /// The isolation layers in one line.
 enum Isolation {
+    /// The same for programs.
+    static func json(_ doctor: JSONValue) -> JSONValue {
+        let layers = (doctor["layers"]?.arrayValue ?? []).filter { $0["required"]?.boolValue == true }
+        func names(active: Bool) -> JSONValue {
+            .strings(layers.filter { ($0["state"]?.stringValue == "active") == active }.map { $0.cell("name") })
+        }
+        return .record(("active", names(active: true)), ("missing", names(active: false)))
+    }
+
     /// What every machine has, and what of that is missing; layers that are merely good to have are `berth doctor`'s.
     static func line(_ doctor: JSONValue) -> String {
         let layers = (doctor["layers"]?.arrayValue ?? []).filter { $0["required"]?.boolValue == true }
         let active = layers.filter { $0["state"]?.stringValue == "active" }.map { $0.cell("name") }
         let missing = layers.filter { $0["state"]?.stringValue != "active" }.map { $0.cell("name") }
         let namespaces = active.filter { $0.hasSuffix("-namespace") }.map { String($0.dropLast("-namespace".count)) }
-        let others = active.filter { !$0.hasSuffix("-namespace") && $0 != "privilege" && $0 != "oci-runtime" }
+        let others = active.filter { !$0.hasSuffix("-namespace") && !["privilege", "oci-runtime", "cgroup-hierarchy"].contains($0) }
         let parts = (namespaces.isEmpty ? [] : ["namespaces " + namespaces.joined(separator: "+")]) + others
         return parts.joined(separator: " · ") + (missing.isEmpty ? "" : "   MISSING: " + missing.joined(separator: ", "))
     }

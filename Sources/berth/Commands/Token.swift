@@ -1,5 +1,7 @@
 import ArgumentParser
+import Glibc
 import JSONText
+import Wire
 
 /// `berth token`
 struct TokenCommand: ParsableCommand {
@@ -28,7 +30,8 @@ struct TokenCommand: ParsableCommand {
             if output.json { return Output.json(answer) }
             let url = answer.cell("url")
             let token = answer.cell("token")
-            Output.line("URL    \(url)\nToken  \(token)   (shown once)")
+            let end = answer["expires_at"]?.intValue.map { "until \(Time.text(milliseconds: $0))" } ?? "until revoked"
+            Output.line("URL    \(url)\nToken  \(token)   (shown once)\nID     \(answer.cell("id"))   (good \(end): berth token revoke \(answer.cell("id")))")
             guard !admin, let vmcp else { return }
             Output.line(
                 """
@@ -55,9 +58,14 @@ struct TokenCommand: ParsableCommand {
                     [
                         row.cell("id"), row.cell("principal"), row["vmcp"]?.stringValue ?? "(admin)",
                         row["expires_at"]?.intValue.map { Time.text(milliseconds: $0) } ?? "never",
-                        row["revoked_at"]?.intValue == nil ? "active" : "revoked",
+                        Self.state(row),
                     ]
                 })
+        }
+
+        private static func state(_ row: JSONValue) -> String {
+            if row["revoked_at"]?.intValue != nil { return "revoked" }
+            return (row["expires_at"]?.intValue ?? .max) <= Int(time(nil)) * 1_000 ? "expired" : "active"
         }
     }
 

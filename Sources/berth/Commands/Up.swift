@@ -6,13 +6,18 @@ import MachineAPI
 import NIOCore
 import Orchestrator
 import Persistence
+import Wire
 
 /// What `berth up` is started with; handed on to the supervisor and the two processes.
 struct UpSettings: ParsableArguments {
     @OptionGroup var state: StateOption
-    @Option(help: ArgumentHelp("Where AI clients connect.", valueName: "address:port")) var listen = "127.0.0.1:8787"
+    @Option(name: .customLong("listen"), help: ArgumentHelp("Where AI clients connect (default: 127.0.0.1:8787).", valueName: "address:port"))
+    var givenListen: String?
+    var listen: String { givenListen ?? "127.0.0.1:8787" }
     @Option(help: ArgumentHelp("The name in every printed URL, behind a proxy that ends TLS.", valueName: "url")) var publicURL: String?
-    @Option(help: ArgumentHelp("Network of the TLS proxy in front (repeatable): with --public-url it allows a listen address off the loopback.", valueName: "cidr")) var behindProxy: [String] = []
+    @Option(help: ArgumentHelp(
+            "Network of the TLS proxy in front (repeatable): beside this host only it may connect, and its X-Forwarded-For counts.", valueName: "cidr"))
+     var behindProxy: [String] = []
     @Option(help: ArgumentHelp("The package index that builds resolve from.", valueName: "url")) var packageIndex = "https://pypi.org/simple"
 
     /// The listen address in its parts.
@@ -22,7 +27,7 @@ struct UpSettings: ParsableArguments {
         }
         var host = String(listen[..<colon])
         if host.hasPrefix("[") && host.hasSuffix("]") { host = String(host.dropFirst().dropLast()) }
-        guard host == "localhost" || CIDR(host) != nil else {
+        guard host == "localhost" || IPAddress(host) != nil else {
             throw Failure("--listen: '\(host.prefix(64))' is no address", hint: "a numeric one, for example 127.0.0.1:8787", code: 64)
         }
         return (host, port)
@@ -44,7 +49,7 @@ struct UpSettings: ParsableArguments {
                 throw Failure("--public-url '\(publicURL.prefix(128))' is not https://HOST", hint: "no path, no query: https://mcp.example.com", code: 64)
             }
         }
-        for network in behindProxy where CIDR(network) == nil {
+        for network in behindProxy where AddressBlock(network) == nil {
             throw Failure("--behind-proxy '\(network.prefix(64))' is no network", hint: "for example 10.0.0.0/8 or 127.0.0.1/32", code: 64)
         }
         do {
@@ -52,13 +57,25 @@ struct UpSettings: ParsableArguments {
         } catch {
             throw Failure("--package-index: \(error.message)", hint: error.hint, code: 64)
         }
-        let isLoopback = host == "127.0.0.1" || host == "::1" || host == "localhost" || host.hasPrefix("127.")
-        guard isLoopback || (publicURL != nil && !behindProxy.isEmpty) else {
+        guard !isLoopback(host) else { return }
+        guard publicURL?.hasPrefix("https://") == true || !behindProxy.isEmpty else {
             throw Failure(
                 "listening on \(host) without TLS would show every token to the network",
                 hint: "listen on 127.0.0.1, or put a TLS proxy in front and give --public-url https://HOST and --behind-proxy CIDR", code: 64)
         }
+        guard publicURL != nil || !["0.0.0.0", "::"].contains(host) else {
+            throw Failure("--listen \(listen) is every address of this host and no name for clients", hint: "add --public-url https://HOST", code: 64)
+        }
     }
+
+    /// Who may reach an address off the loopback, where that is more than the proxy; nil when there is nothing to say.
+    func warning() throws -> String? {
+        let (host, _) = try listenAddress()
+        guard !isLoopback(host), behindProxy.isEmpty else { return nil }
+        return "whoever reaches \(listen) speaks plain HTTP with Berth — --behind-proxy CIDR lets only the TLS proxy connect"
+    }
+
+    private func isLoopback(_ host: String) -> Bool { host == "localhost" || IPAddress(host)?.isLoopback == true }
 
     /// The same settings as an argument list.
     func arguments() -> [String] {
@@ -70,24 +87,14 @@ struct UpSettings: ParsableArguments {
     }
 }
 
-/// An IPv4 or IPv6 network.
-struct CIDR {
-    init?(_ text: String) {
-        let parts = text.split(separator: "/", omittingEmptySubsequences: false)
-        guard parts.count <= 2 else { return nil }
-        var buffer = in6_addr()
-        let address = String(parts[0])
-        let isV6 = address.contains(":")
-        guard inet_pton(isV6 ? AF_INET6 : AF_INET, address, &buffer) == 1 else { return nil }
-        if parts.count == 2 { guard let bits = Int(parts[1]), (0...(isV6 ? 128 : 32)).contains(bits) else { return nil } }
-    }
-}
-
 /// `berth up`
 struct Up: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Start Berth on a state directory; prints where it listens when it is ready.",
-        discussion: "A second `up` of a running state changes nothing and prints the same.")
+        discussion: """
+            A second `up` of a running state changes nothing and prints the same. Without --detach it stays in the foreground; Ctrl-C ends \
+            Berth and leaves its machines for the next `up`, `berth down` ends them too.
+            """)
 
     @OptionGroup var settings: UpSettings
     @Flag(help: "Return when ready; Berth runs on in the background.") var detach = false
@@ -96,10 +103,12 @@ struct Up: AsyncParsableCommand {
     func run() async throws {
         let begin = ContinuousClock.now
         try settings.check()
+        if let warning = try settings.warning() { Output.error("berth: " + warning) }
         let installation = try settings.state.installation()
         try await Preflight.check()
         try Preflight.check(state: installation.state)
         if StateLock.holder(installation.lock) != nil {
+            try await warnOfOther(installation)
             return try await report(installation, since: begin, isRunning: true)
         }
         let (host, port) = try settings.listenAddress()
@@ -122,6 +131,13 @@ struct Up: AsyncParsableCommand {
         try await report(installation, since: begin, isRunning: false)
         guard !detach else { return }
         try Self.wait(for: supervisor)
+    }
+
+    /// Berth runs already, and elsewhere than it is wanted now.
+    private func warnOfOther(_ installation: Installation) async throws {
+        let url = try await ControlClient.gateway(installation).get("/api/v1/status").cell("url")
+        guard settings.givenListen != nil || settings.publicURL != nil, try settings.url() != url else { return }
+        Output.error("berth: it runs at \(url) and keeps doing so — berth down, then berth up with the new settings")
     }
 
     private func spawnSupervisor(_ installation: Installation, readiness: Int32) throws -> pid_t {
@@ -184,13 +200,20 @@ struct Up: AsyncParsableCommand {
 
     /// For the signal handler only.
     nonisolated(unsafe) private static var foreground: pid_t = 0
+    nonisolated(unsafe) private static var wasTold = false
 
     /// In the foreground: a signal to us is handed on, and the supervisor's end is ours.
     private static func wait(for supervisor: pid_t) throws {
         foreground = supervisor
-        for number in [SIGINT, SIGTERM, SIGHUP] { signal(number) { _ in kill(Up.foreground, SIGTERM) } }
+        for number in [SIGINT, SIGTERM, SIGHUP] {
+            signal(number) { _ in
+                Up.wasTold = true
+                kill(Up.foreground, SIGTERM)
+            }
+        }
         var status: Int32 = 0
         while waitpid(supervisor, &status, 0) < 0 && errno == EINTR {}
+        if wasTold { Output.error("berth: machines live on for the next berth up; berth down stops them") }
         let code = status & 0x7f == 0 ? (status >> 8) & 0xff : 1
         if code != 0 { throw ExitCode(code) }
     }

@@ -1,5 +1,6 @@
 import ArgumentParser
 import JSONText
+import Wire
 
 /// `berth vmcp`
 struct VMCPCommand: ParsableCommand {

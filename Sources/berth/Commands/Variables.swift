@@ -4,7 +4,8 @@ import Glibc
 
 /// `--env` and `--secret`
 enum Variables {
-    static func plain(_ pairs: [String]) throws -> [String: String] {
+    /// - Parameter remedy: What to do about a name that sounds like a secret's; `%` stands for it.
+    static func plain(_ pairs: [String], remedy: String = "--env is kept in clear — use --secret %") throws -> [String: String] {
         var result: [String: String] = [:]
         for pair in pairs {
             guard let equals = pair.firstIndex(of: "="), equals != pair.startIndex else {
@@ -12,8 +13,9 @@ enum Variables {
             }
             let name = String(pair[..<equals])
             if soundsSecret(name) {
-                Output.error("berth: warning: \(name) sounds like a secret and --env is kept in clear — use --secret \(name)")
+                Output.error("berth: warning: \(name) sounds like a secret and \(remedy.split(separator: "%", omittingEmptySubsequences: false).joined(separator: name))")
             }
+            guard result[name] == nil else { throw Failure("--env \(name) is given twice", hint: "give it once", code: 64) }
             result[name] = String(pair[pair.index(after: equals)...])
         }
         return result
@@ -26,6 +28,7 @@ enum Variables {
         for argument in arguments {
             let parts = argument.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
             let name = parts[0]
+            guard result[name] == nil else { throw Failure("--secret \(name) is given twice", hint: "give it once", code: 64) }
             if parts.count == 2, parts[1].hasPrefix("@") {
                 result[name] = try file(String(parts[1].dropFirst()), name)
             } else if parts.count == 2, !parts[1].isEmpty {
@@ -44,13 +47,22 @@ enum Variables {
                 result[name] = line
             }
             if result[name]?.isEmpty != false { throw Failure("the value of \(name) is empty", hint: "give a value", code: 64) }
+            if let value = result[name], value.utf8.count < shortest {
+                Output.error("berth: warning: \(name) has fewer than \(shortest) bytes: too few to be masked where a server repeats it")
+            }
+        }
+        if let left = inputLines?.count, left > 0 {
+            throw Failure("standard input holds \(left) more line\(left == 1 ? "" : "s") than there are secrets", hint: "one line for each --secret", code: 64)
         }
         return result
     }
 
+    /// Shorter values are not looked for in logs and audit rows: they would be found everywhere.
+    private static let shortest = 4
+
     static func soundsSecret(_ name: String) -> Bool {
         let upper = name.uppercased()
-        return ["TOKEN", "KEY", "PASSWORD", "PASSWD", "SECRET", "CREDENTIAL"].contains { upper.contains($0) }
+        return ["TOKEN", "KEY", "PASSWORD", "PASSWD", "SECRET", "CREDENTIAL", "_PAT", "AUTH", "DSN"].contains { upper.contains($0) }
     }
 
     private static func file(_ path: String, _ name: String) throws -> String {
@@ -59,7 +71,8 @@ enum Variables {
         }
         guard data.count <= 64 << 10 else { throw Failure("the value of \(name) is over 64 KiB", hint: "name the right file", code: 64) }
         guard let text = String(bytes: data, encoding: .utf8) else { throw Failure("the value of \(name) is not UTF-8", hint: "encode it, for example in base64", code: 64) }
-        return text.hasSuffix("\n") ? String(text.dropLast()) : text
+        // One line end, of either kind: an editor's, not the secret's.
+        return text.last?.isNewline == true ? String(text.dropLast()) : text
     }
 
     private static func standardInput() throws -> [String] {
@@ -71,33 +84,25 @@ enum Variables {
         return lines
     }
 
+    /// For the signal handler only.
+    nonisolated(unsafe) private static var shown = termios()
+
     private static func ask(_ name: String) throws -> String {
-        var terminal = termios()
-        tcgetattr(0, &terminal)
-        var silent = terminal
+        tcgetattr(0, &shown)
+        var silent = shown
         silent.c_lflag &= ~UInt32(ECHO)
+        // Somebody who thinks better of it must not be left with a terminal that does not echo.
+        let previous = signal(SIGINT) { _ in
+            tcsetattr(0, TCSANOW, &Variables.shown)
+            _exit(130)
+        }
         tcsetattr(0, TCSAFLUSH, &silent)
         defer {
-            tcsetattr(0, TCSAFLUSH, &terminal)
+            tcsetattr(0, TCSAFLUSH, &shown)
+            signal(SIGINT, previous)
             Output.error("")
         }
         Output.prompt("\(name): ")
         return readLine(strippingNewline: true) ?? ""
-    }
-}
-
-/// A name as one segment of a URL's path.
-enum URLPath {
-    static func segment(_ name: String) -> String {
-        var result = ""
-        for byte in name.utf8 {
-            switch byte {
-            case 48...57, 65...90, 97...122, 45, 46, 95: result.unicodeScalars.append(Unicode.Scalar(byte))
-            default:
-                let hex = String(byte, radix: 16, uppercase: true)
-                result += "%" + (hex.count == 1 ? "0" + hex : hex)
-            }
-        }
-        return result
     }
 }

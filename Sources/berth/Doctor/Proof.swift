@@ -2,7 +2,8 @@ import JSONText
 import NIOCore
 import Sealing
 
-/// `berth doctor --prove`: hosts ``AttackServer`` in a machine of its own and runs every attack through the gateway.
+/// `berth doctor --prove`: hosts ``AttackServer`` in a machine of its own and runs every attack through the gateway, beside
+/// a neighbour in the same machine that must live through all of them.
 struct Proof {
     let installation: Installation
     private let name: String
@@ -19,6 +20,20 @@ struct Proof {
         var detail: String
     }
 
+    /// One child of the machine, as it describes itself.
+    private struct Child: Equatable {
+        var pid: Int
+        var uid: Int
+        var started: String
+        /// The machine's process namespace: another boot has another.
+        var boot: String
+    }
+
+    private struct Session {
+        var url: String
+        var token: String
+    }
+
     /// Runs all attacks; whatever happens, the connector, its machine, tokens and virtual MCP are removed again.
     func run(say: (Finding) -> Void) async throws -> [Finding] {
         let gateway = ControlClient.gateway(installation)
@@ -28,7 +43,7 @@ struct Proof {
         try await Provisioning.quietly(
             .record(
                 ("name", .string(name)), ("source", .record(("upload", upload["digest"] ?? .null))),
-                ("command", .strings(["/usr/bin/python3", "server.py"])), ("env", .strings(["OF": "attacker"]))), installation)
+                ("command", .strings(["/usr/bin/python3", "server.py"]))), installation)
         do {
             let findings = try await attackAll(gateway, say)
             try await cleanUp(gateway)
@@ -41,21 +56,38 @@ struct Proof {
 
     private func attackAll(_ gateway: ControlClient, _ say: (Finding) -> Void) async throws -> [Finding] {
         _ = try await gateway.json("POST", "/api/v1/vmcps", .record(("name", .string(name)), ("connectors", .strings([name]))))
-        let attacker = try await token("prove-attacker", gateway)
-        let victim = try await token("prove-victim", gateway)
+        let attacker = try await session("prove-attacker", gateway)
+        let victim = try await session("prove-victim", gateway)
+        let neighbour = try await alive(victim)
+        var attacking = try await alive(attacker)
+        guard attacking.boot == neighbour.boot, attacking.pid != neighbour.pid, attacking.uid != neighbour.uid else {
+            throw Failure("the attacker and its neighbour are not two children of one machine: \(attacking), \(neighbour)")
+        }
+        let arguments: JSONValue = .record(
+            ("sibling", .int(neighbour.pid)),
+            ("host_paths", .strings([installation.orchestratorState + "/keys", installation.gatewayState, installation.controlSocket])))
         var findings: [Finding] = []
         for (attack, title) in AttackServer.attacks {
-            // The victim's child is alive beside the attacker's, so that there is a sibling to read.
-            _ = try await call("become_root", victim)
             var finding = Finding(attack: attack, title: title, refused: false, detail: "")
             do {
-                let answer = try await call(attack, attacker)
+                let answer = try await call(attack, arguments, attacker)
                 finding.refused = answer["refused"]?.boolValue == true
                 finding.detail = answer.cell("detail")
-            } catch let failure as Failure where attack == "memory_bomb" {
-                // The child was killed for it, and only the child: the machine answers its neighbour.
-                finding.refused = try await call("become_root", victim)["refused"]?.boolValue == true
-                finding.detail = "the child was killed (\(failure.message)); its neighbour answers"
+            } catch let failure as Failure {
+                finding.detail = failure.message
+                let next = try await alive(attacker)
+                if attack == "memory_bomb", next.boot == attacking.boot, next.pid != attacking.pid {
+                    finding.refused = true
+                    finding.detail = "the child was killed for it, and only the child (\(failure.message))"
+                }
+                attacking = next
+            }
+            // The very same process, in the same boot: there was somebody to attack, and nothing happened to it.
+            if try await alive(victim) != neighbour {
+                finding.refused = false
+                finding.detail += "; THE NEIGHBOUR DID NOT LIVE THROUGH IT"
+            } else if attack == "sibling_environment" {
+                finding.detail += "; process \(neighbour.pid) of the same machine lives on"
             }
             say(finding)
             findings.append(finding)
@@ -63,14 +95,22 @@ struct Proof {
         return findings
     }
 
-    private func token(_ principal: String, _ gateway: ControlClient) async throws -> (url: String, token: String) {
+    private func session(_ principal: String, _ gateway: ControlClient) async throws -> Session {
         let answer = try await gateway.json(
             "POST", "/api/v1/tokens", .record(("principal", .string(principal)), ("vmcp", .string(name)), ("expires_in", .int(600))))
-        return (answer.cell("url"), answer.cell("token"))
+        return Session(url: answer.cell("url"), token: answer.cell("token"))
     }
 
-    private func call(_ attack: String, _ who: (url: String, token: String)) async throws -> JSONValue {
-        let result = try await MCPCall.tool(attack, arguments: .record(), url: who.url, token: who.token)
+    private func alive(_ session: Session) async throws -> Child {
+        let answer = try await call("alive", .record(), session)
+        guard let pid = answer["pid"]?.intValue, let uid = answer["uid"]?.intValue, let started = answer["started"]?.stringValue,
+            let boot = answer["boot"]?.stringValue
+        else { throw Failure("a child of the proof's machine does not say who it is: \(answer.text)") }
+        return Child(pid: pid, uid: uid, started: started, boot: boot)
+    }
+
+    private func call(_ tool: String, _ arguments: JSONValue, _ session: Session) async throws -> JSONValue {
+        let result = try await MCPCall.tool(tool, arguments: arguments, url: session.url, token: session.token, socket: installation.controlSocket)
         let text = result["content"]?[0]?["text"]?.stringValue ?? "{}"
         return try JSONValue(parsing: text)
     }

@@ -5,6 +5,7 @@ import Gateway
 import Glibc
 import Orchestrator
 import Persistence
+import Wire
 
 /// `berth orchestrator`: the privileged half. `Main` has already given it a mount namespace of its own.
 struct OrchestratorProcess: AsyncParsableCommand {
@@ -15,7 +16,9 @@ struct OrchestratorProcess: AsyncParsableCommand {
     func run() async throws {
         clinux_set_name("berth-orchestr")
         let installation = try settings.state.installation()
-        try await OrchestratorService.run(try settings.orchestratorConfiguration(installation, stopAll: stopAll))
+        let lifeline = try Lifeline(watchesInput: !stopAll)
+        try await OrchestratorService.run(
+            try settings.orchestratorConfiguration(installation, stopAll: stopAll), ready: ProcessLog.ready, untilStopped: lifeline.end)
     }
 }
 
@@ -39,7 +42,7 @@ struct GatewayProcess: AsyncParsableCommand {
         try check(clinux_mount("none", "/", nil, clinux_ms_private_rec(), nil), "make mounts private")
         try check(
             clinux_mount(installation.gatewayState, installation.gatewayMount, nil, clinux_ms_bind(), nil), "bind \(installation.gatewayState)")
-        controlSocket = try ControlSocket.bind(installation.controlSocket)
+        controlSocket = try UnixListener.open(path: installation.controlSocket, mode: 0o600, backlog: 64)
         try check(clinux_become(uid, gid), "become the user berth")
         try check(clinux_set_no_new_privs(), "no new privileges")
         // Root's processes must not be able to be read through a core file, nor this one's keys by its own uid.
@@ -49,31 +52,11 @@ struct GatewayProcess: AsyncParsableCommand {
     func run() async throws {
         let installation = try settings.state.installation()
         let configuration = try settings.gatewayConfiguration(installation, controlSocket: Self.controlSocket)
-        try await GatewayService.run(configuration, ready: ProcessLog.ready, untilStopped: Lifeline.untilStopped)
+        // Only from then on: while it starts, TERM ends it at once.
+        try await GatewayService.run(configuration, ready: ProcessLog.ready, untilStopped: { _ = try? await Lifeline().end() })
     }
 
     private static func check(_ result: Int32, _ what: String) throws {
         guard result >= 0 else { throw Failure("the gateway cannot \(what): \(String(cString: strerror(-result)))") }
-    }
-}
-
-/// A listening unix socket that only root can connect to.
-enum ControlSocket {
-    static func bind(_ path: String) throws -> Int32 {
-        let descriptor = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
-        guard descriptor >= 0 else { throw Failure("no socket: \(String(cString: strerror(errno)))") }
-        unlink(path)
-        var address = sockaddr_un()
-        address.sun_family = sa_family_t(AF_UNIX)
-        let capacity = MemoryLayout.size(ofValue: address.sun_path)
-        guard path.utf8.count < capacity else { throw Failure("the path \(path) is too long for a socket") }
-        withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: Array(path.utf8) + [0]) }
-        let mask = umask(0o177)
-        let result = withUnsafePointer(to: &address) {
-            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { Glibc.bind(descriptor, $0, socklen_t(MemoryLayout<sockaddr_un>.size)) }
-        }
-        umask(mask)
-        guard result == 0, listen(descriptor, 64) == 0 else { throw Failure("\(path) cannot be listened on: \(String(cString: strerror(errno)))") }
-        return descriptor
     }
 }

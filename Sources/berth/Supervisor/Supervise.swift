@@ -13,16 +13,17 @@ struct Supervise: ParsableCommand {
     @OptionGroup var settings: UpSettings
 
     func run() throws {
+        let readiness = Readiness()
         let installation = try settings.state.installation()
         clinux_set_name("berth-supervise")
         do {
             let lock = try StateLock.take(installation.lock)
             defer { lock.release() }
             try Layout.prepare(installation)
-            var loop = try SupervisorLoop(installation: installation, settings: settings)
+            var loop = try SupervisorLoop(installation: installation, settings: settings, readiness: readiness)
             try loop.run()
         } catch {
-            Readiness.say(Failure(of: error).line)
+            readiness.say(Failure(of: error).line)
             throw error
         }
     }

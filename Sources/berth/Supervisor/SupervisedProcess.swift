@@ -53,7 +53,7 @@ struct SupervisedProcess {
         startedAt = Self.now()
     }
 
-    /// Lines of its standard output; `ready` (or a JSON object that says so) is the only one that means something.
+    /// Lines of its standard output; `ready` is the only one that means something.
     mutating func readOutput() {
         var chunk = [UInt8](repeating: 0, count: 4_096)
         let count = chunk.withUnsafeMutableBytes { read(output, $0.baseAddress, $0.count) }
@@ -65,7 +65,7 @@ struct SupervisedProcess {
         while let end = pending.firstIndex(of: 10) {
             let line = String(decoding: pending[..<end], as: UTF8.self)
             pending.removeSubrange(...end)
-            if line == "ready" || line.hasPrefix("{\"event\":\"ready\"") { isReady = true } else { lastLine = line }
+            if line == "ready" { isReady = true } else { lastLine = line }
         }
         if pending.count > 65_536 { pending.removeAll() }
     }

@@ -7,16 +7,15 @@ import JSONText
 struct SupervisorLoop {
     private let installation: Installation
     private let settings: UpSettings
+    private let readiness: Readiness
     private var children: [SupervisedProcess]
     private var wakeRead: Int32 = -1
     private var reported = false
 
-    /// Written to by the signal handler only.
-    nonisolated(unsafe) private static var wakeWrite: Int32 = -1
-
-    init(installation: Installation, settings: UpSettings) throws {
+    init(installation: Installation, settings: UpSettings, readiness: Readiness) throws {
         self.installation = installation
         self.settings = settings
+        self.readiness = readiness
         children = [
             SupervisedProcess(name: "orchestrator", arguments: try settings.orchestratorArguments(installation)),
             SupervisedProcess(name: "gateway", arguments: try settings.gatewayArguments(installation)),
@@ -24,17 +23,9 @@ struct SupervisorLoop {
     }
 
     mutating func run() throws {
-        var pipe: [Int32] = [-1, -1]
-        guard clinux_pipe_cloexec(&pipe) == 0 else { throw Failure("no pipe: \(String(cString: strerror(errno)))") }
-        wakeRead = pipe[0]
-        Self.wakeWrite = pipe[1]
-        clinux_set_nonblocking(pipe[1], 1)
-        for number in [SIGTERM, SIGINT, SIGHUP] {
-            signal(number) { _ in
-                var byte: UInt8 = 1
-                _ = write(SupervisorLoop.wakeWrite, &byte, 1)
-            }
-        }
+        let signals = [SIGTERM, SIGINT, SIGHUP]
+        wakeRead = clinux_signal_pipe(signals, Int32(signals.count))
+        guard wakeRead >= 0 else { throw Failure("no signals: \(String(cString: strerror(-wakeRead)))") }
         defer { stopAll() }
 
         while true {
@@ -77,7 +68,7 @@ struct SupervisorLoop {
 
     private mutating func report(_ line: String) {
         reported = true
-        Readiness.say(line)
+        readiness.say(line)
     }
 
     /// The gateway first, so that no call meets a missing orchestrator.
@@ -87,10 +78,22 @@ struct SupervisorLoop {
 }
 
 /// Descriptor 3, where `berth up` waits for one line.
-enum Readiness {
-    static func say(_ line: String) {
+final class Readiness {
+    /// -1 once the line was said, or when nobody waits for it: from then on the number may be another file's.
+    private var descriptor: Int32
+
+    /// To be made before the process opens anything: started by hand it has no descriptor 3, and the next file would get it.
+    init() {
+        var info = stat()
+        descriptor = fstat(3, &info) == 0 && info.st_mode & S_IFMT == S_IFIFO ? 3 : -1
+        if descriptor >= 0 { _ = clinux_set_cloexec(descriptor, 1) }
+    }
+
+    func say(_ line: String) {
+        guard descriptor >= 0 else { return }
         let text = line.replacing("\n", with: " ") + "\n"
-        _ = text.withCString { write(3, $0, strlen($0)) }
-        close(3)
+        _ = text.withCString { write(descriptor, $0, strlen($0)) }
+        close(descriptor)
+        descriptor = -1
     }
 }

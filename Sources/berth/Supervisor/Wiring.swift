@@ -4,6 +4,7 @@ import Glibc
 import Logging
 import MachineAPI
 import Orchestrator
+import Wire
 
 /// From `berth up`'s settings to the configuration of each process.
 extension UpSettings {
@@ -42,10 +43,15 @@ extension UpSettings {
     func gatewayConfiguration(_ installation: Installation, controlSocket: Int32) throws -> GatewayConfiguration {
         let (host, port) = try listenAddress()
         var hosts: [String] = []
-        if let publicURL, let name = publicURL.split(separator: "/").dropFirst().first { hosts.append(String(name)) }
+        if let publicURL, let name = publicURL.split(separator: "/").dropFirst().first {
+            hosts.append(String(name))
+        } else {
+            hosts.append(host.contains(":") ? "[\(host)]" : host)
+        }
         return GatewayConfiguration(
             state: installation.gatewayMount, listenHost: host == "localhost" ? "127.0.0.1" : host, listenPort: port, publicURL: try url(),
-            allowedHosts: hosts, controlSocket: controlSocket, machinesSocket: installation.machinesSocket, logger: ProcessLog.logger("gateway"))
+            allowedHosts: hosts, trustedProxies: behindProxy.compactMap(AddressBlock.init), controlSocket: controlSocket,
+            machinesSocket: installation.machinesSocket, logger: ProcessLog.logger("gateway"))
     }
 }
 

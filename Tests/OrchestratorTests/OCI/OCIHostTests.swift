@@ -31,6 +31,40 @@ import Testing
         #expect(Set(host.layers.map(\.name)).count == host.layers.count)
     }
 
+    /// Controllers, blocking layers with what they say.
+    @Test(
+        "a host is judged by its control groups: version 2 alone is refused whatever it offers",
+        arguments: [
+            (CgroupSurvey.Hierarchy.hybrid, "memory cpu pids devices freezer", [String]()),
+            (.version1, "memory cpu pids devices freezer", []),
+            (.version1, "memory cpu", ["cgroup-pids: version 1"]),
+            (.hybrid, "memory cpu pids", []),
+            (.version2, "memory cpu pids io cpuset", ["cgroup-hierarchy: machines are not proven on cgroup version 2 yet"]),
+            (
+                .version2, "cpu pids",
+                ["cgroup-hierarchy: machines are not proven on cgroup version 2 yet", "cgroup-memory: version 2"]
+            ),
+            (
+                .none, "",
+                [
+                    "cgroup-hierarchy: no control groups are mounted at /sys/fs/cgroup", "cgroup-memory: not mounted", "cgroup-cpu: not mounted",
+                    "cgroup-pids: not mounted",
+                ]
+            ),
+        ])
+    func cgroups(_ hierarchy: CgroupSurvey.Hierarchy, _ controllers: String, _ blocking: [String]) {
+        let survey = CgroupSurvey(
+            hierarchy: hierarchy, controllers: Set(controllers.split(separator: " ").map(String.init)), countsSwap: false)
+        let host = HostCapabilities(layers: survey.layers)
+        #expect(host.blocking.map { "\($0.name): \($0.detail)" } == blocking)
+        for layer in host.layers { #expect(layer.remedy.isEmpty == (layer.state == .active), "\(layer.name)") }
+        let layout = host.layers.first { $0.name == "cgroup-hierarchy" }
+        #expect(layout?.isRequired == true)
+        if layout?.state == .missing { #expect(layout?.remedy == "boot with systemd.unified_cgroup_hierarchy=0 (hybrid)") }
+        let swap = host.layers.first { $0.name == "swap-limit" }
+        #expect((swap == nil) == (hierarchy == .version2 || hierarchy == .none))
+    }
+
     @Test("this host can make machines", .enabled(if: OCITestHost.isUsable, "needs root, crun and busybox-static"))
     func thisHost() async {
         let host = await HostCapabilities.probe()

@@ -1,12 +1,12 @@
 import JSONText
-import MCP
-import NIOCore
+public import NIOCore
 
-/// `_meta["berth/restarted"]`: tells a client that the server behind its session began anew, so that state is gone.
-enum RestartMark {
+/// `_meta["berth/restarted"]`: how a result tells that the process before the one that answers is gone, and its state with it.
+public enum RestartMark {
     static let key = "berth/restarted"
 
-    static func added(to result: ByteBuffer) -> ByteBuffer {
+    /// The result with the mark, once; as it was when it cannot carry one.
+    public static func added(to result: ByteBuffer) -> ByteBuffer {
         let text = result.readableBytesSpan
         let whole = JSONSpan(start: 0, end: result.readableBytes)
         let mark: [(key: String, value: [UInt8])] = [(key, Array("true".utf8))]

@@ -1,0 +1,126 @@
+import MCP
+import NIOCore
+
+/// How children leave, and what follows from it.
+extension Sessions {
+    /// Ends a session's children; the completion comes when nothing of them is left.
+    public func end(session id: String, completion: @escaping (Bool) -> Void) {
+        let found = (Array(children.values) + Array(leaving.values)).filter { $0.key.id == id }
+        stop(found, "the session was ended") { completion(!found.isEmpty) }
+    }
+
+    /// Takes no new call; children end as their calls finish.
+    public func drain(completion: @escaping () -> Void) {
+        close()
+        let all = everyone
+        var left = all.count
+        if left == 0 { return completion() }
+        for child in all {
+            child.drain("draining") {
+                left -= 1
+                if left == 0 { completion() }
+            }
+        }
+    }
+
+    /// Ends every child by the ladder.
+    public func shutdown(completion: @escaping () -> Void) {
+        close()
+        sweep?.cancel()
+        stop(everyone, "shutting down", completion: completion)
+    }
+
+    private func close() {
+        draining = true
+        keeper.close()
+        tendSpare()
+    }
+
+    private func stop(_ found: [Child], _ reason: String, completion: @escaping () -> Void) {
+        var left = found.count
+        if left == 0 { return completion() }
+        for child in found {
+            leave(child)
+            child.stop(reason) {
+                left -= 1
+                if left == 0 { completion() }
+            }
+        }
+    }
+
+    func retire(_ child: Child, _ reason: String) {
+        leave(child)
+        child.drain(reason)
+    }
+
+    /// One that died, and is still being cleaned up after.
+    func dropEndedSpare() {
+        guard let spare, spare.hasEnded else { return }
+        keeper.died(now: .now())
+        leave(spare)
+    }
+
+    private func leave(_ child: Child) {
+        if children[child.key] === child { children[child.key] = nil }
+        if spare === child { spare = nil }
+        leaving[ObjectIdentifier(child)] = child
+    }
+
+    /// Nothing is left of `child`.
+    func forget(_ child: Child) {
+        if spare === child { keeper.died(now: .now()) }
+        leave(child)
+        leaving[ObjectIdentifier(child)] = nil
+        let next = seats.leave(ObjectIdentifier(child))
+        for child in everyone where next.contains(ObjectIdentifier(child)) { child.release() }
+        tendSpare()
+        if children[child.key] == nil { onGone?(child.key) }
+    }
+
+    func scheduleSweep() {
+        guard sweep == nil else { return }
+        let interval = min(max(limits.idle.nanoseconds / 4, 20_000_000), 15_000_000_000)
+        let bound = NIOLoopBound(self, eventLoop: eventLoop)
+        sweep = eventLoop.scheduleTask(in: .nanoseconds(interval)) {
+            bound.value.sweep = nil
+            bound.value.endIdle(now: .now())
+        }
+    }
+
+    private func endIdle(now: NIODeadline) {
+        for child in children.values where child.isIdle {
+            if now - child.lastRequest >= limits.idle {
+                retire(child, "idle")
+            } else if now - child.born >= limits.age {
+                retire(child, "its time is over")
+            }
+        }
+        if let spare, spare.isIdle, now - spare.lastRequest >= limits.idle {
+            keeper.idled()
+            retire(spare, "idle")
+        }
+        if limits.spare, let spare, hasMemory?(0) == false { retire(spare, "its memory is needed") }
+        if !children.isEmpty || spare != nil { scheduleSweep() }
+    }
+
+    // MARK: The spare
+
+    /// Does what the keeper says, now and whenever something has changed.
+    func tendSpare() {
+        spareTimer?.cancel()
+        spareTimer = nil
+        switch keeper.decide(hasSpare: spare != nil, hasRoom: seats.free > 0 && hasMemory?(1) != false, now: .now()) {
+        case .nothing: break
+        case .wait(let delay):
+            let bound = NIOLoopBound(self, eventLoop: eventLoop)
+            spareTimer = eventLoop.scheduleTask(in: delay) { bound.value.tendSpare() }
+        case .start:
+            let child = make(SessionKey(id: ""))
+            spare = child
+            scheduleSweep()
+            child.prepare()
+        case .end(let reason):
+            if let spare { retire(spare, reason) }
+        }
+    }
+}

@@ -1,0 +1,94 @@
+import Foundation
+import TestSupport
+import Testing
+
+/// `berth doctor --prove`, and that it proves something: what is refused inside a machine succeeds outside.
+@Suite(.enabled(if: Berth.isPossible, "machines need root"))
+struct ProofTests {
+    @Test func everyAttackIsRefusedInsideAMachine() async throws {
+        try await Berth.run { berth in
+            try await berth.up()
+            let proof = try await berth.run(["doctor", "--prove", "--json"], seconds: 600)
+            let json = try #require(proof.lastJSON, "\(proof.output) \(proof.errors) \(berth.log)")
+            let attacks = try #require(json["attacks"] as? [[String: Any]])
+            for attack in attacks { #expect(attack["refused"] as? Bool == true, "\(attack)") }
+            #expect(proof.status == 0 && attacks.count >= 13 && json["possible"] as? Int == 0, "\(proof.output)")
+            func detail(_ name: String) -> String { attacks.first { $0["attack"] as? String == name }?["detail"] as? String ?? "" }
+            // There was a sibling: the kernel knows it and does not let it be touched.
+            #expect(detail("sibling_environment").firstMatch(of: /signal 0 to \d+: EPERM/) != nil, "\(detail("sibling_environment"))")
+            #expect(detail("sibling_environment").hasSuffix("lives on"))
+            #expect(detail("host_files").contains("\(berth.state)/orchestrator/keys: not there"), "\(detail("host_files"))")
+            #expect(detail("memory_bomb").contains("killed") || detail("memory_bomb").contains("no more than"), "\(detail("memory_bomb"))")
+            // Nothing stays but what was there before.
+            for command in [["connector", "list"], ["vmcp", "list"]] {
+                let list = try await berth.run(command + ["--json"])
+                #expect(!list.output.contains("prove-"), "\(list.output)")
+            }
+        }
+    }
+
+    /// Each attack as root on this host, on a process and in a mount namespace of the test's own, small where it is a bomb.
+    @Test func everyAttackSucceedsOutside() async throws {
+        try await Attacker.run { attacker in
+            let names = try await attacker.names()
+            #expect(names.count >= 13)
+            for name in names {
+                let answer = try await attacker.attack(name)
+                #expect(answer.refused == false, "\(name): \(answer)")
+                // For the right reason: it did what it says, and did not stumble.
+                #expect(["SUCCEEDED", "BESIDE", "FORKS", "TAKEN"].contains { answer.detail.contains($0) }, "\(name): \(answer)")
+            }
+        }
+    }
+
+    /// An error is no refusal by itself: here nobody is there to be attacked.
+    @Test func nobodyThereIsNoRefusal() async throws {
+        try await Attacker.run { attacker in
+            for name in ["ptrace_agent", "signal_agent", "sibling_environment"] {
+                let answer = try await attacker.attack(name, victim: 0x3fffff)
+                #expect(!answer.refused && answer.detail.contains("ESRCH is NO REFUSAL"), "\(name): \(answer)")
+            }
+        }
+    }
+}
+
+/// The attacking server, outside of any machine.
+private struct Attacker {
+    private let folder: String
+
+    static func run(_ body: (Attacker) async throws -> Void) async throws {
+        let attacker = Attacker(folder: "/var/tmp/berth-test-\(UUID().uuidString.prefix(8).lowercased())")
+        try FileManager.default.createDirectory(atPath: attacker.folder, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
+        defer { try? FileManager.default.removeItem(atPath: attacker.folder) }
+        let source = try await Command.run([Repository.binary("berth"), "doctor", "--attack-source"]).output
+        try source.write(toFile: attacker.folder + "/server.py", atomically: false, encoding: .utf8)
+        try await body(attacker)
+    }
+
+    func names() async throws -> [String] {
+        let tools = try await send("tools/list", [:])["tools"] as? [[String: Any]] ?? []
+        return tools.compactMap { $0["name"] as? String }.filter { $0 != "alive" }
+    }
+
+    /// - Parameter victim: whom to attack in place of a process that was made for it.
+    func attack(_ name: String, victim: pid_t? = nil) async throws -> (refused: Bool, detail: String) {
+        let bystander = try Background(["/bin/sleep", "600"], in: folder)
+        defer { bystander.end() }
+        let target = Int(victim ?? bystander.pid)
+        let arguments: [String: Any] = [
+            "agent": target, "sibling": target, "limit": 20, "host_paths": ["/etc/passwd"], "addresses": [["127.0.0.1", 9]],
+        ]
+        let content = try await send("tools/call", ["name": name, "arguments": arguments])["content"] as? [[String: Any]]
+        let text = try #require(content?.first?["text"] as? String)
+        let finding = try #require(try JSONSerialization.jsonObject(with: Data(text.utf8)) as? [String: Any])
+        return (finding["refused"] as? Bool ?? true, finding["detail"] as? String ?? "")
+    }
+
+    /// One request to a server of its own: an attack that succeeds may leave little of it.
+    private func send(_ method: String, _ params: [String: Any]) async throws -> [String: Any] {
+        let message = try JSONSerialization.data(withJSONObject: ["jsonrpc": "2.0", "id": 1, "method": method, "params": params])
+        let result = try await Command.run(
+            ["/usr/bin/unshare", "-m", "/usr/bin/python3", folder + "/server.py"], input: String(decoding: message, as: UTF8.self) + "\n", seconds: 60)
+        return try #require(result.lastJSON?["result"] as? [String: Any], "\(result.output) \(result.errors)")
+    }
+}

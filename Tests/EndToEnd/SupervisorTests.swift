@@ -1,0 +1,46 @@
+import CLinux
+import Foundation
+import TestSupport
+import Testing
+
+@Suite(.enabled(if: Berth.isPossible), .serialized)
+struct SupervisorTests {
+    /// Descriptor 3 is `berth up`'s pipe, when it is one: started by hand, the supervisor has its lock there.
+    @Test func startedByHandItKeepsItsLock() async throws {
+        try await Berth.run { berth in
+            // Makes the state; a supervisor takes it as it is.
+            try await berth.up()
+            #expect(try await berth.run(["down"]).status == 0)
+            let supervisor = try Self.supervise(berth)
+            let isUp = await eventually(within: 60) { (try? await berth.run(["status", "--json"], seconds: 20))?.status == 0 }
+            #expect(isUp, "\(berth.log)")
+            // Its line is said in the moment in which both are ready; then the lock must still be held, and hold its pid alone.
+            let lock = open(berth.state + "/lock", O_RDWR | O_CLOEXEC)
+            defer { close(lock) }
+            let isLost = await eventually(within: 2) { flock(lock, LOCK_EX | LOCK_NB) == 0 }
+            #expect(!isLost)
+            #expect(try String(contentsOfFile: berth.state + "/lock", encoding: .utf8) == "\(supervisor)\n")
+            kill(supervisor, SIGTERM)
+            let hasEnded = await eventually(within: 60) {
+                var status: Int32 = 0
+                return waitpid(supervisor, &status, WNOHANG) == supervisor
+            }
+            #expect(hasEnded)
+        }
+    }
+
+    /// `berth supervise` with the three standard descriptors and no other.
+    private static func supervise(_ berth: Berth) throws -> pid_t {
+        let words = [Repository.binary("berth"), "supervise", "--state", berth.state, "--listen", "127.0.0.1:\(berth.port)"]
+        var argv = words.map { strdup($0) } + [nil]
+        var envp = [strdup("PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"), nil]
+        defer { for pointer in argv + envp { free(pointer) } }
+        let log = open(berth.state + "/berth.log", O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o600)
+        defer { close(log) }
+        var options = clinux_spawn_options()
+        options.stdio = (-1, log, log)
+        let pid = clinux_spawn(words[0], &argv, &envp, &options)
+        guard pid > 0 else { throw Trouble("supervise: \(String(cString: strerror(-pid)))") }
+        return pid
+    }
+}

@@ -1,0 +1,51 @@
+import Testing
+
+@testable import Gateway
+
+@Suite("why a server does not start")
+struct StartDiagnosisTests {
+    private static let new = StartDiagnosis(packages: ["mcp==2.3.0", "x==1"], isFolder: false)
+    private static let folder = StartDiagnosis(packages: ["mcp==2.3.0"], isFolder: true)
+
+    @Test(arguments: [
+        ("AttributeError: 'Server' object has no attribute 'list_tools'", "mcp<2"),
+        ("ImportError: cannot import name 'x' from 'mcp.server'", "mcp<2"),
+        ("ModuleNotFoundError: No module named 'mcp.server.fastmcp'", "mcp<2"),
+        ("TypeError: Server.__init__() got an unexpected keyword argument 'x'", "mcp<2"),
+        ("ModuleNotFoundError: No module named 'requests'", "the module requests"),
+        ("TypeError: my bug", "standard error is above"),
+        ("AttributeError: 'NoneType' object has no attribute 'x'", "too new"),
+        ("usage: server [-h]", "--arg"), ("", "wrote nothing"),
+    ])
+    func packages(stderr: String, hint: String) {
+        #expect(Self.new.hint(stderr: "Traceback (most recent call last):\n  File x\n\(stderr)").contains(hint) || Self.new.hint(stderr: stderr).contains(hint))
+    }
+
+    @Test(arguments: [
+        ("ModuleNotFoundError: No module named 'requests'", "--requirements"), ("AttributeError: module 'own' has no attribute 'x'", "above"),
+        ("TypeError: my bug", "above"),
+    ])
+    func folders(stderr: String, hint: String) {
+        #expect(Self.folder.hint(stderr: stderr).contains(hint))
+        #expect(!Self.folder.hint(stderr: stderr).contains("mcp<2"))
+    }
+
+    @Test func anOldSDKIsNotToBlame() {
+        let old = StartDiagnosis(packages: ["mcp==1.30.0"], isFolder: false)
+        #expect(!old.hint(stderr: "AttributeError: 'Server' object has no attribute 'x'").contains("mcp<2"))
+    }
+
+    @Test func theLastProcessAlone() {
+        let log = """
+            info: serving machine m boot b
+            info: [7] first
+            info: server process 7 exited with status 1
+            info: [9] Traceback
+            info: [9]   File "x", line 3
+            info: [9] ModuleNotFoundError: No module named 'y'
+            info: server process 9 exited with status 1
+            """
+        #expect(StartDiagnosis.lastProcess(log) == "Traceback\n  File \"x\", line 3\nModuleNotFoundError: No module named 'y'")
+        #expect(StartDiagnosis.lastProcess("info: serving machine m boot b") == "info: serving machine m boot b")
+    }
+}

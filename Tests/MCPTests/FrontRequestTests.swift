@@ -1,0 +1,30 @@
+import MCP
+import NIOCore
+import Testing
+
+@Suite struct FrontRequestTests {
+    private func request(_ headers: [String: [String]], method: String = "POST") -> FrontRequest? {
+        FrontRequest(method: method, body: ByteBuffer(string: "{}"), headers: { headers[$0] ?? [] })
+    }
+
+    @Test func readsTheHeadersThatMCPKnows() throws {
+        let read = try #require(
+            request([
+                "accept": ["application/json", "text/event-stream"], "content-type": ["application/json"], "mcp-protocol-version": ["v"],
+                "mcp-session-id": ["s"], "mcp-method": ["tools/call"], "mcp-name": ["echo"], "last-event-id": ["7"],
+            ]))
+        #expect(read.verb == .post && read.body == ByteBuffer(string: "{}"))
+        #expect(read.accept == "application/json, text/event-stream" && read.contentType == "application/json")
+        #expect(read.protocolVersion == "v" && read.sessionID == "s" && read.mcpMethod == "tools/call" && read.mcpName == "echo")
+        #expect(read.lastEventID == "7")
+        let bare = try #require(request([:], method: "GET"))
+        #expect(bare.verb == .get && bare.accept == nil && bare.sessionID == nil)
+        #expect(request([:], method: "DELETE")?.verb == .delete && request([:], method: "PUT")?.verb == .other)
+    }
+
+    @Test(arguments: ["content-type", "mcp-protocol-version", "mcp-session-id", "mcp-method", "mcp-name", "last-event-id"])
+    func oneValueCountsHoweverOftenItStandsThere(name: String) {
+        #expect(request([name: ["a", "a"]]) != nil)
+        #expect(request([name: ["a", "b"]]) == nil)
+    }
+}

@@ -1,0 +1,165 @@
+import Glibc
+import JSONText
+import NIOCore
+import StdioBridge
+import Testing
+
+/// The process that waits for the next session.
+struct SpareTests {
+    private static func on(_ limits: inout BridgeLimits) {
+        limits.spare = true
+        limits.spareDelay = .milliseconds(10)
+    }
+
+    private static func spare(of rig: Rig, other than: Int? = nil) async -> Int? {
+        var pid: Int?
+        await eventually("a spare") {
+            let report = await rig.reports().first { $0.session.isEmpty && $0.state == "parked" }
+            pid = report?.pid.map(Int.init)
+            return pid != nil && pid != than
+        }
+        return pid
+    }
+
+    @Test func theNextSessionTakesItAndAnotherFollows() async throws {
+        try await Rig.with(limits: Self.on) { rig in
+            let first = await rig.call("identity", session: "a").json?["pid"]?.intValue
+            let spare = try #require(await Self.spare(of: rig))
+            #expect(spare != first && isAlive(spare))
+            #expect(await rig.call("identity", session: "b").json?["pid"]?.intValue == spare)
+            let report = await rig.reports().first { $0.session == "b" }
+            #expect(report?.starts == 1 && report?.era == "legacy")
+            let next = try #require(await Self.spare(of: rig, other: spare))
+            #expect(await rig.call("identity", session: "c").json?["pid"]?.intValue == next)
+            #expect(await rig.call("identity", session: "a").json?["pid"]?.intValue == first)
+        }
+    }
+
+    @Test func servesAModernServerToo() async throws {
+        try await Rig.with("modern.py", limits: Self.on) { rig in
+            _ = await rig.call("echo", session: "a")
+            let spare = try #require(await Self.spare(of: rig))
+            #expect(await rig.call("identity", session: "b").json?["pid"]?.intValue == spare)
+        }
+    }
+
+    @Test func noTwoSessionsGetTheSame() async throws {
+        try await Rig.with(limits: Self.on) { rig in
+            _ = await rig.call("echo", session: "first")
+            let spare = try #require(await Self.spare(of: rig))
+            let pids = await withTaskGroup(of: Int?.self) { group in
+                for number in 0..<6 { group.addTask { await rig.call("identity", session: "\(number)").json?["pid"]?.intValue } }
+                return await group.reduce(into: [Int?]()) { $0.append($1) }
+            }
+            #expect(Set(pids).count == 6 && !pids.contains(nil))
+            #expect(pids.filter { $0 == spare }.count == 1)
+        }
+    }
+
+    @Test func withCredentialsNoneIsUsedOrKept() async throws {
+        try await Rig.with(limits: Self.on) { rig in
+            _ = await rig.call("echo", session: "a")
+            let spare = try #require(await Self.spare(of: rig))
+            let pid = await rig.call("identity", session: "b", fingerprint: "f").json?["pid"]?.intValue
+            #expect(pid != nil && pid != spare)
+            await eventually("it is let go") { !isAlive(spare) }
+            _ = await rig.call("echo", session: "c")
+            #expect(await rig.on { $0.sparePID } == .some(nil))
+        }
+        // A server that has only ever been started with credentials has none.
+        try await Rig.with(limits: Self.on) { rig in
+            _ = await rig.call("echo", session: "a", fingerprint: "f")
+            _ = await rig.call("echo", session: "b", fingerprint: "f")
+            #expect(await rig.reports().count == 2)
+        }
+    }
+
+    @Test func itCountsAsAChild() async throws {
+        try await Rig.with(limits: { (limits) in
+            Self.on(&limits)
+            limits.children = 2
+        }) { rig in
+            _ = await rig.call("echo", session: "a")
+            let spare = try #require(await Self.spare(of: rig))
+            // The second session takes the last seat: there is no room for another.
+            #expect(await rig.call("identity", session: "b").json?["pid"]?.intValue == spare)
+            #expect(await rig.call("echo", session: "b").text == "")
+            #expect(await rig.reports().count == 2)
+            // With the end of one there is.
+            #expect(await rig.end("a"))
+            _ = try #require(await Self.spare(of: rig))
+            #expect(await rig.reports().count == 2)
+        }
+    }
+
+    @Test func oneThatDiesUnusedIsNobodysCrash() async throws {
+        try await Rig.with("dies_unused.py", limits: Self.on) { rig in
+            #expect(await rig.call("echo", #"{"text":"a"}"#, session: "a").text == "a")
+            await eventually("it died") { rig.log.contains { $0.contains("spare server process") && $0.contains("exited with status 3") } }
+            #expect(await rig.on { $0.lastFailure == nil } == true)
+            let answer = await rig.call("echo", #"{"text":"b"}"#, session: "b")
+            #expect(answer.text == "b" && answer.meta == nil)
+            // A second has passed before the next is tried.
+            #expect(rig.log.count { $0.contains("spare server process") } == 1)
+        }
+    }
+
+    @Test func oneThatFailsItsSessionIsReplacedUnseen() async throws {
+        try await Rig.with("dies_late.py", limits: Self.on) { rig in
+            #expect(await rig.call("echo", #"{"text":"a"}"#, session: "a").text == "a")
+            let spare = try #require(await Self.spare(of: rig))
+            // Until it has begun, and has then waited for longer than it likes.
+            await eventually("it runs") { rig.log.contains("[\(spare)] started") }
+            let begun = NIODeadline.now()
+            await eventually("it has waited") { NIODeadline.now() - begun > .milliseconds(500) }
+            let answer = await rig.call("identity", session: "b")
+            #expect(answer.json?["pid"]?.intValue != nil && answer.json?["pid"]?.intValue != spare)
+            #expect(answer.meta == nil)
+            #expect(await rig.on { $0.lastFailure == nil } == true)
+        }
+    }
+
+    @Test func readinessSpeaksToIt() async throws {
+        try await Rig.with(limits: Self.on) { rig in
+            _ = await rig.call("echo", session: "a")
+            let spare = try #require(await Self.spare(of: rig))
+            #expect(await rig.end("a"))
+            let warmed = rig.loop.makePromise(of: Bool.self)
+            _ = await rig.on { sessions in sessions.warm { result in warmed.succeed((try? result.get()) != nil) } }
+            #expect(try await warmed.futureResult.get())
+            #expect(await rig.reports().map(\.pid) == [Int32(spare)])
+            #expect(await rig.call("identity", session: "b").json?["pid"]?.intValue == spare)
+        }
+    }
+
+    @Test func anIdleMachineLetsItGo() async throws {
+        try await Rig.with(limits: { (limits) in
+            Self.on(&limits)
+            limits.idle = .seconds(2)
+        }) { rig in
+            _ = await rig.call("echo", session: "a")
+            let spare = try #require(await Self.spare(of: rig))
+            await eventually("nothing is left") { await rig.reports().isEmpty }
+            #expect(!isAlive(spare))
+            #expect(await rig.call("echo", #"{"text":"b"}"#, session: "b").text == "b")
+        }
+    }
+
+    @Test func shutdownAndDrainReapIt() async throws {
+        var spare = 0
+        try await Rig.with(limits: Self.on) { rig in
+            _ = await rig.call("echo", session: "a")
+            spare = try #require(await Self.spare(of: rig))
+        }
+        #expect(!isAlive(spare))
+        try await Rig.with(limits: Self.on) { rig in
+            _ = await rig.call("echo", session: "a")
+            spare = try #require(await Self.spare(of: rig))
+            let drained = rig.loop.makePromise(of: Void.self)
+            _ = await rig.on { $0.drain { drained.succeed() } }
+            try await drained.futureResult.get()
+            #expect(!isAlive(spare))
+            #expect(await rig.reports().isEmpty)
+        }
+    }
+}
