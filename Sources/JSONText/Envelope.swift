@@ -40,6 +40,15 @@ public struct Envelope: Sendable, Equatable {
     /// `traceparent` of `_meta`, where it is a string.
     public var traceparent: JSONSpan?
 
+    /// `io.modelcontextprotocol/subscriptionId` of `_meta`: a string or an integer.
+    public var subscriptionID: JSONSpan?
+
+    /// `params.requestState`, where it is a string.
+    public var requestState: JSONSpan?
+    /// `params.inputResponses`, where it is an object.
+    public var inputResponses: JSONSpan?
+    /// `params.notifications` (`subscriptions/listen`), where it is an object.
+    public var notifications: JSONSpan?
     /// `params.requestId` (`notifications/cancelled`): a string or an integer.
     public var requestID: JSONSpan?
     /// `params.progressToken` (`notifications/progress`): a string or an integer.

@@ -12,6 +12,9 @@ extension EnvelopeScan {
         static let protocolVersion = ParamKeys(rawValue: 256)
         static let capabilities = ParamKeys(rawValue: 512)
         static let clientInfo = ParamKeys(rawValue: 1024)
+        static let requestState = ParamKeys(rawValue: 2048)
+        static let inputResponses = ParamKeys(rawValue: 4096)
+        static let notifications = ParamKeys(rawValue: 8192)
     }
 
     private struct MetaKeys: OptionSet {
@@ -22,6 +25,7 @@ extension EnvelopeScan {
         static let logLevel = MetaKeys(rawValue: 8)
         static let progressToken = MetaKeys(rawValue: 16)
         static let traceparent = MetaKeys(rawValue: 32)
+        static let subscriptionID = MetaKeys(rawValue: 64)
     }
 
     mutating func params(_ text: RawSpan) throws(ScanError) {
@@ -67,6 +71,9 @@ extension EnvelopeScan {
         case .progressToken: envelope.notificationProgressToken = try identifier(text, depth: 2)
         case .capabilities: envelope.initializeCapabilities = try object(text, depth: 2)
         case .clientInfo: envelope.initializeClientInfo = try object(text, depth: 2)
+        case .requestState: envelope.requestState = try string(text, depth: 2)?.span
+        case .inputResponses: envelope.inputResponses = try object(text, depth: 2)
+        case .notifications: envelope.notifications = try object(text, depth: 2)
         default: try meta(text)
         }
     }
@@ -83,6 +90,9 @@ extension EnvelopeScan {
         if text.matches(range, "protocolVersion") { return .protocolVersion }
         if text.matches(range, "capabilities") { return .capabilities }
         if text.matches(range, "clientInfo") { return .clientInfo }
+        if text.matches(range, "requestState") { return .requestState }
+        if text.matches(range, "inputResponses") { return .inputResponses }
+        if text.matches(range, "notifications") { return .notifications }
         for key in ["name", "arguments", "_meta", "uri", "taskId"] as [StaticString] where text.matchesFolded(range, key) {
             note(.lookalikeKey, at: offset)
         }
@@ -127,6 +137,7 @@ extension EnvelopeScan {
         case .clientCapabilities: envelope.clientCapabilities = try object(text, depth: 3)
         case .clientInfo: envelope.clientInfo = try object(text, depth: 3)
         case .progressToken: envelope.progressToken = try identifier(text, depth: 3)
+        case .subscriptionID: envelope.subscriptionID = try identifier(text, depth: 3)
         default: envelope.traceparent = try string(text, depth: 3)?.span
         }
     }
@@ -138,6 +149,7 @@ extension EnvelopeScan {
         if text.matches(range, "io.modelcontextprotocol/clientCapabilities") { return .clientCapabilities }
         if text.matches(range, "io.modelcontextprotocol/clientInfo") { return .clientInfo }
         if text.matches(range, "io.modelcontextprotocol/logLevel") { return .logLevel }
+        if text.matches(range, "io.modelcontextprotocol/subscriptionId") { return .subscriptionID }
         return nil
     }
 }

@@ -120,7 +120,10 @@ extension Child {
         for timer in backTimers.values { timer.cancel() }
         backTimers = [:]
         // Only the back itself knows that the next process is not to be probed.
-        if !eraRestart { back = Back(era: Self.choice(era, environment.limits.era)) }
+        if !eraRestart {
+            back = Back(era: Self.choice(era, environment.limits.era))
+            if let declared { back.declare(declared) }
+        }
         eraRestart = false
         guard let process else { return }
         self.process = nil

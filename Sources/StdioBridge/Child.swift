@@ -1,3 +1,4 @@
+import JSONText
 import MCP
 import NIOCore
 
@@ -19,6 +20,8 @@ final class Child {
     let environment: Environment
     var machine: ChildStateMachine
     var back: Back
+    /// What its first caller declared that it can be asked for: every process of this child is told.
+    private(set) var declared: ByteBuffer?
     var process: ChildProcess?
     var plan: SpawnPlan?
     /// Which start the events belong to.
@@ -73,7 +76,8 @@ final class Child {
         }
     }
 
-    var isIdle: Bool { calls.isEmpty && waiting.isEmpty && identityWaiters.isEmpty }
+    /// Nobody waits for it, and it waits for nobody's answer.
+    var isIdle: Bool { calls.isEmpty && waiting.isEmpty && identityWaiters.isEmpty && back.suspendedCount == 0 }
     var isDraining: Bool { draining }
     /// Answered a handshake, and has not died since without answering anything.
     var isProven: Bool { identity != nil && machine.failures == 0 && !hasEnded }
@@ -123,6 +127,7 @@ final class Child {
             }
         }
         call.onDelivery = onDelivery
+        declare(request.envelope.clientCapabilities.map(request.slice))
         waiting.append(call)
         wake()
         return call
@@ -133,6 +138,12 @@ final class Child {
         if let identity, machine.stage == .ready { return completion(.success(identity)) }
         identityWaiters.append(completion)
         wake()
+    }
+
+    private func declare(_ capabilities: ByteBuffer?) {
+        guard declared == nil, let capabilities else { return }
+        declared = ByteBuffer(bytes: capabilities.readableBytesView)
+        back.declare(capabilities)
     }
 
     func cancel(_ call: ChildCall) { abandon(call, reason: "cancelled") }

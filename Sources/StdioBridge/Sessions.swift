@@ -52,7 +52,7 @@ public final class Sessions: MCPService {
     public func call(
         _ request: MCPRequest, in context: CallContext, sink: any MCPSink, onDelivery: (() -> Void)?
     ) -> any MCPCall {
-        switch child(for: context.session) {
+        switch child(for: context.session, declaring: context.clientCapabilities) {
         case .success(let child):
             return child.call(request, deadline: context.deadline, sink: sink, onDelivery: onDelivery)
         case .failure(let why):
@@ -104,12 +104,17 @@ public final class Sessions: MCPService {
         return .success(child)
     }
 
-    private func child(for key: SessionKey) -> Result<Child, Undelivered> {
+    private func child(for key: SessionKey, declaring capabilities: ByteBuffer? = nil) -> Result<Child, Undelivered> {
         if draining { return .failure(Self.closed) }
         if let child = children[key], !child.hasEnded, !child.isDraining { return .success(child) }
         for (other, child) in children where other.id == key.id && other != key { retire(child, "the session's credentials changed") }
 
         dropEndedSpare()
+        if let told = spare, key.fingerprint.isEmpty, !told.back.serves(capabilities) {
+            // It served the probe, and knows of a client that can be asked nothing.
+            spare = nil
+            retire(told, "it was told of other capabilities")
+        }
         let (child, room): (Child, Room)
         let waiting = key.fingerprint.isEmpty ? spare : nil
         if let waiting {

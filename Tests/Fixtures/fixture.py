@@ -42,6 +42,8 @@ class Server:
         self.running = {}
         self.cancelled = []
         self.seen = []
+        self.asked = {}
+        self.capabilities = {}
 
     def send(self, message):
         line = json.dumps(message).encode() + b"\n"
@@ -73,7 +75,12 @@ class Server:
             self.cancelled.append(wanted)
             if wanted in self.running:
                 self.running[wanted].cancelled.set()
-        elif message_id is None or method is None:
+        elif method is None:
+            if message_id in self.asked:
+                question = self.asked.pop(message_id)
+                question["answer"] = message
+                question["event"].set()
+        elif message_id is None:
             return
         elif method == "initialize":
             self.initialize(message)
@@ -88,7 +95,16 @@ class Server:
         else:
             self.other(message)
 
+    def ask(self, method, params=None, seconds=60):
+        "A request to the client; its answer, result or error."
+        question = {"event": threading.Event()}
+        key = "ask-%d" % (len(self.seen) + len(self.asked))
+        self.asked[key] = question
+        self.send({"jsonrpc": "2.0", "id": key, "method": method, "params": params or {}})
+        return question["answer"] if question["event"].wait(seconds) else {"error": {"code": 0, "message": "silence"}}
+
     def initialize(self, message):
+        self.capabilities = (message.get("params") or {}).get("capabilities") or {}
         wanted = (message.get("params") or {}).get("protocolVersion")
         self.answer(message["id"], {
             "protocolVersion": wanted if wanted in self.versions else self.versions[0],
@@ -164,6 +180,19 @@ def hang(call):
 def cancellations(call):
     "The ids that cancellations named."
     return call.server.cancelled
+
+
+@tool
+def ask(call, method="elicitation/create", params=None, times=1):
+    "Asks the client, and answers with its answers."
+    answers = [call.server.ask(method, params or {"message": "who?", "requestedSchema": {"type": "object", "properties": {}}}) for _ in range(times)]
+    return [answer.get("result", answer.get("error")) for answer in answers]
+
+
+@tool
+def declared(call):
+    "What the client declared in the handshake."
+    return call.server.capabilities
 
 
 @tool

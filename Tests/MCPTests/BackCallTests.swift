@@ -171,7 +171,7 @@ import Testing
         #expect(result["capabilities"]?["tools"] != nil && result["supportedVersions"]?.text == #"["2026-07-28"]"# && bench.lines.isEmpty)
     }
 
-    @Test(arguments: ["subscriptions/listen", "tasks/get"]) func legacyChildrenAreNotAskedForModernThings(method: String) throws {
+    @Test(arguments: ["tasks/get"]) func legacyChildrenAreNotAskedForModernThings(method: String) throws {
         var bench = try BackBench(ready: .legacy)
         try bench.send(1, #""method":"\#(method)""#)
         #expect(bench[1]?.hasPrefix("error -32601") == true && bench.lines.isEmpty)

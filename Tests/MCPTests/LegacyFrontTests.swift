@@ -38,11 +38,11 @@ import Testing
             session, id: "\"x\"", meta: #","_meta":{"progressToken":"p","io.modelcontextprotocol/clientInfo":{"name":"liar"},"own":1}"#)
         let call = try #require(bench.service.calls.first)
         #expect(call.meta("io.modelcontextprotocol/protocolVersion")?.stringValue == "2026-07-28")
-        #expect(call.meta("io.modelcontextprotocol/clientCapabilities")?.text == #"{"x":{}}"#)
+        #expect(call.meta("io.modelcontextprotocol/clientCapabilities")?.text == #"{"sampling":{},"x":{}}"#)
         #expect(call.meta("io.modelcontextprotocol/clientInfo")?["name"]?.stringValue == "old")
         #expect(call.meta("io.modelcontextprotocol/logLevel")?.stringValue == "info")
         #expect(call.meta("own")?.intValue == 1 && call.meta("progressToken")?.stringValue == "p")
-        #expect(call.context.session.id == session && call.context.clientCapabilities?.text == #"{"x":{}}"#)
+        #expect(call.context.session.id == session && call.context.clientCapabilities?.text == #"{"sampling":{},"x":{}}"#)
         call.sink.finish(
             .result(
                 ByteBuffer(
@@ -62,12 +62,6 @@ import Testing
         bench.service.calls.first?.sink.finish(
             .result(ByteBuffer(string: #"{"_meta":{"a":1,"io.modelcontextprotocol/serverInfo":{}},"x":"resultType"}"#)))
         #expect(exchange.json?["result"]?.text == #"{"_meta":{"a":1},"x":"resultType"}"#)
-    }
-
-    @Test func cannotRelayARequestForInput() {
-        let exchange = call(bench.open())
-        bench.service.calls.first?.sink.finish(.result(ByteBuffer(string: #"{"resultType":"input_required","requestState":"x"}"#)))
-        #expect(exchange.status == 200 && exchange.errorCode == -32603)
     }
 
     @Test func needsASession() {

@@ -116,13 +116,13 @@ final class Rig: Sendable {
 
     func start(
         _ tool: String, _ arguments: String = "{}", session: String = "s", fingerprint: String = "", progress: Bool = false,
-        demand: Demand = .more, deadline: TimeAmount? = nil
+        demand: Demand = .more, deadline: TimeAmount? = nil, capabilities: String = "{}", more: String = ""
     ) -> Pending {
         let token = progress ? #","progressToken":"mine""# : ""
         return send(
             """
-            {"jsonrpc":"2.0","id":7,"method":"tools/call","params":{"name":"\(tool)","arguments":\(arguments),"_meta":{\
-            "io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{},\
+            {"jsonrpc":"2.0","id":7,"method":"tools/call","params":{"name":"\(tool)","arguments":\(arguments)\(more),"_meta":{\
+            "io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":\(capabilities),\
             "io.modelcontextprotocol/clientInfo":{"name":"t","version":"1"}\(token)}}}
             """, session: session, fingerprint: fingerprint, demand: demand, deadline: deadline)
     }
@@ -133,7 +133,8 @@ final class Rig: Sendable {
             do {
                 let request = try MCPRequest(message: ByteBuffer(string: message))
                 let context = CallContext(
-                    session: SessionKey(id: session, fingerprint: fingerprint), deadline: deadline.map { .now() + $0 })
+                    session: SessionKey(id: session, fingerprint: fingerprint), deadline: deadline.map { .now() + $0 },
+                    clientCapabilities: request.envelope.clientCapabilities.map(request.slice))
                 pending.call = self.sessions.value.call(request, in: context, sink: pending)
             } catch {
                 Issue.record("\(error)")

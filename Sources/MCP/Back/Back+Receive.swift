@@ -33,8 +33,8 @@ extension Back {
     private mutating func unreadable(_ message: ByteBuffer, _ error: ScanError) -> [BackAction] {
         counters.noise += 1
         var actions: [BackAction] = [.noise(message)]
-        if !error.hasMethod, let span = error.id, let id = message.integer(span), let entry = correlator.close(id: id) {
-            actions.append(.finish(entry.call, .error(.internalError("the server's answer is not acceptable: \(error.reason.rawValue)"))))
+        if !error.hasMethod, let span = error.id, let id = message.integer(span), let entry = correlator.close(id: id), let call = entry.call {
+            actions.append(.finish(call, .error(.internalError("the server's answer is not acceptable: \(error.reason.rawValue)"))))
         }
         return actions
     }
@@ -64,7 +64,12 @@ extension Back {
             if correlator.hasGiven(id) { counters.lateAnswers += 1 } else { counters.unknownAnswers += 1 }
             return []
         }
-        return [.finish(entry.call, outcome(envelope, message, entry))]
+        let outcome = outcome(envelope, message, entry)
+        guard let call = entry.call else {
+            suspensions.settle(id, outcome)
+            return []
+        }
+        return [.finish(call, outcome)]
     }
 
     private func outcome(_ envelope: Envelope, _ message: ByteBuffer, _ entry: Correlator.Entry) -> MCPOutcome {
@@ -72,7 +77,8 @@ extension Back {
             guard message.readableBytesSpan.byte(result) == UInt8(ascii: "{") else {
                 return .error(.internalError("the server's result is not an object"))
             }
-            return .result(message.slice(result))
+            let text = message.slice(result)
+            return .result(entry.requestID.map { Subscription.retagged(result: text, id: $0) } ?? text)
         }
         guard let span = envelope.error else { return .error(.internalError("the server's answer is empty")) }
         let error = MCPError(object: span, in: message)
@@ -122,33 +128,34 @@ extension Back {
 
     // MARK: What the child says by itself
 
-    /// A child may ping; it may ask nothing else of a client that declared nothing. It gets its refusal, so that it does not wait.
+    /// A child may ping, and ask what its client declared.
     private mutating func request(_ envelope: Envelope, _ message: ByteBuffer) -> [BackAction] {
         let id = envelope.id.map(message.slice)
         if envelope.method == "ping" {
             return [.write(JSONRPC.response(id: id, result: ByteBuffer(string: "{}")).asLine())]
         }
-        counters.refusedRequests += 1
-        return [.write(JSONRPC.error(id: id, .methodNotFound(envelope.method ?? "")).asLine())]
+        return asked(envelope, message)
     }
 
     private mutating func notification(_ envelope: Envelope, _ message: ByteBuffer) -> [BackAction] {
         switch envelope.method {
         case "notifications/progress":
             guard let span = envelope.notificationProgressToken, let id = message.integer(span), let entry = correlator[id],
-                let token = entry.progressToken
+                let token = entry.progressToken, let call = entry.call
             else { break }
             var splice = Splice()
             splice.replace(span, with: token)
-            return [.notify(entry.call, message.applying(splice))]
+            return [.notify(call, message.applying(splice))]
         case "notifications/message":
             // A log message names no call: it is the caller's only if there is one caller, and it asked for logs.
-            guard let entry = correlator.sole, let wanted = entry.logSeverity else { break }
+            guard let entry = correlator.sole, let wanted = entry.logSeverity, let call = entry.call else { break }
             guard envelope.level.flatMap(LogLevel.severity) ?? wanted >= wanted else { break }
-            return [.notify(entry.call, message)]
+            return [.notify(call, message)]
         case "notifications/tools/list_changed", "notifications/prompts/list_changed", "notifications/resources/list_changed",
             "notifications/resources/updated":
-            return [.broadcast(message)]
+            return changed(envelope, message)
+        case "notifications/subscriptions/acknowledged":
+            return subscribed(envelope, message)
         default:
             break
         }

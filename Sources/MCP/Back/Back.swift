@@ -24,13 +24,19 @@ public struct Back {
         case ended(Undelivered)
     }
 
-    let client: ClientIdentity
+    var client: ClientIdentity
     let limits: ScanLimits
     let probeSeconds: Int
     let handshakeSeconds: Int
+    let inputSeconds: Int
+    let makeHandle: @Sendable () -> String
     var choice: EraChoice
     var phase = Phase.idle
     var correlator = Correlator()
+    var suspensions = Suspensions()
+    var listens = LegacyListens()
+    /// Questions of the child so far.
+    var questions = 0
     /// Calls that came before the handshake was done, in order.
     var waiting: [(call: CallID, request: MCPRequest)] = []
     public internal(set) var counters = BackCounters()
@@ -40,13 +46,18 @@ public struct Back {
     ///   - era: an admin's knowledge; `.auto` probes.
     ///   - probeSeconds: how long a silent child is taken for a modern one (a server may take seconds to start).
     ///   - handshakeSeconds: after that a child that has not finished the handshake is given up.
+    ///   - inputSeconds: how long a call waits for the answers of its client.
+    ///   - makeHandle: what such a call is found by again; unguessable.
     public init(
-        client: ClientIdentity = .berth, era: EraChoice = .auto, limits: ScanLimits = ScanLimits(), probeSeconds: Int = 5, handshakeSeconds: Int = 60
+        client: ClientIdentity = .berth, era: EraChoice = .auto, limits: ScanLimits = ScanLimits(), probeSeconds: Int = 5, handshakeSeconds: Int = 60,
+        inputSeconds: Int = 300, makeHandle: @escaping @Sendable () -> String = Back.randomHandle
     ) {
         self.client = client
         self.limits = limits
         self.probeSeconds = probeSeconds
         self.handshakeSeconds = handshakeSeconds
+        self.inputSeconds = inputSeconds
+        self.makeHandle = makeHandle
         choice = era
     }
 
@@ -63,6 +74,24 @@ public struct Back {
 
     /// Calls sent and not answered, and calls that wait for the handshake.
     public var callsInFlight: Int { correlator.count + waiting.count }
+
+    /// Calls that wait for answers of their clients; the child must live on for them.
+    public var suspendedCount: Int { suspensions.count }
+
+    /// Whether a caller with these capabilities gets what it declared: a legacy child knows only what its handshake said.
+    public func serves(_ capabilities: ByteBuffer?) -> Bool {
+        switch phase {
+        case .idle, .modern: true
+        case .probing, .initializing, .legacy, .ended: ClientCapabilities(client.capabilities).isSuperset(of: ClientCapabilities(capabilities))
+        }
+    }
+
+    /// What the first caller can be asked for, which the child is told in its handshake. Later it is too late.
+    public mutating func declare(_ capabilities: ByteBuffer) {
+        guard case .idle = phase else { return }
+        // The tasks of 2025-11-25 are another wire than the modern extension and are never bridged.
+        client.capabilities = capabilities.removingMembers { $0 == "tasks" }
+    }
 
     /// The child runs: open the conversation.
     public mutating func start() -> [BackAction] {
@@ -86,6 +115,8 @@ public struct Back {
             return [.finish(call, .failed(undelivered))]
         case .legacy(var back):
             if request.method == "server/discover" { return [.finish(call, .result(back.identity.discoverResult()))] }
+            if request.method == "subscriptions/listen" { return listen(request, call: call, back.identity) }
+            if request.envelope.requestState != nil || request.envelope.inputResponses != nil { return resume(request, call: call) }
             if back.refuses(request.method) { return [.finish(call, .error(.methodNotFound(request.method)))] }
             var actions: [BackAction] = []
             if let level = back.levelChange(request) {
@@ -109,10 +140,10 @@ public struct Back {
             waiting.remove(at: index)
             return [.finish(call, .failed(Undelivered(.notDelivered, "the call was cancelled")))]
         }
+        if let actions = endListen(call) { return actions }
         guard let id = correlator.close(call: call) else { return [] }
-        let params = ByteBuffer(string: #"{"requestId":\#(id),"reason":"the caller cancelled"}"#)
         return [
-            .write(JSONRPC.notification("notifications/cancelled", params: params).asLine()),
+            .write(Self.cancelled(id)),
             .finish(call, .failed(Undelivered(.outcomeUnknown, "the call was cancelled"))),
         ]
     }
@@ -121,6 +152,8 @@ public struct Back {
         switch (timer, phase) {
         case (.probe, .probing(let id)):
             return initialize(probe: id, probed: true)
+        case (.input(let handle), _):
+            return inputExpired(handle)
         case (.handshake, .probing), (.handshake, .initializing):
             return fail("the server did not finish the handshake within \(handshakeSeconds) s")
         default:
@@ -177,9 +210,12 @@ public struct Back {
 
     private mutating func end(_ reason: String) -> [BackAction] {
         phase = .ended(Undelivered(.notDelivered, reason))
-        let sent = correlator.closeAll().map { BackAction.finish($0.call, .failed(Undelivered(.outcomeUnknown, reason))) }
+        let sent = correlator.closeAll().compactMap { entry in
+            entry.call.map { BackAction.finish($0, .failed(Undelivered(.outcomeUnknown, reason))) }
+        }
+        let listening = listens.removeAll().map { BackAction.finish($0, .failed(Undelivered(.outcomeUnknown, reason))) }
         let unsent = waiting.map { BackAction.finish($0.call, .failed(Undelivered(.notDelivered, reason))) }
         waiting = []
-        return sent + unsent
+        return endSuspensions() + sent + listening + unsent
     }
 }

@@ -37,6 +37,8 @@ public enum BackTimer: Sendable, Hashable {
     case probe
     /// How long the handshake may take.
     case handshake
+    /// How long the call under this handle waits for its client's answers.
+    case input(String)
 }
 
 /// What was dropped, for diagnostics.

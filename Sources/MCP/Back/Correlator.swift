@@ -6,8 +6,15 @@ import NIOCore
 /// An id doubles as the progress token of its call, so a token is as unique as the id.
 struct Correlator {
     struct Entry {
-        var call: CallID
+        /// `nil` while the call waits for an answer of its client.
+        var call: CallID?
         var method: String
+        /// What the request acts on: `params.name` or `params.uri`.
+        var target: String?
+        /// The id of the caller's request, raw: kept for a subscription, whose notifications name it.
+        var requestID: ByteBuffer?
+        /// The capabilities that the caller declared, as text.
+        var capabilities: ByteBuffer?
         /// `params.uri`, which the translation of "resource not found" needs.
         var uri: String?
         /// The caller's progress token, raw.
@@ -31,7 +38,9 @@ struct Correlator {
     mutating func open(_ call: CallID, _ request: MCPRequest) -> Int {
         let id = allocate()
         entries[id] = Entry(
-            call: call, method: request.method, uri: request.uri, progressToken: request.envelope.progressToken.map(request.message.bytes),
+            call: call, method: request.method, target: request.target,
+            requestID: request.method == "subscriptions/listen" ? request.id : nil,
+            capabilities: request.envelope.clientCapabilities.map(request.slice), uri: request.uri, progressToken: request.envelope.progressToken.map(request.message.bytes),
             logSeverity: request.envelope.logLevel.flatMap(LogLevel.severity))
         ids[call] = id
         return id
@@ -39,7 +48,7 @@ struct Correlator {
 
     mutating func close(id: Int) -> Entry? {
         guard let entry = entries.removeValue(forKey: id) else { return nil }
-        ids[entry.call] = nil
+        if let call = entry.call { ids[call] = nil }
         return entry
     }
 
@@ -57,6 +66,30 @@ struct Correlator {
 
     /// Whether `id` was given out at any time.
     func hasGiven(_ id: Int) -> Bool { id > 0 && id < nextID }
+
+    /// The call that a question with these needs is for: the oldest one whose caller can be asked, one that somebody waits for first.
+    func addressee(of needed: ClientCapabilities) -> (id: Int, entry: Entry)? {
+        let able = entries.filter { ClientCapabilities($0.value.capabilities).isSuperset(of: needed) }.sorted { $0.key < $1.key }
+        return (able.first { $0.value.call != nil } ?? able.first).map { (id: $0.key, entry: $0.value) }
+    }
+
+    /// The call goes on without a caller.
+    mutating func detach(id: Int) -> CallID? {
+        guard let call = entries[id]?.call else { return nil }
+        entries[id]?.call = nil
+        ids[call] = nil
+        return call
+    }
+
+    /// The call goes on for a caller that came back, with the token and the log level of its new request.
+    mutating func attach(id: Int, _ call: CallID, _ request: MCPRequest) {
+        guard entries[id] != nil else { return }
+        entries[id]?.call = call
+        entries[id]?.progressToken = request.envelope.progressToken.map(request.message.bytes)
+        entries[id]?.logSeverity = request.envelope.logLevel.flatMap(LogLevel.severity)
+        entries[id]?.capabilities = request.envelope.clientCapabilities.map(request.slice)
+        ids[call] = id
+    }
 
     /// Ends every call, oldest first.
     mutating func closeAll() -> [Entry] {

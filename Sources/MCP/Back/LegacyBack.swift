@@ -15,7 +15,7 @@ struct LegacyBack {
 
     /// Methods of the modern revision that have no counterpart here.
     func refuses(_ method: String) -> Bool {
-        method == "subscriptions/listen" || method.hasPrefix("tasks/")
+        method.hasPrefix("tasks/")
     }
 
     /// The message for the child: own id and token, no `_meta` that only the modern revision knows.

@@ -13,40 +13,44 @@ final class FrontCall: MCPSink {
     let session: String?
     let key: RequestKey?
     let startedAt: NIODeadline
-    private let id: ByteBuffer?
-    private let method: String
+    let front: MCPFront
+    let request: MCPRequest
+    let context: CallContext
     /// `nil` once the client is gone or answered.
-    private var exchange: (any FrontExchange)?
-    private let streams: Bool
+    private(set) var exchange: (any FrontExchange)?
+    let streams: Bool
     private let serverInfo: () -> ByteBuffer?
-    private let ended: (FrontCall) -> Void
-    private var call: (any MCPCall)?
+    /// `nil` while the client is asked.
+    private(set) var call: (any MCPCall)?
+    /// The last questions to the client.
+    var round: InputRound?
+    var rounds = 0
     private var isStreaming = false
-    private var isFinished = false
-    private var isCancelled = false
+    private(set) var isFinished = false
+    private(set) var isCancelled = false
     private var isPaused = false
     private var sentWhilePaused = (messages: 0, bytes: 0)
     private(set) var dropped = 0
 
     /// - Parameters:
+    ///   - front: holds the call until it has ended.
     ///   - streams: false inside a batch, whose answer cannot be a stream.
     ///   - serverInfo: the identity that modern results name.
-    ///   - ended: called once, when nothing more comes.
     init(
-        number: Int, era: Era, request: MCPRequest, session: String?, key: RequestKey?, exchange: any FrontExchange, streams: Bool,
-        startedAt: NIODeadline, serverInfo: @escaping () -> ByteBuffer?, ended: @escaping (FrontCall) -> Void
+        number: Int, era: Era, request: MCPRequest, context: CallContext, session: String?, key: RequestKey?, exchange: any FrontExchange,
+        streams: Bool, front: MCPFront, serverInfo: @escaping () -> ByteBuffer?
     ) {
         self.number = number
         self.era = era
+        self.request = request
+        self.context = context
         self.session = session
         self.key = key
-        self.startedAt = startedAt
         self.exchange = exchange
         self.streams = streams
+        self.front = front
         self.serverInfo = serverInfo
-        self.ended = ended
-        id = request.id
-        method = request.method
+        startedAt = front.service.eventLoop.now
         exchange.onClientGone = { [weak self] in self?.clientGone() }
         exchange.onResume = { [weak self] in self?.resumed() }
     }
@@ -79,11 +83,15 @@ final class FrontCall: MCPSink {
 
     func finish(_ outcome: consuming MCPOutcome) {
         guard !isFinished else { return }
-        isFinished = true
         call = nil
+        if era == .legacy, case .result(let result) = outcome, let required = InputRequired(result: result) {
+            guard let instead = ask(required) else { return }
+            outcome = instead
+        }
+        isFinished = true
         deliver(outcome)
         exchange = nil
-        ended(self)
+        front.ended(self)
     }
 
     // MARK: From the client
@@ -93,12 +101,14 @@ final class FrontCall: MCPSink {
         guard !isFinished, !isCancelled else { return }
         isCancelled = true
         call?.cancel()
+        abandonRound()
     }
 
     private func clientGone() {
         exchange = nil
         // A legacy client that hangs up has not cancelled; it may do so on another connection.
         if era == .modern { cancel() }
+        abandonRound()
         if isPaused { resumed() }
     }
 
@@ -127,9 +137,9 @@ final class FrontCall: MCPSink {
         let message: ByteBuffer
         var status = 200
         switch answer(outcome) {
-        case .success(let result): message = JSONRPC.response(id: id, result: result)
+        case .success(let result): message = JSONRPC.response(id: request.id, result: result)
         case .failure(let error):
-            message = JSONRPC.error(id: id, error)
+            message = JSONRPC.error(id: request.id, error)
             if era == .modern { status = ModernLadder.status(error) }
         }
         if isStreaming {
@@ -149,10 +159,10 @@ final class FrontCall: MCPSink {
     private func answer(_ outcome: consuming MCPOutcome) -> Result<ByteBuffer, MCPError> {
         switch outcome {
         case .result(let result):
-            guard era == .legacy else { return .success(ResultDialect.modern(result, method: method, serverInfo: serverInfo)) }
+            guard era == .legacy else { return .success(ResultDialect.modern(result, method: request.method, serverInfo: serverInfo)) }
             do { return .success(try ResultDialect.legacy(result)) } catch { return .failure(error) }
         case .error(let error):
-            return .failure(era == .legacy ? LegacyFront.translated(error, method: method) : error)
+            return .failure(era == .legacy ? LegacyFront.translated(error, method: request.method) : error)
         case .failed(let undelivered):
             return .failure(MCPError(undelivered))
         }

@@ -25,9 +25,11 @@ enum LegacyFront {
             clientCapabilities: envelope.initializeCapabilities.map(message.copy) ?? ByteBuffer(string: "{}"))
     }
 
-    /// The capabilities that servers may rely on. A legacy client is asked nothing back yet, so what needs asking is not declared.
-    static func declared(_ capabilities: ByteBuffer) -> ByteBuffer {
-        capabilities.removingMembers { ["elicitation", "sampling", "roots", "tasks"].contains($0) }
+    /// The capabilities that servers may rely on. The tasks of 2025-11-25 are another wire than the modern extension.
+    ///
+    /// - Parameter canBeAsked: false for a message of a batch, whose answer cannot carry questions.
+    static func declared(_ capabilities: ByteBuffer, canBeAsked: Bool) -> ByteBuffer {
+        capabilities.removingMembers { $0 == "tasks" || (!canBeAsked && ["elicitation", "sampling", "roots"].contains($0)) }
     }
 
     /// The request in the modern dialect: everything that its session implies is said in its `_meta`.

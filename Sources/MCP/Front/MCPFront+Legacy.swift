@@ -58,7 +58,8 @@ extension MCPFront {
             if envelope.method == "notifications/cancelled", let key = envelope.requestID.flatMap({ RequestKey($0, in: message) }) {
                 cancel(key, session: id)
             }
-            // Other notifications change nothing here, and no request of ours waits for a response.
+            if envelope.kind == .response || envelope.kind == .errorResponse { answered(envelope, message, session: id) }
+            // Other notifications change nothing here.
             return exchange.reply(status: 202, headers: [], body: nil)
         }
         let rawID = envelope.id.map(message.slice)
@@ -75,7 +76,7 @@ extension MCPFront {
             refuse(exchange, 200, .methodNotFound(method), id: rawID)
         default:
             if let error = ModernLadder.badParams(envelope, method) { return refuse(exchange, 200, error, id: rawID) }
-            let capabilities = LegacyFront.declared(record.clientCapabilities)
+            let capabilities = LegacyFront.declared(record.clientCapabilities, canBeAsked: streams)
             let request = LegacyFront.modernised(
                 message, envelope, method: method, record: record, capabilities: capabilities,
                 logLevel: sessions[id]?.logLevel ?? LegacySession.defaultLogLevel)

@@ -17,6 +17,9 @@ public final class MCPFront {
     private var calls: [Int: FrontCall] = [:]
     private var streams: [Int: any FrontExchange] = [:]
     private var listens: [Int: (exchange: any FrontExchange, id: ByteBuffer)] = [:]
+    /// Our requests to clients that are not answered, and the calls that they belong to.
+    var questions: [Int: Int] = [:]
+    private var lastQuestion = 0
     private var lastNumber = 0
     private var sweepIsScheduled = false
     /// Requests accepted in spite of a legacy version header.
@@ -152,6 +155,22 @@ public final class MCPFront {
         return lastNumber
     }
 
+    /// An id for a request of ours to a client.
+    func nextQuestion() -> Int {
+        lastQuestion += 1
+        return lastQuestion
+    }
+
+    /// A client of a session answers a request of ours.
+    func answered(_ envelope: Envelope, _ message: ByteBuffer, session: String) {
+        guard let id = envelope.id.flatMap(message.integer), let number = questions[id], let call = calls[number], call.session == session else { return }
+        if let result = envelope.result {
+            call.answered(id, .success(message.copy(result)))
+        } else if let error = envelope.error {
+            call.answered(id, .failure(MCPError(object: error, in: message)))
+        }
+    }
+
     /// Hands a request to the service.
     ///
     /// - Parameter session: the legacy session and the client's id, under which a cancel finds the call.
@@ -167,15 +186,15 @@ public final class MCPFront {
             return info
         }
         let call = FrontCall(
-            number: number, era: era, request: request, session: session?.id, key: session?.key, exchange: exchange, streams: streams,
-            startedAt: service.eventLoop.now, serverInfo: serverInfo, ended: { [weak self] in self?.ended($0) })
+            number: number, era: era, request: request, context: context, session: session?.id, key: session?.key, exchange: exchange,
+            streams: streams, front: self, serverInfo: serverInfo)
         calls[number] = call
         if let session { sessions[session.id, default: LegacySession()].add(number, key: session.key) }
         call.started(service.call(request, in: context, sink: call))
         if calls[number] != nil { scheduleSweep() }
     }
 
-    private func ended(_ call: FrontCall) {
+    func ended(_ call: FrontCall) {
         calls[call.number] = nil
         guard let id = call.session, let key = call.key else { return }
         change(session: id) { $0.remove(call.number, key: key) }

@@ -1,0 +1,119 @@
+import JSONText
+import NIOCore
+
+/// Questions of a legacy child to its client, across rounds of the modern dialect (`docs/protocol.md` §1.8, cells A and C).
+extension Back {
+    /// The child asks. The call it asks for ends with `input_required`; a question that no caller declared to answer is refused, so that
+    /// the child does not wait.
+    ///
+    /// A session's child has one client, so where several of its calls are open the question is the oldest one's: it reaches the same
+    /// client under any of them.
+    mutating func asked(_ envelope: Envelope, _ message: ByteBuffer) -> [BackAction] {
+        let id = envelope.id.map { message.copy($0) } ?? ByteBuffer(string: "null")
+        let method = envelope.method ?? ""
+        let params = envelope.params.map { message.copy($0) }
+        guard case .legacy = phase, let needed = ClientCapabilities.needed(for: method, params: params),
+            let call = correlator.addressee(of: needed)
+        else { return refused(id, .methodNotFound(method)) }
+        questions += 1
+        let question = Suspensions.Question(id: id, request: InputRequest(key: "q\(questions)", method: method, params: params))
+        if let handle = suspensions.handle(of: call.id) {
+            // It is asked with the next round.
+            guard suspensions.add(question, to: handle) else { return refused(id, .internalError("too many questions in one call")) }
+            return []
+        }
+        guard !suspensions.isFull, let caller = correlator.detach(id: call.id) else {
+            return refused(id, .internalError("too many calls wait for their clients"))
+        }
+        let entry = Suspensions.Entry(id: call.id, method: call.entry.method, target: call.entry.target, questions: [question])
+        return suspend(entry, for: caller)
+    }
+
+    private mutating func refused(_ id: ByteBuffer, _ error: MCPError) -> [BackAction] {
+        counters.refusedRequests += 1
+        return [.write(JSONRPC.error(id: id, error).asLine())]
+    }
+
+    private mutating func suspend(_ entry: Suspensions.Entry, for call: CallID) -> [BackAction] {
+        let handle = makeHandle()
+        suspensions.put(entry, under: handle)
+        let required = InputRequired(
+            requests: entry.questions.map(\.request), state: ByteBuffer(bytes: JSONString.quote(handle)))
+        return [.finish(call, .result(required.result)), .armTimer(.input(handle), seconds: inputSeconds)]
+    }
+
+    /// A request that comes again with answers: hands them to the child, and the call to its new caller.
+    mutating func resume(_ request: MCPRequest, call: CallID) -> [BackAction] {
+        let text = request.message.readableBytesSpan
+        guard let handle = request.envelope.requestState.flatMap({ JSONString.unquote($0, in: text) }), let found = suspensions.peek(handle),
+            found.method == request.method, found.target == request.target, var entry = suspensions.take(handle)
+        else {
+            return [.finish(call, .error(.invalidParams("requestState is unknown, was used before, has expired, or belongs to another request")))]
+        }
+        var actions: [BackAction] = [.disarmTimer(.input(handle))]
+        let responses = request.inputResponses
+        var open: [Suspensions.Question] = []
+        for question in entry.questions {
+            guard let response = responses[question.request.key], InputResponse.isValid(response, for: question.request.method) else {
+                open.append(question)
+                continue
+            }
+            let answer =
+                InputResponse.error(response).map { JSONRPC.error(id: question.id, $0) } ?? JSONRPC.response(id: question.id, result: response)
+            actions.append(.write(answer.asLine()))
+        }
+        entry.questions = open
+        if !open.isEmpty { return actions + suspend(entry, for: call) }
+        if let outcome = entry.outcome { return actions + [.finish(call, outcome)] }
+        correlator.attach(id: entry.id, call, request)
+        return actions
+    }
+
+    /// Nobody came back with answers: the child's questions fail and its call is cancelled.
+    mutating func inputExpired(_ handle: String) -> [BackAction] {
+        guard let entry = suspensions.take(handle) else { return [] }
+        var actions = entry.questions.map { question -> BackAction in
+            .write(JSONRPC.error(id: question.id, .internalError("the client did not answer in time")).asLine())
+        }
+        if entry.outcome == nil, correlator.close(id: entry.id) != nil { actions.append(.write(Self.cancelled(entry.id))) }
+        return actions
+    }
+
+    /// The conversation is over: nothing waits any more.
+    mutating func endSuspensions() -> [BackAction] {
+        defer { suspensions.removeAll() }
+        return suspensions.allHandles.map { .disarmTimer(.input($0)) }
+    }
+
+    static func cancelled(_ id: Int) -> ByteBuffer {
+        let params = ByteBuffer(string: #"{"requestId":\#(id),"reason":"the caller cancelled"}"#)
+        return JSONRPC.notification("notifications/cancelled", params: params).asLine()
+    }
+
+    /// 128 random bits: the handle never leaves the process unsealed where somebody else could try handles.
+    public static func randomHandle() -> String {
+        func hex() -> String {
+            let text = String(UInt64.random(in: .min ... .max), radix: 16)
+            return String(repeating: "0", count: 16 - text.utf8.count) + text
+        }
+        return hex() + hex()
+    }
+}
+
+extension MCPRequest {
+    /// What a request acts on.
+    var target: String? { name ?? uri }
+
+    /// `params.inputResponses` by key, as texts.
+    var inputResponses: [String: ByteBuffer] {
+        guard let span = envelope.inputResponses else { return [:] }
+        let text = message.readableBytesSpan
+        var responses: [String: ByteBuffer] = [:]
+        var members = JSONMembers(of: span)
+        // The message was scanned, so walking it again cannot fail half-way. What is beyond any question is not looked at.
+        while responses.count < 4 * InputRequired.maximumCount, let member = try? members.next(in: text) {
+            if let key = member.keyString(in: text) { responses[key] = message.copy(member.value) }
+        }
+        return responses
+    }
+}

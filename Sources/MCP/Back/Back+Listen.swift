@@ -1,0 +1,102 @@
+import JSONText
+import NIOCore
+
+/// Subscriptions to a legacy child: it knows `resources/subscribe` and tells list changes unasked, so a listen is kept here and fed
+/// from what it says.
+struct LegacyListens {
+    struct Listen {
+        var call: CallID
+        /// The id of the caller's request, raw.
+        var id: ByteBuffer
+        var granted: ListenFilter
+    }
+
+    /// At a time, for one child.
+    static let limit = 64
+
+    private var listens: [CallID: Listen] = [:]
+    private var counts: [String: Int] = [:]
+
+    var isFull: Bool { listens.count >= Self.limit }
+
+    /// - Returns: The resources that nobody had subscribed to.
+    mutating func add(_ listen: Listen) -> [String] {
+        listens[listen.call] = listen
+        return listen.granted.uris.filter { uri in
+            counts[uri, default: 0] += 1
+            return counts[uri] == 1
+        }
+    }
+
+    /// - Returns: The resources that nobody is subscribed to any more; nil when there is no such listen.
+    mutating func remove(_ call: CallID) -> [String]? {
+        guard let listen = listens.removeValue(forKey: call) else { return nil }
+        return listen.granted.uris.filter { uri in
+            counts[uri, default: 1] -= 1
+            guard counts[uri] == 0 else { return false }
+            counts[uri] = nil
+            return true
+        }
+    }
+
+    func wanting(_ method: String, uri: String?) -> [Listen] {
+        listens.values.filter { $0.granted.wants(method, uri: uri) }.sorted { $0.call.rawValue < $1.call.rawValue }
+    }
+
+    mutating func removeAll() -> [CallID] {
+        defer { (listens, counts) = ([:], [:]) }
+        return listens.keys.sorted { $0.rawValue < $1.rawValue }
+    }
+}
+
+extension Back {
+    /// `subscriptions/listen` for a legacy child.
+    mutating func listen(_ request: MCPRequest, call: CallID, _ identity: ServerIdentity) -> [BackAction] {
+        let wanted: ListenFilter
+        do throws(MCPError) {
+            wanted = try ListenFilter(request)
+        } catch {
+            return [.finish(call, .error(error))]
+        }
+        guard !listens.isFull else { return [.finish(call, .error(.internalError("too many subscriptions to this server")))] }
+        let id = request.id.map { ByteBuffer(bytes: $0.bytes) } ?? ByteBuffer(string: "null")
+        let granted = identity.granting(wanted)
+        let new = listens.add(.init(call: call, id: id, granted: granted))
+        return [.notify(call, Subscription.acknowledged(granted, id: id))] + new.map { subscription("resources/subscribe", $0) }
+    }
+
+    /// The caller does not listen any more; nil when the call is no subscription.
+    mutating func endListen(_ call: CallID) -> [BackAction]? {
+        guard let unwanted = listens.remove(call) else { return nil }
+        return unwanted.map { subscription("resources/unsubscribe", $0) }
+            + [.finish(call, .failed(Undelivered(.outcomeUnknown, "the caller ended the subscription")))]
+    }
+
+    private mutating func subscription(_ method: String, _ uri: String) -> BackAction {
+        let params = JSONValue.object(["uri": .string(uri)]).buffer
+        return .write(JSONRPC.request(id: correlator.allocate(), method, params: params).asLine())
+    }
+
+    /// A list changed or a resource was updated: to whoever listens, and to the shell, which may keep a catalogue.
+    mutating func changed(_ envelope: Envelope, _ message: ByteBuffer) -> [BackAction] {
+        let uri = envelope.uri
+        var actions: [BackAction] = [.broadcast(message)]
+        // A modern child says which subscription it means.
+        if envelope.subscriptionID != nil { return actions + subscribed(envelope, message) }
+        for listen in listens.wanting(envelope.method ?? "", uri: uri) {
+            actions.append(.notify(listen.call, Subscription.tagged(message, envelope, id: listen.id)))
+        }
+        return actions
+    }
+
+    /// A message of one subscription to a modern child, under its caller's id.
+    mutating func subscribed(_ envelope: Envelope, _ message: ByteBuffer) -> [BackAction] {
+        guard let span = envelope.subscriptionID, let id = message.integer(span), let entry = correlator[id], let call = entry.call,
+            let own = entry.requestID
+        else {
+            counters.droppedNotifications += 1
+            return []
+        }
+        return [.notify(call, Subscription.tagged(message, envelope, id: own))]
+    }
+}

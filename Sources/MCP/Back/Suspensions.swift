@@ -1,0 +1,65 @@
+import NIOCore
+
+/// Calls of a legacy child that wait for an answer of their client. Such a server asks in the middle of a call; in the modern dialect
+/// that call ends with `input_required`, and the same request comes again with the answers. Meanwhile the child's call stays open here.
+struct Suspensions {
+    /// One question of the child.
+    struct Question {
+        /// The child's id of it, raw.
+        var id: ByteBuffer
+        var request: InputRequest
+    }
+
+    struct Entry {
+        /// The id of the call towards the child.
+        var id: Int
+        var method: String
+        /// `params.name` or `params.uri` of the call: the retry must name the same.
+        var target: String?
+        var questions: [Question]
+        /// The child's answer, when it did not wait for its question's.
+        var outcome: MCPOutcome?
+    }
+
+    /// At a time, for one child.
+    static let limit = 32
+
+    private var entries: [String: Entry] = [:]
+    private var handles: [Int: String] = [:]
+
+    var count: Int { entries.count }
+    var isFull: Bool { entries.count >= Self.limit }
+    var allHandles: [String] { entries.keys.sorted() }
+
+    /// Under which handle the call waits.
+    func handle(of id: Int) -> String? { handles[id] }
+
+    mutating func put(_ entry: Entry, under handle: String) {
+        entries[handle] = entry
+        handles[entry.id] = handle
+    }
+
+    /// A handle is good for one retry.
+    mutating func take(_ handle: String) -> Entry? {
+        guard let entry = entries.removeValue(forKey: handle) else { return nil }
+        handles[entry.id] = nil
+        return entry
+    }
+
+    /// - Returns: False when the call has as many questions as one result may hold.
+    mutating func add(_ question: Question, to handle: String) -> Bool {
+        guard let count = entries[handle]?.questions.count, count < InputRequired.maximumCount else { return false }
+        entries[handle]?.questions.append(question)
+        return true
+    }
+
+    func peek(_ handle: String) -> Entry? { entries[handle] }
+
+    /// The child answered a call that waits.
+    mutating func settle(_ id: Int, _ outcome: MCPOutcome) {
+        guard let handle = handles[id] else { return }
+        entries[handle]?.outcome = outcome
+    }
+
+    mutating func removeAll() { (entries, handles) = ([:], [:]) }
+}

@@ -1,0 +1,157 @@
+import JSONText
+import NIOCore
+
+/// What a `subscriptions/listen` wants to hear of (revision 2026-07-28): `params.notifications`, or what was granted of it.
+struct ListenFilter: Equatable, Sendable {
+    /// URIs in one filter at most.
+    static let maximumURIs = 1_000
+
+    var tools = false
+    var prompts = false
+    var resources = false
+    /// Resources whose updates are wanted, in the order given.
+    var uris: [String] = []
+
+    init(tools: Bool = false, prompts: Bool = false, resources: Bool = false, uris: [String] = []) {
+        (self.tools, self.prompts, self.resources, self.uris) = (tools, prompts, resources, uris)
+    }
+
+    /// Reads a filter; kinds that this process does not know are not granted.
+    ///
+    /// - Throws: `-32602` when it is no filter.
+    init(_ request: MCPRequest) throws(MCPError) {
+        guard let span = request.envelope.notifications else { throw .invalidParams("params.notifications must be an object") }
+        let text = request.message.readableBytesSpan
+        do {
+            var members = JSONMembers(of: span)
+            while let member = try members.next(in: text) {
+                let isTrue = text.byte(member.value) == UInt8(ascii: "t")
+                if member.hasKey("toolsListChanged", in: text) { tools = isTrue }
+                if member.hasKey("promptsListChanged", in: text) { prompts = isTrue }
+                if member.hasKey("resourcesListChanged", in: text) { resources = isTrue }
+                guard member.hasKey("resourceSubscriptions", in: text) else { continue }
+                guard text.byte(member.value) == UInt8(ascii: "[") else { throw MCPError.invalidParams("resourceSubscriptions must be an array") }
+                var elements = JSONElements(of: member.value)
+                while let element = try elements.next(in: text) {
+                    guard let uri = JSONString.unquote(element, in: text), uris.count < Self.maximumURIs else {
+                        throw MCPError.invalidParams("resourceSubscriptions must be at most \(Self.maximumURIs) strings")
+                    }
+                    if !uris.contains(uri) { uris.append(uri) }
+                }
+            }
+        } catch let error as MCPError {
+            throw error
+        } catch {
+            throw .invalidParams("params.notifications cannot be read")
+        }
+    }
+
+    /// The text of a filter object: what is granted, and nothing that is not.
+    var object: JSONValue {
+        var object = JSONObject()
+        if tools { object["toolsListChanged"] = true }
+        if prompts { object["promptsListChanged"] = true }
+        if resources { object["resourcesListChanged"] = true }
+        if !uris.isEmpty { object["resourceSubscriptions"] = .array(uris.map { .string($0) }) }
+        return .object(object)
+    }
+
+    /// Whether a notification belongs here.
+    func wants(_ method: String, uri: String?) -> Bool {
+        switch method {
+        case "notifications/tools/list_changed": tools
+        case "notifications/prompts/list_changed": prompts
+        case "notifications/resources/list_changed": resources
+        case "notifications/resources/updated": uri.map(uris.contains) ?? false
+        default: false
+        }
+    }
+}
+
+extension ServerIdentity {
+    /// What of a filter a server of the handshake revisions can serve.
+    func granting(_ wanted: ListenFilter) -> ListenFilter {
+        func declares(_ capability: StaticString, _ member: StaticString) -> Bool {
+            let text = capabilities.readableBytesSpan
+            let whole = JSONSpan(start: 0, end: capabilities.readableBytes)
+            guard let object = try? JSONMembers.value(of: capability, object: whole, in: text), text.byte(object) == UInt8(ascii: "{"),
+                let value = try? JSONMembers.value(of: member, object: object, in: text)
+            else { return false }
+            return text.byte(value) == UInt8(ascii: "t")
+        }
+        return ListenFilter(
+            tools: wanted.tools && declares("tools", "listChanged"), prompts: wanted.prompts && declares("prompts", "listChanged"),
+            resources: wanted.resources && declares("resources", "listChanged"),
+            uris: declares("resources", "subscribe") ? wanted.uris : [])
+    }
+}
+
+/// The messages of a subscription.
+enum Subscription {
+    /// `notifications/subscriptions/acknowledged`, the first message of every subscription.
+    ///
+    /// - Parameter id: The id of the listen request, raw.
+    static func acknowledged(_ granted: ListenFilter, id: ByteBuffer) -> ByteBuffer {
+        var params = ByteBuffer(string: #"{"notifications":"#)
+        params.writeImmutableBuffer(granted.object.buffer)
+        params.writeString(#","_meta":{"\#(MetaKey.subscriptionID)":"#)
+        params.writeImmutableBuffer(id)
+        params.writeStaticString("}}")
+        return JSONRPC.notification("notifications/subscriptions/acknowledged", params: params)
+    }
+
+    /// The result that ends one in order.
+    static func ended(id: ByteBuffer) -> ByteBuffer {
+        var result = ByteBuffer(string: #"{"resultType":"complete","_meta":{"\#(MetaKey.subscriptionID)":"#)
+        result.writeImmutableBuffer(id)
+        result.writeStaticString("}}")
+        return result
+    }
+
+    /// The result that ends a subscription, under another hop's id.
+    static func retagged(result: ByteBuffer, id: ByteBuffer) -> ByteBuffer {
+        let text = result.readableBytesSpan
+        let whole = JSONSpan(start: 0, end: result.readableBytes)
+        guard let meta = try? JSONMembers.value(of: "_meta", object: whole, in: text),
+            let span = try? JSONMembers.value(of: "io.modelcontextprotocol/subscriptionId", object: meta, in: text)
+        else { return result }
+        var splice = Splice()
+        splice.replace(span, with: id.bytes)
+        return result.applying(splice)
+    }
+
+    /// A notification with the id of the subscription that it belongs to, in place of another hop's where there is one.
+    static func tagged(_ message: ByteBuffer, _ envelope: Envelope, id: ByteBuffer) -> ByteBuffer {
+        var splice = Splice()
+        let text = message.readableBytesSpan
+        let member = (key: MetaKey.subscriptionID, value: id.bytes)
+        if let span = envelope.subscriptionID {
+            splice.replace(span, with: id.bytes)
+        } else if let meta = envelope.meta {
+            try? splice.editObject(meta, in: text, adding: [member])
+        } else if let params = envelope.params {
+            try? splice.editObject(params, in: text, adding: [("_meta", objectText([member]))])
+        } else if let method = envelope.methodSpan {
+            splice.insert(Array(#","params":{"_meta":"#.utf8) + objectText([member]) + [UInt8(ascii: "}")], at: method.end)
+        }
+        return message.applying(splice)
+    }
+
+    /// A notification without the id, for a client that knows no subscriptions.
+    static func untagged(_ message: ByteBuffer, _ envelope: Envelope) -> ByteBuffer {
+        guard envelope.subscriptionID != nil, let meta = envelope.meta, let params = envelope.params else { return message }
+        var splice = Splice()
+        let text = message.readableBytesSpan
+        var others = false
+        var members = JSONMembers(of: meta)
+        while let member = try? members.next(in: text) {
+            if member.keyString(in: text) != MetaKey.subscriptionID { others = true }
+        }
+        if others {
+            try? splice.editObject(meta, in: text, removing: { $0.keyString(in: text) == MetaKey.subscriptionID })
+        } else {
+            try? splice.editObject(params, in: text, removing: { $0.hasKey("_meta", in: text) })
+        }
+        return message.applying(splice)
+    }
+}

@@ -1,0 +1,194 @@
+import JSONText
+import MCP
+import NIOCore
+import Testing
+
+/// A legacy child asks its client in the middle of a call.
+@Suite struct BackInputTests {
+    private static let able = #"{"elicitation":{"form":{}},"sampling":{},"roots":{}}"#
+
+    private static func call(_ capabilities: String = able, name: String = "t", _ more: String = "") -> String {
+        #""method":"tools/call","params":{"name":"\#(name)"\#(more),"_meta":{"io.modelcontextprotocol/clientCapabilities":\#(capabilities)}}"#
+    }
+
+    private static func retry(_ state: String, _ responses: String, name: String = "t") -> String {
+        call(able, name: name, #","requestState":\#(state),"inputResponses":\#(responses)"#)
+    }
+
+    private static let elicit = #""method":"elicitation/create","params":{"message":"who?","requestedSchema":{"type":"object"}}"#
+    private static let accept = #"{"action":"accept","content":{"name":"x"}}"#
+
+    /// A call under way, the child's id of it.
+    private func started(_ capabilities: String = able) throws -> (bench: BackBench, id: String) {
+        var bench = try BackBench(ready: .legacy)
+        try bench.send(1, Self.call(capabilities))
+        let id = try bench.next("id").text
+        return (bench, id)
+    }
+
+    /// The first round's result in its parts.
+    private func required(_ bench: BackBench, _ call: Int) throws -> (state: String, requests: JSONValue) {
+        let result = try JSONValue(parsing: try #require(bench[call]))
+        #expect(result["resultType"]?.stringValue == "input_required")
+        return (try #require(result["requestState"]).text, try #require(result["inputRequests"]))
+    }
+
+    @Test func aQuestionIsAnotherRound() throws {
+        var (bench, id) = try started()
+        bench.receive(#"{"jsonrpc":"2.0","id":"e1",\#(Self.elicit)}"#)
+        let (state, requests) = try required(bench, 1)
+        let (key, question) = try #require(requests.objectValue?.members.first)
+        #expect(question["method"]?.stringValue == "elicitation/create" && question["params"]?["message"]?.stringValue == "who?")
+        #expect(bench.log.contains { $0.hasPrefix("arm input") } && bench.back.suspendedCount == 1 && bench.back.callsInFlight == 1)
+
+        try bench.send(2, Self.retry(state, #"{"\#(key)":\#(Self.accept),"extra":{}}"#))
+        #expect(try bench.next().text == #"{"jsonrpc":"2.0","id":"e1","result":\#(Self.accept)}"#)
+        #expect(bench.back.suspendedCount == 0 && bench[2] == nil)
+        bench.receive(#"{"jsonrpc":"2.0","id":\#(id),"result":{"content":[]}}"#)
+        #expect(bench[2] == #"{"content":[]}"# && bench.back.callsInFlight == 0)
+
+        // A handle is good for one retry.
+        try bench.send(3, Self.retry(state, #"{"\#(key)":\#(Self.accept)}"#))
+        #expect(bench[3]?.hasPrefix("error -32602") == true && bench.lines.isEmpty)
+    }
+
+    @Test(arguments: [
+        (#"{}"#, Self.elicit), (#"{"sampling":{}}"#, Self.elicit), (#"{"elicitation":{"url":{}}}"#, Self.elicit),
+        (#"{"elicitation":{}}"#, #""method":"elicitation/create","params":{"mode":"url","url":"https://x"}"#),
+        (#"{"elicitation":{}}"#, #""method":"sampling/createMessage","params":{}"#),
+        (#"{"sampling":{}}"#, #""method":"sampling/createMessage","params":{"tools":[]}"#), (#"{"roots":true}"#, #""method":"roots/list""#),
+        (able, #""method":"tools/list""#), (able, #""method":"anything/else""#),
+    ])
+    func whatWasNotDeclaredIsRefused(capabilities: String, question: String) throws {
+        var (bench, _) = try started(capabilities)
+        bench.receive(#"{"jsonrpc":"2.0","id":5,\#(question)}"#)
+        #expect(try bench.next("error")["code"]?.intValue == -32601)
+        #expect(bench.finished.isEmpty && bench.back.counters.refusedRequests == 1)
+    }
+
+    @Test(arguments: [
+        (#"{"elicitation":{}}"#, Self.elicit), (#"{"elicitation":{"url":{}}}"#, #""method":"elicitation/create","params":{"mode":"url"}"#),
+        (#"{"sampling":{"tools":{}}}"#, #""method":"sampling/createMessage","params":{"tools":[]}"#), (#"{"roots":{}}"#, #""method":"roots/list""#),
+    ])
+    func whatWasDeclaredIsAsked(capabilities: String, question: String) throws {
+        var (bench, _) = try started(capabilities)
+        bench.receive(#"{"jsonrpc":"2.0","id":5,\#(question)}"#)
+        _ = try required(bench, 1)
+    }
+
+    @Test(arguments: [
+        "{}", #"{"other":{"action":"accept"}}"#, #"{"KEY":{}}"#, #"{"KEY":{"action":"maybe"}}"#, #"{"KEY":[]}"#, #"{"KEY":{"action":"accept","content":1}}"#,
+    ])
+    func whatIsNotAnAnswerIsAskedForAgain(responses: String) throws {
+        var (bench, id) = try started()
+        bench.receive(#"{"jsonrpc":"2.0","id":"e1",\#(Self.elicit)}"#)
+        let (state, requests) = try required(bench, 1)
+        let key = try #require(requests.objectValue?.keys.first)
+        try bench.send(2, Self.retry(state, responses.replacing("KEY", with: key)))
+        let again = try required(bench, 2)
+        #expect(bench.lines.isEmpty && again.requests == requests && again.state != state)
+        try bench.send(3, Self.retry(again.state, #"{"\#(key)":{"action":"decline"}}"#))
+        #expect(try bench.next("result")["action"]?.stringValue == "decline")
+        bench.receive(#"{"jsonrpc":"2.0","id":\#(id),"result":{}}"#)
+        #expect(bench[3] == "{}")
+    }
+
+    @Test func anotherRequestCannotTakeTheState() throws {
+        var (bench, _) = try started()
+        bench.receive(#"{"jsonrpc":"2.0","id":"e1",\#(Self.elicit)}"#)
+        let (state, requests) = try required(bench, 1)
+        let key = try #require(requests.objectValue?.keys.first)
+        try bench.send(2, Self.retry(state, #"{"\#(key)":\#(Self.accept)}"#, name: "other"))
+        try bench.send(3, #""method":"prompts/get","params":{"name":"t","requestState":\#(state)}"#)
+        try bench.send(4, Self.retry(#""0123""#, #"{"\#(key)":\#(Self.accept)}"#))
+        try bench.send(5, Self.call(Self.able, #","inputResponses":{}"#))
+        for call in 2...5 { #expect(bench[call]?.hasPrefix("error -32602") == true) }
+        #expect(bench.lines.isEmpty && bench.back.suspendedCount == 1, "it still waits for its own")
+    }
+
+    @Test func severalQuestionsAndRounds() throws {
+        var (bench, id) = try started()
+        bench.receive(#"{"jsonrpc":"2.0","id":1,\#(Self.elicit)}"#)
+        bench.receive(#"{"jsonrpc":"2.0","id":2,"method":"roots/list"}"#)
+        let first = try required(bench, 1)
+        #expect(first.requests.objectValue?.count == 1, "the second came after the answer was given")
+        try bench.send(2, Self.retry(first.state, #"{"\#(first.requests.objectValue?.keys.first ?? "")":\#(Self.accept)}"#))
+        #expect(try bench.next("id").intValue == 1)
+        let second = try required(bench, 2)
+        #expect(second.requests.objectValue?.members.first?.value["method"]?.stringValue == "roots/list")
+        try bench.send(3, Self.retry(second.state, #"{"\#(second.requests.objectValue?.keys.first ?? "")":{"roots":[]}}"#))
+        #expect(try bench.next().text == #"{"jsonrpc":"2.0","id":2,"result":{"roots":[]}}"#)
+        bench.receive(#"{"jsonrpc":"2.0","id":3,"method":"sampling/createMessage","params":{}}"#)
+        let third = try required(bench, 3)
+        // The child does not wait for this answer; its result waits for the retry.
+        bench.receive(#"{"jsonrpc":"2.0","id":\#(id),"result":{"done":true}}"#)
+        try bench.send(4, Self.retry(third.state, #"{"\#(third.requests.objectValue?.keys.first ?? "")":{"role":"assistant","content":{}}}"#))
+        #expect(bench[4] == #"{"done":true}"# && bench.back.callsInFlight == 0 && bench.back.suspendedCount == 0)
+    }
+
+    @Test func progressAfterTheRetryIsTheNewCallers() throws {
+        var (bench, id) = try started()
+        bench.receive(#"{"jsonrpc":"2.0","id":"e1",\#(Self.elicit)}"#)
+        let (state, requests) = try required(bench, 1)
+        let key = try #require(requests.objectValue?.keys.first)
+        let progress = #"{"jsonrpc":"2.0","method":"notifications/progress","params":{"progress":1,"progressToken":\#(id)}}"#
+        bench.receive(progress)
+        #expect(bench.notified.isEmpty)
+        try bench.send(
+            2,
+            #""method":"tools/call","params":{"name":"t","requestState":\#(state),"inputResponses":{"\#(key)":\#(Self.accept)},"_meta":{"progressToken":"new"}}"#)
+        bench.receive(progress)
+        #expect(bench.notified.map(\.0) == [CallID(2)] && bench.notified[0].1["params"]?["progressToken"]?.stringValue == "new")
+    }
+
+    @Test func nobodyComesBack() throws {
+        var (bench, id) = try started()
+        bench.receive(#"{"jsonrpc":"2.0","id":"e1",\#(Self.elicit)}"#)
+        let (state, _) = try required(bench, 1)
+        let handle = try #require(try JSONValue(parsing: state).stringValue)
+        bench.perform(bench.back.timerFired(.input(handle)))
+        #expect(try bench.next("error")["code"]?.intValue == -32603)
+        let cancelled = try bench.next()
+        #expect(cancelled["method"]?.stringValue == "notifications/cancelled" && cancelled["params"]?["requestId"]?.text == id)
+        #expect(bench.back.callsInFlight == 0 && bench.back.suspendedCount == 0)
+        bench.perform(bench.back.timerFired(.input(handle)))
+        #expect(bench.lines.isEmpty)
+    }
+
+    @Test func deathForgetsWhoWaits() throws {
+        var (bench, _) = try started()
+        bench.receive(#"{"jsonrpc":"2.0","id":"e1",\#(Self.elicit)}"#)
+        _ = try required(bench, 1)
+        bench.perform(bench.back.closed(reason: "killed"))
+        #expect(bench.back.suspendedCount == 0 && bench.finished.count == 1 && bench.log.contains { $0.hasPrefix("disarm input") })
+    }
+
+    @Test func aFloodOfQuestionsIsBounded() throws {
+        var bench = try BackBench(ready: .legacy)
+        for call in 1...40 { try bench.send(call, Self.call()) }
+        bench.lines = []
+        for question in 1...40 { bench.receive(#"{"jsonrpc":"2.0","id":\#(question),\#(Self.elicit)}"#) }
+        #expect(bench.back.suspendedCount == 32)
+        #expect(bench.lines.count == 8 && bench.lines.allSatisfy { $0["error"]?["code"]?.intValue == -32603 })
+    }
+
+    @Test func aClientsErrorReachesTheChild() throws {
+        var (bench, _) = try started()
+        bench.receive(#"{"jsonrpc":"2.0","id":9,"method":"sampling/createMessage","params":{}}"#)
+        let (state, requests) = try required(bench, 1)
+        let key = try #require(requests.objectValue?.keys.first)
+        try bench.send(2, Self.retry(state, #"{"\#(key)":{"berth/error":{"code":-1,"message":"User rejected"}}}"#))
+        #expect(try bench.next().text == #"{"jsonrpc":"2.0","id":9,"error":{"code":-1,"message":"User rejected"}}"#)
+    }
+
+    @Test func theHandshakeDeclaresTheFirstCallers() throws {
+        var back = Back(era: .legacy)
+        back.declare(ByteBuffer(string: #"{"elicitation":{},"tasks":{}}"#))
+        guard case .write(let line) = back.start().last else { throw ScanFailed() }
+        #expect(try JSONValue(parsing: line.text)["params"]?["capabilities"]?.text == #"{"elicitation":{}}"#)
+        back.declare(ByteBuffer(string: "{}"))
+        #expect(try JSONValue(parsing: line.text)["params"]?["capabilities"]?["elicitation"] != nil)
+    }
+
+    private struct ScanFailed: Error {}
+}

@@ -1,0 +1,86 @@
+import JSONText
+import MCP
+import NIOCore
+import Testing
+
+@testable import StdioBridge
+
+/// Real children that ask their clients in the middle of a call.
+@Suite struct InputTests {
+    private static let able = #"{"elicitation":{},"sampling":{},"roots":{}}"#
+
+    private func state(_ reply: Reply) throws -> (state: String, key: String, question: JSONValue) {
+        guard case .result(let result) = reply else { throw Unexpected(reply: reply) }
+        #expect(result["resultType"]?.stringValue == "input_required")
+        let (key, question) = try #require(result["inputRequests"]?.objectValue?.members.first)
+        return (try #require(result["requestState"]).text, key, question)
+    }
+
+    private struct Unexpected: Error { var reply: Reply }
+
+    @Test func aQuestionAndItsAnswer() async throws {
+        try await Rig.with { rig in
+            let first = try state(await rig.start("ask", capabilities: Self.able).reply())
+            #expect(first.question["method"]?.stringValue == "elicitation/create")
+            #expect(await rig.reports().first?.callsInFlight == 0)
+            let again = await rig.start(
+                "ask", capabilities: Self.able,
+                more: #","requestState":\#(first.state),"inputResponses":{"\#(first.key)":{"action":"accept","content":{"a":1}}}"#).reply()
+            #expect(again.json?[0]?["content"]?["a"]?.intValue == 1)
+        }
+    }
+
+    @Test func roundAfterRound() async throws {
+        try await Rig.with { rig in
+            var reply = await rig.start("ask", #"{"times":3}"#, capabilities: Self.able).reply()
+            for number in 1...3 {
+                let round = try state(reply)
+                reply = await rig.start(
+                    "ask", #"{"times":3}"#, capabilities: Self.able,
+                    more: #","requestState":\#(round.state),"inputResponses":{"\#(round.key)":{"action":"accept","content":{"n":\#(number)}}}"#).reply()
+            }
+            #expect((0..<3).map { reply.json?[$0]?["content"]?["n"]?.intValue } == [1, 2, 3])
+        }
+    }
+
+    /// The child is told in its handshake what its client can be asked for, also the one that the readiness probe had used.
+    @Test func theHandshakeTellsTheClientsCapabilities() async throws {
+        try await Rig.with { rig in
+            let loop = rig.loop
+            let warm = loop.makePromise(of: Bool.self)
+            _ = await rig.on { sessions in sessions.warm { warm.succeed((try? $0.get()) != nil) } }
+            let isWarm = try await warm.futureResult.get()
+            #expect(isWarm)
+            #expect(await rig.start("declared", session: "able", capabilities: Self.able).reply().json?["elicitation"] != nil)
+            #expect(await rig.start("declared", session: "plain").reply().json?.text == "{}")
+        }
+    }
+
+    @Test func nothingIsAskedOfWhoDeclaredNothing() async throws {
+        try await Rig.with { rig in
+            #expect(await rig.start("ask").reply().json?[0]?["code"]?.intValue == -32601)
+        }
+    }
+
+    /// A child with an open question is not idle, so that no other session takes its place.
+    @Test func whoWaitsForAnAnswerKeepsItsPlace() async throws {
+        try await Rig.with(limits: { $0.children = 1 }) { rig in
+            let first = try state(await rig.start("ask", capabilities: Self.able).reply())
+            #expect(await rig.start("echo", session: "other").reply().failure?.kind == .notDelivered)
+            let again = await rig.start(
+                "ask", capabilities: Self.able, more: #","requestState":\#(first.state),"inputResponses":{"\#(first.key)":{"action":"decline"}}"#).reply()
+            #expect(again.json?[0]?["action"]?.stringValue == "decline")
+            #expect(await rig.start("echo", #"{"text":"now"}"#, session: "other").reply().text == "now")
+        }
+    }
+
+    @Test func anotherSessionsStateIsWorthNothing() async throws {
+        try await Rig.with { rig in
+            let first = try state(await rig.start("ask", session: "a", capabilities: Self.able).reply())
+            let stolen = await rig.start(
+                "ask", session: "b", capabilities: Self.able,
+                more: #","requestState":\#(first.state),"inputResponses":{"\#(first.key)":{"action":"accept","content":{}}}"#).reply()
+            #expect(stolen == .error(-32602, "Invalid params: requestState is unknown, was used before, has expired, or belongs to another request"))
+        }
+    }
+}
