@@ -19,9 +19,12 @@ struct ListenFilter: Equatable, Sendable {
     /// Reads a filter; kinds that this process does not know are not granted.
     ///
     /// - Throws: `-32602` when it is no filter.
-    init(_ request: MCPRequest) throws(MCPError) {
-        guard let span = request.envelope.notifications else { throw .invalidParams("params.notifications must be an object") }
-        let text = request.message.readableBytesSpan
+    init(_ request: MCPRequest) throws(MCPError) { try self.init(of: request.envelope, request.message) }
+
+    /// The same of any message that carries a filter.
+    init(of envelope: Envelope, _ message: ByteBuffer) throws(MCPError) {
+        guard let span = envelope.notifications else { throw .invalidParams("params.notifications must be an object") }
+        let text = message.readableBytesSpan
         do {
             var members = JSONMembers(of: span)
             while let member = try members.next(in: text) {

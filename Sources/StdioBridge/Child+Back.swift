@@ -54,6 +54,12 @@ extension Child {
 
     func notify(_ id: CallID, _ message: ByteBuffer) {
         guard let call = calls[id] else { return }
+        if call.isResumed, let missed = SubscriptionRestart.notifications(acknowledgement: message) {
+            // What changed while no process was there, nobody knows: all of it may have.
+            call.isResumed = false
+            for message in missed { _ = call.notify(message) }
+            return
+        }
         if !call.notify(message) {
             let actions = back.cancel(id)
             finish(id, .failed(Undelivered(.outcomeUnknown, "the caller did not read what the server sent")))

@@ -37,7 +37,11 @@ extension Child {
     func failRunning(_ reason: String) {
         let lost = calls.values.sorted { $0.id.rawValue < $1.id.rawValue }
         calls = [:]
-        for call in lost { call.finish(.failed(Undelivered(call.written ? .outcomeUnknown : .notDelivered, reason))) }
+        for call in lost where call.isListen {
+            call.isResumed = true
+            parked.append(call)
+        }
+        for call in lost where !call.isListen { call.finish(.failed(Undelivered(call.written ? .outcomeUnknown : .notDelivered, reason))) }
         stopIfDrained()
     }
 

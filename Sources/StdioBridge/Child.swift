@@ -28,6 +28,8 @@ final class Child {
     var starts = 0
     var calls: [CallID: ChildCall] = [:]
     var waiting: [ChildCall] = []
+    /// Subscriptions between two processes: the next one is asked again.
+    var parked: [ChildCall] = []
     var nextCall = 0
     var timer: Scheduled<Void>?
     /// It has no seat yet: its calls wait until another child is gone, for as long as this timer lets them.
@@ -77,7 +79,7 @@ final class Child {
     }
 
     /// Nobody waits for it, and it waits for nobody's answer.
-    var isIdle: Bool { calls.isEmpty && waiting.isEmpty && identityWaiters.isEmpty && back.suspendedCount == 0 }
+    var isIdle: Bool { calls.values.allSatisfy(\.isListen) && waiting.isEmpty && identityWaiters.isEmpty && back.suspendedCount == 0 }
     var isDraining: Bool { draining }
     /// Answered a handshake, and has not died since without answering anything.
     var isProven: Bool { identity != nil && machine.failures == 0 && !hasEnded }
@@ -152,6 +154,9 @@ final class Child {
         if let index = waiting.firstIndex(where: { $0 === call }) {
             waiting.remove(at: index)
             call.finish(.failed(Undelivered(.notDelivered, reason)))
+        } else if let index = parked.firstIndex(where: { $0 === call }) {
+            parked.remove(at: index)
+            call.finish(.failed(Undelivered(.outcomeUnknown, reason)))
         } else if calls[call.id] != nil {
             let actions = back.cancel(call.id)
             finish(call.id, .failed(Undelivered(call.written ? .outcomeUnknown : .notDelivered, reason)))
@@ -173,8 +178,9 @@ final class Child {
     }
 
     func flush() {
-        let ready = waiting
+        let ready = parked + waiting
         waiting = []
+        parked = []
         for call in ready {
             calls[call.id] = call
             perform(back.send(call.request, call: call.id), writing: call)
@@ -216,6 +222,9 @@ final class Child {
         guard !hasEnded else { return }
         hasEnded = true
         heldTimer?.cancel()
+        let subscriptions = parked
+        parked = []
+        for call in subscriptions { call.finish(.failed(Undelivered(.outcomeUnknown, "the server's session is over"))) }
         tellStopped()
     }
 

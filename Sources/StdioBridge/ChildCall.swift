@@ -8,6 +8,10 @@ final class ChildCall: MCPCall {
     private weak var child: Child?
     private let sink: any MCPSink
     private let limits: BridgeLimits
+    /// A subscription outlives the processes of its child; nobody waits for an answer to it.
+    var isListen: Bool { request.method == "subscriptions/listen" }
+    /// A subscription that a process which is gone had acknowledged.
+    var isResumed = false
     /// Whole on its way into the pipe; before that the child has not seen it.
     private(set) var written = false
     /// Told once, when that is so.

@@ -92,7 +92,7 @@ import Testing
         #expect(bench.service.calls.first?.meta("io.modelcontextprotocol/logLevel")?.stringValue == "error")
     }
 
-    @Test(arguments: ["server/discover", "subscriptions/listen", "resources/subscribe", "tasks/get"]) func refusesMethodsOfTheOtherEra(method: String)
+    @Test(arguments: ["server/discover", "subscriptions/listen", "tasks/get"]) func refusesMethodsOfTheOtherEra(method: String)
     {
         let exchange = bench.legacy(#"{"jsonrpc":"2.0","id":1,"method":"\#(method)","params":{}}"#, session: bench.open())
         #expect(exchange.status == 200 && exchange.errorCode == -32601)

@@ -99,16 +99,6 @@ import Testing
         #expect(bench.modern("server/discover").errorCode == -32603)
     }
 
-    @Test func holdsListensOpen() {
-        let exchange = bench.modern("subscriptions/listen", id: "\"L\"", params: #""notifications":{"toolsListChanged":true}"#)
-        #expect(exchange.isOpen && !exchange.isClosed)
-        #expect(exchange.lastEvent?["method"]?.stringValue == "notifications/subscriptions/acknowledged")
-        #expect(exchange.lastEvent?["params"]?.text == #"{"notifications":{},"_meta":{"io.modelcontextprotocol/subscriptionId":"L"}}"#)
-        bench.front.closeAll()
-        #expect(exchange.isClosed && exchange.lastEvent?["id"]?.stringValue == "L")
-        #expect(exchange.lastEvent?["result"]?["resultType"]?.stringValue == "complete")
-    }
-
     @Test func passesOnThePauseAndDropsBeyondTheBound() throws {
         let exchange = bench.modern("tools/call", params: #""name":"t""#, name: "t")
         let call = try #require(bench.service.calls.first)

@@ -127,7 +127,9 @@ final class Rig: Sendable {
             """, session: session, fingerprint: fingerprint, demand: demand, deadline: deadline)
     }
 
-    private func send(_ message: String, session: String, fingerprint: String, demand: Demand, deadline: TimeAmount?) -> Pending {
+    func send(
+        _ message: String, session: String = "s", fingerprint: String = "", demand: Demand = .more, deadline: TimeAmount? = nil
+    ) -> Pending {
         let pending = Pending(loop: loop, demand: demand)
         loop.execute {
             do {

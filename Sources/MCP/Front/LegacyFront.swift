@@ -5,7 +5,7 @@ import NIOCore
 enum LegacyFront {
     /// Methods that the modern dialect answers otherwise or not at all and that no service is asked for.
     private static let refused: Set<String> = [
-        "server/discover", "subscriptions/listen", "resources/subscribe", "resources/unsubscribe", "initialize",
+        "server/discover", "subscriptions/listen", "initialize",
     ]
 
     static func refuses(_ method: String) -> Bool {

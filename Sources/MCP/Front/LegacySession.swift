@@ -26,10 +26,19 @@ struct LegacySession {
     /// Number of the GET stream.
     private(set) var stream: Int?
 
+    /// Resources of `resources/subscribe`, in order.
+    var subscribed: [String] = []
+    /// What feeds the GET stream.
+    var listen: SessionListen?
+
+    var canListen = true
+
+    var wantsToListen: Bool { canListen && (stream != nil || !subscribed.isEmpty) }
+
     static let defaultLogLevel = "info"
 
     /// Nothing is lost when this is forgotten.
-    var isIdle: Bool { logLevel == nil && calls.isEmpty && stream == nil }
+    var isIdle: Bool { logLevel == nil && calls.isEmpty && stream == nil && subscribed.isEmpty && listen == nil }
 
     mutating func add(_ call: Int, key: RequestKey) {
         calls[key, default: []].append(call)

@@ -72,6 +72,16 @@ extension MCPFront {
             }
             change(session: id) { $0.logLevel = level }
             answer(exchange, envelope, message, result: ByteBuffer(string: "{}"))
+        case "resources/subscribe", "resources/unsubscribe":
+            guard let uri = envelope.uri else { return refuse(exchange, 200, .invalidParams("params.uri must be a string"), id: rawID) }
+            var context = host.context(for: caller, session: id)
+            context.clientCapabilities = LegacyFront.declared(record.clientCapabilities, canBeAsked: streams)
+            subscribe(uri, method == "resources/subscribe", session: id, context: context) { [self] result in
+                switch result {
+                case .success(let result): answer(exchange, envelope, message, result: result)
+                case .failure(let error): refuse(exchange, 200, error, id: rawID)
+                }
+            }
         case let method where LegacyFront.refuses(method):
             refuse(exchange, 200, .methodNotFound(method), id: rawID)
         default:
@@ -98,7 +108,7 @@ extension MCPFront {
         withSession(request, caller, exchange) { [self] id, _ in
             // An empty 200 would make some clients resume once a second for ever.
             guard request.lastEventID == nil else { return refuse(exchange, 400, .invalidRequest("streams cannot be resumed here")) }
-            adopt(stream: exchange, session: id)
+            adopt(stream: exchange, session: id, caller: caller)
         }
     }
 

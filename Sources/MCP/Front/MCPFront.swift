@@ -15,8 +15,8 @@ public final class MCPFront {
     let settings: FrontSettings
     var sessions: [String: LegacySession] = [:]
     private var calls: [Int: FrontCall] = [:]
-    private var streams: [Int: any FrontExchange] = [:]
-    private var listens: [Int: (exchange: any FrontExchange, id: ByteBuffer)] = [:]
+    var streams: [Int: any FrontExchange] = [:]
+    var listens: [Int: FrontListen] = [:]
     /// Our requests to clients that are not answered, and the calls that they belong to.
     var questions: [Int: Int] = [:]
     private var lastQuestion = 0
@@ -50,6 +50,7 @@ public final class MCPFront {
         guard let session = sessions.removeValue(forKey: id) else { return }
         for number in session.allCalls { calls[number]?.cancel() }
         if let stream = session.stream { streams.removeValue(forKey: stream)?.closeStream() }
+        session.listen?.cancel()
     }
 
     /// The endpoint is going away: long-lived streams end in order; calls under way are left to end by themselves.
@@ -58,13 +59,7 @@ public final class MCPFront {
         streams = [:]
         listens = [:]
         for stream in ending.0 { stream.closeStream() }
-        for (exchange, id) in ending.1 {
-            var result = ByteBuffer(string: #"{"resultType":"complete","_meta":{"\#(MetaKey.subscriptionID)":"#)
-            result.writeImmutableBuffer(id)
-            result.writeStaticString("}}")
-            _ = exchange.event(JSONRPC.response(id: id, result: result), id: nil)
-            exchange.closeStream()
-        }
+        for listen in ending.1 { listen.end() }
     }
 
     // MARK: POST
@@ -127,7 +122,9 @@ public final class MCPFront {
                 }
             }
         case "subscriptions/listen":
-            listen(call, exchange)
+            var context = host.context(for: caller, session: nil)
+            context.clientCapabilities = envelope.clientCapabilities.map(message.slice)
+            listen(call, context, exchange)
         default:
             var context = host.context(for: caller, session: nil)
             context.clientCapabilities = envelope.clientCapabilities.map(message.slice)
@@ -135,22 +132,9 @@ public final class MCPFront {
         }
     }
 
-    /// Holds a subscription open. No kind of notification is fed yet, and the acknowledgement says so.
-    private func listen(_ request: MCPRequest, _ exchange: any FrontExchange) {
-        let number = nextNumber()
-        let id = request.id ?? ByteBuffer(string: "null")
-        listens[number] = (exchange, id)
-        exchange.onClientGone = { [weak self] in self?.listens[number] = nil }
-        exchange.openStream()
-        var params = ByteBuffer(string: #"{"notifications":{},"_meta":{"\#(MetaKey.subscriptionID)":"#)
-        params.writeImmutableBuffer(id)
-        params.writeStaticString("}}")
-        _ = exchange.event(JSONRPC.notification("notifications/subscriptions/acknowledged", params: params), id: nil)
-    }
-
     // MARK: Calls and streams
 
-    private func nextNumber() -> Int {
+    func nextNumber() -> Int {
         lastNumber += 1
         return lastNumber
     }
@@ -189,7 +173,10 @@ public final class MCPFront {
             number: number, era: era, request: request, context: context, session: session?.id, key: session?.key, exchange: exchange,
             streams: streams, front: self, serverInfo: serverInfo)
         calls[number] = call
-        if let session { sessions[session.id, default: LegacySession()].add(number, key: session.key) }
+        if let session {
+            sessions[session.id, default: LegacySession()].add(number, key: session.key)
+            keepListening(session: session.id, context: host.context(for: caller, session: session.id))
+        }
         call.started(service.call(request, in: context, sink: call))
         if calls[number] != nil { scheduleSweep() }
     }
@@ -214,7 +201,7 @@ public final class MCPFront {
     }
 
     /// The newest GET stream of a session takes over from an older one, which is closed.
-    func adopt(stream exchange: any FrontExchange, session id: String) {
+    func adopt(stream exchange: any FrontExchange, session id: String, caller: FrontCaller) {
         let number = nextNumber()
         var replaced: Int?
         change(session: id) { replaced = $0.open(stream: number) }
@@ -222,9 +209,11 @@ public final class MCPFront {
         exchange.onClientGone = { [weak self] in
             self?.streams[number] = nil
             self?.change(session: id) { $0.close(stream: number) }
+            self?.stopListeningIfUnwanted(session: id)
         }
         exchange.openStream()
         if let replaced { streams.removeValue(forKey: replaced)?.closeStream() }
+        keepListening(session: id, context: host.context(for: caller, session: id))
     }
 
     // MARK: Silence

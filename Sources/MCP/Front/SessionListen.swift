@@ -1,0 +1,69 @@
+import JSONText
+import NIOCore
+
+/// What a legacy session hears of by itself: one subscription of ours to the service, fed to the session's GET stream.
+///
+/// It ends when the session's server is put away, and begins again with the session's next request: a stream that is merely open does
+/// not keep a server running.
+final class SessionListen: MCPSink {
+    /// What the session wants of resources: `resources/subscribe`.
+    let uris: [String]
+    private let deliver: (ByteBuffer) -> Void
+    private var acknowledged: ((Result<ListenFilter, MCPError>) -> Void)?
+    private var call: (any MCPCall)?
+    private(set) var hasEnded = false
+
+    /// - Parameters:
+    ///   - acknowledged: called once, with what was granted or why nothing was.
+    ///   - deliver: takes each notification as a legacy client reads it.
+    init(uris: [String], acknowledged: @escaping (Result<ListenFilter, MCPError>) -> Void, deliver: @escaping (ByteBuffer) -> Void) {
+        self.uris = uris
+        self.acknowledged = acknowledged
+        self.deliver = deliver
+    }
+
+    /// The request of this subscription.
+    var request: MCPRequest {
+        let filter = ListenFilter(tools: true, prompts: true, resources: true, uris: uris)
+        return MCPRequest(method: "subscriptions/listen", params: JSONObject([("notifications", filter.object)]))
+    }
+
+    func started(_ call: any MCPCall) {
+        guard !hasEnded else { return }
+        self.call = call
+    }
+
+    func cancel() {
+        acknowledged = nil
+        hasEnded = true
+        let call = call
+        self.call = nil
+        call?.cancel()
+    }
+
+    func notification(_ message: ByteBuffer) -> Demand {
+        guard !hasEnded, let envelope = try? EnvelopeScanner.scan(message.readableBytesSpan) else { return .more }
+        if envelope.method == "notifications/subscriptions/acknowledged" {
+            tell((try? ListenFilter(of: envelope, message)).map { .success($0) } ?? .success(ListenFilter()))
+        } else {
+            deliver(Subscription.untagged(message, envelope))
+        }
+        return .more
+    }
+
+    func finish(_ outcome: consuming MCPOutcome) {
+        hasEnded = true
+        call = nil
+        switch outcome {
+        case .result: tell(.success(ListenFilter()))
+        case .error(let error): tell(.failure(error))
+        case .failed(let why): tell(.failure(MCPError(why)))
+        }
+    }
+
+    private func tell(_ result: Result<ListenFilter, MCPError>) {
+        let callback = acknowledged
+        acknowledged = nil
+        callback?(result)
+    }
+}

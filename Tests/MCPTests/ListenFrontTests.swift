@@ -1,0 +1,155 @@
+import JSONText
+import MCP
+import NIOCore
+import Testing
+
+/// Subscriptions at an endpoint: a modern client's, and what a legacy session hears of.
+@Suite struct ListenFrontTests {
+    let bench = FrontBench()
+
+    private static func note(_ method: String, _ params: String, id: String) -> ByteBuffer {
+        ByteBuffer(
+            string: #"{"jsonrpc":"2.0","method":"\#(method)","params":{\#(params)\#(params.isEmpty ? "" : ",")"_meta":{"io.modelcontextprotocol/subscriptionId":\#(id)}}}"#)
+    }
+    private static func acknowledged(_ filter: String, id: String = "0") -> ByteBuffer {
+        note("notifications/subscriptions/acknowledged", #""notifications":\#(filter)"#, id: id)
+    }
+
+    private func listen() throws -> (RecordingExchange, RecordingService.Call) {
+        let exchange = bench.modern("subscriptions/listen", id: "\"L\"", params: #""notifications":{"toolsListChanged":true}"#)
+        return (exchange, try #require(bench.service.calls.last))
+    }
+
+    // MARK: Modern
+
+    @Test func aModernClientsStreamStaysOpen() throws {
+        let (exchange, call) = try listen()
+        #expect(call.request.id?.text == "\"L\"" && !exchange.isOpen)
+        _ = call.sink.notification(Self.acknowledged(#"{"toolsListChanged":true}"#, id: "\"L\""))
+        _ = call.sink.notification(Self.note("notifications/tools/list_changed", "", id: "\"L\""))
+        #expect(exchange.isOpen && exchange.events.count == 2 && !exchange.isClosed)
+        bench.front.closeAll()
+        #expect(exchange.isClosed && exchange.lastEvent?["id"]?.stringValue == "L" && call.cancels == 1)
+        #expect(exchange.lastEvent?["result"]?["resultType"]?.stringValue == "complete")
+        #expect(exchange.lastEvent?["result"]?["_meta"]?["io.modelcontextprotocol/subscriptionId"]?.stringValue == "L")
+    }
+
+    @Test func aClientThatLeavesEndsIt() throws {
+        let (exchange, call) = try listen()
+        _ = call.sink.notification(Self.acknowledged("{}", id: "\"L\""))
+        exchange.onClientGone?()
+        #expect(call.cancels == 1)
+    }
+
+    @Test func refusalsBeforeTheStream() throws {
+        let (exchange, call) = try listen()
+        call.sink.finish(.error(.methodNotFound("subscriptions/listen")))
+        #expect(exchange.status == 404 && exchange.errorCode == -32601)
+        let (second, other) = try listen()
+        other.sink.finish(.failed(Undelivered(.notDelivered, "no room")))
+        #expect(second.status == 200 && second.errorCode == 1001)
+    }
+
+    @Test func aServerThatIsPutAwayEndsTheStreamInOrder() throws {
+        let (exchange, call) = try listen()
+        _ = call.sink.notification(Self.acknowledged("{}", id: "\"L\""))
+        call.sink.finish(.failed(Undelivered(.outcomeUnknown, "the session is over")))
+        #expect(exchange.isClosed && exchange.lastEvent?["result"]?["resultType"]?.stringValue == "complete")
+    }
+
+    // MARK: Legacy
+
+    private func stream(_ session: String) -> RecordingExchange {
+        var request = FrontRequest(verb: .get)
+        request.accept = "text/event-stream"
+        request.sessionID = session
+        request.protocolVersion = "2025-06-18"
+        return bench.send(request)
+    }
+
+    private func post(_ method: String, _ params: String, session: String, id: Int = 1) -> RecordingExchange {
+        bench.legacy(#"{"jsonrpc":"2.0","id":\#(id),"method":"\#(method)","params":{\#(params)}}"#, session: session)
+    }
+
+    private func listens() -> [RecordingService.Call] { bench.service.calls.filter { $0.request.method == "subscriptions/listen" } }
+
+    @Test func changesReachTheGETStream() throws {
+        let session = bench.open()
+        let stream = stream(session)
+        let listen = try #require(listens().last)
+        #expect(listen.params["notifications"]?.text == #"{"toolsListChanged":true,"promptsListChanged":true,"resourcesListChanged":true}"#)
+        #expect(listen.context.session.id == session)
+        _ = listen.sink.notification(Self.acknowledged(#"{"toolsListChanged":true}"#))
+        _ = listen.sink.notification(Self.note("notifications/tools/list_changed", "", id: "0"))
+        _ = listen.sink.notification(Self.note("notifications/resources/updated", #""uri":"a://1""#, id: "0"))
+        #expect(stream.events.count == 2)
+        #expect(stream.events[0] == #"{"jsonrpc":"2.0","method":"notifications/tools/list_changed","params":{}}"#)
+        #expect(stream.events[1] == #"{"jsonrpc":"2.0","method":"notifications/resources/updated","params":{"uri":"a://1"}}"#)
+        stream.onClientGone?()
+        #expect(listen.cancels == 1, "nobody listens any more")
+    }
+
+    @Test func subscriptionsToResources() throws {
+        let session = bench.open()
+        let first = post("resources/subscribe", #""uri":"a://1""#, session: session)
+        let one = try #require(listens().last)
+        #expect(first.status == nil && one.params["notifications"]?["resourceSubscriptions"]?.text == #"["a://1"]"#)
+        _ = one.sink.notification(Self.acknowledged(#"{"resourceSubscriptions":["a://1"]}"#))
+        #expect(first.json?["result"]?.text == "{}")
+
+        let second = post("resources/subscribe", #""uri":"b://2""#, session: session)
+        let two = try #require(listens().last)
+        #expect(two.params["notifications"]?["resourceSubscriptions"]?.text == #"["a://1","b://2"]"# && one.cancels == 0)
+        _ = two.sink.notification(Self.acknowledged(#"{"resourceSubscriptions":["a://1","b://2"]}"#))
+        #expect(one.cancels == 1 && second.json?["result"]?.text == "{}")
+        #expect(post("resources/subscribe", #""uri":"b://2""#, session: session).json?["result"]?.text == "{}" && listens().count == 2)
+
+        let third = post("resources/unsubscribe", #""uri":"a://1""#, session: session)
+        let three = try #require(listens().last)
+        #expect(three.params["notifications"]?["resourceSubscriptions"]?.text == #"["b://2"]"#)
+        _ = three.sink.notification(Self.acknowledged(#"{"resourceSubscriptions":["b://2"]}"#))
+        #expect(third.json?["result"]?.text == "{}" && two.cancels == 1)
+        // What comes while no stream is open has nowhere to go; a stream that opens hears the next.
+        _ = three.sink.notification(Self.note("notifications/resources/updated", #""uri":"b://2""#, id: "0"))
+        let stream = stream(session)
+        _ = three.sink.notification(Self.note("notifications/resources/updated", #""uri":"b://2""#, id: "0"))
+        #expect(stream.events.count == 1 && listens().count == 3)
+        bench.front.sessionEnded(session)
+        #expect(three.cancels == 1 && stream.isClosed)
+    }
+
+    @Test func aServerWithoutSubscriptionsSaysSo() throws {
+        let session = bench.open()
+        let refused = post("resources/subscribe", #""uri":"a://1""#, session: session)
+        _ = try #require(listens().last).sink.notification(Self.acknowledged("{}"))
+        #expect(refused.errorCode == -32601)
+        let broken = post("resources/subscribe", #""uri":"b://2""#, session: session)
+        try #require(listens().last).sink.finish(.error(.internalError("no")))
+        #expect(broken.errorCode == -32603)
+        #expect(post("resources/subscribe", "", session: session).errorCode == -32602)
+        let again = post("resources/subscribe", #""uri":"c://3""#, session: session)
+        #expect(listens().last?.params["notifications"]?["resourceSubscriptions"]?.text == #"["c://3"]"#, "what was refused is forgotten")
+        _ = again
+    }
+
+    @Test func itGoesOnWithTheNextRequestOnceTheServerWasPutAway() throws {
+        let session = bench.open()
+        let stream = stream(session)
+        let first = try #require(listens().last)
+        _ = first.sink.notification(Self.acknowledged(#"{"toolsListChanged":true}"#))
+        first.sink.finish(.failed(Undelivered(.outcomeUnknown, "idle")))
+        #expect(listens().count == 1 && !stream.isClosed, "a stream that is merely open starts no server")
+        _ = post("tools/list", "", session: session)
+        #expect(listens().count == 2)
+        _ = post("tools/list", "", session: session, id: 2)
+        #expect(listens().count == 2)
+    }
+
+    @Test func whoKnowsNoSubscriptionsIsAskedOnce() throws {
+        let session = bench.open()
+        _ = stream(session)
+        try #require(listens().last).sink.finish(.error(.methodNotFound("subscriptions/listen")))
+        _ = post("tools/list", "", session: session)
+        #expect(listens().count == 1)
+    }
+}
