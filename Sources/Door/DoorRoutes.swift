@@ -105,6 +105,4 @@ public enum DoorErrorCode {
     public static let badCredentials = "bad_credentials"
     /// 503: draining; nothing was delivered.
     public static let draining = "draining"
-    /// 503: no child could be started for lack of room; nothing was delivered.
-    public static let atCapacity = "at_capacity"
 }

@@ -15,6 +15,8 @@ struct InputRequired: Sendable {
     static let resultType = "input_required"
     /// Questions in one result at most.
     static let maximumCount = 16
+    /// The only requests that may be answered so.
+    static let methods: Set<String> = ["tools/call", "prompts/get", "resources/read"]
 
     var requests: [InputRequest]
     /// What the client must send back as it is: a JSON string, quotes included.

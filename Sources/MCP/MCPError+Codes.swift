@@ -24,6 +24,7 @@ extension MCPError {
     public static func invalidRequest(_ detail: String) -> MCPError { MCPError(code: Code.invalidRequest, message: "Invalid request: \(detail)") }
     public static func methodNotFound(_ method: String) -> MCPError { MCPError(code: Code.methodNotFound, message: "Method not found: \(method)") }
     public static func invalidParams(_ detail: String) -> MCPError { MCPError(code: Code.invalidParams, message: "Invalid params: \(detail)") }
+    static let sessionEnded = MCPError(Undelivered(.notDelivered, "the session has ended"))
     public static func internalError(_ detail: String) -> MCPError { MCPError(code: Code.internalError, message: "Internal error: \(detail)") }
 
     /// What a client is told of a call that did not come back: code 1001 or 1002, and `data` with the word in `error`.

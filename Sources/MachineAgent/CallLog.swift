@@ -2,7 +2,7 @@ import Door
 import JSONText
 import Sealing
 
-/// The last 1,024 calls, so that a gateway that died in one can learn what became of it.
+/// The last 1,024 calls, in bounded space, so that a gateway that died in one can learn what became of it.
 struct CallLog {
     struct Entry {
         var id: String
@@ -30,14 +30,18 @@ struct CallLog {
     }
 
     private static let capacity = 1024
+    /// Of each text that a client may have chosen.
+    private static let textLimit = 256
+    /// Of the whole list as it is told: within what the gateway takes. Of more the newest are told.
+    static let answerLimit = 1_000_000
     private var entries: [Entry] = []
     private var first = 0
 
     /// Adds a call and returns the handle to tell its end with.
     mutating func add(claims: HostedToken.Claims, method: String, tool: String?) -> Int {
         let entry = Entry(
-            id: "\(claims.id)", session: claims.session, principal: claims.principal, method: method, tool: tool, at: WallClock.milliseconds(),
-            state: .waiting)
+            id: "\(claims.id)", session: Self.bounded(claims.session), principal: Self.bounded(claims.principal), method: Self.bounded(method),
+            tool: tool.map(Self.bounded), at: WallClock.milliseconds(), state: .waiting)
         if entries.count < Self.capacity {
             entries.append(entry)
         } else {
@@ -45,6 +49,14 @@ struct CallLog {
             first += 1
         }
         return first + entries.count - 1
+    }
+
+    /// The beginning of a long text, without half a character.
+    private static func bounded(_ text: String) -> String {
+        guard text.utf8.count > textLimit else { return text }
+        var end = text.utf8.index(text.startIndex, offsetBy: textLimit)
+        while end.samePosition(in: text.unicodeScalars) == nil { end = text.utf8.index(before: end) }
+        return String(text[..<end])
     }
 
     mutating func deliver(_ handle: Int) { set(handle, .delivered) }
@@ -58,21 +70,24 @@ struct CallLog {
     }
 
     var json: JSONValue {
-        let ordered = (0..<entries.count).map { entries[(first + $0) % entries.count] }
-        return .object(
+        var left = Self.answerLimit
+        var newest: [JSONValue] = []
+        for offset in entries.indices.reversed() {
+            let entry = entries[(first + offset) % entries.count].json
+            left -= entry.serialized().count + 1
+            guard left > 0 else { break }
+            newest.append(entry)
+        }
+        return .object(JSONObject([("calls", .array(newest.reversed()))]))
+    }
+}
+
+extension CallLog.Entry {
+    fileprivate var json: JSONValue {
+        .object(
             JSONObject([
-                (
-                    "calls",
-                    .array(
-                        ordered.map { entry in
-                            .object(
-                                JSONObject([
-                                    ("id", .string(entry.id)), ("session", .string(entry.session)), ("principal", .string(entry.principal)),
-                                    ("method", .string(entry.method)), ("tool", entry.tool.map(JSONValue.string) ?? .null),
-                                    ("at", .number(String(entry.at))), ("state", .string(entry.state.rawValue)),
-                                ]))
-                        })
-                )
+                ("id", .string(id)), ("session", .string(session)), ("principal", .string(principal)), ("method", .string(method)),
+                ("tool", tool.map(JSONValue.string) ?? .null), ("at", .number(String(at))), ("state", .string(state.rawValue)),
             ]))
     }
 }

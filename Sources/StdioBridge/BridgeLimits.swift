@@ -21,6 +21,8 @@ public struct BridgeLimits: Sendable {
     public var rung: TimeAmount = .seconds(2)
     /// How long a draining child may finish its calls.
     public var drain: TimeAmount = .seconds(30)
+    /// How long a call waits for its client's answer to a question of its server; whole seconds.
+    public var input: TimeAmount = .minutes(5)
     /// One line of a child's output.
     public var lineBytes = 16 << 20
     /// Bytes that wait for a child to read them.

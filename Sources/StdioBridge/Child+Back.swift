@@ -42,25 +42,26 @@ extension Child {
         let taken = process?.write(line) { [weak call, weak self] whole in
             if whole {
                 call?.wasWritten()
-            } else if let id {
-                self?.finish(id, .failed(Undelivered(.notDelivered, "the server closed its input")))
+            } else if let id, let call {
+                self?.finish(id, .failed(Undelivered(call.mayHaveRun ? .outcomeUnknown : .notDelivered, "the server closed its input")))
             }
         }
-        if taken != true, let id {
+        if taken != true, let id, let call {
             _ = back.cancel(id)
-            finish(id, .failed(Undelivered(.notDelivered, "the server does not read its input")))
+            finish(id, .failed(Undelivered(call.mayHaveRun ? .outcomeUnknown : .notDelivered, "the server does not read its input")))
         }
     }
 
     func notify(_ id: CallID, _ message: ByteBuffer) {
         guard let call = calls[id] else { return }
+        var messages = [message]
         if call.isResumed, let missed = SubscriptionRestart.notifications(acknowledgement: message) {
             // What changed while no process was there, nobody knows: all of it may have.
             call.isResumed = false
-            for message in missed { _ = call.notify(message) }
-            return
+            messages = missed
         }
-        if !call.notify(message) {
+        call.isAcknowledged = true
+        if !messages.allSatisfy(call.notify) {
             let actions = back.cancel(id)
             finish(id, .failed(Undelivered(.outcomeUnknown, "the caller did not read what the server sent")))
             perform(actions)
@@ -85,7 +86,10 @@ extension Child {
         backTimers[timer]?.cancel()
         let bound = NIOLoopBound(self, eventLoop: environment.loop)
         backTimers[timer] = environment.loop.scheduleTask(in: .seconds(Int64(seconds))) {
-            bound.value.perform(bound.value.back.timerFired(timer))
+            let child = bound.value
+            child.backTimers[timer] = nil
+            child.perform(child.back.timerFired(timer))
+            child.stopIfDrained()
         }
     }
 

@@ -21,6 +21,7 @@ extension Child {
             case .ended: ended()
             }
         }
+        if actions.contains(.discardProcess), isAsleep { onAsleep?() }
     }
 
     func arm(_ delay: TimeAmount) {
@@ -38,10 +39,10 @@ extension Child {
         let lost = calls.values.sorted { $0.id.rawValue < $1.id.rawValue }
         calls = [:]
         for call in lost where call.isListen {
-            call.isResumed = true
+            call.isResumed = call.isAcknowledged
             parked.append(call)
         }
-        for call in lost where !call.isListen { call.finish(.failed(Undelivered(call.written ? .outcomeUnknown : .notDelivered, reason))) }
+        for call in lost where !call.isListen { call.finish(.failed(Undelivered(call.mayHaveRun ? .outcomeUnknown : .notDelivered, reason))) }
         stopIfDrained()
     }
 
@@ -125,7 +126,7 @@ extension Child {
         backTimers = [:]
         // Only the back itself knows that the next process is not to be probed.
         if !eraRestart {
-            back = Back(era: Self.choice(era, environment.limits.era))
+            back = Self.newBack(era, environment.limits)
             if let declared { back.declare(declared) }
         }
         eraRestart = false
@@ -137,11 +138,12 @@ extension Child {
         process.discard()
         if let plan, let afterwards = plan.afterwards { cleanUp(afterwards) }
         plan = nil
+        tellStopped()
     }
 
     func report(_ process: ChildProcess) {
         if machine.lostSpare, let exit = machine.lastExit { return environment.log("spare server process \(process.pid) \(exit)") }
-        guard machine.failures > 0, machine.stage != .ended, let exit = machine.lastExit else { return }
+        guard machine.failures > 0, !machine.diedStopping, let exit = machine.lastExit else { return }
         environment.log("server process \(process.pid) \(exit)")
         if hasToldFailure { return }
         var failure = ChildFailure(exit: nil, signal: nil, stderr: process.errors.lastLines, reason: "the server \(exit)")

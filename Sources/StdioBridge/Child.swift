@@ -58,6 +58,8 @@ final class Child {
     var keptNoise: [String] = []
     var onEraKnown: ((Era) -> Void)?
     var onEnded: ((Child) -> Void)?
+    /// Its process is gone, and nobody waits for another one.
+    var onAsleep: (() -> Void)?
 
     init(key: SessionKey, era: Era?, environment: Environment) {
         self.key = key
@@ -67,7 +69,11 @@ final class Child {
         limits.start = environment.limits.start
         limits.rung = environment.limits.rung
         machine = ChildStateMachine(limits: limits)
-        back = Back(era: Self.choice(era, environment.limits.era))
+        back = Self.newBack(era, environment.limits)
+    }
+
+    static func newBack(_ era: Era?, _ limits: BridgeLimits) -> Back {
+        Back(era: choice(era, limits.era), inputSeconds: Int(limits.input.nanoseconds / 1_000_000_000))
     }
 
     static func choice(_ known: Era?, _ configured: Back.EraChoice) -> Back.EraChoice {
@@ -81,11 +87,19 @@ final class Child {
     /// Nobody waits for it, and it waits for nobody's answer.
     var isIdle: Bool { calls.values.allSatisfy(\.isListen) && waiting.isEmpty && identityWaiters.isEmpty && back.suspendedCount == 0 }
     var isDraining: Bool { draining }
+    /// No process, and nobody waits for one.
+    var isAsleep: Bool { machine.stage == .idle && isIdle }
     /// Answered a handshake, and has not died since without answering anything.
     var isProven: Bool { identity != nil && machine.failures == 0 && !hasEnded }
 
-    /// Gives a child that has served nobody yet to a session.
-    func adopt(_ key: SessionKey) { self.key = key }
+    /// Gives a child that has served no session yet to one. What it was asked before is not the session's: neither its loss, nor what
+    /// the asker declared.
+    func adopt(_ key: SessionKey) {
+        self.key = key
+        served = false
+        untoldRestart = false
+        declared = nil
+    }
 
     /// Starts a process for whoever comes next, and says nothing to it.
     func prepare() { perform(machine.prepare()) }
@@ -117,7 +131,9 @@ final class Child {
         nextCall += 1
         lastRequest = .now()
         let call = ChildCall(id: CallID(nextCall), request: request, child: self, sink: sink, limits: environment.limits)
-        guard calls.count + waiting.count < environment.limits.callsPerChild else {
+        // Subscriptions without a process count where one more comes: nothing else bounds them.
+        let inFlight = calls.count + waiting.count + (call.isListen ? parked.count : 0)
+        guard inFlight < environment.limits.callsPerChild else {
             call.finish(.failed(Undelivered(.notDelivered, "too many calls in flight to this server")))
             return call
         }
@@ -159,7 +175,7 @@ final class Child {
             call.finish(.failed(Undelivered(.outcomeUnknown, reason)))
         } else if calls[call.id] != nil {
             let actions = back.cancel(call.id)
-            finish(call.id, .failed(Undelivered(call.written ? .outcomeUnknown : .notDelivered, reason)))
+            finish(call.id, .failed(Undelivered(call.mayHaveRun ? .outcomeUnknown : .notDelivered, reason)))
             perform(actions)
         }
         stopIfDrained()
@@ -174,6 +190,8 @@ final class Child {
     func finish(_ id: CallID, _ outcome: MCPOutcome) {
         guard let call = calls.removeValue(forKey: id) else { return }
         call.finish(outcome)
+        // What waited in it waits no more.
+        callDrained()
         stopIfDrained()
     }
 
@@ -198,14 +216,14 @@ final class Child {
 
     /// Ends the child for good; calls in flight get as long as the ladder takes.
     func stop(_ reason: String, completion: @escaping () -> Void = {}) {
-        if hasEnded && cleanups == 0 { return completion() }
+        if hasEnded && cleanups == 0 && process == nil { return completion() }
         stopped.append(completion)
         perform(machine.stop(reason))
     }
 
     /// Takes no new call, and ends the child when those in flight are done.
     func drain(_ reason: String, completion: @escaping () -> Void = {}) {
-        if hasEnded && cleanups == 0 { return completion() }
+        if hasEnded && cleanups == 0 && process == nil { return completion() }
         stopped.append(completion)
         guard !draining else { return }
         draining = true
@@ -229,7 +247,8 @@ final class Child {
     }
 
     func tellStopped() {
-        guard hasEnded, cleanups == 0 else { return }
+        // A process that has just died is still to be cleaned up after.
+        guard hasEnded, cleanups == 0, process == nil else { return }
         onEnded?(self)
         onEnded = nil
         let waiters = stopped

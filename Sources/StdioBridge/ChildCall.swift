@@ -1,3 +1,4 @@
+import JSONText
 import MCP
 import NIOCore
 
@@ -10,10 +11,14 @@ final class ChildCall: MCPCall {
     private let limits: BridgeLimits
     /// A subscription outlives the processes of its child; nobody waits for an answer to it.
     var isListen: Bool { request.method == "subscriptions/listen" }
+    /// A subscription that its caller has heard of: the first message of one is its acknowledgement.
+    var isAcknowledged = false
     /// A subscription that a process which is gone had acknowledged.
     var isResumed = false
     /// Whole on its way into the pipe; before that the child has not seen it.
     private(set) var written = false
+    /// The child may have begun with it: always so for one that comes again with answers to its questions.
+    var mayHaveRun: Bool { written || request.envelope.requestState != nil || request.envelope.inputResponses != nil }
     /// Told once, when that is so.
     var onDelivery: (() -> Void)?
     var deadline: Scheduled<Void>?

@@ -59,6 +59,8 @@ struct ChildStateMachine {
     private(set) var lastExit: ExitStatus?
     /// What died last was a spare, which says nothing of any session.
     private(set) var lostSpare = false
+    /// What died last had been asked to end.
+    private(set) var diedStopping = false
     private let limits: Limits
     /// Somebody waits for the child.
     private var wanted = false
@@ -261,6 +263,7 @@ struct ChildStateMachine {
         let reason = reason ?? "the server \(exit?.description ?? "closed its output")"
         var actions: [Action] = [.disarm, .failRunning(reason), .discardProcess]
         lostSpare = isSpare && finalReason == nil
+        diedStopping = finalReason != nil
         if let finalReason {
             stage = .ended
             return actions + [.failWaiting(finalReason), .ended]

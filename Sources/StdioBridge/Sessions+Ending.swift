@@ -109,13 +109,16 @@ extension Sessions {
     func tendSpare() {
         spareTimer?.cancel()
         spareTimer = nil
-        switch keeper.decide(hasSpare: spare != nil, hasRoom: seats.free > 0 && hasMemory?(1) != false, now: .now()) {
+        // One whose process has ended keeps its seat for the next.
+        let sleeping = spare.flatMap { $0.isAsleep ? $0 : nil }
+        let hasSeat = sleeping.map { seats.holds(ObjectIdentifier($0)) } ?? (seats.free > 0)
+        switch keeper.decide(hasSpare: spare != nil && sleeping == nil, hasRoom: hasSeat && hasMemory?(1) != false, now: .now()) {
         case .nothing: break
         case .wait(let delay):
             let bound = NIOLoopBound(self, eventLoop: eventLoop)
             spareTimer = eventLoop.scheduleTask(in: delay) { bound.value.tendSpare() }
         case .start:
-            let child = make(SessionKey(id: ""))
+            let child = sleeping ?? make(SessionKey(id: ""))
             spare = child
             scheduleSweep()
             child.prepare()

@@ -110,6 +110,11 @@ public final class Sessions: MCPService {
         for (other, child) in children where other.id == key.id && other != key { retire(child, "the session's credentials changed") }
 
         dropEndedSpare()
+        if let gone = spare, gone.isAsleep {
+            // It died after it was spoken to, and waits as long as its own failures say; they are nothing of this session's.
+            spare = nil
+            retire(gone, "its process has ended")
+        }
         if let told = spare, key.fingerprint.isEmpty, !told.back.serves(capabilities) {
             // It served the probe, and knows of a client that can be asked nothing.
             spare = nil
@@ -144,6 +149,11 @@ public final class Sessions: MCPService {
             tendSpare()
         }
         child.onEnded = { [weak self] in self?.forget($0) }
+        child.onAsleep = { [weak self, weak child] in
+            guard let self, let child, child === spare else { return }
+            keeper.died(now: .now())
+            tendSpare()
+        }
         return child
     }
 

@@ -80,7 +80,6 @@ struct DataPathStateTests {
         (409, #"{"error":"credentials_needed"}"#, .credentialsNeeded),
         (409, "x", .notDelivered(reason: "the machine refused the request", nil)),
         (503, #"{"error":"draining"}"#, .notDelivered(reason: "the machine is draining", .draining)),
-        (503, #"{"error":"at_capacity"}"#, .notDelivered(reason: "the machine is at its capacity", nil)),
         (503, "", .outcomeUnknown(reason: "the machine answered with status 503")),
         (400, #"{"jsonrpc":"2.0","id":null,"error":{"code":-32600,"message":"m"}}"#, .error(MCPError(code: -32600, message: "m"))),
         (302, "", .outcomeUnknown(reason: "the machine answered with status 302")),

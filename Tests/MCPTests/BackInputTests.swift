@@ -155,6 +155,27 @@ import Testing
         #expect(bench.lines.isEmpty)
     }
 
+    /// In the modern dialect only a few requests may end with a question.
+    @Test func theQuestionGoesToACallThatMayAsk() throws {
+        var bench = try BackBench(ready: .legacy)
+        try bench.send(1, #""method":"tools/list","params":{"_meta":{"io.modelcontextprotocol/clientCapabilities":\#(Self.able)}}"#)
+        try bench.send(2, Self.call())
+        bench.receive(#"{"jsonrpc":"2.0","id":"e1",\#(Self.elicit)}"#)
+        #expect(bench[1] == nil)
+        _ = try required(bench, 2)
+    }
+
+    /// The child's answer came meanwhile and cannot be taken: whoever comes back is told, instead of waiting for ever.
+    @Test func anAnswerThatCannotBeReadEndsTheRound() throws {
+        var (bench, id) = try started()
+        bench.receive(#"{"jsonrpc":"2.0","id":"e1",\#(Self.elicit)}"#)
+        let (state, requests) = try required(bench, 1)
+        let key = try #require(requests.objectValue?.keys.first)
+        bench.perform(bench.back.receivedOversized(prefix: ByteBuffer(string: #"{"jsonrpc":"2.0","id":\#(id),"result":{"a":"xxxx"#)))
+        try bench.send(2, Self.retry(state, #"{"\#(key)":\#(Self.accept)}"#))
+        #expect(bench[2]?.hasPrefix("error -32603") == true && bench.back.callsInFlight == 0)
+    }
+
     @Test func deathForgetsWhoWaits() throws {
         var (bench, _) = try started()
         bench.receive(#"{"jsonrpc":"2.0","id":"e1",\#(Self.elicit)}"#)

@@ -7,6 +7,8 @@ import Testing
 @Suite struct LegacyInputTests {
     let bench = FrontBench()
 
+    private func open() -> String { bench.open(capabilities: #"{"elicitation":{},"sampling":{},"roots":{}}"#) }
+
     private func started(_ session: String) throws -> (RecordingExchange, RecordingService.Call) {
         let exchange = bench.legacy(#"{"jsonrpc":"2.0","id":"x","method":"tools/call","params":{"name":"t","arguments":{"a":1}}}"#, session: session)
         return (exchange, try #require(bench.service.calls.last))
@@ -20,7 +22,7 @@ import Testing
     private static let roots = #""q2":{"method":"roots/list"}"#
 
     @Test func questionsRideTheCallsStream() throws {
-        let session = bench.open()
+        let session = open()
         let (exchange, call) = try started(session)
         call.sink.finish(Self.required("\(Self.elicit),\(Self.roots)"))
         #expect(exchange.isOpen && exchange.events.count == 2 && !exchange.isClosed)
@@ -43,7 +45,7 @@ import Testing
     }
 
     @Test func anotherSessionCannotAnswer() throws {
-        let session = bench.open()
+        let session = open()
         let (exchange, call) = try started(session)
         call.sink.finish(Self.required(Self.elicit))
         let id = try #require(exchange.lastEvent?["id"]).text
@@ -54,7 +56,7 @@ import Testing
     }
 
     @Test func errorsAreHandedOn() throws {
-        let session = bench.open()
+        let session = open()
         let (exchange, call) = try started(session)
         call.sink.finish(Self.required(#"\#(Self.elicit),"q3":{"method":"sampling/createMessage","params":{}}"#))
         for event in exchange.events {
@@ -70,7 +72,7 @@ import Testing
     }
 
     @Test func aServerThatAsksForEverIsToldNo() throws {
-        let session = bench.open()
+        let session = open()
         let (exchange, _) = try started(session)
         for _ in 1...20 {
             guard let call = bench.service.calls.last, !exchange.isClosed else { break }
@@ -81,14 +83,13 @@ import Testing
         #expect(exchange.lastEvent?["error"]?["code"]?.intValue == -32603 && bench.service.calls.count == 11)
     }
 
-    @Test(arguments: ["cancel", "leave", "end"]) func theServerIsNotLeftWaiting(how: String) throws {
-        let session = bench.open()
+    @Test(arguments: ["cancel", "leave"]) func theServerIsNotLeftWaiting(how: String) throws {
+        let session = open()
         let (exchange, call) = try started(session)
         call.sink.finish(Self.required("\(Self.elicit),\(Self.roots)"))
         switch how {
         case "cancel": _ = bench.legacy(#"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":"x"}}"#, session: session)
-        case "leave": exchange.onClientGone?()
-        default: bench.front.sessionEnded(session)
+        default: exchange.onClientGone?()
         }
         let again = try #require(bench.service.calls.last)
         #expect(bench.service.calls.count == 2 && again.params["inputResponses"]?["q1"]?["action"]?.stringValue == "cancel")
@@ -98,8 +99,90 @@ import Testing
         #expect(bench.front.callsInFlight == 0)
     }
 
+    /// Its server is gone with it, and must not be started once more.
+    @Test func theEndOfTheSessionEndsTheRound() throws {
+        let session = open()
+        let (exchange, call) = try started(session)
+        call.sink.finish(Self.required(Self.elicit))
+        bench.front.sessionEnded(session)
+        #expect(bench.service.calls.count == 1 && exchange.isClosed && bench.front.callsInFlight == 0)
+    }
+
+    /// A service that answers before `call` returns: what it asks in this way is as open as any question.
+    @Test(arguments: ["cancel", "answer"]) func whatIsAskedAgainAtOnceIsAskedTheSame(how: String) throws {
+        let session = open()
+        let (exchange, call) = try started(session)
+        call.sink.finish(Self.required(Self.elicit))
+        bench.service.atOnce = { $0.sink.finish(Self.required(Self.elicit, state: #""s2""#)) }
+        let first = try #require(exchange.lastEvent?["id"]).text
+        _ = bench.legacy(#"{"jsonrpc":"2.0","id":\#(first),"result":{}}"#, session: session)
+        bench.service.atOnce = nil
+        #expect(exchange.events.count == 2)
+        if how == "cancel" {
+            _ = bench.legacy(#"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":"x"}}"#, session: session)
+            #expect(bench.service.calls.last?.params["inputResponses"]?["q1"]?["action"]?.stringValue == "cancel")
+            #expect(exchange.isClosed && bench.front.callsInFlight == 0)
+        } else {
+            let second = try #require(exchange.lastEvent?["id"]).text
+            _ = bench.legacy(#"{"jsonrpc":"2.0","id":\#(second),"result":{"action":"decline"}}"#, session: session)
+            #expect(bench.service.calls.last?.params["requestState"]?.stringValue == "s2")
+        }
+    }
+
+    /// A server may ask what its client declared, and nothing else may be sent in its name.
+    @Test func whatWasNotDeclaredIsNotAsked() throws {
+        let session = bench.open(capabilities: #"{"elicitation":{}}"#)
+        let (exchange, call) = try started(session)
+        call.sink.finish(Self.required(#"\#(Self.elicit),"q5":{"method":"sampling/createMessage","params":{}},"q6":{"method":"tools/call"}"#))
+        #expect(exchange.events.count == 1 && exchange.lastEvent?["method"]?.stringValue == "elicitation/create")
+        let id = try #require(exchange.lastEvent?["id"]).text
+        _ = bench.legacy(#"{"jsonrpc":"2.0","id":\#(id),"result":{"action":"accept"}}"#, session: session)
+        let responses = try #require(bench.service.calls.last?.params["inputResponses"])
+        #expect(responses["q1"]?["action"]?.stringValue == "accept")
+        for key in ["q5", "q6"] { #expect(responses[key]?["berth/error"]?["code"]?.intValue == -32601) }
+    }
+
+    /// Without its answers the request would be a new one, and run a second time.
+    @Test func answersThatDoNotFitEndTheCall() throws {
+        let session = open()
+        let text = String(repeating: "x", count: 3_500_000)
+        let exchange = bench.legacy(
+            #"{"jsonrpc":"2.0","id":"x","method":"tools/call","params":{"name":"t","arguments":{"a":"\#(text)"}}}"#, session: session)
+        let questions = (1...5).map { Self.elicit.replacing("q1", with: "q\($0)") }.joined(separator: ",")
+        try #require(bench.service.calls.last).sink.finish(Self.required(questions))
+        for event in exchange.events {
+            let id = try JSONValue(parsing: event)["id"]?.text ?? ""
+            _ = bench.legacy(#"{"jsonrpc":"2.0","id":\#(id),"result":{"action":"accept","content":{"a":"\#(text)"}}}"#, session: session)
+        }
+        #expect(bench.service.calls.count == 1 && exchange.lastEvent?["error"]?["code"]?.intValue == -32603 && exchange.isClosed)
+    }
+
+    @Test func aClientsOwnWordsAreReplaced() throws {
+        let session = open()
+        let exchange = bench.legacy(
+            #"{"jsonrpc":"2.0","id":"x","method":"tools/call","params":{"name":"t","requestState":"mine","inputResponses":{"q1":{}}}}"#, session: session)
+        try #require(bench.service.calls.last).sink.finish(Self.required(Self.elicit))
+        let id = try #require(exchange.lastEvent?["id"]).text
+        _ = bench.legacy(#"{"jsonrpc":"2.0","id":\#(id),"result":{"action":"accept"}}"#, session: session)
+        let again = try #require(bench.service.calls.last)
+        #expect(again.params["requestState"]?.stringValue == "s1" && again.params["inputResponses"]?["q1"]?["action"]?.stringValue == "accept")
+    }
+
+    /// Of a modern client's requests only three may end with a question; in the others the server is told that nobody answers.
+    @Test func aModernClientIsAskedWhereItExpectsIt() throws {
+        let list = bench.modern("tools/list")
+        try #require(bench.service.calls.last).sink.finish(Self.required(Self.roots))
+        let again = try #require(bench.service.calls.last)
+        #expect(bench.service.calls.count == 2 && again.params["inputResponses"]?["q2"]?["berth/error"] != nil)
+        again.sink.finish(.result(ByteBuffer(string: #"{"tools":[]}"#)))
+        #expect(list.json?["result"]?["resultType"]?.stringValue == "complete")
+        let call = bench.modern("tools/call", params: #""name":"t""#, name: "t")
+        try #require(bench.service.calls.last).sink.finish(Self.required(Self.roots))
+        #expect(call.json?["result"]?["resultType"]?.stringValue == "input_required" && bench.service.calls.count == 3)
+    }
+
     @Test func aResultWithStateAloneIsSentAgain() throws {
-        let (exchange, call) = try started(bench.open())
+        let (exchange, call) = try started(open())
         call.sink.finish(.result(ByteBuffer(string: #"{"resultType":"input_required","requestState":"later"}"#)))
         #expect(bench.service.calls.count == 2 && bench.service.calls.last?.params["requestState"]?.stringValue == "later" && exchange.events.isEmpty)
     }

@@ -118,6 +118,55 @@ import Testing
         #expect(three.cancels == 1 && stream.isClosed)
     }
 
+    /// One change at a time: each is answered, and no subscription is left behind.
+    @Test func changesWaitForEachOther() throws {
+        let session = bench.open()
+        let posts = [
+            post("resources/subscribe", #""uri":"a://1""#, session: session), post("resources/subscribe", #""uri":"a://1""#, session: session),
+            post("resources/subscribe", #""uri":"b://2""#, session: session), post("resources/unsubscribe", #""uri":"a://1""#, session: session),
+        ]
+        for filter in [#"["a://1"]"#, #"["a://1","b://2"]"#, #"["b://2"]"#] {
+            let listen = try #require(listens().last)
+            #expect(listen.params["notifications"]?["resourceSubscriptions"]?.text == filter)
+            _ = listen.sink.notification(Self.acknowledged(#"{"resourceSubscriptions":\#(filter)}"#))
+        }
+        for post in posts { #expect(post.json?["result"]?.text == "{}") }
+        #expect(listens().map(\.cancels) == [1, 1, 0])
+    }
+
+    @Test func theEndOfTheSessionAnswersWhoWaits() throws {
+        let session = bench.open()
+        let posts = ["a", "b"].map { post("resources/subscribe", #""uri":"\#($0)://1""#, session: session) }
+        bench.front.sessionEnded(session)
+        for post in posts { #expect(post.errorCode == 1001) }
+        #expect(listens().map(\.cancels) == [1])
+    }
+
+    @Test func whatFailsLeavesTheSubscriptionsAsTheyWere() throws {
+        let session = bench.open()
+        _ = post("resources/subscribe", #""uri":"a://1""#, session: session)
+        _ = try #require(listens().last).sink.notification(Self.acknowledged(#"{"resourceSubscriptions":["a://1"]}"#))
+        let failing = post("resources/unsubscribe", #""uri":"a://1""#, session: session)
+        try #require(listens().last).sink.finish(.error(.internalError("no")))
+        #expect(failing.errorCode == -32603)
+        _ = post("resources/unsubscribe", #""uri":"a://1""#, session: session)
+        #expect(listens().count == 3, "it is still there to be ended")
+    }
+
+    /// A client that does not read its stream holds up what feeds it, until it reads or another stream takes over.
+    @Test func aStreamThatIsNotReadHoldsUp() throws {
+        let session = bench.open()
+        let stream = stream(session)
+        let listen = try #require(listens().last)
+        _ = listen.sink.notification(Self.acknowledged(#"{"toolsListChanged":true}"#))
+        stream.demand = .pause
+        #expect(listen.sink.notification(Self.note("notifications/tools/list_changed", "", id: "0")) == .pause)
+        stream.onResume?()
+        #expect(listen.resumes == 1)
+        _ = self.stream(session)
+        #expect(listen.resumes == 2)
+    }
+
     @Test func aServerWithoutSubscriptionsSaysSo() throws {
         let session = bench.open()
         let refused = post("resources/subscribe", #""uri":"a://1""#, session: session)

@@ -70,6 +70,17 @@ struct CallLogTests {
         #expect((before...before + 60_000).contains(calls[1]["at"]?.intValue ?? 0))
     }
 
+    /// What the gateway takes is bounded, and names are the clients' own.
+    @Test func isBoundedInBytes() throws {
+        var log = CallLog()
+        let names = ["x" + String(repeating: "é", count: 10_000), String(repeating: "\u{1}", count: 10_000)]
+        for (number, claims) in try Self.claims(1024).enumerated() { _ = log.add(claims: claims, method: names[number % 2], tool: names[number % 2]) }
+        #expect(log.json.serialized().count < 1 << 20)
+        let calls = Self.list(log)
+        #expect(calls.last?["session"] == "s-1023", "the newest are told")
+        #expect(calls.first { $0["tool"] != calls.last?["tool"] }?["tool"] == .string("x" + String(repeating: "é", count: 127)))
+    }
+
     @Test func keepsTheLast1024InOrder() throws {
         var log = CallLog()
         let handles = try Self.claims(3000).map { log.add(claims: $0, method: "tools/call", tool: nil) }

@@ -1,3 +1,4 @@
+import Glibc
 import JSONText
 import MCP
 import NIOCore
@@ -44,6 +45,34 @@ import Testing
                 methods(listen).dropFirst() == [
                     "notifications/tools/list_changed", "notifications/resources/updated", "notifications/resources/updated",
                 ])
+        }
+    }
+
+    /// The first message of a subscription is its acknowledgement, also when the process that was asked first died over it.
+    @Test func theAcknowledgementComesFirst() async throws {
+        var template = Array("/tmp/berth-listen-XXXXXX".utf8CString)
+        try #require(mkdtemp(&template) != nil)
+        let directory = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
+        defer {
+            unlink(directory + "/asked")
+            rmdir(directory)
+        }
+        try await Rig.with("dies_on_listen.py", environment: ["PATH=/usr/bin:/bin", "MARK=\(directory)/asked"]) { rig in
+            let listen = rig.send(Self.message(#"{"toolsListChanged":true}"#))
+            await eventually("it died over it") { rig.log.contains { $0.contains("exited with status 5") } }
+            #expect(await rig.call("echo", #"{"text":"x"}"#).text == "x")
+            await eventually("acknowledged") { !listen.notifications.isEmpty }
+            #expect(methods(listen) == ["notifications/subscriptions/acknowledged"])
+        }
+    }
+
+    @Test func subscriptionsWithoutAProcessAreBounded() async throws {
+        try await Rig.with("resources.py", limits: { $0.callsPerChild = 3 }) { rig in
+            let listens = (0..<2).map { _ in rig.send(Self.message(#"{"toolsListChanged":true}"#)) }
+            await eventually("acknowledged") { listens.allSatisfy { $0.notifications.count == 1 } }
+            #expect(await rig.call("crash").failure?.kind == .outcomeUnknown)
+            let more = (0..<2).map { _ in rig.send(Self.message(#"{"toolsListChanged":true}"#)) }
+            #expect(await more[1].reply().failure?.reason == "too many calls in flight to this server")
         }
     }
 

@@ -3,9 +3,10 @@ import JSONText
 import MCP
 import NIOCore
 import NIOPosix
-import StdioBridge
 import Synchronization
 import Testing
+
+@testable import StdioBridge
 
 /// How a call ended, in a form that crosses threads.
 enum Reply: Sendable, Equatable {
@@ -92,13 +93,14 @@ final class Rig: Sendable {
     /// Runs `body` against a bridge and ends every child afterwards.
     static func with(
         _ fixture: String = "fixture.py", environment: [String] = ["PATH=/usr/bin:/bin"], mask: [String] = [],
-        limits: (inout BridgeLimits) -> Void = { _ in }, body: (Rig) async throws -> Void
+        afterwards: SpawnPlan.Afterwards? = nil, limits: (inout BridgeLimits) -> Void = { _ in }, body: (Rig) async throws -> Void
     ) async throws {
         let reaper = try #require(reaper)
         var bounds = BridgeLimits()
         limits(&bounds)
         let plan = SpawnPlan(
-            path: python, arguments: ["python3", "-B", fixtures + fixture], environment: environment, mask: SecretMask(values: mask))
+            path: python, arguments: ["python3", "-B", fixtures + fixture], environment: environment, mask: SecretMask(values: mask),
+            afterwards: afterwards)
         let loop = group.next()
         let rig = try await loop.submit { [bounds] in Rig(loop: loop, bounds, plan: plan, reaper: reaper) }.get()
         do {
@@ -150,6 +152,10 @@ final class Rig: Sendable {
     }
 
     var log: [String] { lines.withLock { $0 } }
+
+    func isReadingPaused(_ session: String) async -> Bool {
+        await on { $0.children[SessionKey(id: session)]?.readingPaused } == .some(true)
+    }
 
     func reports() async -> [ChildReport] { await on { $0.reports() } ?? [] }
 

@@ -1,5 +1,6 @@
 import Glibc
 import JSONText
+import MCP
 import NIOCore
 import StdioBridge
 import Testing
@@ -129,6 +130,44 @@ struct SpareTests {
             #expect(try await warmed.futureResult.get())
             #expect(await rig.reports().map(\.pid) == [Int32(spare)])
             #expect(await rig.call("identity", session: "b").json?["pid"]?.intValue == spare)
+        }
+    }
+
+    private static func warm(_ rig: Rig) async throws -> Bool {
+        let warmed = rig.loop.makePromise(of: Bool.self)
+        _ = await rig.on { sessions in sessions.warm { result in warmed.succeed((try? result.get()) != nil) } }
+        return try await warmed.futureResult.get()
+    }
+
+    /// One that was spoken to and then died is no spare any more.
+    @Test func oneThatDiesAfterTheProbeIsReplaced() async throws {
+        try await Rig.with(limits: Self.on) { rig in
+            #expect(try await Self.warm(rig))
+            let probed = try #require(await rig.reports().first?.pid)
+            kill(probed, SIGKILL)
+            let next = try #require(await Self.spare(of: rig))
+            #expect(next != Int(probed))
+            #expect(await rig.call("identity", session: "b").json?["pid"]?.intValue == next)
+        }
+    }
+
+    /// The probe's answers were none of the session's.
+    @Test(arguments: [true, false]) func whoTakesOneThatWasAskedHasLostNothing(isDead: Bool) async throws {
+        try await Rig.with { rig in
+            #expect(try await Self.warm(rig))
+            let list = Pending(loop: rig.loop)
+            _ = await rig.on { sessions in _ = sessions.callSpare(MCPRequest(method: "tools/list"), sink: list) }
+            _ = await list.reply()
+            let pid = try #require(await rig.reports().first?.pid)
+            if isDead {
+                kill(pid, SIGKILL)
+                await eventually("it is gone") { await rig.reports().allSatisfy { $0.pid == nil } }
+            } else {
+                #expect(await rig.call("crash", session: "b").failure?.kind == .outcomeUnknown)
+            }
+            let answer = await rig.start("declared", session: "b", capabilities: isDead ? #"{"roots":{}}"# : "{}").reply()
+            #expect(answer.json != nil && answer.meta == nil)
+            if isDead { #expect(answer.json?["roots"] != nil, "the session's own client is declared") }
         }
     }
 

@@ -54,7 +54,6 @@ enum DoorAnswer {
             }
         case (409, DoorErrorCode.credentialsNeeded): return .credentialsNeeded
         case (503, DoorErrorCode.draining): return .notDelivered(reason: "the machine is draining", .draining)
-        case (503, DoorErrorCode.atCapacity): return .notDelivered(reason: "the machine is at its capacity", nil)
         case (400, _):
             if let error = protocolError(body) { return .error(error) }
             return .notDelivered(reason: "the machine refused the request", nil)

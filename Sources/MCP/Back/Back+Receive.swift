@@ -33,9 +33,9 @@ extension Back {
     private mutating func unreadable(_ message: ByteBuffer, _ error: ScanError) -> [BackAction] {
         counters.noise += 1
         var actions: [BackAction] = [.noise(message)]
-        if !error.hasMethod, let span = error.id, let id = message.integer(span), let entry = correlator.close(id: id), let call = entry.call {
-            actions.append(.finish(call, .error(.internalError("the server's answer is not acceptable: \(error.reason.rawValue)"))))
-        }
+        guard !error.hasMethod, let span = error.id, let id = message.integer(span), let entry = correlator.close(id: id) else { return actions }
+        let outcome = MCPOutcome.error(.internalError("the server's answer is not acceptable: \(error.reason.rawValue)"))
+        if let call = entry.call { actions.append(.finish(call, outcome)) } else { suspensions.settle(id, outcome) }
         return actions
     }
 

@@ -67,10 +67,12 @@ struct Correlator {
     /// Whether `id` was given out at any time.
     func hasGiven(_ id: Int) -> Bool { id > 0 && id < nextID }
 
-    /// The call that a question with these needs is for: the oldest one whose caller can be asked, one that somebody waits for first.
+    /// The call that a question with these needs is for: the oldest one whose caller can be asked, one that somebody waits for first, and
+    /// of those one that may end with a question in the modern dialect.
     func addressee(of needed: ClientCapabilities) -> (id: Int, entry: Entry)? {
         let able = entries.filter { ClientCapabilities($0.value.capabilities).isSuperset(of: needed) }.sorted { $0.key < $1.key }
-        return (able.first { $0.value.call != nil } ?? able.first).map { (id: $0.key, entry: $0.value) }
+        let waiting = able.filter { $0.value.call != nil }
+        return (waiting.first { InputRequired.methods.contains($0.value.method) } ?? waiting.first ?? able.first).map { (id: $0.key, entry: $0.value) }
     }
 
     /// The call goes on without a caller.

@@ -2,7 +2,7 @@ import JSONText
 import NIOCore
 
 /// A call whose server asks its client, where the client is of the handshake revisions: `input_required` becomes requests on the call's
-/// stream, and their answers the next round.
+/// stream, and their answers the next round. Where nobody can be asked, the server is told so.
 extension FrontCall {
     /// Takes a result that asks for input.
     ///
@@ -11,15 +11,10 @@ extension FrontCall {
         rounds += 1
         guard rounds <= InputRound.maximumRounds else { return Self.failed("the server asked for input more than \(InputRound.maximumRounds) times") }
         if let refused = required.requests.lazy.compactMap({ self.round?.refused[$0.key] }).first { return .error(refused) }
-        guard streams, exchange != nil, !isCancelled else {
-            // There is nobody to ask: the server is told, so that it does not wait.
-            var round = InputRound(required, number: front.nextQuestion)
-            round.giveUp()
-            self.round = round
-            retry()
-            return nil
-        }
-        let round = InputRound(required, number: front.nextQuestion)
+        var round = InputRound(required, able: ClientCapabilities(context.clientCapabilities), number: front.nextQuestion)
+        // There is nobody to ask: the server is told, so that it does not wait.
+        if era == .modern { round.giveUp("the client cannot be asked in \(request.method)") }
+        if !streams || exchange == nil || isCancelled { round.giveUp("the client went away") }
         self.round = round
         guard !round.isAnswered else {
             retry()
@@ -42,15 +37,25 @@ extension FrontCall {
     func abandonRound() {
         guard call == nil, var round, !round.isAnswered else { return }
         for id in round.openIDs { front.questions[id] = nil }
-        round.giveUp()
+        round.giveUp("the client went away")
         self.round = round
         retry()
     }
 
+    /// The session is over, and its server with it: in the middle of a question nobody is left to be told anything.
+    func forgetRound() {
+        guard call == nil, let round, !round.isAnswered else { return }
+        for id in round.openIDs { front.questions[id] = nil }
+        self.round = nil
+        finish(.failed(Undelivered(.outcomeUnknown, "the session has ended")))
+    }
+
     private func retry() {
         guard let round, !isFinished else { return }
-        let again = front.service.call(round.retry(of: request), in: context, sink: self)
-        started(again)
+        guard let again = round.retry(of: request) else {
+            return finish(Self.failed("the request would be too large with the answers"))
+        }
+        run(again)
     }
 
     private static func failed(_ reason: String) -> MCPOutcome { .error(.internalError(reason)) }

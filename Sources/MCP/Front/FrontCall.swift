@@ -55,9 +55,12 @@ final class FrontCall: MCPSink {
         exchange.onResume = { [weak self] in self?.resumed() }
     }
 
-    /// The service took the call (and may have finished it already).
-    func started(_ call: any MCPCall) {
-        guard !isFinished else { return }
+    /// Hands the request of one round to the service.
+    func run(_ request: MCPRequest) {
+        let round = rounds
+        let call = front.service.call(request, in: context, sink: self)
+        // The service may be done already, with the whole call or with this round.
+        guard !isFinished, rounds == round else { return }
         self.call = call
         if isCancelled { call.cancel() }
     }
@@ -84,7 +87,7 @@ final class FrontCall: MCPSink {
     func finish(_ outcome: consuming MCPOutcome) {
         guard !isFinished else { return }
         call = nil
-        if era == .legacy, case .result(let result) = outcome, let required = InputRequired(result: result) {
+        if mayAsk, case .result(let result) = outcome, let required = InputRequired(result: result) {
             guard let instead = ask(required) else { return }
             outcome = instead
         }
@@ -94,14 +97,17 @@ final class FrontCall: MCPSink {
         front.ended(self)
     }
 
+    /// Whether it is for us to see to a server's questions. A modern client is asked by the result itself, but in some requests only.
+    private var mayAsk: Bool { era == .legacy || !(InputRequired.methods.contains(request.method) || request.method.hasPrefix("tasks/")) }
+
     // MARK: From the client
 
     /// `notifications/cancelled`, a deleted session, or a closed modern stream.
-    func cancel() {
+    func cancel(sessionIsOver: Bool = false) {
         guard !isFinished, !isCancelled else { return }
         isCancelled = true
         call?.cancel()
-        abandonRound()
+        if sessionIsOver { forgetRound() } else { abandonRound() }
     }
 
     private func clientGone() {

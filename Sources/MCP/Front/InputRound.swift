@@ -13,10 +13,23 @@ struct InputRound {
     /// What the client answered with an error, which only a legacy server can be told as it is.
     private(set) var refused: [String: MCPError] = [:]
 
-    /// - Parameter number: gives our request an id.
-    init(_ required: InputRequired, number: () -> Int) {
+    /// - Parameters:
+    ///   - able: what the client declared; a server that asks for anything else is told no, and the client hears nothing of it.
+    ///   - number: gives our request an id.
+    init(_ required: InputRequired, able: ClientCapabilities, number: () -> Int) {
         state = required.state
-        for request in required.requests { open[number()] = request }
+        for request in required.requests {
+            if let needed = ClientCapabilities.needed(for: request.method, params: request.params), able.isSuperset(of: needed) {
+                open[number()] = request
+            } else {
+                refuse(request, .methodNotFound(request.method))
+            }
+        }
+    }
+
+    private mutating func refuse(_ request: InputRequest, _ error: MCPError) {
+        refused[request.key] = error
+        responses.append((request.key, InputResponse.refusal(error, for: request.method)))
     }
 
     /// The questions, in the order of their ids, as whole messages.
@@ -36,36 +49,38 @@ struct InputRound {
         guard let request = open.removeValue(forKey: id) else { return false }
         switch answer {
         case .success(let result): responses.append((request.key, result))
-        case .failure(let error):
-            refused[request.key] = error
-            responses.append((request.key, InputResponse.refusal(error, for: request.method)))
+        case .failure(let error): refuse(request, error)
         }
         return true
     }
 
     /// Nobody will answer what is open.
-    mutating func giveUp() {
-        let error = MCPError(code: MCPError.Code.internalError, message: "the client went away")
+    mutating func giveUp(_ reason: String) {
+        let error = MCPError(code: MCPError.Code.internalError, message: reason)
         for id in openIDs { _ = answer(id, .failure(error)) }
     }
 
-    /// The same request again, with the answers.
-    func retry(of original: MCPRequest) -> MCPRequest {
+    /// The same request again, with the answers; nil when it would be larger than a message may be. Without them it would run anew.
+    func retry(of original: MCPRequest) -> MCPRequest? {
         var members: [(key: String, value: [UInt8])] = []
         if !responses.isEmpty { members.append(("inputResponses", objectText(responses.map { ($0.key, $0.value.bytes) }))) }
         if let state { members.append(("requestState", state.bytes)) }
-        return original.addingParams(members)
+        let again = original.settingParams(members)
+        return again.message == original.message ? nil : again
     }
 }
 
 extension MCPRequest {
-    /// The same request with further members of `params`.
-    func addingParams(_ members: [(key: String, value: [UInt8])]) -> MCPRequest {
+    /// The same request with these members of `params`, in place of those of the same names; unchanged when no message can be made of it.
+    func settingParams(_ members: [(key: String, value: [UInt8])]) -> MCPRequest {
         guard !members.isEmpty else { return self }
         return spliced { splice in
             if let params = envelope.params {
                 // The message was scanned, so walking it again cannot fail half-way.
-                try? splice.editObject(params, in: message.readableBytesSpan, adding: members)
+                let names = members.map(\.key)
+                try? splice.editObject(
+                    params, in: message.readableBytesSpan, removing: { $0.keyString(in: message.readableBytesSpan).map(names.contains) ?? false },
+                    adding: members)
             } else if let method = envelope.methodSpan {
                 splice.insert(Array(#","params":"#.utf8) + objectText(members), at: method.end)
             }

@@ -31,6 +31,9 @@ struct LegacySession {
     /// What feeds the GET stream.
     var listen: SessionListen?
 
+    /// `resources/subscribe` and `resources/unsubscribe` that wait for the one under way; with an error they end unheard.
+    var changes: [(MCPError?) -> Void] = []
+
     var canListen = true
 
     var wantsToListen: Bool { canListen && (stream != nil || !subscribed.isEmpty) }
@@ -38,7 +41,7 @@ struct LegacySession {
     static let defaultLogLevel = "info"
 
     /// Nothing is lost when this is forgotten.
-    var isIdle: Bool { logLevel == nil && calls.isEmpty && stream == nil && subscribed.isEmpty && listen == nil }
+    var isIdle: Bool { logLevel == nil && calls.isEmpty && stream == nil && subscribed.isEmpty && listen == nil && changes.isEmpty }
 
     mutating func add(_ call: Int, key: RequestKey) {
         calls[key, default: []].append(call)

@@ -6,6 +6,8 @@ extension MCPFront {
     /// Holds a modern client's subscription open.
     func listen(_ request: MCPRequest, _ context: CallContext, _ exchange: any FrontExchange) {
         let number = nextNumber()
+        // The request as it is understood, and nothing else of what came: it is kept for as long as the stream is open.
+        let request = (try? ListenFilter(request)).map { MCPRequest.listen($0, id: request.id, like: request) } ?? request
         let listen = FrontListen(request, exchange: exchange) { [weak self] in self?.listens[number] = nil }
         listens[number] = listen
         listen.started(service.call(request, in: context, sink: listen))
@@ -13,22 +15,33 @@ extension MCPFront {
 
     // MARK: Legacy sessions
 
+    /// Changes of one session's subscriptions that wait for an earlier one.
+    private static let waitingChanges = 64
+
     /// `resources/subscribe` and `resources/unsubscribe`: the session's subscription is replaced by one with the other set.
     func subscribe(
         _ uri: String, _ isWanted: Bool, session id: String, context: CallContext, completion: @escaping (Result<ByteBuffer, MCPError>) -> Void
     ) {
+        if let session = sessions[id], session.listen?.isPending == true {
+            // One at a time: what is wanted next follows from what was granted.
+            guard session.changes.count < Self.waitingChanges else { return completion(.failure(.internalError("too many subscriptions at a time"))) }
+            return change(session: id) { session in
+                session.changes.append { [weak self] error in
+                    if let error { return completion(.failure(error)) }
+                    self?.subscribe(uri, isWanted, session: id, context: context, completion: completion)
+                }
+            }
+        }
         var uris = sessions[id]?.subscribed ?? []
         guard isWanted != uris.contains(uri) else { return completion(.success(ByteBuffer(string: "{}"))) }
         guard !isWanted || uris.count < ListenFilter.maximumURIs else { return completion(.failure(.invalidParams("too many subscriptions"))) }
         if isWanted { uris.append(uri) } else { uris.removeAll { $0 == uri } }
         relisten(session: id, uris: uris, context: context) { [weak self] result in
             switch result {
-            case .failure(let error):
-                if isWanted { self?.dropSubscription(to: uri, session: id) }
-                completion(.failure(error))
+            case .failure(let error): completion(.failure(error))
             case .success(let granted):
                 guard !isWanted || granted.uris.contains(uri) else {
-                    self?.dropSubscription(to: uri, session: id)
+                    self?.change(session: id) { $0.subscribed.removeAll { $0 == uri } }
                     return completion(.failure(.methodNotFound("resources/subscribe")))
                 }
                 completion(.success(ByteBuffer(string: "{}")))
@@ -36,8 +49,13 @@ extension MCPFront {
         }
     }
 
-    private func dropSubscription(to uri: String, session id: String) {
-        change(session: id) { $0.subscribed.removeAll { $0 == uri } }
+    private func nextChanges(session id: String) {
+        while sessions[id]?.listen?.isPending != true {
+            var next: ((MCPError?) -> Void)?
+            change(session: id) { next = $0.changes.isEmpty ? nil : $0.changes.removeFirst() }
+            guard let next else { return }
+            next(nil)
+        }
     }
 
     /// Begins what the session wants to hear of, unless it goes on already: after its stream was opened, and with every request, since
@@ -59,20 +77,25 @@ extension MCPFront {
         session id: String, uris: [String], context: CallContext, completion: @escaping (Result<ListenFilter, MCPError>) -> Void
     ) {
         let old = sessions[id]?.listen
+        let before = sessions[id]?.subscribed ?? []
         let listen = SessionListen(
             uris: uris,
             acknowledged: { [weak self] result in
                 switch result {
                 case .success: old?.cancel()
                 case .failure(let error):
+                    // It may have been told to pause by a stream that went on while this one was asked for.
+                    old?.resume()
+                    if self?.sessions[id] == nil { break }
                     self?.change(session: id) { session in
-                        if session.listen?.hasEnded == true { session.listen = old }
+                        if session.listen?.hasEnded == true { (session.listen, session.subscribed) = (old, before) }
                         // A service without subscriptions is not asked again with every request.
                         if error.code == MCPError.Code.methodNotFound { session.canListen = false }
                     }
                 }
                 completion(result)
-            }, deliver: { [weak self] message in self?.toStream(message, session: id) })
+                self?.nextChanges(session: id)
+            }, deliver: { [weak self] message in self?.toStream(message, session: id) ?? .more })
         change(session: id) {
             $0.subscribed = uris
             $0.listen = listen
@@ -80,8 +103,10 @@ extension MCPFront {
         listen.started(service.call(listen.request, in: context, sink: listen))
     }
 
-    private func toStream(_ message: ByteBuffer, session id: String) {
-        guard let number = sessions[id]?.stream else { return }
-        _ = streams[number]?.event(message, id: nil)
+    private func toStream(_ message: ByteBuffer, session id: String) -> Demand {
+        guard let number = sessions[id]?.stream, let stream = streams[number] else { return .more }
+        let demand = stream.event(message, id: nil)
+        // The write itself may have found the client gone; nobody would say when to go on.
+        return streams[number] == nil ? .more : demand
     }
 }

@@ -48,9 +48,10 @@ public final class MCPFront {
     /// The host ended a session by itself: its calls are cancelled and its stream closed.
     public func sessionEnded(_ id: String) {
         guard let session = sessions.removeValue(forKey: id) else { return }
-        for number in session.allCalls { calls[number]?.cancel() }
+        for number in session.allCalls { calls[number]?.cancel(sessionIsOver: true) }
         if let stream = session.stream { streams.removeValue(forKey: stream)?.closeStream() }
         session.listen?.cancel()
+        for change in session.changes { change(.sessionEnded) }
     }
 
     /// The endpoint is going away: long-lived streams end in order; calls under way are left to end by themselves.
@@ -177,7 +178,7 @@ public final class MCPFront {
             sessions[session.id, default: LegacySession()].add(number, key: session.key)
             keepListening(session: session.id, context: host.context(for: caller, session: session.id))
         }
-        call.started(service.call(request, in: context, sink: call))
+        call.run(request)
         if calls[number] != nil { scheduleSweep() }
     }
 
@@ -210,9 +211,13 @@ public final class MCPFront {
             self?.streams[number] = nil
             self?.change(session: id) { $0.close(stream: number) }
             self?.stopListeningIfUnwanted(session: id)
+            self?.sessions[id]?.listen?.resume()
         }
+        exchange.onResume = { [weak self] in self?.sessions[id]?.listen?.resume() }
         exchange.openStream()
         if let replaced { streams.removeValue(forKey: replaced)?.closeStream() }
+        // The one before may have held it up.
+        sessions[id]?.listen?.resume()
         keepListening(session: id, context: host.context(for: caller, session: id))
     }
 

@@ -8,15 +8,17 @@ import NIOCore
 final class SessionListen: MCPSink {
     /// What the session wants of resources: `resources/subscribe`.
     let uris: [String]
-    private let deliver: (ByteBuffer) -> Void
+    private let deliver: (ByteBuffer) -> Demand
     private var acknowledged: ((Result<ListenFilter, MCPError>) -> Void)?
     private var call: (any MCPCall)?
     private(set) var hasEnded = false
+    /// Nobody knows yet whether it is granted.
+    var isPending: Bool { acknowledged != nil }
 
     /// - Parameters:
     ///   - acknowledged: called once, with what was granted or why nothing was.
     ///   - deliver: takes each notification as a legacy client reads it.
-    init(uris: [String], acknowledged: @escaping (Result<ListenFilter, MCPError>) -> Void, deliver: @escaping (ByteBuffer) -> Void) {
+    init(uris: [String], acknowledged: @escaping (Result<ListenFilter, MCPError>) -> Void, deliver: @escaping (ByteBuffer) -> Demand) {
         self.uris = uris
         self.acknowledged = acknowledged
         self.deliver = deliver
@@ -34,20 +36,20 @@ final class SessionListen: MCPSink {
     }
 
     func cancel() {
-        acknowledged = nil
         hasEnded = true
         let call = call
         self.call = nil
+        tell(.failure(.sessionEnded))
         call?.cancel()
     }
 
+    /// Whoever takes the notifications can take more.
+    func resume() { call?.resume() }
+
     func notification(_ message: ByteBuffer) -> Demand {
         guard !hasEnded, let envelope = try? EnvelopeScanner.scan(message.readableBytesSpan) else { return .more }
-        if envelope.method == "notifications/subscriptions/acknowledged" {
-            tell((try? ListenFilter(of: envelope, message)).map { .success($0) } ?? .success(ListenFilter()))
-        } else {
-            deliver(Subscription.untagged(message, envelope))
-        }
+        guard envelope.method == "notifications/subscriptions/acknowledged" else { return deliver(Subscription.untagged(message, envelope)) }
+        tell((try? ListenFilter(of: envelope, message)).map { .success($0) } ?? .success(ListenFilter()))
         return .more
     }
 

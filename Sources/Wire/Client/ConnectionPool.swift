@@ -67,7 +67,6 @@ public final class ConnectionPool {
 
     /// Sends an exchange once more, on a connection that is certainly fresh.
     func retry(_ exchange: PooledExchange) {
-        if let head = exchange.options.headForRetry?() { exchange.head = head }
         exchange.isRetry = true
         connect(for: exchange)
     }

@@ -45,12 +45,9 @@ public struct ExchangeOptions {
     /// Whether the request may be sent a second time when a reused connection turns out to be dead before any byte of
     /// an answer. What never went out as a whole is sent again in any case.
     public var retryable: Bool
-    /// The head for the second attempt (a token is for one attempt only); `nil` sends the first one again.
-    public var headForRetry: (() -> ByteBuffer)?
 
-    public init(method: String = "POST", retryable: Bool = false, headForRetry: (() -> ByteBuffer)? = nil) {
+    public init(method: String = "POST", retryable: Bool = false) {
         self.method = method
         self.retryable = retryable
-        self.headForRetry = headForRetry
     }
 }

@@ -3,7 +3,7 @@ import NIOCore
 /// One request of a pool, from `request` to its end.
 final class PooledExchange: Exchange {
     let endpoint: Endpoint
-    var head: ByteBuffer
+    let head: ByteBuffer
     let body: ByteBuffer?
     let options: ExchangeOptions
     /// `nil` once the exchange has ended.
