@@ -66,7 +66,8 @@ extension InputRequired {
                 var members = JSONMembers(of: span)
                 while let member = try members.next(in: text) {
                     guard requests.count < Self.maximumCount, let key = member.keyString(in: text), text.byte(member.value) == UInt8(ascii: "{"),
-                        let name = try JSONMembers.value(of: "method", object: member.value, in: text), let method = JSONString.unquote(name, in: text)
+                        let name = try JSONMembers.value(of: "method", object: member.value, in: text),
+                        let method = JSONString.unquote(name, in: text)
                     else { return nil }
                     let params = try JSONMembers.value(of: "params", object: member.value, in: text)
                     requests.append(InputRequest(key: key, method: method, params: params.map(result.slice)))

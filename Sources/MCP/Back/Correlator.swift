@@ -40,7 +40,8 @@ struct Correlator {
         entries[id] = Entry(
             call: call, method: request.method, target: request.target,
             requestID: request.method == "subscriptions/listen" ? request.id : nil,
-            capabilities: request.envelope.clientCapabilities.map(request.slice), uri: request.uri, progressToken: request.envelope.progressToken.map(request.message.bytes),
+            capabilities: request.envelope.clientCapabilities.map(request.slice), uri: request.uri,
+            progressToken: request.envelope.progressToken.map(request.message.bytes),
             logSeverity: request.envelope.logLevel.flatMap(LogLevel.severity))
         ids[call] = id
         return id
@@ -72,7 +73,8 @@ struct Correlator {
     func addressee(of needed: ClientCapabilities) -> (id: Int, entry: Entry)? {
         let able = entries.filter { ClientCapabilities($0.value.capabilities).isSuperset(of: needed) }.sorted { $0.key < $1.key }
         let waiting = able.filter { $0.value.call != nil }
-        return (waiting.first { InputRequired.methods.contains($0.value.method) } ?? waiting.first ?? able.first).map { (id: $0.key, entry: $0.value) }
+        let found = waiting.first { InputRequired.methods.contains($0.value.method) } ?? waiting.first ?? able.first
+        return found.map { (id: $0.key, entry: $0.value) }
     }
 
     /// The call goes on without a caller.

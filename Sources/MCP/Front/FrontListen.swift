@@ -37,7 +37,7 @@ final class FrontListen: MCPSink {
         case .error(let error): close(with: JSONRPC.error(id: id, error), status: ModernLadder.status(error))
         // A stream that was promised ends in order: its client opens another when it wants to hear more.
         case .failed(let why):
-            isStreaming ? close(with: JSONRPC.response(id: id, result: Subscription.ended(id: id))) : close(with: JSONRPC.error(id: id, MCPError(why)))
+            close(with: isStreaming ? JSONRPC.response(id: id, result: Subscription.ended(id: id)) : JSONRPC.error(id: id, MCPError(why)))
         }
     }
 

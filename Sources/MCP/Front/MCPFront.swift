@@ -148,7 +148,8 @@ public final class MCPFront {
 
     /// A client of a session answers a request of ours.
     func answered(_ envelope: Envelope, _ message: ByteBuffer, session: String) {
-        guard let id = envelope.id.flatMap(message.integer), let number = questions[id], let call = calls[number], call.session == session else { return }
+        guard let id = envelope.id.flatMap(message.integer), let number = questions[id], let call = calls[number], call.session == session
+        else { return }
         if let result = envelope.result {
             call.answered(id, .success(message.copy(result)))
         } else if let error = envelope.error {
