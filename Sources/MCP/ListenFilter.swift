@@ -1,25 +1,25 @@
 import JSONText
-import NIOCore
+public import NIOCore
 
 /// What a `subscriptions/listen` wants to hear of (revision 2026-07-28): `params.notifications`, or what was granted of it.
-struct ListenFilter: Equatable, Sendable {
+public struct ListenFilter: Equatable, Sendable {
     /// URIs in one filter at most.
     static let maximumURIs = 1_000
 
-    var tools = false
-    var prompts = false
-    var resources = false
+    public var tools = false
+    public var prompts = false
+    public var resources = false
     /// Resources whose updates are wanted, in the order given.
-    var uris: [String] = []
+    public var uris: [String] = []
 
-    init(tools: Bool = false, prompts: Bool = false, resources: Bool = false, uris: [String] = []) {
+    public init(tools: Bool = false, prompts: Bool = false, resources: Bool = false, uris: [String] = []) {
         (self.tools, self.prompts, self.resources, self.uris) = (tools, prompts, resources, uris)
     }
 
     /// Reads a filter; kinds that this process does not know are not granted.
     ///
     /// - Throws: `-32602` when it is no filter.
-    init(_ request: MCPRequest) throws(MCPError) { try self.init(of: request.envelope, request.message) }
+    public init(_ request: MCPRequest) throws(MCPError) { try self.init(of: request.envelope, request.message) }
 
     /// The same of any message that carries a filter.
     init(of envelope: Envelope, _ message: ByteBuffer) throws(MCPError) {
@@ -90,17 +90,25 @@ extension ServerIdentity {
 }
 
 /// The messages of a subscription.
-enum Subscription {
+public enum Subscription {
     /// `notifications/subscriptions/acknowledged`, the first message of every subscription.
     ///
     /// - Parameter id: The id of the listen request, raw.
-    static func acknowledged(_ granted: ListenFilter, id: ByteBuffer) -> ByteBuffer {
+    public static func acknowledged(_ granted: ListenFilter, id: ByteBuffer) -> ByteBuffer {
         var params = ByteBuffer(string: #"{"notifications":"#)
         params.writeImmutableBuffer(granted.object.buffer)
         params.writeString(#","_meta":{"\#(MetaKey.subscriptionID)":"#)
         params.writeImmutableBuffer(id)
         params.writeStaticString("}}")
         return JSONRPC.notification("notifications/subscriptions/acknowledged", params: params)
+    }
+
+    /// A notification without parameters of its own.
+    public static func notification(_ method: String, id: ByteBuffer) -> ByteBuffer {
+        var params = ByteBuffer(string: #"{"_meta":{"\#(MetaKey.subscriptionID)":"#)
+        params.writeImmutableBuffer(id)
+        params.writeStaticString("}}")
+        return JSONRPC.notification(method, params: params)
     }
 
     /// The result that ends one in order.
@@ -156,5 +164,22 @@ enum Subscription {
             try? splice.editObject(params, in: text, removing: { $0.hasKey("_meta", in: text) })
         }
         return message.applying(splice)
+    }
+}
+
+extension MCPRequest {
+    /// `subscriptions/listen` under an id, with what a caller declared.
+    static func listen(_ filter: ListenFilter, id: ByteBuffer?, like original: MCPRequest) -> MCPRequest {
+        var meta: [(key: String, value: [UInt8])] = [
+            (MetaKey.protocolVersion, JSONString.quote(ProtocolVersion.modern)),
+            (MetaKey.clientCapabilities, original.envelope.clientCapabilities.map(original.message.bytes) ?? Array("{}".utf8)),
+        ]
+        if let info = original.envelope.clientInfo { meta.append((MetaKey.clientInfo, original.message.bytes(info))) }
+        var message = ByteBuffer(string: #"{"jsonrpc":"2.0","id":"#)
+        message.writeBytes(id?.bytes ?? Array("null".utf8))
+        message.writeStaticString(#","method":"subscriptions/listen","params":"#)
+        message.writeBytes(objectText([("notifications", filter.object.serialized()), ("_meta", objectText(meta))]))
+        message.writeStaticString("}")
+        return (try? MCPRequest(message: message)) ?? original
     }
 }
