@@ -98,8 +98,8 @@ struct DeathTests {
                 more: #","requestState":\#(state),"inputResponses":{"\#(key)":{"action":"accept","content":{"a":"\#(text)"}}}"#)
             await eventually("it is on its way") { await rig.reports().first?.callsInFlight == 1 }
             kill(pid_t(other), SIGKILL)
-            let got = await answer.reply()
-            #expect(got == .failed(.outcomeUnknown, "the server was killed by signal 9"))
+            // Which is seen first, its exit or its closed input, is chance.
+            #expect(await answer.reply().failure?.kind == .outcomeUnknown)
         }
     }
 
