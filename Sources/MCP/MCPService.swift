@@ -96,9 +96,13 @@ public struct SessionKey: Hashable, Sendable {
     public var id: String
     /// Fingerprint of the credentials the child must have been started with; empty for none.
     public var fingerprint: String
+    /// Whom room is shared out to fairly: a bridge knows nothing of it but that it is the same or another. Empty where all sessions
+    /// are everybody's.
+    public var owner: String
 
-    public init(id: String, fingerprint: String = "") {
+    public init(id: String, fingerprint: String = "", owner: String = "") {
         self.id = id
         self.fingerprint = fingerprint
+        self.owner = owner
     }
 }

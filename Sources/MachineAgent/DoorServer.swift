@@ -81,7 +81,7 @@ final class DoorServer {
     func key(_ claims: HostedToken.Claims, fingerprint: String) -> SessionKey? {
         if mode == .shared { return SessionKey(id: "shared:" + fingerprint, fingerprint: fingerprint) }
         guard owners.admit(claims.session, of: claims.principal, living: { sessions.sessionIDs }) else { return nil }
-        return SessionKey(id: claims.session, fingerprint: fingerprint)
+        return SessionKey(id: claims.session, fingerprint: fingerprint, owner: claims.principal)
     }
 
     /// Whether a child of `key` could be started. A shared child is anybody's who names its credentials.

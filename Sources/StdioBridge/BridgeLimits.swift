@@ -3,9 +3,16 @@ public import MCP
 
 /// What bounds the bridge: every queue, every wait and the number of processes.
 public struct BridgeLimits: Sendable {
-    /// Children alive at once, the spare and those that are ending included; beyond it the longest idle one makes room, whose
-    /// end the call waits for, or the call is refused.
+    /// Children alive at once, the spare and those that are ending included; beyond it an idle one makes room, whose end the call
+    /// waits for. No owner has all of three and more, and each pays for what is more than half of them with its own first.
     public var children = 64
+    /// Sessions that wait for a child; no owner has more than half of these places.
+    public var waiting = 64
+    /// How long a call waits for its session's child to have room: longer than it takes to drain and to end one, and less long
+    /// than callers wait for an answer.
+    public var room: TimeAmount = .seconds(45)
+    /// How long one waits for others' first idle moment; then a busy child of an owner with more children takes no new call.
+    public var patience: TimeAmount = .seconds(5)
     /// Keeps one more process started, as far as `children` leaves room, for the next session without credentials: a server
     /// written in Python takes seconds to start. It is spoken to by that session first, and ended when none came for `idle`.
     public var spare = false

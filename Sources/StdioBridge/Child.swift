@@ -58,6 +58,8 @@ final class Child {
     var keptNoise: [String] = []
     var onEraKnown: ((Era) -> Void)?
     var onEnded: ((Child) -> Void)?
+    /// Somebody waits for it no longer.
+    var onCallEnded: (() -> Void)?
     /// Its process is gone, and nobody waits for another one.
     var onAsleep: (() -> Void)?
 
@@ -104,7 +106,12 @@ final class Child {
     /// Starts a process for whoever comes next, and says nothing to it.
     func prepare() { perform(machine.prepare()) }
 
-    /// May not start a process before `release`.
+    static let noRoom = "the server's sessions are all busy"
+
+    /// The session would miss what its process knows.
+    var hasState: Bool { served || untoldRestart || calls.values.contains { !$0.isListen } }
+
+    /// May not start a process before `release`, and ends when nobody waits for that any longer.
     func hold() { isHeld = true }
 
     func release() {
@@ -119,9 +126,9 @@ final class Child {
         guard isHeld, !machine.isStopping else { return perform(machine.requestArrived(now: .now())) }
         guard heldTimer == nil else { return }
         let bound = NIOLoopBound(self, eventLoop: environment.loop)
-        heldTimer = environment.loop.scheduleTask(in: environment.limits.start) {
+        heldTimer = environment.loop.scheduleTask(in: environment.limits.room) {
             bound.value.heldTimer = nil
-            bound.value.failWaiting(Undelivered(.notDelivered, "no room on this server: those that were to make it have not ended"))
+            bound.value.failWaiting(Undelivered(.notDelivered, Self.noRoom))
         }
     }
 
@@ -203,7 +210,10 @@ final class Child {
             calls[call.id] = call
             perform(back.send(call.request, call: call.id), writing: call)
         }
-        if let identity { tellIdentity(.success(identity)) }
+        if let identity, !identityWaiters.isEmpty {
+            tellIdentity(.success(identity))
+            stopIfDrained()
+        }
     }
 
     func tellIdentity(_ result: Result<ServerIdentity, Undelivered>) {
@@ -222,18 +232,23 @@ final class Child {
     }
 
     /// Takes no new call, and ends the child when those in flight are done.
-    func drain(_ reason: String, completion: @escaping () -> Void = {}) {
+    ///
+    /// - Parameter isBounded: whether they are ended too when they take too long.
+    func drain(_ reason: String, isBounded: Bool = true, completion: @escaping () -> Void = {}) {
         if hasEnded && cleanups == 0 && process == nil { return completion() }
         stopped.append(completion)
         guard !draining else { return }
         draining = true
         let bound = NIOLoopBound(self, eventLoop: environment.loop)
-        environment.loop.scheduleTask(in: environment.limits.drain) { bound.value.perform(bound.value.machine.stop(reason)) }
+        if isBounded { environment.loop.scheduleTask(in: environment.limits.drain) { bound.value.perform(bound.value.machine.stop(reason)) } }
         stopIfDrained()
     }
 
     func stopIfDrained() {
         if draining, isIdle { perform(machine.stop("the session is draining")) }
+        // Its place in the queue is another's.
+        if isHeld, isIdle, !draining { perform(machine.stop("nobody waits")) }
+        onCallEnded?()
     }
 
     func ended() {

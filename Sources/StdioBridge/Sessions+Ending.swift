@@ -6,6 +6,7 @@ extension Sessions {
     /// Ends a session's children; the completion comes when nothing of them is left.
     public func end(session id: String, completion: @escaping (Bool) -> Void) {
         let found = (Array(children.values) + Array(leaving.values)).filter { $0.key.id == id }
+        _ = retired.take(id)
         stop(found, "the session was ended") { completion(!found.isEmpty) }
     }
 
@@ -27,6 +28,7 @@ extension Sessions {
     public func shutdown(completion: @escaping () -> Void) {
         close()
         sweep?.cancel()
+        seatTimer?.cancel()
         stop(everyone, "shutting down", completion: completion)
     }
 
@@ -48,9 +50,11 @@ extension Sessions {
         }
     }
 
-    func retire(_ child: Child, _ reason: String) {
+    func retire(_ child: Child, _ reason: String, isBounded: Bool = true) {
+        // Never silently: what the session's server knew goes with it.
+        if child.hasState { retired.insert(child.key.id) }
         leave(child)
-        child.drain(reason)
+        child.drain(reason, isBounded: isBounded)
     }
 
     /// One that died, and is still being cleaned up after.
@@ -64,15 +68,18 @@ extension Sessions {
         if children[child.key] === child { children[child.key] = nil }
         if spare === child { spare = nil }
         leaving[ObjectIdentifier(child)] = child
+        seats.leaving(ObjectIdentifier(child))
     }
 
     /// Nothing is left of `child`.
     func forget(_ child: Child) {
         if spare === child { keeper.died(now: .now()) }
+        // One that waited for room in vain still owes what it was to tell.
+        if children[child.key] === child, child.untoldRestart { retired.insert(child.key.id) }
         leave(child)
         leaving[ObjectIdentifier(child)] = nil
-        let next = seats.leave(ObjectIdentifier(child))
-        for child in everyone where next.contains(ObjectIdentifier(child)) { child.release() }
+        seats.leave(ObjectIdentifier(child))
+        tendSeats()
         tendSpare()
         if children[child.key] == nil { onGone?(child.key) }
     }
@@ -118,7 +125,7 @@ extension Sessions {
             let bound = NIOLoopBound(self, eventLoop: eventLoop)
             spareTimer = eventLoop.scheduleTask(in: delay) { bound.value.tendSpare() }
         case .start:
-            let child = sleeping ?? make(SessionKey(id: ""))
+            let child = sleeping ?? make(SessionKey(id: ""), for: .nobody)
             spare = child
             scheduleSweep()
             child.prepare()

@@ -11,6 +11,9 @@ public final class Sessions: MCPService {
     /// Draining, stopping or still being cleaned up after.
     var leaving: [ObjectIdentifier: Child] = [:]
     var seats: Seats<ObjectIdentifier>
+    var seatTimer: Scheduled<Void>?
+    /// Whom the next answer is to tell that its server is another one.
+    var retired = RetiredSessions()
     /// A child that has served nobody: it goes to the first session without credentials.
     var spare: Child?
     var keeper: SpareKeeper
@@ -34,7 +37,7 @@ public final class Sessions: MCPService {
     ) {
         self.eventLoop = eventLoop
         self.limits = limits
-        seats = Seats(limit: limits.children)
+        seats = Seats(limit: limits.children, queue: limits.waiting)
         keeper = SpareKeeper(isOn: limits.spare, delay: limits.spareDelay)
         let failures = Failures()
         self.failures = failures
@@ -54,6 +57,7 @@ public final class Sessions: MCPService {
     ) -> any MCPCall {
         switch child(for: context.session, declaring: context.clientCapabilities) {
         case .success(let child):
+            defer { tendSeats() }
             return child.call(request, deadline: context.deadline, sink: sink, onDelivery: onDelivery)
         case .failure(let why):
             sink.finish(.failed(why))
@@ -64,7 +68,9 @@ public final class Sessions: MCPService {
     /// What the session's child said in its handshake; starts it if need be.
     public func identity(for key: SessionKey, completion: @escaping (Result<ServerIdentity, Undelivered>) -> Void) {
         switch child(for: key) {
-        case .success(let child): child.withIdentity(completion)
+        case .success(let child):
+            child.withIdentity(completion)
+            tendSeats()
         case .failure(let why): completion(.failure(why))
         }
     }
@@ -74,7 +80,9 @@ public final class Sessions: MCPService {
         if draining { return completion(.failure(Self.closed)) }
         for child in children.values where child.isProven { if let identity = child.identity { return completion(.success(identity)) } }
         switch unused() {
-        case .success(let child): child.withIdentity(completion)
+        case .success(let child):
+            child.withIdentity(completion)
+            tendSeats()
         case .failure(let why): completion(.failure(why))
         }
     }
@@ -85,6 +93,7 @@ public final class Sessions: MCPService {
     public func callSpare(_ request: MCPRequest, sink: any MCPSink, onDelivery: (() -> Void)? = nil) -> any MCPCall {
         switch unused() {
         case .success(let child):
+            defer { tendSeats() }
             return child.call(request, deadline: .now() + .seconds(60), sink: sink, onDelivery: onDelivery)
         case .failure(let why):
             sink.finish(.failed(why))
@@ -96,10 +105,9 @@ public final class Sessions: MCPService {
         if draining { return .failure(Self.closed) }
         dropEndedSpare()
         if let spare { return .success(spare) }
-        guard let room = findRoom() else { return .failure(Self.full) }
-        let child = make(SessionKey(id: ""))
+        guard seats.admits(.nobody) else { return .failure(Self.full) }
+        let child = make(SessionKey(id: ""), for: .nobody)
         spare = child
-        if case .of(let other) = room { retire(other, "making room") }
         scheduleSweep()
         return .success(child)
     }
@@ -120,28 +128,28 @@ public final class Sessions: MCPService {
             spare = nil
             retire(told, "it was told of other capabilities")
         }
-        let (child, room): (Child, Room)
-        let waiting = key.fingerprint.isEmpty ? spare : nil
+        let child: Child
+        let waiting = key.fingerprint.isEmpty && !seats.isCapped(holder(key)) ? spare : nil
         if let waiting {
             spare = nil
-            (child, room) = (waiting, .free)
+            child = waiting
             child.adopt(key)
+            seats.assign(ObjectIdentifier(child), to: holder(key))
         } else {
-            guard let found = findRoom() else { return .failure(Self.full) }
-            (child, room) = (make(key), found)
+            guard seats.admits(holder(key)) else { return .failure(Self.full) }
+            child = make(key, for: holder(key))
         }
         children[key] = child
+        if retired.take(key.id) { child.untoldRestart = true }
         keeper.sessionCame(withCredentials: !key.fingerprint.isEmpty, tookSpare: child === waiting, now: .now())
-        // After the new child has its place in the queue, so that nobody else gets the seat.
-        if case .of(let other) = room { retire(other, "making room for another session") }
         tendSpare()
         scheduleSweep()
         return .success(child)
     }
 
-    func make(_ key: SessionKey) -> Child {
+    func make(_ key: SessionKey, for holder: Seats<ObjectIdentifier>.Holder) -> Child {
         let child = Child(key: key, era: era, environment: environment)
-        if !seats.take(ObjectIdentifier(child)) { child.hold() }
+        seat(child, for: holder)
         child.onEraKnown = { [weak self, weak child] era in
             guard let self else { return }
             self.era = era
@@ -149,6 +157,7 @@ public final class Sessions: MCPService {
             tendSpare()
         }
         child.onEnded = { [weak self] in self?.forget($0) }
+        child.onCallEnded = { [weak self] in self?.tendSeats() }
         child.onAsleep = { [weak self, weak child] in
             guard let self, let child, child === spare else { return }
             keeper.died(now: .now())
@@ -157,27 +166,8 @@ public final class Sessions: MCPService {
         return child
     }
 
-    /// Where the seat of one child more comes from.
-    private enum Room {
-        /// There is one, or soon will be.
-        case free
-        /// This one is to leave.
-        case of(Child)
-    }
-
     private static let closed = Undelivered(.notDelivered, "draining")
-    private static let full = Undelivered(.notDelivered, "too many sessions on this server")
-
-    /// `nil`: everybody is busy.
-    private func findRoom() -> Room? {
-        if seats.free > 0 { return .free }
-        let seated = leaving.values.filter { seats.holds(ObjectIdentifier($0)) }
-        // Those that have been told to end are gone in seconds; those that drain may take as long as their calls.
-        if seated.count(where: { $0.machine.isStopping }) > seats.waiting { return .free }
-        if let spare { return .of(spare) }
-        if let oldest = children.values.filter(\.isIdle).min(by: { $0.lastRequest < $1.lastRequest }) { return .of(oldest) }
-        return seated.count > seats.waiting ? .free : nil
-    }
+    private static let full = Undelivered(.notDelivered, Child.noRoom)
 
     // MARK: Reports
 

@@ -89,7 +89,7 @@ final class DataPathFixture: Sendable {
     }
 
     static func directory(
-        version: Int = 1, without missing: Set<String> = [], expiring: Int64? = nil, secretNames: [String] = [], generation: Int = 1
+        version: Int = 1, without missing: Set<String> = [], expiring: Int64? = nil, secretNames: [String] = [], generation: Int = 1, renamed: String = "echo"
     ) throws -> Directory {
         let connector = Connector(
             name: "time", app: "app-time", machineConfig: MachineTemplate(image: "i", command: [], environment: [:]), secretNames: secretNames,
@@ -101,7 +101,7 @@ final class DataPathFixture: Sendable {
             VirtualMCP(
                 slug: slug, title: slug, connectors: ["time"], tools: tools,
                 toolsListResult: ByteBuffer(
-                    string: #"{"resultType":"complete","tools":[{"name":"echo","inputSchema":{}}],"ttlMs":0,"cacheScope":"private"}"#),
+                    string: #"{"resultType":"complete","tools":[{"name":"\#(renamed)","inputSchema":{}}],"ttlMs":0,"cacheScope":"private"}"#),
                 serverInfo: ByteBuffer(string: #"{"name":"\#(slug)","version":"1"}"#), capabilities: ByteBuffer(string: #"{"tools":{}}"#),
                 instructions: "Be \"kind\".")
         }
@@ -121,12 +121,16 @@ final class DataPathFixture: Sendable {
             grants: grants, virtualMCPs: ["office": virtual("office"), "other": virtual("other")], connectors: ["time": connector], version: version)
     }
 
-    func publish(without missing: Set<String> = [], expiring: Int64? = nil, secretNames: [String] = [], generation: Int = 1) throws {
+    func publish(
+        without missing: Set<String> = [], expiring: Int64? = nil, secretNames: [String] = [], generation: Int = 1, renamed: String = "echo"
+    ) throws {
         let version = versions.withLockedValue { version in
             version += 1
             return version
         }
-        path.publish(try Self.directory(version: version, without: missing, expiring: expiring, secretNames: secretNames, generation: generation))
+        path.publish(
+            try Self.directory(
+                version: version, without: missing, expiring: expiring, secretNames: secretNames, generation: generation, renamed: renamed))
     }
 
     // MARK: Requests

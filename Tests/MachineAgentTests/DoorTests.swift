@@ -160,6 +160,36 @@ import Wire
         }
     }
 
+    @Test func noPrincipalTakesTheServerFromOthers() async throws {
+        try await AgentRig.with(limits: BootDocument.ChildLimits(maximumChildren: 3)) { rig in
+            let pid = try await rig.call("identity", session: "b", principal: "bob").value?["pid"]
+            var busy: [Task<AgentRig.Answer, any Error>] = []
+            for number in 0..<2 {
+                _ = try await rig.call("echo", session: "a\(number)")
+                busy.append(Task { try await rig.call("hang", session: "a\(number)") })
+                try await eventually("it runs") {
+                    try await rig.request("GET", "/sessions").json?["sessions"]?.arrayValue?.contains {
+                        $0["session"] == .string("a\(number)") && $0["calls_in_flight"] == 1
+                    } == true
+                }
+            }
+            // The third waits; who was there has its server and its state.
+            let third = Task { try await rig.call("echo", session: "a2") }
+            try await eventually("it waits") { try await rig.request("GET", "/sessions").json?["sessions"]?.arrayValue?.count == 4 }
+            let again = try await rig.call("identity", session: "b", principal: "bob")
+            #expect(pid != nil && again.value?["pid"] == pid && again.json?["result"]?["_meta"] == nil)
+            // One that never was there takes the place of an idle one, which hears of it.
+            third.cancel()
+            try await eventually("it waits no longer") { try await rig.request("GET", "/sessions").json?["sessions"]?.arrayValue?.count == 3 }
+            for task in busy { task.cancel() }
+            try await eventually("all are idle") {
+                try await rig.request("GET", "/sessions").json?["sessions"]?.arrayValue?.allSatisfy { $0["calls_in_flight"] == 0 } == true
+            }
+            for session in ["c", "d"] { #expect(try await rig.call("echo", session: session, principal: "cid").status == 200) }
+            #expect(try await rig.call("echo", session: "a0").json?["result"]?["_meta"]?["berth/restarted"] == true)
+        }
+    }
+
     @Test func closingTheConnectionCancels() async throws {
         try await AgentRig.with { rig in
             _ = try await rig.call("echo")

@@ -64,7 +64,7 @@ import Testing
 
     /// A child with an open question is not idle, so that no other session takes its place.
     @Test func whoWaitsForAnAnswerKeepsItsPlace() async throws {
-        try await Rig.with(limits: { $0.children = 1 }) { rig in
+        try await Rig.with(limits: { ($0.children, $0.room) = (1, .seconds(3)) }) { rig in
             let first = try state(await rig.start("ask", capabilities: Self.able).reply())
             #expect(await rig.start("echo", session: "other").reply().failure?.kind == .notDelivered)
             let again = await rig.start(

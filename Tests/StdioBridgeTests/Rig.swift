@@ -117,8 +117,8 @@ final class Rig: Sendable {
     }
 
     func start(
-        _ tool: String, _ arguments: String = "{}", session: String = "s", fingerprint: String = "", progress: Bool = false,
-        demand: Demand = .more, deadline: TimeAmount? = nil, capabilities: String = "{}", more: String = ""
+        _ tool: String, _ arguments: String = "{}", session: String = "s", fingerprint: String = "", owner: String = "",
+        progress: Bool = false, demand: Demand = .more, deadline: TimeAmount? = nil, capabilities: String = "{}", more: String = ""
     ) -> Pending {
         let token = progress ? #","progressToken":"mine""# : ""
         return send(
@@ -126,18 +126,19 @@ final class Rig: Sendable {
             {"jsonrpc":"2.0","id":7,"method":"tools/call","params":{"name":"\(tool)","arguments":\(arguments)\(more),"_meta":{\
             "io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":\(capabilities),\
             "io.modelcontextprotocol/clientInfo":{"name":"t","version":"1"}\(token)}}}
-            """, session: session, fingerprint: fingerprint, demand: demand, deadline: deadline)
+            """, session: session, fingerprint: fingerprint, owner: owner, demand: demand, deadline: deadline)
     }
 
     func send(
-        _ message: String, session: String = "s", fingerprint: String = "", demand: Demand = .more, deadline: TimeAmount? = nil
+        _ message: String, session: String = "s", fingerprint: String = "", owner: String = "", demand: Demand = .more,
+        deadline: TimeAmount? = nil
     ) -> Pending {
         let pending = Pending(loop: loop, demand: demand)
         loop.execute {
             do {
                 let request = try MCPRequest(message: ByteBuffer(string: message))
                 let context = CallContext(
-                    session: SessionKey(id: session, fingerprint: fingerprint), deadline: deadline.map { .now() + $0 },
+                    session: SessionKey(id: session, fingerprint: fingerprint, owner: owner), deadline: deadline.map { .now() + $0 },
                     clientCapabilities: request.envelope.clientCapabilities.map(request.slice))
                 pending.call = self.sessions.value.call(request, in: context, sink: pending)
             } catch {
@@ -147,8 +148,8 @@ final class Rig: Sendable {
         return pending
     }
 
-    func call(_ tool: String, _ arguments: String = "{}", session: String = "s", fingerprint: String = "") async -> Reply {
-        await start(tool, arguments, session: session, fingerprint: fingerprint).reply()
+    func call(_ tool: String, _ arguments: String = "{}", session: String = "s", fingerprint: String = "", owner: String = "") async -> Reply {
+        await start(tool, arguments, session: session, fingerprint: fingerprint, owner: owner).reply()
     }
 
     var log: [String] { lines.withLock { $0 } }

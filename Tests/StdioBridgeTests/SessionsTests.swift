@@ -36,14 +36,15 @@ struct SessionsTests {
     }
 
     @Test func theCapMakesRoomForTheIdleAndRefusesOverTheBusy() async throws {
-        try await Rig.with(limits: { $0.children = 2 }) { rig in
+        try await Rig.with(limits: { ($0.children, $0.room) = (2, .seconds(3)) }) { rig in
             _ = await rig.call("echo", session: "a")
             let busy = rig.start("hang", session: "b", progress: true)
             await eventually("b is busy") { !busy.notifications.isEmpty }
             #expect(await rig.call("echo", #"{"text":"c"}"#, session: "c").text == "c")
             let alsoBusy = rig.start("hang", session: "c", progress: true)
             await eventually("c is busy") { !alsoBusy.notifications.isEmpty }
-            #expect(await rig.call("echo", session: "d").failure?.kind == .notDelivered)
+            #expect(await rig.call("echo", session: "d") == .failed(.notDelivered, "the server's sessions are all busy"))
+            #expect(await rig.reports().count == 2)
             busy.cancel()
             alsoBusy.cancel()
         }
@@ -66,12 +67,14 @@ struct SessionsTests {
     }
 
     @Test func whoWaitsForRoomDoesNotWaitForEver() async throws {
-        try await Rig.with("ignores_eof.py", limits: { ($0.children, $0.rung, $0.start) = (1, .milliseconds(2500), .seconds(3)) }) { rig in
+        try await Rig.with("ignores_eof.py", limits: { ($0.children, $0.rung, $0.room) = (1, .milliseconds(1500), .seconds(2)) }) { rig in
             _ = await rig.call("echo", session: "a")
             let reply = await rig.call("echo", session: "b")
-            #expect(reply.failure?.kind == .notDelivered && reply.failure?.reason.contains("no room") == true)
-            // Its session lives on, and gets the seat when it is free.
-            #expect(await rig.end("b"))
+            #expect(reply == .failed(.notDelivered, "the server's sessions are all busy"))
+            // Nothing of it waits any more; when it comes again it has a seat.
+            #expect(await rig.end("b") == false)
+            await eventually("the other is gone") { await rig.reports().isEmpty }
+            #expect(await rig.call("echo", #"{"text":"b"}"#, session: "b").text == "b")
         }
     }
 

@@ -85,28 +85,3 @@ struct SpareKeeperTests {
         #expect(keeper.decide(hasSpare: false, hasRoom: true, now: now + .hours(2)) == .start)
     }
 }
-
-struct SeatsTests {
-    @Test func firstComeFirstServed() {
-        var seats = Seats<Int>(limit: 2)
-        let taken = [1, 2, 3, 4].map { seats.take($0) }
-        #expect(taken == [true, true, false, false])
-        #expect(seats.free == 0 && seats.waiting == 2)
-        #expect(seats.leave(1) == [3])
-        #expect(seats.holds(3) && !seats.holds(4))
-        #expect(seats.leave(2) == [4])
-        #expect(seats.leave(3) == [])
-        #expect(seats.leave(4) == [])
-        #expect(seats.free == 2)
-    }
-
-    @Test func whoWaitsMayLeave() {
-        var seats = Seats<Int>(limit: 1)
-        let taken = [1, 2, 3].map { seats.take($0) }
-        #expect(taken == [true, false, false])
-        #expect(seats.leave(2) == [])
-        #expect(seats.leave(2) == [])
-        #expect(seats.leave(1) == [3])
-        #expect(seats.free == 0 && seats.waiting == 0)
-    }
-}

@@ -21,7 +21,7 @@ struct DirectoryBuilder: Sendable {
             virtualMCPs[slug] = VirtualMCP(
                 slug: slug, title: slug, connectors: members, tools: merged.tools, toolsListResult: merged.toolsListResult,
                 serverInfo: Self.text([("name", .string(slug)), ("title", .string(slug)), ("version", .string(BerthVersion.current))]),
-                capabilities: Self.text([("tools", .object(JSONObject()))]), instructions: nil)
+                capabilities: Self.text([("tools", ["listChanged": true])]), instructions: nil)
         }
         return Directory(
             grants: try await tokens.grants(), virtualMCPs: virtualMCPs,

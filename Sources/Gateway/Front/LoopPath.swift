@@ -77,8 +77,11 @@ final class LoopPath {
     /// Takes a new directory, and ends what it does not grant any more.
     func publish(_ new: Directory) {
         guard new.version >= directory.current.version else { return }
+        let old = directory.current
         directory.current = new
         hub.directoryChanged()
+        stack.curate.listens.toolsChanged(
+            of: Set(new.virtualMCPs.values.filter { old.virtualMCPs[$0.slug]?.toolsListResult != $0.toolsListResult }.map(\.slug)))
         var tokens: [String: Grant] = [:]
         var owners: Set<SessionTable.Owner> = []
         for grant in new.grants.values {

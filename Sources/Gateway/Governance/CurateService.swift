@@ -8,6 +8,7 @@ final class CurateService: MCPService {
     let eventLoop: any EventLoop
     private let directory: DirectorySlot
     private let next: any MCPService
+    let listens = CatalogueListens()
 
     init(next: any MCPService, directory: DirectorySlot) {
         eventLoop = next.eventLoop
@@ -35,6 +36,8 @@ final class CurateService: MCPService {
             record.connector = connector
             record.tool = tool.original
             return next.call(tool.original == name ? request : request.replacingName(tool.original), in: context, sink: sink)
+        case "subscriptions/listen":
+            return listens.listen(request, slug: record.virtualMCP.slug, sink: sink)
         default:
             sink.finish(.error(.methodNotFound(request.method)))
         }

@@ -8,6 +8,7 @@ import Wire
 ///     audit → curate → authorise → route → credentials → hop
 final class Stack {
     let audit: AuditService
+    let curate: CurateService
     let router: Router
     let credentials: CredentialService
     let hop: Hop
@@ -25,7 +26,7 @@ final class Stack {
         credentials = CredentialService(next: hop, support: support, logger: logger)
         router = Router(next: credentials, search: PinSearch(support: support), doors: doors, logger: logger, released: released)
         let authorise = AuthoriseService(next: router, directory: directory)
-        let curate = CurateService(next: authorise, directory: directory)
+        curate = CurateService(next: authorise, directory: directory)
         audit = AuditService(next: curate, log: log, callTimeout: settings.callTimeout, callsPerPrincipal: settings.callsPerPrincipal)
     }
 }

@@ -11,7 +11,7 @@ extension BootDocument.ChildLimits {
     private static let leastMemoryForSpare = 128 << 20
 
     /// What a machine of these limits can hold: a child is a session, so this is how many it serves at once. At 64 tasks
-    /// it is 5, which is also what the 256 MiB that go with them hold; another session ends the child that is idle longest.
+    /// it is 5, which is also what the 256 MiB that go with them hold; who makes room for another, `Seats` says.
     init(within limits: MachineLimits) {
         let children = max(1, (limits.pids - Self.agentTasks) / Self.childTasks)
         self.init(
