@@ -135,7 +135,8 @@ public final class MCPFront {
     /// Holds a subscription open. No kind of notification is fed yet, and the acknowledgement says so.
     private func listen(_ request: MCPRequest, _ exchange: any FrontExchange) {
         let number = nextNumber()
-        let id = request.id ?? ByteBuffer(string: "null")
+        // Of its own: a slice would hold the whole request as long as the stream lasts.
+        let id = request.id.map { ByteBuffer(bytes: $0.readableBytesView) } ?? ByteBuffer(string: "null")
         listens[number] = (exchange, id)
         exchange.onClientGone = { [weak self] in self?.listens[number] = nil }
         exchange.openStream()
