@@ -6,11 +6,14 @@ public final class ExchangeWriter: Sendable {
     private let loop: any EventLoop
     private let state: NIOLoopBound<State>
 
-    /// On the exchange's loop. The task that runs `body` is cancelled when the client goes away and when the server drains.
-    public static func answer(_ exchange: ServerExchange, _ body: @escaping @Sendable (ExchangeWriter) async -> Void) {
+    /// On the exchange's loop. The task that runs `body` is cancelled when the client goes away, when the server drains, and
+    /// by ``revoke()``.
+    @discardableResult
+    public static func answer(_ exchange: ServerExchange, _ body: @escaping @Sendable (ExchangeWriter) async -> Void) -> ExchangeWriter {
         let state = State(exchange)
         let writer = ExchangeWriter(state)
         state.task = Task { await body(writer) }
+        return writer
     }
 
     private init(_ state: State) {
@@ -28,10 +31,7 @@ public final class ExchangeWriter: Sendable {
 
     /// Begins a body that comes in pieces.
     public func open(status: Int, headers: [(String, String)]) async {
-        await onLoop { state in
-            state.isAnswered = true
-            state.exchange.openBody(status: status, headers: headers)
-        }
+        await onLoop { $0.open(status: status, headers: headers) }
     }
 
     /// Writes a piece of the body; returns when the client can take more.
@@ -51,6 +51,17 @@ public final class ExchangeWriter: Sendable {
         loop.execute { [state] in state.value.exchange.abort() }
     }
 
+    /// Nobody writes any more: a body without an end is cut, and what was not answered at all is answered with status 500.
+    public func abandon() async {
+        await onLoop { $0.abandon() }
+    }
+
+    /// Who asked may not ask any more: a body in pieces is cut, now or when it begins. A whole answer still goes out, since
+    /// what it tells of was asked for in time, and may be the very revocation.
+    public func revoke() {
+        loop.execute { [state] in state.value.revoke() }
+    }
+
     private func onLoop(_ body: @escaping @Sendable (State) -> Void) async {
         try? await loop.submit { [state] in body(state.value) }.get()
     }
@@ -63,6 +74,7 @@ private final class State {
     var isAnswered = false
     /// Nothing is waited for any more.
     private var isStopped = false
+    private var isRevoked = false
     /// Of a writer that is ahead of the client.
     private var waiting: EventLoopPromise<Void>?
 
@@ -72,6 +84,12 @@ private final class State {
         // What follows a log would never end by itself.
         exchange.onDrain = { [weak self] in self?.stop() }
         exchange.onResume = { [weak self] in self?.takeWaiting()?.succeed() }
+    }
+
+    func open(status: Int, headers: [(String, String)]) {
+        isAnswered = true
+        exchange.openBody(status: status, headers: headers)
+        if isRevoked { revoke() }
     }
 
     func write(_ piece: ByteBuffer) -> EventLoopFuture<Void> {
@@ -90,6 +108,17 @@ private final class State {
         exchange.reply(
             status: 500, headers: [("content-type", "application/json")],
             body: ByteBuffer(string: #"{"error":"internal","message":"the request was not answered"}"#))
+    }
+
+    func abandon() {
+        if isAnswered { exchange.abort() } else { finish() }
+    }
+
+    func revoke() {
+        isRevoked = true
+        guard isAnswered else { return }
+        exchange.abort()
+        stop()
     }
 
     private func stop() {

@@ -21,10 +21,26 @@ extension Request {
 }
 
 extension ExchangeWriter {
+    /// Answers with what `respond` does. An answer that breaks off is cut, so that what was sent does not pass for the whole.
+    ///
+    /// - Returns: Why it broke off; nil when it did not, or when nobody waits for it any more.
+    public func answer(_ respond: () async throws -> Response) async -> (any Error)? {
+        do {
+            try await send(try await respond())
+            return nil
+        } catch is CancellationError {
+            cut()
+            return nil
+        } catch {
+            await abandon()
+            return error
+        }
+    }
+
     /// Writes a router's response, in pieces where its length is not known, and ends it.
     ///
     /// - Throws: what the body threw, or `CancellationError`; the answer has no end then.
-    public func send(_ response: Response) async throws {
+    func send(_ response: Response) async throws {
         let headers = response.headers.map { ($0.name.rawName, $0.value) }
         if response.body.contentLength != nil {
             let whole = Whole()

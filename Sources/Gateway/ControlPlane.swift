@@ -32,18 +32,20 @@ public actor ControlPlane {
     public enum Revocation: Sendable { case token(String), virtualMCP(String), connector(String) }
 
     /// - Parameters:
+    ///   - drain: lets a machine finish its calls, for a bounded time.
     ///   - publish: hears of every new directory.
     ///   - revoked: ends what a revoked grant had opened.
     public init(
         database: DatabaseFile, keyRing: KeyRing, org: String, publicURL: String, listen: String, machines: any MachineControl & ImageBuilding & MachineLogs,
         probe: @escaping @Sendable (MachineAddress, Connector, CredentialSet?) async throws -> [UInt8],
+        drain: @escaping @Sendable (MachineAddress, _ app: String) async -> Void,
         publish: @escaping @Sendable (Directory) -> Void, revoked: @escaping @Sendable (Revocation) -> Void, logger: Logger
     ) throws {
         connectors = ConnectorStore(database: database.pool)
         tokens = TokenStore(database: database.pool)
         sessions = SessionStore(database: database.pool)
         credentialStore = try CredentialStore(database: database.pool, keyRing: keyRing)
-        provider = MachineProvider(machines: machines, logger: logger)
+        provider = MachineProvider(machines: machines, connectors: connectors, logger: logger)
         builder = DirectoryBuilder(connectors: connectors, tokens: tokens, logger: logger)
         self.keyRing = keyRing
         self.org = org
@@ -54,7 +56,7 @@ public actor ControlPlane {
         self.logger = logger
         let master = keyRing.master
         provisioner = Provisioner(
-            store: connectors, credentials: credentialStore, machines: machines, provider: provider, probe: probe, org: org,
+            store: connectors, credentials: credentialStore, machines: machines, provider: provider, probe: probe, drain: drain, org: org,
             appRoot: { app in try AppRoot.derive(master: master.secret, org: org, app: app) }, logger: logger)
     }
 
@@ -100,10 +102,11 @@ public actor ControlPlane {
         let begin = clock.now
         do {
             let tools = try await exclusively(request.name) {
-                updating ? try await provisioner.update(request, say: say) : try await provisioner.add(request, say: say)
+                let tools = updating ? try await provisioner.update(request, say: say) : try await provisioner.add(request, say: say)
+                // The row is written: the rest happens whoever still listens.
+                try await Task { try await self.take(request.name, updating: updating) }.value
+                return tools
             }
-            try await refresh()
-            revoked(.connector(request.name))
             let seconds = Double((clock.now - begin).components.seconds) + Double((clock.now - begin).components.attoseconds) / 1e18
             say(.ready(name: request.name, tools: tools, seconds: seconds))
             return nil
@@ -115,6 +118,14 @@ public actor ControlPlane {
         }
         say(.failed(failed))
         return failed
+    }
+
+    /// Calls go to the new machine first; then the old one may go.
+    private func take(_ name: String, updating: Bool) async throws {
+        try await refresh()
+        // An update leaves what waits for a machine alone: its generation moves pins and credentials.
+        guard updating else { return revoked(.connector(name)) }
+        await provisioner.retireOldMachines(of: name)
     }
 
     func removeConnector(_ name: String) async throws {
@@ -151,7 +162,13 @@ public actor ControlPlane {
                 error: "invalid", message: names.isEmpty ? "a virtual MCP needs a connector" : "a connector is named twice", field: "connectors",
                 hint: "berth vmcp create NAME CONNECTOR…")
         }
-        guard try await connectors.put(virtualMCP: slug, connectors: names, replacing: replacing, at: WallClock.milliseconds()) else {
+        let isDone: Bool
+        do {
+            isDone = try await connectors.put(virtualMCP: slug, connectors: names, replacing: replacing, at: WallClock.milliseconds())
+        } catch let error as ConnectorNotReady {
+            throw ProvisioningFailure.unknown("connector", error.name, among: known.filter { $0 != error.name }, field: "connectors")
+        }
+        guard isDone else {
             throw replacing
                 ? try await unknownVirtualMCP(slug, field: "name")
                 : ProvisioningFailure(
@@ -179,6 +196,11 @@ public actor ControlPlane {
         guard !principal.isEmpty, principal.utf8.count <= 128, principal.unicodeScalars.allSatisfy(Self.isPlain) else {
             throw ProvisioningFailure(
                 error: "invalid", message: "the principal is empty, over 128 bytes, or holds blanks or control characters", field: "principal", hint: "for example alice@example.com")
+        }
+        // The names that rows of our own carry.
+        guard !["berth:", "local:"].contains(where: { principal.lowercased().hasPrefix($0) }) else {
+            throw ProvisioningFailure(
+                error: "invalid", message: "principals that begin with berth: or local: are Berth's own", field: "principal", hint: "choose another name")
         }
         if let slug, try await !connectors.virtualMCPs().contains(where: { $0.slug == slug }) {
             throw try await unknownVirtualMCP(slug, field: "vmcp")

@@ -62,7 +62,7 @@ public enum GatewayService {
         let auditDirectory = state.file("audit")
         try StateDirectory.prepare(auditDirectory)
         let audit = try AuditStore(path: state.file("audit.db"), journal: auditDirectory, logger: logger)
-        try await audit.start()
+        await audit.start()
 
         let path = NIOLockedValueBox<GatewayDataPath?>(nil)
         let plane = try ControlPlane(
@@ -78,6 +78,7 @@ public enum GatewayService {
                         error: failure.error, message: "the server did not become ready: \(failure.message)", stderr: failure.stderr)
                 }
             },
+            drain: { address, app in await path.withLockedValue { $0 }?.drain(address, app: app) },
             publish: { directory in path.withLockedValue { $0 }?.publish(directory) },
             revoked: { revocation in
                 let dataPath = path.withLockedValue { $0 }
@@ -116,7 +117,8 @@ public enum GatewayService {
         ready()
 
         let lost = LostCalls(
-            ask: { try await dataPath.ask(.calls, of: $0.address, app: $0.app) }, known: { try await audit.known($0, since: $1) },
+            ask: { try await dataPath.ask(.calls, of: $0.address, app: $0.app) }, known: { try await audit.known($0) },
+            connection: { try await audit.connection(of: $0) },
             append: { try await dataPath.append($0) }, logger: logger)
         let recording = Task { await recordLostCalls(lost, plane, before: started, logger) }
         await untilStopped()
@@ -127,11 +129,17 @@ public enum GatewayService {
         try await group.shutdownGracefully()
     }
 
+    /// Tries again for a while: the orchestrator may be starting, or a machine be busy.
     private static func recordLostCalls(_ lost: LostCalls, _ plane: ControlPlane, before start: Int64, _ logger: Logger) async {
-        do {
-            try await lost.record(from: await plane.runningMachines(), before: start)
-        } catch {
-            logger.error("calls of an earlier process may lack their rows", metadata: ["error": "\(error)"])
+        var pause = Duration.seconds(1)
+        for _ in 1...8 where !Task.isCancelled {
+            do {
+                if try await lost.record(from: await plane.runningMachines(), before: start) == 0 { return }
+            } catch {
+                logger.warning("calls of an earlier process may lack their rows", metadata: ["error": "\(error)"])
+            }
+            try? await Task.sleep(for: pause)
+            pause *= 2
         }
     }
 

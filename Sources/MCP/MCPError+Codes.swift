@@ -22,7 +22,11 @@ extension MCPError {
 
     public static func parseError(_ detail: String) -> MCPError { MCPError(code: Code.parseError, message: "Parse error: \(detail)") }
     public static func invalidRequest(_ detail: String) -> MCPError { MCPError(code: Code.invalidRequest, message: "Invalid request: \(detail)") }
-    public static func methodNotFound(_ method: String) -> MCPError { MCPError(code: Code.methodNotFound, message: "Method not found: \(method)") }
+    /// - Parameter method: what the client wrote; of a long one only the beginning is said.
+    public static func methodNotFound(_ method: String) -> MCPError {
+        let short = method.utf8.count <= 128 ? method : String(decoding: method.utf8.prefix(128), as: UTF8.self) + "…"
+        return MCPError(code: Code.methodNotFound, message: "Method not found: \(short)")
+    }
     public static func invalidParams(_ detail: String) -> MCPError { MCPError(code: Code.invalidParams, message: "Invalid params: \(detail)") }
     static let sessionEnded = MCPError(Undelivered(.notDelivered, "the session has ended"))
     public static func internalError(_ detail: String) -> MCPError { MCPError(code: Code.internalError, message: "Internal error: \(detail)") }

@@ -1,4 +1,4 @@
-/// A machine as the Machines API answers it (Fly's shapes, `docs/machines-api.md` A4), with Berth's own members under `berth`.
+/// A machine as the Machines API answers it (Fly's shapes), with Berth's own members under `berth`.
 public struct Machine: Codable, Sendable, Equatable, Identifiable {
     /// 14 lower-case hex digits; for life.
     public var id: String
@@ -59,7 +59,7 @@ public struct BerthMachine: Codable, Sendable, Equatable {
     }
 }
 
-/// States by Fly's names (`docs/machines-api.md` A6).
+/// States by Fly's names.
 public enum MachineState: String, Codable, Sendable, CaseIterable {
     case created, starting, started, stopping, stopped, suspending, suspended, replacing, destroying, destroyed, failed
 
@@ -72,7 +72,7 @@ public enum MachineState: String, Codable, Sendable, CaseIterable {
     }
 }
 
-/// The part of Fly's machine configuration that Berth acts on (`docs/machines-api.md` A3).
+/// The part of Fly's machine configuration that Berth acts on.
 public struct MachineConfig: Codable, Sendable, Equatable {
     /// An image by digest: `sha256:<64 hex>`.
     public var image: String

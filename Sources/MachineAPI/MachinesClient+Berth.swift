@@ -1,5 +1,5 @@
 import FoundationEssentials
-public import NIOCore
+import NIOCore
 import Wire
 
 /// What the orchestrator says about its host.
@@ -24,13 +24,8 @@ public struct HostReport: Codable, Sendable, Equatable {
     }
 
     public var layers: [Layer]
-    /// What the host holds of machines that no row owns; for root.
-    public var leftovers: [String]?
 
-    public init(layers: [Layer], leftovers: [String]?) {
-        self.layers = layers
-        self.leftovers = leftovers
-    }
+    public init(layers: [Layer]) { self.layers = layers }
 }
 
 /// Where the Machines API listens, and the token for it.
@@ -45,35 +40,10 @@ public struct MachinesBootstrap: Codable, Sendable, Equatable {
 }
 
 extension MachinesClient {
-    /// Hands in a folder as a tar archive; only for root on the unix socket.
-    /// - Returns: `sha256:…`, for ``ImageSource/upload``.
-    public func upload(_ tar: ByteBuffer) async throws -> String {
-        struct Answer: Decodable { var digest: String }
-        let answer = try await send("POST", "/v1/berth/uploads", bytes: tar, type: "application/x-tar", seconds: 300)
-        return try decode(Answer.self, answer).digest
-    }
-
     /// The last lines that a machine wrote.
     public func logs(app: String, id: String, lines: Int) async throws -> String {
         let path = "/v1/apps/\(URLPath.segment(app))/machines/\(URLPath.segment(id))/berth/logs?tail=\(lines)"
         return String(buffer: try await send("GET", path, retryable: true))
-    }
-
-    /// Which layers of isolation the host offers.
-    public func doctor() async throws -> HostReport {
-        try await decode(HostReport.self, send("GET", "/v1/berth/doctor", retryable: true))
-    }
-
-    /// Address and token of the TCP listener; only for root on the unix socket.
-    public func bootstrap() async throws -> MachinesBootstrap {
-        try await decode(MachinesBootstrap.self, send("GET", "/v1/berth/bootstrap", retryable: true))
-    }
-
-    /// Stops every machine until the next orchestrator; only for root on the unix socket.
-    /// - Returns: how many ran.
-    public func stopAll() async throws -> Int {
-        struct Answer: Decodable { var stopped: Int }
-        return try await decode(Answer.self, send("POST", "/v1/berth/stop-all", seconds: 330)).stopped
     }
 }
 

@@ -11,19 +11,19 @@ extension MachinesClient {
     }
 
     func send(
-        _ method: String, _ path: String, bytes: ByteBuffer? = nil, type: String = "application/json", seconds: Int64 = 60,
+        _ method: String, _ path: String, bytes: ByteBuffer? = nil, seconds: Int64 = 60,
         retryable: Bool = false
     ) async throws -> ByteBuffer {
-        let response = try await open(method, path, bytes: bytes, type: type, seconds: seconds, retryable: retryable)
+        let response = try await open(method, path, bytes: bytes, seconds: seconds, retryable: retryable)
         return try await response.collect(upTo: Self.answerLimit)
     }
 
     /// Sends a request and answers when the head is there and says success.
     func open(
-        _ method: String, _ path: String, bytes: ByteBuffer? = nil, type: String = "application/json", seconds: Int64?, retryable: Bool = false
+        _ method: String, _ path: String, bytes: ByteBuffer? = nil, seconds: Int64?, retryable: Bool = false
     ) async throws -> HTTPClientResponse {
         var headers: [(String, String)] = [("accept", "application/json")]
-        if bytes != nil { headers.append(("content-type", type)) }
+        if bytes != nil { headers.append(("content-type", "application/json")) }
         if let token { headers.append(("authorization", "Bearer \(token)")) }
         let response: HTTPClientResponse
         do {

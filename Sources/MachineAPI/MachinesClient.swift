@@ -36,11 +36,6 @@ public struct MachinesClient: MachineControl, Sendable {
         }
     }
 
-    /// The apps of an organisation, or all.
-    public func apps(org: String? = nil) async throws -> [AppSummary] {
-        try await decode(AppList.self, send("GET", "/v1/apps?org_slug=\(URLPath.segment(org ?? "all"))", retryable: true)).apps
-    }
-
     // MARK: Machines
 
     public func create(app: String, name: String, config: MachineConfig, skipLaunch: Bool) async throws -> Machine {
@@ -75,28 +70,8 @@ public struct MachinesClient: MachineControl, Sendable {
         }
     }
 
-    /// A machine's history, newest first.
-    public func events(app: String, id: String) async throws -> [MachineEvent] {
-        try await decode([MachineEvent].self, send("GET", "\(Self.path(app, id))/events", retryable: true))
-    }
-
     private static func path(_ app: String, _ id: String) -> String { "/v1/apps/\(URLPath.segment(app))/machines/\(URLPath.segment(id))" }
 }
-
-/// An app as a list names it.
-public struct AppSummary: Codable, Sendable, Equatable {
-    public var id: String
-    public var name: String
-    public var machine_count: Int?
-    public var organization: Organization?
-
-    /// Whose it is.
-    public struct Organization: Codable, Sendable, Equatable {
-        public var slug: String
-    }
-}
-
-private struct AppList: Decodable { var apps: [AppSummary] }
 
 private struct NewApp: Encodable {
     struct Own: Encodable { var app_root: String }

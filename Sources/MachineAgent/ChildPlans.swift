@@ -41,8 +41,10 @@ final class ChildPlans {
         var record = LaunchRecord()
         record.parent = agent
         record.command = boot.command
-        record.directory = boot.directory
         record.home = "/tmp/" + Hex.encode(random)
+        // A server that came as a package has no folder of its own: it works where it alone can write, and not in the /tmp that the
+        // sessions of the machine share.
+        record.directory = boot.directory == "/tmp" && boot.transport != .job ? record.home : boot.directory
         record.limits = LaunchRecord.Limits(
             processes: boot.childLimits.processes, openFiles: boot.childLimits.openFiles, fileBytes: boot.childLimits.fileBytes)
         record.files = (credentials?.files ?? [:]).sorted { $0.key < $1.key }.map { ($0.key, $0.value) }

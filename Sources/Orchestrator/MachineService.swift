@@ -93,21 +93,15 @@ final class MachineService: Sendable {
         return try await NIOThreadPool.singleton.runIfActive { runtime.logTail(machine, lines: lines) }
     }
 
-    /// What the host offers machines, and what it holds that no row owns.
-    func doctor(showsLeftovers: Bool) async -> HostReport {
+    /// What the host offers machines.
+    func doctor() async -> HostReport {
         let capabilities = await HostCapabilities.probe(runtimePath: oci?.runtimePath ?? "")
         let layers = capabilities.layers.map { layer in
             HostReport.Layer(
                 name: layer.name, state: layer.state.rawValue, detail: layer.detail, remedy: layer.remedy.isEmpty ? nil : layer.remedy,
                 required: layer.isRequired)
         }
-        var leftovers: [String]?
-        if showsLeftovers, let oci, let owned = try? await store.boots().map(\.name) {
-            leftovers = try? await NIOThreadPool.singleton.runIfActive {
-                Leftovers.scan(configuration: oci, owned: Set(owned)).items.map { "\($0.kind.rawValue) \($0.name)" }
-            }
-        }
-        return HostReport(layers: layers, leftovers: leftovers)
+        return HostReport(layers: layers)
     }
 
     /// Where the TCP listener is; set once, when it listens.

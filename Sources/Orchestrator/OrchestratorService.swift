@@ -25,7 +25,12 @@ public enum OrchestratorService {
             let count = await running.orchestrator.reconciler.stopAll()
             logger.info("machines stopped", metadata: ["count": "\(count)"])
         } else {
-            try await running.listen()
+            do {
+                try await running.listen()
+            } catch {
+                await running.shutdown()
+                throw error
+            }
             ready()
             let reason = await untilStopped()
             logger.info("ending; the machines live on", metadata: ["reason": "\(reason)"])
@@ -38,46 +43,61 @@ public enum OrchestratorService {
 final class RunningOrchestrator: Sendable {
     let orchestrator: MachineService
     let configuration: OrchestratorConfiguration
-    private let runtime: OCIRuntime
     private let factory: ImageFactory
-    private let http: HTTPClient
-    private let group: MultiThreadedEventLoopGroup
-    private let lock: StateLockFile
     private let logger: Logger
     private let listeners: MachinesListeners
     private let images: ImageStore
     private let uploads: Uploads
+    private let opened: OpenedParts
     private let preparation = NIOLockedValueBox<Task<Void, Never>?>(nil)
 
     private init(
-        orchestrator: MachineService, configuration: OrchestratorConfiguration, runtime: OCIRuntime, factory: ImageFactory, http: HTTPClient,
-        group: MultiThreadedEventLoopGroup, lock: StateLockFile, images: ImageStore, uploads: Uploads, logger: Logger
+        orchestrator: MachineService, configuration: OrchestratorConfiguration, factory: ImageFactory, group: any EventLoopGroup,
+        images: ImageStore, uploads: Uploads, opened: OpenedParts, logger: Logger
     ) {
         self.orchestrator = orchestrator
         self.configuration = configuration
-        self.runtime = runtime
         self.factory = factory
-        self.http = http
-        self.group = group
-        self.lock = lock
         self.images = images
         self.uploads = uploads
+        self.opened = opened
         self.logger = logger
         listeners = MachinesListeners(orchestrator: orchestrator, configuration: configuration, group: group, logger: logger)
     }
 
-    /// Opens everything and brings the host in line with the rows.
+    /// Opens everything and brings the host in line with the rows; closes what it opened when that fails.
     static func start(_ configuration: OrchestratorConfiguration, logger: Logger) async throws -> RunningOrchestrator {
+        var opened = OpenedParts()
+        do {
+            return try await start(configuration, logger, &opened)
+        } catch {
+            await opened.close()
+            throw error
+        }
+    }
+
+    private static func start(
+        _ configuration: OrchestratorConfiguration, _ logger: Logger, _ opened: inout OpenedParts
+    ) async throws -> RunningOrchestrator {
         _ = try StateDirectory(configuration.stateDirectory)
         let lock = try await StateLockFile(configuration.lockFile, within: .seconds(15))
+        opened.add { lock.release() }
         try RunDirectories.prepare(configuration)
         let isNew = access(configuration.database, F_OK) != 0
         let keys = try KeyRing(path: configuration.keyFile, createIfAbsent: isNew)
         let store = MachineStore(database: try DatabaseFile(configuration.database, migrations: OrchestratorSchema.migrations), keys: keys)
+        opened.add { try? store.database.pool.close() }
 
-        let runtime = try OCIRuntime(configuration: configuration.oci, logger: logger)
         let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
+        opened.add { try? await group.shutdownGracefully() }
         let http = HTTPClient(eventLoopGroup: group)
+        opened.add { await http.shutdown() }
+        let runtime = try OCIRuntime(configuration: configuration.oci, logger: logger)
+        opened.add {
+            runtime.shutdown()
+            // Empty when no machine lives on; else it stays, with their roots in it.
+            rmdir(configuration.oci.mounts)
+        }
         let images = try ImageStore(directory: configuration.stateDirectory + "/images", agent: configuration.agentPath)
         let host = MachineHost(
             store: store, runtime: runtime, probe: DoorProbe(http: http), images: images, hub: MachineHub(), doors: configuration.doorsDirectory,
@@ -97,10 +117,11 @@ final class RunningOrchestrator: Sendable {
         // Before anything boots: a door that is made later must not be taken for a leftover.
         try RunDirectories.removeLeftovers(configuration, doors: Set(try await store.boots().compactMap(\.door)))
         try await OrchestratorService.removeUnownedLogs(configuration.oci, store)
+        opened.add { await reconciler.shutdown() }
         try await reconciler.begin(holding: configuration.stopAll)
         return RunningOrchestrator(
-            orchestrator: orchestrator, configuration: configuration, runtime: runtime, factory: factory, http: http, group: group, lock: lock,
-            images: images, uploads: uploads, logger: logger)
+            orchestrator: orchestrator, configuration: configuration, factory: factory, group: group, images: images, uploads: uploads,
+            opened: opened, logger: logger)
     }
 
     /// Opens `machines.sock` and the TCP listener.
@@ -114,15 +135,8 @@ final class RunningOrchestrator: Sendable {
         preparation.withLockedValue { $0 }?.cancel()
         await listeners.close()
         await factory.end()
-        await orchestrator.reconciler.shutdown()
         await preparation.withLockedValue { $0 }?.value
-        runtime.shutdown()
-        // Empty when no machine lives on; else it stays, with their roots in it.
-        rmdir(configuration.oci.mounts)
-        await http.shutdown()
-        try? await group.shutdownGracefully()
-        try? orchestrator.store.database.pool.close()
-        lock.release()
+        await opened.close()
     }
 
     // MARK: Parts
@@ -145,15 +159,16 @@ final class RunningOrchestrator: Sendable {
         preparation.withLockedValue { $0 = task }
     }
 
-    /// Images that no machine's row names and that are older than an hour (a build's image has no machine yet), and
-    /// folders that were handed in and never used.
+    /// Images that no machine has, that no app may make its next one of, and that are older than an hour (a build's image
+    /// has no machine yet); and folders that were handed in and never used.
     private func removeUnused() async {
         do {
-            let needed = Set(try await orchestrator.store.machines().map(\.config.image))
-            let collected = try await images.collect(keeping: needed)
+            let collected = try await images.collect(keeping: try await orchestrator.store.imagesInUse())
             let forgotten = try await uploads.remove(olderThan: .seconds(86_400))
             if collected.images + forgotten > 0 {
-                logger.info("unused images removed", metadata: ["images": "\(collected.images)", "layers": "\(collected.layers)", "uploads": "\(forgotten)"])
+                logger.info(
+                    "unused images removed",
+                    metadata: ["images": "\(collected.images)", "layers": "\(collected.layers)", "uploads": "\(forgotten)"])
             }
         } catch {
             logger.error("unused images stay", metadata: ["error": "\(error)"])

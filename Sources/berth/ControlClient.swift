@@ -61,6 +61,9 @@ struct ControlClient {
                 method, path, headers: body == nil ? [] : [("content-type", type)], body: body, to: endpoint,
                 headTimeout: seconds.map { .seconds($0) })
         } catch let failure as ExchangeFailure where failure.kind == .notSent {
+            guard StateLock.holder(installation.lock) == nil else {
+                throw Failure("one of Berth's processes is starting again", hint: "try again in a moment; \(installation.log) tells why")
+            }
             throw Failure("Berth is not running with the state \(installation.state)", hint: "berth up --state \(installation.state)")
         }
     }

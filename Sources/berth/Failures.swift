@@ -43,7 +43,7 @@ extension Failure {
 enum Sentence {
     /// Without its capital, unless the first word is a name.
     static func asClause(_ text: String) -> String {
-        guard let first = text.first, first.isUppercase, text.dropFirst().first.map({ $0.isLowercase || $0 == " " }) ?? false else { return text }
+        guard let first = text.first, first.isUppercase, text.hasPrefix("A ") || text.dropFirst().first?.isLowercase == true else { return text }
         return first.lowercased() + text.dropFirst()
     }
 }

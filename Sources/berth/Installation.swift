@@ -62,7 +62,9 @@ enum Rights {
     /// - Parameter why: Continues "berth … needs root: ".
     static func needRoot(_ why: String) throws {
         guard geteuid() != 0 else { return }
-        throw Failure("\(CommandPath.current) needs root: \(why)", hint: "sudo \(CommandPath.current) …")
+        // sudo does not keep the environment.
+        let state = getenv("BERTH_STATE").map { " --state \(String(cString: $0))" } ?? ""
+        throw Failure("\(CommandPath.current) needs root: \(why)", hint: "sudo \(CommandPath.current)\(state) …")
     }
 }
 

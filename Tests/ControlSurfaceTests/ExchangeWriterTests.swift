@@ -31,7 +31,7 @@ private func serve(_ body: @escaping @Sendable (ExchangeWriter) async -> Void) a
                 for word in ["one\n", "two\n"] { try await writer.write(ByteBuffer(string: word)) }
                 try await writer.finish(nil)
             }
-            try? await writer.send(Response(status: .accepted, headers: [.contentType: "text/plain"], body: body))
+            _ = await writer.answer { Response(status: .accepted, headers: [.contentType: "text/plain"], body: body) }
         }
         let client = HTTPClient()
         let answer = try await client.execute("GET", "/", to: endpoint)
@@ -42,7 +42,9 @@ private func serve(_ body: @escaping @Sendable (ExchangeWriter) async -> Void) a
     }
 
     @Test func writesAKnownLengthAtOnce() async throws {
-        let (server, endpoint) = try await serve { try? await $0.send(Response(status: .ok, body: .init(byteBuffer: ByteBuffer(string: "whole")))) }
+        let (server, endpoint) = try await serve { writer in
+            _ = await writer.answer { Response(status: .ok, body: .init(byteBuffer: ByteBuffer(string: "whole"))) }
+        }
         let client = HTTPClient()
         let answer = try await client.execute("GET", "/", to: endpoint)
         #expect(answer.headers["content-length"] == "5")
@@ -67,6 +69,67 @@ private func serve(_ body: @escaping @Sendable (ExchangeWriter) async -> Void) a
         }
         let client = HTTPClient()
         await #expect(throws: ExchangeFailure.self) { try await client.execute("GET", "/", to: endpoint).collect(upTo: 100) }
+        await client.shutdown()
+        await server.close()
+    }
+
+    /// Lines have no end mark of their own: only the body's end says that these were all.
+    @Test func anAnswerThatBreaksOffHasNoEnd() async throws {
+        let (reasons, continuation) = AsyncStream.makeStream(of: Bool.self)
+        let (server, endpoint) = try await serve { writer in
+            let body = ResponseBody { writer in
+                try await writer.write(ByteBuffer(string: "{}\n"))
+                throw Broken()
+            }
+            continuation.yield(await writer.answer { Response(status: .ok, body: body) } is Broken)
+        }
+        let client = HTTPClient()
+        let answer = try await client.execute("GET", "/", to: endpoint)
+        #expect(answer.status == 200)
+        await #expect(throws: ExchangeFailure.self) { try await answer.collect(upTo: 100) }
+        #expect(await reasons.first { _ in true } == true, "the caller hears why")
+        await client.shutdown()
+        await server.close()
+    }
+
+    @Test func whatCannotBeAnsweredIsA500() async throws {
+        let (server, endpoint) = try await serve { _ = await $0.answer { throw Broken() } }
+        let client = HTTPClient()
+        #expect(try await client.execute("GET", "/", to: endpoint).status == 500)
+        await client.shutdown()
+        await server.close()
+    }
+
+    // MARK: Revocation
+
+    /// A stream ends at once, or as it begins.
+    @Test(arguments: [true, false]) func aRevokedStreamIsCut(whileItGoesOn: Bool) async throws {
+        let (ended, continuation) = AsyncStream.makeStream(of: Bool.self)
+        let (server, endpoint) = try await serve { writer in
+            if !whileItGoesOn { writer.revoke() }
+            await writer.open(status: 200, headers: [])
+            if whileItGoesOn { writer.revoke() }
+            // The task is told, so that what waits for something else than the client ends too.
+            while !Task.isCancelled { await Task.yield() }
+            await #expect(throws: CancellationError.self) { try await writer.write(ByteBuffer(string: "secret")) }
+            await writer.finish()
+            continuation.yield(true)
+        }
+        let client = HTTPClient()
+        await #expect(throws: ExchangeFailure.self) { try await client.execute("GET", "/", to: endpoint).collect(upTo: 100) }
+        #expect(await ended.first { _ in true } == true)
+        await client.shutdown()
+        await server.close()
+    }
+
+    /// The answer to the revocation itself.
+    @Test func aWholeAnswerIsNotTakenBack() async throws {
+        let (server, endpoint) = try await serve { writer in
+            writer.revoke()
+            _ = await writer.answer { Response(status: .ok, body: .init(byteBuffer: ByteBuffer(string: "revoked"))) }
+        }
+        let client = HTTPClient()
+        #expect(String(buffer: try await client.execute("GET", "/", to: endpoint).collect(upTo: 100)) == "revoked")
         await client.shutdown()
         await server.close()
     }
@@ -105,6 +168,8 @@ private func serve(_ body: @escaping @Sendable (ExchangeWriter) async -> Void) a
         if byDrain { try? await client.close() } else { await server.close(drain: .zero) }
     }
 }
+
+private struct Broken: Error {}
 
 /// Tells that something came.
 private final class FirstRead: ChannelInboundHandler {

@@ -57,20 +57,22 @@ struct AccessTests {
         func field(_ name: String) -> String {
             status.split(separator: "\n").first { $0.hasPrefix(name + ":") }.map { $0.dropFirst(name.count + 1).trimmingCharacters(in: .whitespaces) } ?? ""
         }
-        let uid = try #require(getpwnam("berth")).pointee.pw_uid
+        let (uid, gid) = try #require(getpwnam("berth").map { ($0.pointee.pw_uid, $0.pointee.pw_gid) })
         #expect(field("Uid").split(separator: "\t").allSatisfy { $0 == "\(uid)" })
         for capability in ["CapPrm", "CapEff", "CapInh", "CapAmb"] { #expect(UInt64(field(capability), radix: 16) == 0) }
         #expect(field("NoNewPrivs") == "1")
         // What that uid can open: tried by a process of that uid, in the gateway's own mount namespace.
-        for path in ["orchestrator/orchestrator.db", "orchestrator/keys", "lock"] {
+        // The control: the same command opens the gateway's own database, so that a refusal is the permission's and not the command's.
+        for path in ["control", "orchestrator/orchestrator.db", "orchestrator/keys", "lock"] {
+            let file = path == "control" ? "/run/berth/\(try berth.key)/gateway-state/gateway.db" : berth.state + "/" + path
             let attempt = Process()
             attempt.executableURL = URL(fileURLWithPath: "/usr/bin/nsenter")
-            attempt.arguments = ["-t", "\(pid)", "-m", "setpriv", "--reuid", "\(uid)", "--clear-groups", "cat", berth.state + "/" + path]
+            attempt.arguments = ["-t", "\(pid)", "-m", "setpriv", "--reuid", "\(uid)", "--regid", "\(gid)", "--clear-groups", "cat", file]
             attempt.standardOutput = FileHandle.nullDevice
             attempt.standardError = FileHandle.nullDevice
             try attempt.run()
             attempt.waitUntilExit()
-            #expect(attempt.terminationStatus != 0, "the gateway's user can read \(path)")
+            #expect((attempt.terminationStatus == 0) == (path == "control"), "\(path): \(attempt.terminationStatus)")
         }
     }
 
@@ -117,6 +119,20 @@ struct AccessTests {
         #expect(try await variables()["OTHER"] == second)
         let unknown = try await update(["--drop-secret", "OTHR"])
         #expect(unknown.status == 1 && unknown.errors.contains("OTHER"), "\(unknown.errors)")
+
+        // Without a source the image stays: neither the folder nor an upload of it is needed.
+        try FileManager.default.removeItem(atPath: folder)
+        for upload in try FileManager.default.subpathsOfDirectory(atPath: berth.state) where upload.contains("uploads/") {
+            try? FileManager.default.removeItem(atPath: berth.state + "/" + upload)
+        }
+        let image = try await berth.json(["connector", "show", "fixture"])["image"] as? String
+        let third = "third-\(UUID().uuidString)"
+        let rotated = try await berth.run(["connector", "update", "fixture", "--secret", "OTHER", "--arg", "--loud"], input: third + "\n")
+        #expect(rotated.status == 0, "\(rotated.errors)")
+        #expect(try await variables()["OTHER"] == third)
+        #expect(try await variables()["LEVEL"] == "debug", "what was not named stays")
+        let shown = try await berth.json(["connector", "show", "fixture"])
+        #expect(shown["image"] as? String == image && (shown["command"] as? [String])?.last == "--loud", "\(shown)")
     }
 
     private func revocationEndsTheToken(_ berth: Berth, _ alice: (id: String, url: String, token: String)) async throws {

@@ -34,11 +34,10 @@ final class Berth: Sendable {
 
     /// Starts it and answers what `up --json` printed.
     @discardableResult
-    func up(_ extra: [String] = [], failpoint: String? = nil) async throws -> [String: Any] {
+    func up(_ extra: [String] = []) async throws -> [String: Any] {
         try? FileManager.default.createDirectory(
             atPath: (state as NSString).deletingLastPathComponent, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
-        let result = try await run(
-            ["up", "--listen", "127.0.0.1:\(port)", "--detach", "--json"] + extra, environment: failpoint.map { ["BERTH_FAILPOINT": $0] } ?? [:])
+        let result = try await run(["up", "--listen", "127.0.0.1:\(port)", "--detach", "--json"] + extra)
         guard result.status == 0, let json = result.lastJSON else { throw Trouble("up: \(result.status) \(result.output) \(result.errors) \(log)") }
         return json
     }
@@ -94,8 +93,11 @@ final class Berth: Sendable {
     /// What names this state's run directory and cgroups.
     var key: String { get throws { String(try SHA256.hex(state).prefix(10)) } }
 
-    /// The end of the log of all three processes.
-    var log: String { String((try? String(contentsOfFile: state + "/berth.log", encoding: .utf8))?.suffix(4_000) ?? "") }
+    /// The log of all three processes.
+    var wholeLog: String { (try? String(contentsOfFile: state + "/berth.log", encoding: .utf8)) ?? "" }
+
+    /// Its end.
+    var log: String { String(wholeLog.suffix(4_000)) }
 
     /// The pid of a process of this Berth by its name in the process list.
     func pid(of name: String) throws -> pid_t {

@@ -18,7 +18,7 @@ struct AuditBatchTests {
     @Test func aReaderSeesWhatWasAppendedBefore() async throws {
         let store = try store()
         let journal = try fixture.journal { store.enqueue($0) }
-        try await store.start()
+        await store.start()
         for number in 1...20 {
             try journal.append(AuditFixture.call(number))
             #expect(try await store.tail(limit: 1).map(\.row.sequence) == [Int64(number)])
@@ -32,7 +32,7 @@ struct AuditBatchTests {
     @Test func manyReadersAtOnce() async throws {
         let store = try store()
         let writer = try Writer(fixture, store)
-        try await store.start()
+        await store.start()
         try await withThrowingTaskGroup { group in
             for reader in 1...16 {
                 group.addTask {
@@ -51,7 +51,7 @@ struct AuditBatchTests {
     @Test func rowsOneByOneAreFewTransactions() async throws {
         let store = try store()
         let journal = try fixture.journal { store.enqueue($0) }
-        try await store.start()
+        await store.start()
         for number in 1...1_000 { try journal.append(AuditFixture.call(number)) }
         #expect(try await store.tail(limit: 2_000).count == 1_000)
         #expect(store.transactions <= 1_000 / Int64(AuditQueue.fullBatch) + 1)
@@ -61,7 +61,7 @@ struct AuditBatchTests {
     @Test func aFullBatchWaitsForNobody() async throws {
         let store = try store()
         let journal = try fixture.journal { store.enqueue($0) }
-        try await store.start()
+        await store.start()
         for number in 1...AuditQueue.fullBatch { try journal.append(AuditFixture.call(number)) }
         await store.transaction(after: 0)
         #expect(store.transactions == 1)
@@ -71,7 +71,7 @@ struct AuditBatchTests {
     @Test func aBatchIsWrittenAfterAMoment() async throws {
         let store = try store(batching: .milliseconds(20))
         let journal = try fixture.journal { store.enqueue($0) }
-        try await store.start()
+        await store.start()
         for round: Int64 in 0..<3 {
             try journal.append(AuditFixture.call(1))
             await store.transaction(after: round)
@@ -83,7 +83,7 @@ struct AuditBatchTests {
     @Test func closingWritesWhatWaits() async throws {
         let store = try store()
         let journal = try fixture.journal { store.enqueue($0) }
-        try await store.start()
+        await store.start()
         for number in 1...5 { try journal.append(AuditFixture.call(number)) }
         await store.close()
         await store.settled()
@@ -98,11 +98,11 @@ struct AuditBatchTests {
     @Test func whatWaitedAtAKillIsReadFromTheJournal() async throws {
         let dead = try store()
         let journal = try fixture.journal { dead.enqueue($0) }
-        try await dead.start()
+        await dead.start()
         for number in 1...5 { try journal.append(AuditFixture.call(number)) }
         #expect(dead.transactions == 0)
         let next = try store()
-        try await next.start()
+        await next.start()
         #expect(try await next.tail(limit: 10).map(\.row.sequence) == Array(1...5))
         await next.close()
         await dead.close()
@@ -112,7 +112,7 @@ struct AuditBatchTests {
     @Test func aFailedBatchIsMadeUpFor() async throws {
         let store = try store()
         let journal = try fixture.journal { store.enqueue($0) }
-        try await store.start()
+        await store.start()
         try await store.pool.write { try $0.execute(sql: "ALTER TABLE row RENAME TO away") }
         try journal.append(AuditFixture.call(1))
         await store.settled()

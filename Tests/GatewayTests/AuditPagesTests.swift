@@ -12,7 +12,7 @@ struct AuditPagesTests {
     private func with(_ body: (AuditStore, AuditJournal) async throws -> Void) async throws {
         let store = try AuditStore(path: fixture.database, journal: fixture.directory)
         let journal = try fixture.journal { store.enqueue($0) }
-        try await store.start()
+        await store.start()
         try await body(store, journal)
         await store.close()
     }

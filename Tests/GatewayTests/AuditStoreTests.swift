@@ -15,7 +15,7 @@ struct AuditStoreTests {
         let store = try store()
         let journal = try fixture.journal { store.enqueue($0) }
         let before = try journal.append(AuditFixture.call(1))
-        try await store.start()
+        await store.start()
         let after = try journal.append((2...10).map { AuditFixture.call($0, payload: $0 % 2 == 0) })
         let entries = try await store.tail(limit: 100)
         #expect(entries.map(\.row) == [before] + after)
@@ -27,7 +27,7 @@ struct AuditStoreTests {
     @Test func theAnswerHasThePayloadsAsJSON() async throws {
         let store = try store()
         let journal = try fixture.journal { store.enqueue($0) }
-        try await store.start()
+        await store.start()
         try journal.append(AuditFixture.call(3))
         let json = try #require(try await store.tail(limit: 1).first).json
         #expect(json["sequence"] == 1 && json["outcome"] == "allowed" && json["tool"] == "forecast" && json["exposed_tool"] == "weather_forecast")
@@ -44,7 +44,7 @@ struct AuditStoreTests {
             try fixture.journal(chain: "control").append(AuditRow(method: "connectors/add", outcome: .allowed, principal: "local:root"))
         }
         var store = try store()
-        try await store.start()
+        await store.start()
         let first = try await store.tail(limit: 1_000)
         #expect(first.count == 61 && Set(first.map(\.row.chain)) == ["l0", "control"])
         #expect(first.filter { $0.row.chain == "l0" }.map(\.row.sequence) == Array(1...60))
@@ -57,7 +57,7 @@ struct AuditStoreTests {
             for number in 61...90 { try journal.append(AuditFixture.call(number)) }
         }
         store = try self.store()
-        try await store.start()
+        await store.start()
         #expect(try await store.tail(limit: 1_000).count == 91)
         await store.close()
 
@@ -65,7 +65,7 @@ struct AuditStoreTests {
         for suffix in ["-wal", "-shm"] { try? FileManager.default.removeItem(atPath: fixture.database + suffix) }
         try Data(repeating: 0x61, count: 9_000).write(to: URL(fileURLWithPath: fixture.database))
         store = try self.store()
-        try await store.start()
+        await store.start()
         #expect(try await store.tail(limit: 1_000).count == 91)
         await store.close()
     }
@@ -73,7 +73,7 @@ struct AuditStoreTests {
     @Test func aBurstBeyondTheQueueIsReadFromTheJournal() async throws {
         let store = try store()
         let journal = try fixture.journal { store.enqueue($0) }
-        try await store.start()
+        await store.start()
         for batch in 0..<30 {
             try journal.append((0..<500).map { AuditFixture.call(batch * 500 + $0, payload: false) })
         }

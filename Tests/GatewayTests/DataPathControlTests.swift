@@ -20,6 +20,26 @@ struct DataPathControlTests {
         }
     }
 
+    @Test func anAnswerThatNobodyEndedHasNoEnd() async throws {
+        try await DataPathFixture.with { (fixture) async throws in
+            await #expect(throws: ExchangeFailure.self) { try await fixture.send("GET", "/api/half", token: "root") }
+        }
+    }
+
+    /// What an admin began, and does not wait for any more, still writes its row.
+    @Test func shutdownWaitsForWorkThatCleansUp() async throws {
+        try await DataPathFixture.with { (fixture) async throws in
+            let path = fixture.path
+            let task = Task { try? await fixture.send("GET", "/api/follow", token: "root") }
+            #expect(await eventually { fixture.control.following.withLockedValue { $0 } == 1 })
+            fixture.control.cleanUp.withLockedValue { $0 = { try? await path.append(AuditRow(method: "admin/connector.add", outcome: .error)) } }
+            task.cancel()
+            await path.shutdown()
+            #expect(fixture.all("admin/connector.add").count == 1)
+            _ = await task.value
+        }
+    }
+
     @Test func theControlSocketKnowsRoot() async throws {
         try await DataPathFixture.with { (fixture) async throws in
             let path = fixture.directory + "/control.sock"

@@ -25,11 +25,12 @@ final class DataPathFixture: Sendable {
     let port: Int
     let client: HTTPClient
     let rows: Locked<[AuditRow]>
+    let control: EchoControl
     private let versions = Locked(1)
 
     private init(
         directory: String, group: MultiThreadedEventLoopGroup, support: FakeSupport, door: DataPathDoor, path: GatewayDataPath, port: Int,
-        rows: Locked<[AuditRow]>
+        rows: Locked<[AuditRow]>, control: EchoControl
     ) {
         self.directory = directory
         self.group = group
@@ -38,6 +39,7 @@ final class DataPathFixture: Sendable {
         self.path = path
         self.port = port
         self.rows = rows
+        self.control = control
         client = HTTPClient(eventLoopGroup: group)
     }
 
@@ -59,8 +61,9 @@ final class DataPathFixture: Sendable {
         settings.sweepInterval = .milliseconds(50)
         let rows = Locked<[AuditRow]>([])
         let chains = Locked(0)
+        let control = EchoControl()
         let path = try await GatewayDataPath.make(
-            group: group, settings: settings, support: support, control: EchoControl(),
+            group: group, settings: settings, support: support, control: control,
             journal: { _ in
                 let chain = chains.withLockedValue { number in
                     defer { number += 1 }
@@ -72,7 +75,8 @@ final class DataPathFixture: Sendable {
             }, logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
         path.publish(try Self.directory(secretNames: secretNames))
         let port = try await path.listen(.tcp(host: "127.0.0.1", port: 0)) ?? 0
-        let fixture = DataPathFixture(directory: directory, group: group, support: support, door: door, path: path, port: port, rows: rows)
+        let fixture = DataPathFixture(
+            directory: directory, group: group, support: support, door: door, path: path, port: port, rows: rows, control: control)
         let result: Result<Void, any Error>
         do { result = .success(try await body(fixture)) } catch { result = .failure(error) }
         await fixture.client.shutdown()
@@ -88,6 +92,7 @@ final class DataPathFixture: Sendable {
         return settings
     }
 
+    /// - Parameter expiring: when the tokens `alice` and `root` do.
     static func directory(
         version: Int = 1, without missing: Set<String> = [], expiring: Int64? = nil, secretNames: [String] = [], generation: Int = 1, renamed: String = "echo"
     ) throws -> Directory {
@@ -115,7 +120,8 @@ final class DataPathFixture: Sendable {
         try grant("alice2", "alice@example.org", .virtualMCP("office"))
         try grant("bob", "bob@example.org", .virtualMCP("other"))
         try grant("carol", "carol@example.org", .virtualMCP("office"))
-        try grant("root", "admin", .admin)
+        try grant("root", "admin", .admin, expiring)
+        try grant("root2", "admin", .admin)
         try grant("old", "alice@example.org", .virtualMCP("office"), 1_000)
         return Directory(
             grants: grants, virtualMCPs: ["office": virtual("office"), "other": virtual("other")], connectors: ["time": connector], version: version)
@@ -216,18 +222,36 @@ final class DataPathFixture: Sendable {
 
 /// Answers what it was asked.
 struct EchoControl: ControlResponder {
+    let following = Locked(0)
+    /// What a follower does when it was told to end.
+    let cleanUp = Locked<@Sendable () async -> Void>({})
+
     func respond(to request: ControlRequest, writer: ExchangeWriter) async {
         let peer =
             switch request.peer {
             case .localRoot: "root"
             case .bearer(let grant): "bearer \(grant?.tokenID ?? "-")"
             }
-        switch request.uri {
+        switch request.uri.prefix(while: { $0 != "?" }) {
         case "/api/lines":
             await writer.open(status: 200, headers: [("content-type", "application/x-ndjson")])
             for number in 1...3 { try? await writer.write(ByteBuffer(string: "{\"n\":\(number)}\n")) }
             await writer.finish()
         case "/api/silent": return
+        case "/api/follow":
+            await writer.open(status: 200, headers: [("content-type", "application/x-ndjson")])
+            following.withLockedValue { $0 += 1 }
+            // A body that goes on by itself until it is told to end.
+            while (try? await Task.sleep(for: .milliseconds(10))) != nil, (try? await writer.write(ByteBuffer(string: "{}\n"))) != nil {}
+            // The clean-up is not cancelled with what it cleans up after.
+            await Task { [cleanUp] in
+                try? await Task.sleep(for: .milliseconds(200))
+                await cleanUp.withLockedValue { $0 }()
+            }.value
+            await writer.finish()
+        case "/api/half":
+            await writer.open(status: 200, headers: [("content-type", "application/x-ndjson")])
+            try? await writer.write(ByteBuffer(string: "{}\n"))
         default:
             await writer.reply(
                 status: 200, headers: [("content-type", "text/plain")],

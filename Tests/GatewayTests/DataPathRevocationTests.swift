@@ -54,4 +54,36 @@ struct DataPathRevocationTests {
             #expect(try await fixture.call("echo", token: "carol").content == "boot1")
         }
     }
+
+    /// An admin's stream, which follows the audit log, knows no virtual MCP.
+    @Test(arguments: [Way.published, .told, .expired]) func controlStreamsEndWithTheirToken(way: Way) async throws {
+        try await DataPathFixture.with { (fixture) async throws in
+            if way == .expired { try fixture.publish(expiring: WallClock.milliseconds() + 2_000) }
+            let follower = try await fixture.open("GET", "/api/follow", token: "root")
+            let other = try await fixture.open("GET", "/api/follow", token: "root2")
+            #expect(follower.status == 200 && other.status == 200)
+            let ends = Locked<[String]>([])
+            // Ended in order or cut off: nothing more comes.
+            let readers = [("root", follower), ("root2", other)].map { name, answer in
+                Task {
+                    do { for try await _ in answer.body.body {} } catch {}
+                    ends.withLockedValue { $0.append(name) }
+                }
+            }
+            switch way {
+            case .published: try fixture.publish(without: ["root"])
+            case .told: fixture.path.endSessions(ofToken: "id-root")
+            case .expired, .virtualMCPTold: break
+            }
+            #expect(await eventually(within: 5) { ends.withLockedValue { $0 } == ["root"] })
+            if way != .told {
+                #expect(try await fixture.send("GET", "/", token: "root").text == "GET / bearer - ")
+                #expect(ends.withLockedValue { $0 } == ["root"], "another token of the principal goes on")
+            }
+            for reader in readers {
+                reader.cancel()
+                await reader.value
+            }
+        }
+    }
 }

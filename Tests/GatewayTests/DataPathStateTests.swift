@@ -69,9 +69,9 @@ struct DataPathStateTests {
 
     @Test func theMeterCountsWhatItLeavesOut() {
         var meter = RefusalMeter()
-        #expect((0..<8).map { _ in meter.admit(second: 1) } == [0, 0, 0, 0, 0, nil, nil, nil])
-        #expect(meter.admit(second: 2) == 3)
-        #expect(meter.admit(second: 2) == 0)
+        #expect((0..<8).map { _ in meter.admit("no", second: 1) } == ["no", "no", "no", "no", "no", nil, nil, nil])
+        #expect(meter.admit("no", second: 2) == "no; 3 more before it were not written")
+        #expect(meter.admit("no", second: 2) == "no")
     }
 
     static let refusals: [(Int, String, DoorAnswer.Refusal)] = [

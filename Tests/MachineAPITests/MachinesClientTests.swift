@@ -136,8 +136,9 @@ struct MachinesClientTests {
             server.answer("DELETE", "/v1/apps/web/machines/2", status: 409, #"{"error":"lease held","status":"conflict","details":{}}"#)
             let held = await failure { try await client.destroy(app: "web", id: "2") }
             #expect(held == MachineAPIError(status: 409, code: "conflict", message: "lease held"))
-            server.answer("GET", "/v1/berth/doctor", status: 403, #"{"error":"forbidden","message":"not you","hint":"be root"}"#)
-            #expect(await failure { _ = try await client.doctor() } == MachineAPIError(status: 403, code: "forbidden", message: "not you"))
+            server.answer("GET", "/v1/apps/x/machines/5", status: 403, #"{"error":"forbidden","message":"not you","hint":"be root"}"#)
+            let forbidden = await failure { _ = try await client.machine(app: "x", id: "5") }
+            #expect(forbidden == MachineAPIError(status: 403, code: "forbidden", message: "not you"))
             server.answer("GET", "/v1/apps/x/machines/3", status: 502, "<html>")
             #expect(await failure { _ = try await client.machine(app: "x", id: "3") }?.status == 502)
             server.answer("GET", "/v1/apps/x/machines/4", "[]")

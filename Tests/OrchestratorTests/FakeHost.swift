@@ -24,6 +24,9 @@ final class FakeRuntime: MachineRuntime {
         var removeFailures = 0
         var ignoresTerm = false
         var cpus: [Double] = []
+        /// Whoever sets processor time waits while this is true.
+        var holdsUpdates = false
+        var updates = 0
     }
 
     let state = Mutex(State())
@@ -69,7 +72,12 @@ final class FakeRuntime: MachineRuntime {
         state.withLock { $0.running["\(machine)-\(boot)"] }.map { CreatedMachine(machine: machine, boot: boot, pid: 1, isStarted: $0) }
     }
 
-    func update(_ machine: String, boot: String, cpus: Double) async throws { state.withLock { $0.cpus.append(cpus) } }
+    func update(_ machine: String, boot: String, cpus: Double) async throws {
+        state.withLock { $0.updates += 1 }
+        _ = try await eventually("leave to set processor time") { state.withLock { $0.holdsUpdates } ? nil : true }
+        state.withLock { $0.cpus.append(cpus) }
+    }
+
     func logTail(_ machine: String, lines: Int) -> String { "log of \(machine), \(lines)\n" }
     func discardLog(_ machine: String) {}
     func observeLog(_ machine: String, boot: String, _ observer: (@Sendable (String) -> Void)?) {}

@@ -61,6 +61,34 @@ import Testing
         #expect(fixture.parts.made == 2)
     }
 
+    @Test func aBuildsLayersStayWhileItRuns() async throws {
+        let collect = Mutex<(@Sendable () async throws -> Void)?>(nil)
+        let machine = ImagesMachine { job in
+            try await collect.withLock { $0 }?()
+            return try ImagesMachine.installed(job)
+        }
+        let fixture = try ImagesFixture(machine: machine)
+        collect.withLock { $0 = { [store = fixture.store] in
+            // The base's record is gone, as after an update of the host's packages.
+            for name in Files.names(store.directory) where name.hasPrefix("part-") { unlink(store.directory + "/" + name) }
+            _ = try await store.collect(keeping: [], youngerThan: .seconds(-5))
+        } }
+        let built = try #require(await fixture.build(ImageSource(pypi: "demo")).outcome.built)
+        #expect(try await fixture.store.layers(of: built.image) != nil)
+    }
+
+    @Test func anImageBuiltBeforeCountsAsJustMade() async throws {
+        let fixture = try ImagesFixture(machine: ImagesMachine { try ImagesMachine.installed($0) })
+        let first = try #require(await fixture.build(ImageSource(pypi: "demo")).outcome.built)
+        let manifest = fixture.store.directory + "/manifests/\(first.image.dropFirst(7)).json"
+        let before = try #require(Files.status(manifest)).st_ctim
+        _ = try await eventually("a later time") {
+            #expect(try await fixture.build(ImageSource(pypi: "demo")).outcome.built == first)
+            let now = try #require(Files.status(manifest)).st_ctim
+            return now.tv_sec != before.tv_sec || now.tv_nsec != before.tv_nsec ? true : nil
+        }
+    }
+
     @Test func aSecondStateDirectoryTakesThePartsOver() async throws {
         let scratch = ImagesScratch()
         let parts = ImagesParts()

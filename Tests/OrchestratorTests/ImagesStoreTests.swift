@@ -80,6 +80,24 @@ import Testing
         #expect(failure.hint?.contains("chmod 0700") == true)
     }
 
+    @Test func whatABuildUnderWayTookUpStaysUntilItsEnd() async throws {
+        let scratch = ImagesScratch()
+        let store = try ImageStore(directory: scratch.path + "/images")
+        _ = try image(store, "one")
+        // The same content again, by a build that has not written its image.
+        let building = try store.makeBuilding()
+        try Files.makeDirectories(building + "/layer", mode: 0o755)
+        try Files.write(building + "/layer/file", Array("one".utf8), mode: 0o644)
+        let layer = try store.publishLayer(building + "/layer", for: building)
+        #expect(try await store.collect(keeping: [], youngerThan: .seconds(-5)) == Orchestrator.Collected(images: 1, layers: 0))
+        #expect(store.hasLayer(layer.hex))
+        let digest = try store.publishImage(layers: [layer], command: ["/file"], directory: "/tmp", environment: [:])
+        #expect(try await store.layers(of: digest) != nil)
+        try Files.removeTree(building)
+        #expect(try await store.collect(keeping: [], youngerThan: .seconds(-5)) == Orchestrator.Collected(images: 1, layers: 1))
+        #expect(Files.names(store.directory + "/building").isEmpty)
+    }
+
     @Test func whatNobodyNeedsIsCollected() async throws {
         let scratch = ImagesScratch()
         let agent = try scratch.file("berth-agent", "agent", mode: 0o755)

@@ -70,6 +70,53 @@ struct MachineStoreTests {
         }
     }
 
+    @Test("an app's next machine may need the last image of one that is gone; what failed three times over, nobody does")
+    func images() async throws {
+        try await withStore { store, _ in
+            _ = try await store.createApp(app("a"), root: AppRoot(secret: Secret(randomBytes(32))))
+            func pass(_ image: String, at time: Int64, goes: Bool = true) async throws {
+                var machine = machine("m-\(image)-\(time)")
+                machine.config.image = image
+                machine.updatedAt = time
+                #expect(try await store.insert(machine, event: .init(type: "x", status: "x", source: "x", reason: nil, at: time)))
+                guard goes else { return }
+                machine.state = .destroyed
+                machine.updatedAt = time + 1
+                try await store.save(machine, events: [])
+            }
+            try await pass("old", at: 1)
+            #expect(try await store.imagesInUse() == ["old"])
+            try await store.prune(destroyedBefore: 100)
+            #expect(try await store.imagesInUse() == ["old"])
+            try await pass("lives", at: 2, goes: false)
+            for time in [3, 5, 7] { try await pass("failed-\(time)", at: Int64(time)) }
+            #expect(try await store.imagesInUse() == ["lives", "failed-3", "failed-5", "failed-7"])
+            try await store.write { try $0.execute(sql: "UPDATE machines SET state = 'destroyed'; DELETE FROM apps") }
+            #expect(try await store.imagesInUse() == [])
+        }
+    }
+
+    @Test("rows of an earlier version: the images of their machines are known from then on")
+    func imagesOfEarlierRows() async throws {
+        let directory = "/tmp/berth-store-" + String(UInt64.random(in: 0..<1 << 48), radix: 36)
+        _ = try StateDirectory(directory)
+        defer { try? Files.removeTree(directory) }
+        let keys = try KeyRing(path: directory + "/keys")
+        let old = try DatabaseFile(directory + "/orchestrator.db", migrations: [OrchestratorSchema.migrations[0]])
+        try await old.pool.write { database in
+            try database.execute(
+                sql: """
+                    INSERT INTO apps (name, id, org, root, created_at) VALUES ('a', 'a', 'o', x'00', 1);
+                    INSERT INTO machines (id, app, name, instance, config, state, desired, created_at, updated_at)
+                    VALUES ('m', 'a', 'm', 'i', '{"image":"sha256:1"}', 'destroyed', 'stopped', 1, 1)
+                    """)
+        }
+        try old.pool.close()
+        let store = MachineStore(database: try DatabaseFile(directory + "/orchestrator.db", migrations: OrchestratorSchema.migrations), keys: keys)
+        #expect(try await store.imagesInUse() == ["sha256:1"])
+        try store.database.pool.close()
+    }
+
     @Test("a row comes back as it was written, with its events newest first")
     func roundTrip() async throws {
         try await withStore { store, _ in

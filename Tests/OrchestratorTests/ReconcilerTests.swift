@@ -47,6 +47,28 @@ struct ReconcilerTests {
         }
     }
 
+    @Test("a shutdown waits for all that its machines have under way")
+    func shutdown() async throws {
+        let host = try FakeHost()
+        host.runtime.state.withLock { $0.holdsUpdates = true }
+        try await host.open()
+        _ = try await created(host)
+        _ = try await eventually("an update under way") { host.runtime.state.withLock { $0.updates == 1 ? true : nil } }
+        let isOver = Mutex(false)
+        async let end: Void = {
+            await host.reconciler.shutdown()
+            isOver.withLock { $0 = true }
+        }()
+        _ = try await eventually("the shutdown") { await host.reconciler.isGoingDown ? true : nil }
+        await #expect(throws: TimedOut.self) {
+            try await eventually("an early end", within: .milliseconds(200)) { isOver.withLock { $0 ? true : nil } }
+        }
+        host.runtime.state.withLock { $0.holdsUpdates = false }
+        await end
+        #expect(host.runtime.state.withLock { $0.cpus } == [0.5])
+        try await host.close()
+    }
+
     @Test("an end by itself is followed by another boot, with another boot id")
     func restart() async throws {
         try await withFakeHost { host, _ in

@@ -59,12 +59,19 @@ import Testing
     @Test func oneConnectionTooManyIsTold() async throws {
         var limits = ServerLimits()
         limits.connections = 1
-        let server = try await TestServer.echo(limits: limits)
+        let exchanges = Exchanges()
+        let server = try await TestServer.start(limits: limits) { exchange in
+            // One that waits for its answer is not closed to make room.
+            if exchange.uri == "/held" { return exchanges.put(exchange) }
+            exchange.reply(status: 200, headers: [], body: nil)
+        }
         let first = try await server.connect()
-        try await first.send(Self.get)
-        _ = try await first.read(through: "GET /a ")
+        try await first.send("GET /held HTTP/1.1\nHost: h\n\n")
+        let held = try await exchanges.next()
         let second = try await server.connect()
         #expect(await second.readToEnd().hasPrefix("HTTP/1.1 503 "))
+        try await held.on { $0.reply(status: 200, headers: [], body: ByteBuffer(string: "held")) }
+        #expect(try await first.read(through: "held").hasPrefix("HTTP/1.1 200 "))
         await first.close()
         try await eventually("there is room again") {
             let third = try await server.connect()
@@ -151,6 +158,17 @@ import Testing
         #expect(try await client.read(through: "\n\n").hasPrefix("HTTP/1.1 200 OK\n"))
         await client.close()
         await server.close()
+        unlink(path)
+    }
+
+    @Test func aDescriptorThatCannotListenIsRefusedAndClosed() async throws {
+        let path = socketPath()
+        let file = open(path, O_CREAT | O_RDWR | O_CLOEXEC, 0o600)
+        var (one, other) = (stat(), stat())
+        #expect(fstat(file, &one) == 0)
+        await #expect(throws: (any Error).self) { try await PublicServer.bind(.descriptor(file), group: testLoops) { _ in Plain() } }
+        // The number may be another's by now.
+        #expect(fstat(file, &other) != 0 || other.st_ino != one.st_ino || other.st_dev != one.st_dev)
         unlink(path)
     }
 

@@ -12,23 +12,30 @@ struct TestServer: Sendable {
 
     private final class Delegate: ServerDelegate {
         let admission: @Sendable (HTTPRequestHead) -> Admission
+        let payer: @Sendable (HTTPRequestHead) -> String
         let handler: @Sendable (ServerExchange) -> Void
 
-        init(_ admission: @escaping @Sendable (HTTPRequestHead) -> Admission, _ handler: @escaping @Sendable (ServerExchange) -> Void) {
+        init(
+            _ admission: @escaping @Sendable (HTTPRequestHead) -> Admission, _ payer: @escaping @Sendable (HTTPRequestHead) -> String,
+            _ handler: @escaping @Sendable (ServerExchange) -> Void
+        ) {
+            self.payer = payer
             self.admission = admission
             self.handler = handler
         }
 
         func admit(_ head: HTTPRequestHead, peer: ServerPeer) -> Admission { admission(head) }
+        func payer(of head: HTTPRequestHead, peer: ServerPeer) -> String { payer(head) }
         func handle(_ exchange: ServerExchange) { handler(exchange) }
     }
 
     static func start(
         _ address: ListenAddress = .tcp(host: "127.0.0.1", port: 0), limits: ServerLimits = ServerLimits(),
         admit: @escaping @Sendable (HTTPRequestHead) -> Admission = { _ in .accept(bodyLimit: nil) },
+        payer: @escaping @Sendable (HTTPRequestHead) -> String = { _ in "" },
         handle: @escaping @Sendable (ServerExchange) -> Void
     ) async throws -> TestServer {
-        let server = try await PublicServer.bind(address, group: testLoops, limits: limits) { _ in Delegate(admit, handle) }
+        let server = try await PublicServer.bind(address, group: testLoops, limits: limits) { _ in Delegate(admit, payer, handle) }
         if let path = server.localAddress?.pathname, !path.isEmpty { return TestServer(server: server, endpoint: .unix(path: path)) }
         return TestServer(server: server, endpoint: .tcp(host: "127.0.0.1", port: server.port ?? 0))
     }

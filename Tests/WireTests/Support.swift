@@ -136,6 +136,14 @@ actor RawPeer {
         return (buffer.readString(length: buffer.readableBytes) ?? "").replacing("\r\n", with: "\n")
     }
 
+    /// How many bytes come before the other side closes; it does not wait for more than `limit`.
+    func count(upTo limit: Int) async -> Int {
+        var count = buffer.readableBytes
+        buffer.clear()
+        while count < limit, let more = await next() { count += more.readableBytes }
+        return count
+    }
+
     private func next() async -> ByteBuffer? {
         await incoming.first { _ in true }
     }

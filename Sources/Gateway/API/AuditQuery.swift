@@ -18,3 +18,15 @@ struct AuditQuery {
         follows = parameter("follow") == "1"
     }
 }
+
+extension AuditPages {
+    /// Gives every page to `body`.
+    ///
+    /// - Throws: what `body` and the store do, and `CancellationError` when there would have been more: the pages of a task
+    ///   that was cancelled end as if they were all, and a cut export must not pass for a whole one.
+    @concurrent func each(_ body: @concurrent ([AuditEntry]) async throws -> Void) async throws {
+        for try await page in self { try await body(page) }
+        // A follower has no other end.
+        if !follows { try Task.checkCancellation() }
+    }
+}

@@ -10,7 +10,7 @@ import NIOCore
 struct ControlAPI: Sendable {
     let plane: ControlPlane
     let audit: AuditStore
-    let recordAdmin: @Sendable (_ caller: ControlCaller, _ action: String, _ subject: String, _ failure: String?) async throws -> Void
+    let recordAdmin: AdminAction.Append
 
     func router() -> Hummingbird.Router<ControlContext> {
         let router = Hummingbird.Router(context: ControlContext.self)
@@ -91,7 +91,7 @@ struct ControlAPI: Sendable {
         let query = try AuditQuery { parameters[$0] }
         let pages = try await audit.rows(last: query.limit, matching: query.filter, follows: query.follows)
         return .ndjson { writer in
-            for try await page in pages { try await writer.lines(page.map(\.json)) }
+            try await pages.each { try await writer.lines($0.map(\.json)) }
         }
     }
 
@@ -102,26 +102,11 @@ struct ControlAPI: Sendable {
         if let name, name != body.name {
             throw ProvisioningFailure(error: "invalid", message: "the name in the body differs from the path's", field: "name", hint: "give one name")
         }
-        let caller = context.caller
+        let action = AdminAction(
+            caller: context.caller, action: name == nil ? "connector.add" : "connector.update", subject: body.name, append: recordAdmin)
+        let answer = ProvisioningAnswer(work: { await plane.provision(body, updating: name != nil, say: $0) }, record: action.record)
         return .ndjson { writer in
-            let (events, continuation) = AsyncStream.makeStream(of: ProvisioningEvent.self)
-            // Its row is written whoever still listens; a caller that went away cancels the work, which cleans up after itself.
-            let work = Task {
-                defer { continuation.finish() }
-                let failure = await plane.provision(body, updating: name != nil) { continuation.yield($0) }
-                try await recordAdmin(caller, name == nil ? "connector.add" : "connector.update", body.name, failure?.message)
-            }
-            try await withTaskCancellationHandler {
-                do {
-                    for await event in events { try await writer.line(event.json) }
-                } catch {
-                    work.cancel()
-                    _ = await work.result
-                    throw error
-                }
-            } onCancel: {
-                work.cancel()
-            }
+            try await answer.write { try await writer.line($0.json) }
         }
     }
 
@@ -207,14 +192,7 @@ struct ControlAPI: Sendable {
     private func recorded(
         _ context: ControlContext, _ action: String, _ subject: String, _ body: () async throws -> JSONValue
     ) async throws -> ControlAnswer {
-        do {
-            let answer = ControlAnswer(try await body())
-            try await recordAdmin(context.caller, action, subject, nil)
-            return answer
-        } catch {
-            try await recordAdmin(context.caller, action, subject, (error as? ProvisioningFailure)?.message ?? "an internal error")
-            throw error
-        }
+        ControlAnswer(try await AdminAction(caller: context.caller, action: action, subject: subject, append: recordAdmin).run(body))
     }
 
     private static let controlSocketOnly = ProvisioningFailure(

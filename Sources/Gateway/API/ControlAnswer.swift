@@ -57,6 +57,7 @@ extension ProvisioningFailure {
         case "forbidden": .forbidden
         case "unsupported_media_type": .unsupportedMediaType
         case "internal": .internalServerError
+        case "audit_unavailable": .serviceUnavailable
         default: .badRequest
         }
     }

@@ -29,13 +29,9 @@ struct ControlRouter: ControlResponder {
             return await Self.refuse(writer, 501, "not_implemented", "no such method")
         }
         let source = ControlContext.Source(logger: logger, caller: caller)
-        do {
-            try await writer.send(try await responder.respond(to: routed, context: ControlContext(source: source)))
-        } catch {
-            // A stream whose reader went away, or a handler past its middleware: nothing can be said any more.
-            logger.debug("a control answer ended early", metadata: ["error": "\(error)"])
+        if let error = await writer.answer({ try await responder.respond(to: routed, context: ControlContext(source: source)) }) {
+            logger.warning("a control answer was cut off", metadata: ["path": "\(routed.uri.path)", "error": "\(error)"])
         }
-        await writer.finish()
     }
 
     /// Only an admin passes; every refusal looks the same whatever the path.
@@ -54,9 +50,9 @@ struct ControlRouter: ControlResponder {
     }
 
     private func record(_ principal: String, _ request: ControlRequest, _ reason: String) async {
-        guard let unwritten = meter.withLockedValue({ $0.admit(second: WallClock.seconds()) }) else { return }
+        guard let reason = meter.withLockedValue({ $0.admit(reason, second: WallClock.seconds()) }) else { return }
         do {
-            try await recordRefusal(principal, request.clientAddress, unwritten == 0 ? reason : "\(reason); \(unwritten) more before it")
+            try await recordRefusal(principal, request.clientAddress, reason)
         } catch {
             logger.critical("a refusal is not in the audit log", metadata: ["error": "\(error)"])
         }
@@ -67,6 +63,5 @@ struct ControlRouter: ControlResponder {
         await writer.reply(
             status: status, headers: headers + [("content-type", "application/json"), ("cache-control", "no-store")],
             body: ByteBuffer(bytes: failure.json.serialized()))
-        await writer.finish()
     }
 }

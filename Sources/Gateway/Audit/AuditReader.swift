@@ -8,8 +8,8 @@ struct AuditReader: Sendable {
         segments = AuditSegments(directory: directory)
     }
 
-    /// Calls `body` with the rows of `chain` after `sequence`, a few hundred at a time, oldest first. Stops at a line that
-    /// does not hold (an unfinished one, or a broken chain: verification tells which).
+    /// Calls `body` with the rows of `chain` after `sequence`, a few hundred at a time, oldest first. A line that
+    /// does not hold (an unfinished one, or a broken chain: verification tells which) ends its segment.
     func rows(of chain: String, after sequence: Int64, _ body: ([AuditRow]) async throws -> Void) async throws {
         guard let numbers = try segments.list()[chain] else { return }
         let format = try AuditLineFormat()

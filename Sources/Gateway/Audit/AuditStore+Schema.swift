@@ -54,6 +54,7 @@ extension AuditStore {
         },
         // Ends in the position, as every index does: the last rows of somebody are its end.
         Migration("row_principal") { database in try database.execute(sql: "CREATE INDEX row_principal ON row (principal)") },
+        Migration("row_call") { database in try database.execute(sql: "CREATE INDEX row_call ON row (call) WHERE call <> ''") },
     ]
 
     /// Inserts rows; those that are there already stay as they are.
@@ -75,14 +76,10 @@ extension AuditStore {
         }
     }
 
-    /// Which of these calls have a row that is not older than `time` (milliseconds since 1970).
-    static func known(_ calls: Set<String>, since time: Int64, _ database: Database) throws -> Set<String> {
-        var known: Set<String> = []
-        let cursor = try String.fetchCursor(database, sql: "SELECT call FROM row WHERE call <> '' AND time >= ?", arguments: [time])
-        while let call = try cursor.next() {
-            if calls.contains(call) { known.insert(call) }
-        }
-        return known
+    /// Which of these calls have a row.
+    static func known(_ calls: [String], _ database: Database) throws -> [String] {
+        let marks = databaseQuestionMarks(count: calls.count)
+        return try String.fetchAll(database, sql: "SELECT call FROM row WHERE call <> '' AND call IN (\(marks))", arguments: StatementArguments(calls))
     }
 
     static func entry(_ row: Row) -> AuditEntry {

@@ -51,9 +51,10 @@ public final class AuditStore: Sendable {
     /// Returns when there was one more than `seen`, or when the task is cancelled.
     func transaction(after seen: Int64) async { await commits.reach(seen + 1) }
 
-    /// Catches up with the journal, then follows it in the background until ``close()``.
-    public func start() async throws {
-        if let failure = await project() { throw StateError(.failed, "the audit projection: \(failure)") }
+    /// Catches up with the journal, then follows it in the background until ``close()``. A projection that cannot be written is
+    /// logged and tried again: the journal is what counts.
+    public func start() async {
+        await project()
         task.withLock { task in
             guard task == nil else { return }
             task = Task { [self] in
@@ -144,9 +145,26 @@ public final class AuditStore: Sendable {
         commits.increment()
     }
 
-    /// Which of these calls have a row that is not older than `time` (milliseconds since 1970).
-    func known(_ calls: Set<String>, since time: Int64) async throws -> Set<String> {
+    /// Which of these calls have a row.
+    func known(_ calls: Set<String>) async throws -> Set<String> {
         await settled()
-        return try await database.pool.read { try AuditStore.known(calls, since: time, $0) }
+        return try await database.pool.read { database in
+            var rest = Array(calls)[...]
+            var known: Set<String> = []
+            while !rest.isEmpty {
+                known.formUnion(try AuditStore.known(Array(rest.prefix(500)), database))
+                rest = rest.dropFirst(500)
+            }
+            return known
+        }
+    }
+
+    /// The row that says who opened a session last.
+    func connection(of session: String) async throws -> AuditRow? {
+        try await database.pool.read { database in
+            try Row.fetchOne(
+                database, sql: "SELECT * FROM row WHERE session = ? AND method = 'connected' ORDER BY position DESC LIMIT 1", arguments: [session]
+            ).map { AuditStore.entry($0).row }
+        }
     }
 }

@@ -15,28 +15,37 @@ struct LostCalls: Sendable {
 
     /// Answers `GET /calls` of a machine.
     let ask: @Sendable (Machine) async throws -> (status: Int, body: ByteBuffer)
-    let known: @Sendable (_ calls: Set<String>, _ since: Int64) async throws -> Set<String>
+    let known: @Sendable (_ calls: Set<String>) async throws -> Set<String>
+    /// The row that says who opened a session.
+    let connection: @Sendable (_ session: String) async throws -> AuditRow?
     let append: @Sendable (AuditRow) async throws -> Void
     let logger: Logger
 
-    /// How long a call may have waited for its machine before it was delivered; its row has the time it came.
-    private static let longestWait: Int64 = 3_600_000
-
     /// - Parameter start: When this process began, in milliseconds since 1970: later calls are its own.
-    func record(from machines: [Machine], before start: Int64) async throws {
+    /// - Returns: How many machines did not answer; their rows are still owed. A second time writes nothing twice.
+    @discardableResult
+    func record(from machines: [Machine], before start: Int64) async throws -> Int {
         var lost: [String: AuditRow] = [:]
+        var silent = 0
         for machine in machines {
             try Task.checkCancellation()
             do {
                 for (id, row) in try await rows(of: machine) where row.time < start { lost[id] = row }
             } catch {
+                silent += 1
                 logger.warning("a machine does not tell its last calls", metadata: ["machine": "\(machine.address.machine)", "error": "\(error)"])
             }
         }
-        guard let oldest = lost.values.map(\.time).min() else { return }
-        for id in try await known(Set(lost.keys), oldest - Self.longestWait) { lost[id] = nil }
-        for row in lost.values.sorted(by: { $0.time < $1.time }) { try await append(row) }
+        guard !lost.isEmpty else { return silent }
+        for id in try await known(Set(lost.keys)) { lost[id] = nil }
+        for var row in lost.values.sorted(by: { $0.time < $1.time }) {
+            if let opened = try await connection(row.session) {
+                (row.virtualMCP, row.tokenID, row.clientAddress) = (opened.virtualMCP, opened.tokenID, opened.clientAddress)
+            }
+            try await append(row)
+        }
         if !lost.isEmpty { logger.notice("calls of an earlier gateway process have no known outcome", metadata: ["rows": "\(lost.count)"]) }
+        return silent
     }
 
     private func rows(of machine: Machine) async throws -> [(id: String, row: AuditRow)] {

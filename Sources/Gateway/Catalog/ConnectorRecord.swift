@@ -24,6 +24,8 @@ public enum ConnectorState: String, Codable, Sendable {
     /// An `add` is under way; a gateway that finds one at its start removes it.
     case building
     case ready
+    /// A `remove` is under way: no virtual MCP takes it any more; a gateway that finds one at its start finishes it.
+    case removing
 }
 
 /// A row of `connectors`.

@@ -33,7 +33,8 @@ struct ConnectorStore: Sendable {
         }
     }
 
-    func update(_ record: ConnectorRecord) async throws {
+    /// Writes the row and what changes of its secrets: both or neither.
+    func update(_ record: ConnectorRecord, secrets: SecretChanges? = nil) async throws {
         let definition = try encode(record.definition)
         let build = try record.build.map { try encode($0) }
         try await database.write { db in
@@ -44,6 +45,21 @@ struct ConnectorStore: Sendable {
                 arguments: [
                     record.state.rawValue, definition, build, record.generation, record.tools.map { Data($0) }, record.updatedAt, record.name,
                 ])
+            try secrets?.write(to: db)
+        }
+    }
+
+    /// Marks a connector as `removing`, unless a virtual MCP holds it.
+    ///
+    /// - Returns: the slugs of those that do.
+    func beginRemoval(_ name: String) async throws -> [String] {
+        try await database.write { db in
+            let users = try String.fetchAll(
+                db, sql: "SELECT slug FROM virtualMCPConnectors WHERE connector = ? ORDER BY slug", arguments: [name])
+            guard users.isEmpty else { return users }
+            try db.execute(
+                sql: "UPDATE connectors SET state = ? WHERE name = ?", arguments: [ConnectorState.removing.rawValue, name])
+            return []
         }
     }
 
@@ -72,6 +88,7 @@ struct ConnectorStore: Sendable {
 
     /// Creates or, where `replacing`, changes a virtual MCP.
     /// - Returns: false when it exists and may not be replaced, or does not exist and should have been.
+    /// - Throws: ``ConnectorNotReady`` where one of `connectors` is not there or is being removed.
     func put(virtualMCP slug: String, connectors: [String], replacing: Bool, at time: Int64) async throws -> Bool {
         try await database.write { db in
             let exists = try Bool.fetchOne(db, sql: "SELECT EXISTS (SELECT 1 FROM virtualMCPs WHERE slug = ?)", arguments: [slug]) ?? false
@@ -79,6 +96,8 @@ struct ConnectorStore: Sendable {
             if !exists { try db.execute(sql: "INSERT INTO virtualMCPs (slug, createdAt) VALUES (?, ?)", arguments: [slug, time]) }
             try db.execute(sql: "DELETE FROM virtualMCPConnectors WHERE slug = ?", arguments: [slug])
             for (position, connector) in connectors.enumerated() {
+                let state = try String.fetchOne(db, sql: "SELECT state FROM connectors WHERE name = ?", arguments: [connector])
+                guard state == ConnectorState.ready.rawValue else { throw ConnectorNotReady(name: connector) }
                 try db.execute(
                     sql: "INSERT INTO virtualMCPConnectors (slug, connector, position) VALUES (?, ?, ?)", arguments: [slug, connector, position])
             }
@@ -125,6 +144,11 @@ struct ConnectorStore: Sendable {
             build: try build.map { try decoder.decode(from: $0) }, generation: row["generation"],
             tools: (row["tools"] as Data?).map(Array.init), createdAt: row["createdAt"], updatedAt: row["updatedAt"])
     }
+}
+
+/// A virtual MCP was to hold a connector that cannot be had.
+struct ConnectorNotReady: Error {
+    var name: String
 }
 
 extension JSONDecoder {

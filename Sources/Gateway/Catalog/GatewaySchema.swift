@@ -65,6 +65,9 @@ enum GatewaySchema {
                 table.column("boot", .text).notNull()
                 table.primaryKey(["session", "connector"])
             }
-        }
+        },
+        Migration("v2: when a pin was taken") { db in
+            try db.alter(table: "pins") { table in table.add(column: "takenAt", .integer).notNull().defaults(to: 0) }
+        },
     ]
 }

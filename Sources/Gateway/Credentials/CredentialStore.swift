@@ -18,22 +18,11 @@ struct CredentialStore: Sendable {
         fingerprintKey = try keyRing.derived("credential fingerprint")
     }
 
-    /// Replaces the values of the given names and removes the `dropped`; others stay.
-    func put(_ values: [String: String], dropping dropped: [String] = [], connector: String) async throws {
-        let sealed = try values.map { name, value in
-            (name: name, value: Data(try keyRing.seal(Array(value.utf8), identity: Self.identity(connector, name))))
-        }
-        try await database.write { db in
-            for name in dropped { try db.execute(sql: "DELETE FROM secrets WHERE connector = ? AND name = ?", arguments: [connector, name]) }
-            for (name, value) in sealed {
-                try db.execute(
-                    sql: """
-                        INSERT INTO secrets (connector, name, sealed) VALUES (?, ?, ?)
-                        ON CONFLICT (connector, name) DO UPDATE SET sealed = excluded.sealed
-                        """,
-                    arguments: [connector, name, value])
-            }
-        }
+    /// Replaces the values of the given names and removes the `dropped`, once it is written; others stay.
+    func changes(_ values: [String: String], dropping dropped: [String] = [], connector: String) throws -> SecretChanges {
+        var sealed: [String: Data] = [:]
+        for (name, value) in values { sealed[name] = Data(try keyRing.seal(Array(value.utf8), identity: Self.identity(connector, name))) }
+        return SecretChanges(connector: connector, sealed: sealed, dropped: dropped)
     }
 
     /// What a child of `connector` is started with; nil when the connector has no secret.
@@ -58,4 +47,23 @@ struct CredentialStore: Sendable {
     }
 
     private static func identity(_ connector: String, _ name: String) -> String { "secrets/\(connector)/\(name)" }
+}
+
+/// Secrets of a connector, sealed and ready to be written in the transaction that writes its row.
+struct SecretChanges: Sendable {
+    var connector: String
+    var sealed: [String: Data]
+    var dropped: [String]
+
+    func write(to db: GRDB.Database) throws {
+        for name in dropped { try db.execute(sql: "DELETE FROM secrets WHERE connector = ? AND name = ?", arguments: [connector, name]) }
+        for (name, value) in sealed {
+            try db.execute(
+                sql: """
+                    INSERT INTO secrets (connector, name, sealed) VALUES (?, ?, ?)
+                    ON CONFLICT (connector, name) DO UPDATE SET sealed = excluded.sealed
+                    """,
+                arguments: [connector, name, value])
+        }
+    }
 }

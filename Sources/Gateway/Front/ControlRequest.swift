@@ -36,7 +36,7 @@ public struct ControlRequest: Sendable {
 
 /// Answers everything that is not MCP's: the REST surface, and later OAuth and console.
 public protocol ControlResponder: Sendable {
-    /// Runs in a task of its own, which is cancelled when the client goes away. Answers by `writer`; what was not
-    /// answered when this returns is answered with status 500.
+    /// Runs in a task of its own, which is cancelled when the client goes away or its token does. Answers by `writer`; what
+    /// was not answered when this returns is answered with status 500, and a body without an end is cut.
     func respond(to request: ControlRequest, writer: ExchangeWriter) async
 }

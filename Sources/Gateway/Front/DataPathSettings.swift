@@ -29,12 +29,24 @@ public struct DataPathSettings: Sendable {
     public var answerBytes = 16 << 20
     /// How often expired tokens and idle sessions are looked for.
     public var sweepInterval = TimeAmount.seconds(1)
-    public var server = ServerLimits()
+    /// What clients may have of the listener, which one process serves for all of them.
+    public var server = Self.listener
 
     public init(org: String, allowedHosts: [String] = [], allowedOrigins: [String] = [], trustedProxies: [AddressBlock] = []) {
         self.org = org
         self.allowedHosts = allowedHosts
         self.allowedOrigins = allowedOrigins
         self.trustedProxies = trustedProxies
+    }
+
+    private static var listener: ServerLimits {
+        var limits = ServerLimits()
+        limits.connectionsPerAddress = limits.connections / 2
+        limits.strangerIdleTimeout = .seconds(15)
+        limits.bodyBytesPerPayer = 64 << 20
+        limits.bodyBytesInAll = 512 << 20
+        limits.unreadBytesPerPayer = 128 << 20
+        limits.unreadBytesInAll = 512 << 20
+        return limits
     }
 }

@@ -75,7 +75,9 @@ public final class GatewayDataPath: Sendable {
     private func bind(_ address: ListenAddress, _ listener: PublicFront.Listener) async throws -> PublicServer {
         let loops = loops
         let control = control
-        let server = try await PublicServer.bind(address, group: group, limits: settings.server) { eventLoop in
+        var limits = settings.server
+        limits.sharedAddresses += settings.trustedProxies
+        let server = try await PublicServer.bind(address, group: group, limits: limits) { eventLoop in
             // The server asks for the loops of the same group.
             let path = loops.first { $0.eventLoop === eventLoop }?.path.value
             return path.map { PublicFront(path: $0, listener: listener, control: control) } ?? NoFront()
@@ -119,7 +121,8 @@ public final class GatewayDataPath: Sendable {
         try await loop.eventLoop.submit { try loop.path.value.log.append(row) }.get()
     }
 
-    /// Stops listening, ends streams in order and gives running calls up to five seconds.
+    /// Stops listening, ends streams in order and gives running calls up to five seconds; as long again has the work of
+    /// control requests that nobody waits for any more, to clean up after itself and to write its row.
     public func shutdown() async {
         for loop in loops { loop.run { $0.shutdown() } }
         let servers = servers.withLock { servers in
@@ -127,6 +130,12 @@ public final class GatewayDataPath: Sendable {
             return servers
         }
         for server in servers { await server.close(drain: .seconds(5)) }
+        for loop in loops {
+            let promise = loop.eventLoop.makePromise(of: Void.self)
+            loop.run { $0.control.drained(within: .seconds(5), on: $0.eventLoop, promise) }
+            // Nobody fails it.
+            try? await promise.futureResult.get()
+        }
         for loop in loops {
             loop.run { path in
                 path.stack.hop.pool.shutdown()

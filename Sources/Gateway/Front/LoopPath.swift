@@ -17,8 +17,9 @@ final class LoopPath {
     let clientAddress: ClientAddress
     let hash: SHA256
     let logger: Logger
-    var meter = RefusalMeter()
-    var controlRequests = 0
+    var refusedTokens = RefusalMeter()
+    var deniedAccess = RefusalMeter()
+    let control = ControlExchanges()
     /// Requests that are being answered, streams among them.
     private var live: [ObjectIdentifier: PublicExchange] = [:]
     private var liveOfPrincipal: [String: Int] = [:]
@@ -85,9 +86,13 @@ final class LoopPath {
         var tokens: [String: Grant] = [:]
         var owners: Set<SessionTable.Owner> = []
         for grant in new.grants.values {
-            guard case .virtualMCP(let slug) = grant.scope, new.virtualMCPs[slug] != nil else { continue }
-            tokens[grant.tokenID] = grant
-            owners.insert(.init(principal: grant.principal, slug: slug))
+            switch grant.scope {
+            case .admin: tokens[grant.tokenID] = grant
+            case .virtualMCP(let slug) where new.virtualMCPs[slug] != nil:
+                tokens[grant.tokenID] = grant
+                owners.insert(.init(principal: grant.principal, slug: slug))
+            case .virtualMCP: continue
+            }
         }
         end(grants: { tokens[$0.tokenID] != $0 }, owners: { !owners.contains($0) })
     }
@@ -97,6 +102,7 @@ final class LoopPath {
         // The calls first: each gets its row and an answer that says why.
         stack.audit.end { isGone($0.grant) }
         for exchange in live.values where isGone(exchange.grant) { exchange.revoke() }
+        control.revoke(isGone)
         hub.end(where: ownerIsGone)
     }
 

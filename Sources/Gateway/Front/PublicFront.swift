@@ -38,9 +38,14 @@ final class PublicFront: ServerDelegate {
         guard isLong else { return .accept(bodyLimit: limit) }
         if path.origins.check(hosts: head.headers["host"], origins: head.headers["origin"]) != nil { return .refuse(.origin) }
         switch authenticate(head.headers["authorization"], from: clientAddress(peer, head)) {
-        case .admitted: return .accept(bodyLimit: limit)
+        case .admitted(_, let grant): return .accept(bodyLimit: limit, payer: grant.principal)
         case .refused(let refusal): return .refuse(refusal)
         }
+    }
+
+    func payer(of head: HTTPRequestHead, peer: ServerPeer) -> String {
+        guard case .digest(let digest) = BearerToken(authorization: head.headers["authorization"], hash: path.hash) else { return "" }
+        return path.directory.grant(digest, now: WallClock.milliseconds())?.principal ?? ""
     }
 
     func handle(_ exchange: ServerExchange) {
@@ -71,6 +76,7 @@ final class PublicFront: ServerDelegate {
         case .refused(let refusal): return exchange.refuse(refusal)
         case .admitted(let knownDigest, let knownGrant): (digest, grant) = (knownDigest, knownGrant)
         }
+        exchange.trust(payer: grant.principal)
         let parts = target.split(separator: "/", omittingEmptySubsequences: false)
         let slug = parts.count == 4 && parts[3] == "mcp" ? String(parts[2]) : nil
         guard let slug, grant.scope == .virtualMCP(slug), let virtualMCP = path.directory.current.virtualMCPs[slug] else {
@@ -109,10 +115,10 @@ final class PublicFront: ServerDelegate {
     }
 
     private func refused(_ reason: String, _ client: String) -> Authentication {
-        if let unwritten = path.meter.admit(second: WallClock.seconds()) {
+        if let reason = path.refusedTokens.admit(reason, second: WallClock.seconds()) {
             var row = AuditRow(method: "authenticate", outcome: .denied)
             row.clientAddress = client
-            row.reason = unwritten == 0 ? reason : "\(reason); \(unwritten) more before it were not written"
+            row.reason = reason
             _ = path.log.write(row)
         }
         return .refused(.tokenInvalid)
@@ -120,34 +126,49 @@ final class PublicFront: ServerDelegate {
 
     /// The row says more than the answer may.
     private func denied(_ grant: Grant, slug: String, _ client: String) {
+        let reason = path.directory.current.virtualMCPs[slug] == nil ? "no such virtual MCP" : "the token is not for this virtual MCP"
+        guard let reason = path.deniedAccess.admit(reason, second: WallClock.seconds()) else { return }
         var row = AuditRow(method: "access", outcome: .denied, principal: grant.principal)
         row.clientAddress = client
         row.tokenID = grant.tokenID
         row.virtualMCP = String(slug.prefix(64))
-        row.reason = path.directory.current.virtualMCPs[slug] == nil ? "no such virtual MCP" : "the token is not for this virtual MCP"
+        row.reason = reason
         _ = path.log.write(row)
     }
 
     // MARK: Control
 
     private func respond(_ exchange: ServerExchange) {
-        guard path.controlRequests < path.settings.controlRequests else { return exchange.refuse(.busy) }
-        path.controlRequests += 1
+        guard path.control.count < path.settings.controlRequests else { return exchange.refuse(.busy) }
+        let peer = peer(exchange)
+        if let payer = peer.payer { exchange.trust(payer: payer) }
         let request = ControlRequest(
             method: exchange.head.method.rawValue, uri: exchange.head.uri, headers: exchange.head.headers.map { (name: $0.name, value: $0.value) },
-            body: exchange.body, peer: peer(exchange), clientAddress: clientAddress(exchange.peer, exchange.head))
+            body: exchange.body, peer: peer, clientAddress: clientAddress(exchange.peer, exchange.head))
         let bound = NIOLoopBound(path, eventLoop: path.eventLoop)
-        ExchangeWriter.answer(exchange) { [control] writer in
+        let id = path.control.nextID()
+        let writer = ExchangeWriter.answer(exchange) { [control] writer in
             await control.respond(to: request, writer: writer)
-            await writer.finish()
-            bound.eventLoop.execute { bound.value.controlRequests -= 1 }
+            await writer.abandon()
+            bound.eventLoop.execute { bound.value.control.remove(id) }
         }
+        path.control.add(id, writer, peer)
     }
 
     private func peer(_ exchange: ServerExchange) -> ControlPeer {
         if listener == .controlSocket, exchange.peer.uid == 0 { return .localRoot }
         guard case .digest(let digest) = BearerToken(authorization: exchange.headers("authorization"), hash: path.hash) else { return .bearer(nil) }
         return .bearer(path.directory.grant(digest, now: WallClock.milliseconds()))
+    }
+}
+
+extension ControlPeer {
+    /// Nil of a stranger.
+    fileprivate var payer: String? {
+        switch self {
+        case .localRoot: "local:root"
+        case .bearer(let grant): grant?.principal
+        }
     }
 }
 

@@ -30,16 +30,17 @@ struct Refusal {
     static let auditUnavailable = Refusal(503, #"{"error":"audit_unavailable","message":"the audit log cannot be written"}"#)
 }
 
-/// Rows for refused tokens, of which anybody can send any number: so many a second are written, the rest are counted.
+/// Rows for what is refused, of which anybody can send any number: so many a second are written, the rest are counted.
 struct RefusalMeter {
     static let perSecond = 5
 
     private var second: Int64 = 0
     private var written = 0
-    private(set) var unwritten = 0
+    private var unwritten = 0
 
-    /// - Returns: How many refusals were left out before this one; nil when this one is left out too.
-    mutating func admit(second now: Int64) -> Int? {
+    /// - Returns: The reason as the row has it, with the number of refusals that were left out before this one; nil when this
+    ///   one is left out too.
+    mutating func admit(_ reason: String, second now: Int64) -> String? {
         if now != second {
             second = now
             written = 0
@@ -50,6 +51,6 @@ struct RefusalMeter {
         }
         written += 1
         defer { unwritten = 0 }
-        return unwritten
+        return unwritten == 0 ? reason : "\(reason); \(unwritten) more before it were not written"
     }
 }

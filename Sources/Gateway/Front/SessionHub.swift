@@ -85,7 +85,7 @@ final class SessionHub: FrontHost {
             return completion(record)
         }
         // What cannot be an id of ours is not looked for.
-        guard Base64URL.decode(id)?.count == 16, !ended.contains(id) else { return completion(nil) }
+        guard ClientSession.isID(id), !ended.contains(id) else { return completion(nil) }
         let support = support
         eventLoop.makeFutureWithTask { try await support.session(id: id) }.assumeIsolated().whenComplete { [self] result in
             switch result {

@@ -24,7 +24,8 @@ final class Stack {
         let doors = Doors(support: support, org: settings.org, pool: pool)
         hop = Hop(eventLoop: eventLoop, pool: pool, doors: doors, answerLimit: settings.answerBytes, logger: logger)
         credentials = CredentialService(next: hop, support: support, logger: logger)
-        router = Router(next: credentials, search: PinSearch(support: support), doors: doors, logger: logger, released: released)
+        router = Router(
+            next: credentials, search: PinSearch(support: support), directory: directory, doors: doors, logger: logger, released: released)
         let authorise = AuthoriseService(next: router, directory: directory)
         curate = CurateService(next: authorise, directory: directory)
         audit = AuditService(next: curate, log: log, callTimeout: settings.callTimeout, callsPerPrincipal: settings.callsPerPrincipal)

@@ -38,11 +38,13 @@ struct SessionStore: Sendable {
         }
     }
 
-    /// Forgets sessions that no gateway took into memory since `time`; while one is there it ends the idle ones itself.
+    /// Forgets sessions that no gateway took into memory since `time` (while one is there it ends the idle ones itself), and
+    /// older pins without a row of their session: a modern client's, or what a kill left.
     func prune(before time: Int64) async throws {
         try await database.write { db in
             try db.execute(sql: "DELETE FROM pins WHERE session IN (SELECT id FROM sessions WHERE usedAt < ?)", arguments: [time])
             try db.execute(sql: "DELETE FROM sessions WHERE usedAt < ?", arguments: [time])
+            try db.execute(sql: "DELETE FROM pins WHERE takenAt < ? AND session NOT IN (SELECT id FROM sessions)", arguments: [time])
         }
     }
 
@@ -50,12 +52,17 @@ struct SessionStore: Sendable {
         try await database.read { db in try Self.fetchPin(db, session, connector) }
     }
 
-    /// Inserts unless a row is there already; the row that stands is answered.
+    /// Inserts unless a row is there already; the row that stands is answered. A legacy session that has ended meanwhile
+    /// gets none, for nobody would remove it.
     func pin(_ pin: Pin) async throws -> Pin {
         try await database.write { db in
+            let hasRow = ClientSession.isID(pin.session)
+            if try hasRow && Bool.fetchOne(db, sql: "SELECT EXISTS (SELECT 1 FROM sessions WHERE id = ?)", arguments: [pin.session]) != true {
+                return pin
+            }
             try db.execute(
-                sql: "INSERT INTO pins (session, connector, epoch, machine, boot) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
-                arguments: [pin.session, pin.connector, pin.epoch, pin.machine, pin.boot])
+                sql: "INSERT INTO pins (session, connector, epoch, machine, boot, takenAt) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+                arguments: [pin.session, pin.connector, pin.epoch, pin.machine, pin.boot, WallClock.milliseconds()])
             return try Self.fetchPin(db, pin.session, pin.connector) ?? pin
         }
     }
@@ -64,8 +71,8 @@ struct SessionStore: Sendable {
     func repin(_ pin: Pin, ifEpoch epoch: Int) async throws -> Pin {
         try await database.write { db in
             try db.execute(
-                sql: "UPDATE pins SET epoch = ?, machine = ?, boot = ? WHERE session = ? AND connector = ? AND epoch = ?",
-                arguments: [pin.epoch, pin.machine, pin.boot, pin.session, pin.connector, epoch])
+                sql: "UPDATE pins SET epoch = ?, machine = ?, boot = ?, takenAt = ? WHERE session = ? AND connector = ? AND epoch = ?",
+                arguments: [pin.epoch, pin.machine, pin.boot, WallClock.milliseconds(), pin.session, pin.connector, epoch])
             return try Self.fetchPin(db, pin.session, pin.connector) ?? pin
         }
     }
@@ -75,4 +82,9 @@ struct SessionStore: Sendable {
             Pin(session: row["session"], connector: row["connector"], epoch: row["epoch"], machine: row["machine"], boot: row["boot"])
         }
     }
+}
+
+extension ClientSession {
+    /// Whether a text is an id of a legacy session, 128 random bits: those have a row; a modern client's key has not.
+    static func isID(_ text: String) -> Bool { Base64URL.decode(text)?.count == 16 }
 }

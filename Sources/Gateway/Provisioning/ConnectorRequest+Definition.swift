@@ -1,6 +1,12 @@
 import MachineAPI
 
 extension ConnectorRequest {
+    /// Whether the image stays: nothing is named of what goes into it. Command, arguments, environment, secrets and limits
+    /// are the machine's.
+    var keepsImage: Bool {
+        reset != true && source?.pypi == nil && source?.upload == nil && source?.requirements == nil && source?.constraints == nil
+    }
+
     /// The definition that the request makes, of nothing or of an old one.
     func definition(changing old: ConnectorDefinition? = nil) -> ConnectorDefinition {
         var new = old ?? ConnectorDefinition(source: ImageSource())
@@ -23,5 +29,36 @@ extension ConnectorRequest {
         new.memoryMB = memory_mb ?? new.memoryMB
         new.pids = pids ?? new.pids
         return new
+    }
+}
+
+extension BuiltImage {
+    /// The same image, started as `new` says. Its command is the source's, whose first word the build looked up, and then
+    /// the arguments.
+    ///
+    /// - Returns: nil where only a build can tell: a program's bare name is looked up in the image.
+    func started(by new: ImageSource, insteadOf old: ImageSource) -> BuiltImage? {
+        let (oldArguments, arguments) = (old.arguments ?? [], new.arguments ?? [])
+        guard command.count > oldArguments.count, Array(command.suffix(oldArguments.count)) == oldArguments else { return nil }
+        var start = Array(command.dropLast(oldArguments.count))
+        let (before, given) = (old.command ?? [], new.command ?? [])
+        if given != before {
+            guard let program = program(given, before, start, isFolder: new.upload != nil) else { return nil }
+            start = program + given.dropFirst()
+        }
+        var image = self
+        image.command = start + arguments
+        return image
+    }
+
+    /// The first word of `given` as a build looks it up.
+    private func program(_ given: [String], _ old: [String], _ start: [String], isFolder: Bool) -> [String]? {
+        guard let word = given.first else { return nil }
+        if word == old.first, Array(start.suffix(old.count - 1)) == Array(old.dropFirst()) { return Array(start.dropLast(old.count - 1)) }
+        if word.hasPrefix("/") { return [word] }
+        if word == "python" || word == "python3" { return ["/usr/bin/python3"] }
+        guard isFolder, word.contains("/") else { return nil }
+        let parts = word.split(separator: "/").filter { $0 != "." }
+        return parts.contains("..") ? nil : ["\(directory)/\(parts.joined(separator: "/"))"]
     }
 }

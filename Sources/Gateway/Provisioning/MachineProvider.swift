@@ -4,18 +4,25 @@ import MachineAPI
 /// Gets a machine that serves a connector: the one that runs, one that is stopped, or a new one. Callers for one
 /// generation of a connector share one start.
 actor MachineProvider {
-    private let machines: any MachineControl
-    private let logger: Logger
-    /// By app and generation: a connector that is being updated starts a machine of its own beside the old one's.
-    private var starts: [String: Task<MachineAddress, any Error>] = [:]
+    private struct Key: Hashable {
+        var app: String
+        var generation: Int
+    }
 
-    init(machines: any MachineControl, logger: Logger) {
+    private let machines: any MachineControl
+    private let connectors: ConnectorStore
+    private let logger: Logger
+    /// A connector that is being updated starts a machine of its own beside the old one's.
+    private var starts: [Key: Task<MachineAddress, any Error>] = [:]
+
+    init(machines: any MachineControl, connectors: ConnectorStore, logger: Logger) {
         self.machines = machines
+        self.connectors = connectors
         self.logger = logger
     }
 
     func ready(_ connector: Connector) async throws -> MachineAddress {
-        let key = "\(connector.app)/\(connector.generation)"
+        let key = Key(app: connector.app, generation: connector.generation)
         if let running = starts[key] { return try await running.value }
         let task = Task { try await self.find(connector) }
         starts[key] = task
@@ -35,7 +42,23 @@ actor MachineProvider {
     /// Every machine of an app that runs now.
     func running(app: String) async throws -> [MachineAddress] { try await machines.machines(app: app).compactMap(\.address) }
 
-    private func find(_ connector: Connector) async throws -> MachineAddress {
+    /// Waits for starts that began for an older generation; after the row has moved on no new ones do.
+    func startsEnded(app: String, below generation: Int) async {
+        for (key, task) in starts where key.app == app && key.generation < generation { _ = await task.result }
+    }
+
+    /// Whoever asks for an older generation than the row's, by a directory of a moment ago, gets the row's: no machine of an
+    /// older one is ever made.
+    private func newest(_ asked: Connector) async throws -> Connector {
+        guard let record = try await connectors.connector(asked.name), record.app == asked.app, record.state != .removing else {
+            throw PinSearch.NotFound(reason: "the connector was removed")
+        }
+        guard record.generation > asked.generation, let newer = record.connector else { return asked }
+        return newer
+    }
+
+    private func find(_ asked: Connector) async throws -> MachineAddress {
+        let connector = try await newest(asked)
         let config = connector.machineConfig.config(connector: connector.name, needsCredentials: !connector.secretNames.isEmpty)
         let fitting = try await machines.machines(app: connector.app).filter { $0.config.serves(config) }
         if let address = fitting.lazy.compactMap(\.address).first { return address }

@@ -12,6 +12,8 @@ struct Provisioner: Sendable {
     let machines: any MachineControl & ImageBuilding & MachineLogs
     let provider: MachineProvider
     let probe: @Sendable (MachineAddress, Connector, CredentialSet?) async throws -> [UInt8]
+    /// Lets a machine finish its calls, for a bounded time.
+    let drain: @Sendable (MachineAddress, _ app: String) async -> Void
     let org: String
     let appRoot: @Sendable (String) throws -> AppRoot
     let logger: Logger
@@ -23,8 +25,9 @@ struct Provisioner: Sendable {
         if let name = request.drop_secrets?.first {
             throw ProvisioningFailure(error: "invalid", message: "a new connector has no secret \(name)", field: "drop_secrets", hint: "leave it out")
         }
-        // Nobody else changes this name now: a row still `building` is what an add left that could not clean up after itself.
-        if let left = try await store.connector(request.name), left.state == .building { await discard(left) }
+        // Nobody else changes this name now: a row still `building` (or `removing`) is what an add (a remove) left that could
+        // not clean up after itself.
+        if let left = try await store.connector(request.name), left.state != .ready { await discard(left) }
         let now = WallClock.milliseconds()
         let record = ConnectorRecord(
             name: request.name, app: "\(request.name)-\(org.suffix(6).lowercased())", state: .building, definition: definition, build: nil,
@@ -36,7 +39,7 @@ struct Provisioner: Sendable {
         }
         do {
             try await machines.createApp(record.app, org: org, appRoot: appRoot(record.app).secret.copy)
-            try await credentials.put(request.secrets ?? [:], connector: record.name)
+            try await store.update(record, secrets: credentials.changes(request.secrets ?? [:], connector: record.name))
             return try await bringUp(record, with: credentials.credentials(connector: record.name), say: say)
         } catch {
             let failure = await explain(error, record)
@@ -46,7 +49,8 @@ struct Provisioner: Sendable {
         }
     }
 
-    /// Takes over what the request names, rebuilds, and moves to the new machine when it has answered.
+    /// Takes over what the request names, builds where that changes the image, and writes the row when the new machine has
+    /// answered. The old one serves until ``retireOldMachines(of:)``.
     func update(_ request: ConnectorRequest, say: @Sendable (ProvisioningEvent) -> Void) async throws -> Int {
         guard let old = try await store.connector(request.name), old.state == .ready else { throw try await unknown(request.name) }
         let definition = try ConnectorRules.check(request, changing: old.definition)
@@ -60,9 +64,9 @@ struct Provisioner: Sendable {
         do {
             // The new secrets are only in memory until the new machine has answered with them: the old one's children never see them.
             let preview = try await credentials.credentials(connector: old.name, changing: request.secrets ?? [:], dropping: dropped)
-            let tools = try await bringUp(record, with: preview, secrets: request.secrets ?? [:], dropping: dropped, say: say)
-            await destroyMachines(app: record.app, exceptGeneration: record.generation)
-            return tools
+            let kept = request.keepsImage ? old.build?.started(by: definition.source, insteadOf: old.definition.source) : nil
+            let changes = try credentials.changes(request.secrets ?? [:], dropping: dropped, connector: old.name)
+            return try await bringUp(record, keeping: kept, with: preview, secrets: changes, say: say)
         } catch {
             let failure = await explain(error, record)
             await Task { await destroyMachines(app: old.app, exceptGeneration: old.generation) }.value
@@ -70,10 +74,18 @@ struct Provisioner: Sendable {
         }
     }
 
-    /// Removes a connector that no virtual MCP holds.
+    /// After an update whose row the directory tells: what still runs of an older generation finishes its calls and goes.
+    func retireOldMachines(of name: String) async {
+        guard let record = try? await store.connector(name) else { return }
+        await provider.startsEnded(app: record.app, below: record.generation)
+        await destroyMachines(app: record.app, exceptGeneration: record.generation, isDrained: true)
+    }
+
+    /// Removes a connector that no virtual MCP holds. What fails half-way stays `removing`, until it is repeated or the
+    /// gateway starts.
     func remove(_ name: String) async throws {
         guard let record = try await store.connector(name) else { throw try await unknown(name) }
-        let users = try await store.virtualMCPs().filter { $0.connectors.contains(name) }.map(\.slug)
+        let users = try await store.beginRemoval(name)
         guard users.isEmpty else {
             throw ProvisioningFailure(
                 error: "in_use", message: "\(name) is in the virtual MCP\(users.count == 1 ? "" : "s") \(users.joined(separator: ", "))",
@@ -83,10 +95,10 @@ struct Provisioner: Sendable {
         try await store.delete(name)
     }
 
-    /// At start: what an interrupted `add` or `update` left.
+    /// At start: what an interrupted `add`, `update` or `remove` left.
     func removeUnfinished() async throws {
         for record in try await store.connectors() {
-            if record.state == .building {
+            if record.state != .ready {
                 logger.warning("removing an unfinished connector", metadata: ["connector": "\(record.name)"])
                 await discard(record)
             } else {
@@ -102,15 +114,18 @@ struct Provisioner: Sendable {
     // MARK: Steps
 
     private func bringUp(
-        _ start: ConnectorRecord, with set: CredentialSet?, secrets: [String: String] = [:], dropping dropped: [String] = [],
+        _ start: ConnectorRecord, keeping kept: BuiltImage? = nil, with set: CredentialSet?, secrets: SecretChanges? = nil,
         say: @Sendable (ProvisioningEvent) -> Void
     ) async throws -> Int {
         var record = start
-        record.build = try await build(record.definition.source, say: say)
+        if let kept { record.build = kept } else { record.build = try await build(record.definition.source, say: say) }
         // Of an update the row is not touched before the new machine has answered: a refresh meanwhile publishes the row as it is.
         if start.state == .building { try await store.update(record) }
         do {
-            return try await startAndProbe(record, with: set, secrets: secrets, dropping: dropped, say: say)
+            return try await startAndProbe(record, with: set, secrets: secrets, say: say)
+        } catch let error as MachineAPIError where kept != nil && error.code == "unknown_image" {
+            // Collected, or lost with the orchestrator's state.
+            return try await bringUp(start, with: set, secrets: secrets, say: say)
         } catch {
             throw await explain(error, record)
         }
@@ -118,8 +133,7 @@ struct Provisioner: Sendable {
 
     /// Starts a machine of an image that is built, and asks it for its tools.
     private func startAndProbe(
-        _ built: ConnectorRecord, with set: CredentialSet?, secrets: [String: String], dropping dropped: [String],
-        say: @Sendable (ProvisioningEvent) -> Void
+        _ built: ConnectorRecord, with set: CredentialSet?, secrets: SecretChanges?, say: @Sendable (ProvisioningEvent) -> Void
     ) async throws -> Int {
         var record = built
         guard let connector = record.connector else { throw ProvisioningFailure(error: "build_failed", message: "the build gave no image") }
@@ -127,12 +141,13 @@ struct Provisioner: Sendable {
         let address = try await provider.ready(connector)
         say(.step("asking for its tools"))
         let tools = try await probe(address, connector, set)
-        try await credentials.put(secrets, dropping: dropped, connector: record.name)
+        let count = try ToolMerge.merge([.init(connector: record.name, toolsListResult: tools)]).tools.count
         record.tools = tools
         record.state = .ready
         record.updatedAt = WallClock.milliseconds()
-        try await store.update(record)
-        return try ToolMerge.merge([.init(connector: record.name, toolsListResult: tools)]).tools.count
+        // The last step that can fail: what threw before it has changed nothing, and nothing may throw after it.
+        try await store.update(record, secrets: secrets)
+        return count
     }
 
     private func build(_ source: ImageSource, say: @Sendable (ProvisioningEvent) -> Void) async throws -> BuiltImage {
@@ -151,14 +166,15 @@ struct Provisioner: Sendable {
             try await machines.deleteApp(record.app)
             try await store.delete(record.name)
         } catch {
-            // The row stays `building`, so that the next start of the gateway tries again.
+            // The row stays as it is, so that the next start of the gateway tries again.
             logger.error("an unfinished connector could not be removed", metadata: ["connector": "\(record.name)", "error": "\(error)"])
         }
     }
 
-    private func destroyMachines(app: String, exceptGeneration generation: Int) async {
+    private func destroyMachines(app: String, exceptGeneration generation: Int, isDrained: Bool = false) async {
         let keep = "\(generation)"
         for machine in (try? await machines.machines(app: app)) ?? [] where machine.config.metadata?["berth_generation"] != keep {
+            if isDrained, let address = machine.address { await drain(address, app) }
             do {
                 try await machines.destroy(app: app, id: machine.id)
             } catch {

@@ -7,6 +7,9 @@ struct StartDiagnosis {
 
     func hint(stderr: String) -> String {
         let lines = stderr.split(separator: "\n")
+        if lines.contains(where: { $0.contains("exec ") && $0.contains("No such file or directory") }) {
+            return "the first line (#!) of its file names a program that the image does not have, /usr/bin/env for one: use -- python3 FILE"
+        }
         // The last error is the one that ended it; an earlier one may have been handled.
         guard let error = lines.last(where: { line in Self.errors.contains { line.hasPrefix($0) } }) else {
             return stderr.isEmpty

@@ -8,6 +8,7 @@ final class Router: MCPService {
     let eventLoop: any EventLoop
     let next: any MCPService
     private let search: PinSearch
+    private let directory: DirectorySlot
     private let doors: Doors
     private let logger: Logger
     private var table = PinTable()
@@ -17,12 +18,13 @@ final class Router: MCPService {
     private let released: (_ session: String, _ connector: String, MachineAddress) -> Void
 
     init(
-        next: any MCPService, search: PinSearch, doors: Doors, logger: Logger,
+        next: any MCPService, search: PinSearch, directory: DirectorySlot, doors: Doors, logger: Logger,
         released: @escaping (_ session: String, _ connector: String, MachineAddress) -> Void
     ) {
         eventLoop = next.eventLoop
         self.next = next
         self.search = search
+        self.directory = directory
         self.doors = doors
         self.logger = logger
         self.released = released
@@ -53,6 +55,9 @@ final class Router: MCPService {
     }
 
     // MARK: For calls
+
+    /// The connector as it is now: an update may have come since the call was let in.
+    func current(_ connector: Connector) -> Connector { directory.current.connectors[connector.name] ?? connector }
 
     func acquire(_ call: RoutedCall, connector: Connector) {
         waiting[call.number] = call
@@ -137,8 +142,13 @@ final class RoutedCall: MCPCall, MCPSink {
     }
 
     func start() {
-        guard let connector = record.connector else { return }
         attempts += 1
+        acquire()
+    }
+
+    private func acquire() {
+        guard let connector = record.connector.map(router.current) else { return }
+        record.connector = connector
         isWaiting = true
         router.acquire(self, connector: connector)
     }
@@ -164,6 +174,8 @@ final class RoutedCall: MCPCall, MCPSink {
         record.loss = nil
         // Where another call of the session found the new machine first, the session has moved all the same.
         if moved || lostEpoch.map({ $0 != entry.pin.epoch }) ?? false { record.isRepinned = true }
+        // The connector was updated while the call waited: this machine is about to go, and another one is there.
+        if let connector = record.connector.map(router.current), connector.generation > entry.generation { return acquire() }
         let attempt = attempts
         let call = router.next.call(request, in: context, sink: self)
         // It may have ended, or failed and begun anew, before it was returned.

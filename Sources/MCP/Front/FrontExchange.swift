@@ -52,8 +52,8 @@ public struct FrontRequest {
     }
 }
 
-/// The answering half of that HTTP exchange: the gateway's `PublicConnection` and the bridge's `StandaloneFront`
-/// implement it. Loop-confined. After `reply` or `closeStream` every further call is ignored.
+/// The answering half of that HTTP exchange: the gateway's `PublicExchange` and the bridge's `BridgeExchange` implement
+/// it. Loop-confined. After `reply` or `closeStream` every further call is ignored.
 public protocol FrontExchange: AnyObject {
     /// A complete answer. `body == nil` sends `Content-Length: 0`.
     func reply(status: Int, headers: [(String, String)], body: ByteBuffer?)

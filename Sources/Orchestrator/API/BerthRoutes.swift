@@ -21,7 +21,7 @@ struct BerthRoutes: Sendable {
             }
             return JSONAnswer(UploadAnswer(digest: try await orchestrator.uploads.receive(request.body)))
         }
-        own.get("doctor") { _, context in JSONAnswer(await orchestrator.doctor(showsLeftovers: context.caller == .root)) }
+        own.get("doctor") { _, _ in JSONAnswer(await orchestrator.doctor()) }
         own.post("stop-all") { _, context in
             try context.requireRoot()
             return JSONAnswer(StopAllAnswer(stopped: await orchestrator.reconciler.stopAll()))

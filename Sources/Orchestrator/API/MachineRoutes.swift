@@ -3,7 +3,7 @@ import MachineAPI
 import NIOCore
 import Sealing
 
-/// Fly's Machines API over one host: the paths, verbs and shapes of `docs/machines-api.md` A2.
+/// Fly's Machines API over one host: the paths, verbs and shapes of Fly's published description.
 struct MachineRoutes: Sendable {
     let orchestrator: MachineService
     var store: MachineStore { orchestrator.store }

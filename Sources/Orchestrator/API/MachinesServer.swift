@@ -35,13 +35,8 @@ final class MachinesDelegate: ServerDelegate {
         else { return exchange.reply(status: 400, headers: [], body: nil) }
         let context = MachinesContext(source: .init(logger: logger, caller: caller))
         ExchangeWriter.answer(exchange) { [responder, logger] writer in
-            do {
-                try await writer.send(try await responder.respond(to: request, context: context))
-            } catch is CancellationError {
-                writer.cut()
-            } catch {
+            if let error = await writer.answer({ try await responder.respond(to: request, context: context) }) {
                 logger.warning("an answer was cut off", metadata: ["path": "\(request.uri.path)", "error": "\(error)"])
-                writer.cut()
             }
         }
     }

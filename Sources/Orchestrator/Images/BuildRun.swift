@@ -26,6 +26,12 @@ struct BuildRun: Sendable {
     }
 
     private func image(in building: String) async throws -> BuiltImage {
+        for part in [base, builder] {
+            // It may have waited for other builds for long.
+            guard try await Disk.work({ [store] in try store.renewLayer(part.layer.hex, for: building) }) else {
+                throw ImageBuildFailure(error: "outdated", message: "What the build was to start from was replaced.", hint: "Try again.")
+            }
+        }
         var layers = [base.layer]
         var folder: LayerArchive.Digest?
         var packages: [String] = []
@@ -93,11 +99,13 @@ struct BuildRun: Sendable {
             throw BuildDiagnosis(
                 package: plan.package, python: python, index: factory.settings.index, constraints: plan.constraints.map(\.text)).failure(of: result)
         }
-        return try await take(job, below: "opt/mcp")
+        return try await take(job, below: "opt/mcp", for: building)
     }
 
     /// Makes a layer of what an installation left behind.
-    private func take(_ job: BuildSpace, below subtree: String) async throws -> (layer: LayerArchive.Digest, packages: [String]) {
+    private func take(
+        _ job: BuildSpace, below subtree: String, for building: String
+    ) async throws -> (layer: LayerArchive.Digest, packages: [String]) {
         try await Disk.work { [store, factory, step] in
             step("Checking what was installed")
             let tree = job.directory + "/layer"
@@ -113,7 +121,7 @@ struct BuildRun: Sendable {
                 throw ImageBuildFailure(
                     error: "build_failed", message: "A package has no hash to be checked against.", hint: "Take packages from the index only.")
             }
-            return (try store.publishLayer(tree), Lockfile.packages(lock))
+            return (try store.publishLayer(tree, for: building), Lockfile.packages(lock))
         }
     }
 
@@ -136,7 +144,7 @@ struct BuildRun: Sendable {
                 throw ImageBuildFailure(
                     error: "bad_upload", message: "The uploaded folder is empty.", hint: "Upload the folder that holds the server.")
             }
-            return try store.publishLayer(tree)
+            return try store.publishLayer(tree, for: building)
         }
     }
 
@@ -162,7 +170,7 @@ struct BuildRun: Sendable {
             guard mkdir(tree, 0o755) == 0 else { throw Disk.failure("mkdir", tree, errno) }
             var copy = TreeCopy(limits: factory.settings.limits)
             try copy.copy(job.output, below: "tree", to: tree)
-            return copy.entries > 0 ? try store.publishLayer(tree) : nil
+            return copy.entries > 0 ? try store.publishLayer(tree, for: building) : nil
         }
     }
 }

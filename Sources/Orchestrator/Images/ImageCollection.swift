@@ -22,16 +22,25 @@ struct ImageCollection: Sendable {
     /// Layers that stay whatever images there are.
     var layers: Set<String>
 
-    func run() throws -> Collected {
-        var collected = Collected(images: 0, layers: 0)
-        var layers = layers
+    /// What a pass took out of the store.
+    struct Found: Sendable {
+        var images = 0
+        /// Layers, where they wait for their removal.
+        var graves: [String] = []
+    }
+
+    /// Decides what goes and takes it out of the store, each thing in one step; nobody may take up anything meanwhile.
+    func setAside() throws -> Found {
+        var found = Found()
+        // Before the images are read: a build that ends in between has written its image.
+        var layers = layers.union(LayerPins.all(in: directory))
         var configs: Set<String> = []
         for hex in names("manifests") {
             let digest = "sha256:" + hex
             let path = directory + "/manifests/\(hex).json"
             guard keeping.contains(digest) || isYoung(path) else {
                 guard unlink(path) == 0 else { throw Disk.failure("unlink", path, errno) }
-                collected.images += 1
+                found.images += 1
                 continue
             }
             guard let bytes = Disk.read(path, limit: 4 << 20), let manifest = CanonicalJSON.decode(ImageManifest.self, bytes) else { continue }
@@ -61,13 +70,17 @@ struct ImageCollection: Sendable {
         for hex in Files.names(directory + "/layers") where !layers.contains(hex) {
             let path = directory + "/layers/" + hex
             if isYoung(path) { continue }
-            // Out of the way in one step, so that a layer is never half there.
             let grave = directory + "/building/" + Identifier.random()
             guard rename(path, grave) == 0 else { throw Disk.failure("rename", path, errno) }
-            try Files.removeTree(grave)
-            collected.layers += 1
+            found.graves.append(grave)
         }
-        return collected
+        return found
+    }
+
+    /// The slow part. What it does not come to goes with the next start's half-made things.
+    func remove(_ found: Found) throws -> Collected {
+        for grave in found.graves { try Files.removeTree(grave) }
+        return Collected(images: found.images, layers: found.graves.count)
     }
 
     private func names(_ kind: String) -> [String] {

@@ -108,7 +108,9 @@ public final class ImageFactory: ImageBuilding, Sendable {
         let key = try inputs.key()
         return try await equals.enter(key, onWait: { step("Waiting for the same build that is under way.") }) {
             let store = self.store
-            if let record = try await Disk.work({ BuildRecord.read(key, in: store) }), try await store.image(record.built.image) != nil {
+            if let record = try await Disk.work({ BuildRecord.read(key, in: store) }),
+                try await Disk.work({ store.renewImage(record.built.image) }), try await store.image(record.built.image) != nil
+            {
                 step("Built before: nothing to do.")
                 return record.built
             }

@@ -2,6 +2,7 @@ import CLinux
 import Glibc
 import MachineAPI
 import Sealing
+import Synchronization
 
 /// Images by digest: manifests, configurations and unpacked, read-only layers.
 ///
@@ -14,7 +15,9 @@ import Sealing
 /// Everything gets its final name in one rename, after its content is on the disk.
 public actor ImageStore: ImageLookup {
     nonisolated let directory: String
-    private var agentPath: String?
+    private let agentPath: String?
+    /// Held while a pass decides what goes, and by whoever takes up what is here already.
+    private let collecting = Mutex<Void>(())
     private var agentLayer: (stamp: FileStamp, hex: String)?
 
     /// Opens a store, making it, and removes what an end of the process left half-made.
@@ -72,11 +75,13 @@ public actor ImageStore: ImageLookup {
     }
 
     /// Takes a finished tree, made in ``makeBuilding()`` by us, as a layer. The tree is moved, or dropped when it is here already.
-    nonisolated func publishLayer(_ tree: String) throws -> LayerArchive.Digest {
+    ///
+    /// - Parameter building: the build whose image will name the layer, which stays until that build's directory goes.
+    nonisolated func publishLayer(_ tree: String, for building: String? = nil) throws -> LayerArchive.Digest {
         // The layer's own root directory is the machine's `/`.
         guard chmod(tree, 0o755) == 0 else { throw Disk.failure("chmod", tree, errno) }
         let digest = try LayerArchive.digest(of: tree)
-        if hasLayer(digest.hex) {
+        if try renewLayer(digest.hex, for: building) {
             try Files.removeTree(tree)
             return digest
         }
@@ -88,6 +93,22 @@ public actor ImageStore: ImageLookup {
             try Files.removeTree(tree)
         }
         return digest
+    }
+
+    /// Takes up a layer that is here: it counts as just made, and stays as long as the directory `building` does.
+    ///
+    /// - Returns: whether it is here. It is kept for that build also when it is not: whoever makes it publishes it next.
+    nonisolated func renewLayer(_ hex: String, for building: String? = nil) throws -> Bool {
+        try collecting.withLock { _ in
+            if let building { try LayerPins.add(hex, to: building) }
+            return hasLayer(hex) && chmod(layerPath(hex), 0o755) == 0
+        }
+    }
+
+    /// The same for an image that was built before: its next machine's row may not be written yet.
+    nonisolated func renewImage(_ digest: String) -> Bool {
+        guard let hex = Identifier.hex(ofDigest: digest) else { return false }
+        return collecting.withLock { _ in chmod(directory + "/manifests/\(hex).json", 0o600) == 0 }
     }
 
     /// Writes an image of layers that are here and answers its digest.
@@ -112,12 +133,6 @@ public actor ImageStore: ImageLookup {
     }
 
     // MARK: The agent's layer
-
-    /// Uses another agent binary for machines that start from now on.
-    public func setAgent(path: String) async throws {
-        agentPath = path
-        _ = try await currentAgentLayer()
-    }
 
     /// The layer of the agent binary as it is on the disk now; nil when the store has none.
     ///
@@ -148,13 +163,16 @@ public actor ImageStore: ImageLookup {
     /// Removes images that nobody names and layers that no image needs.
     ///
     /// - Parameters:
-    ///   - keeping: digests of the images of every app, configuration version and running machine.
+    ///   - keeping: digests of the images of machines, and of those that apps may make next.
     ///   - youngerThan: images that were made within this time stay: their app may not be written yet.
     public func collect(keeping: Set<String>, youngerThan grace: Duration = .seconds(3600)) async throws -> Collected {
         let agent = agentLayer?.hex
         let collection = ImageCollection(
             directory: directory, keeping: keeping, grace: Int(grace.components.seconds), layers: Set(agent.map { [$0] } ?? []))
-        return try await Disk.work { try collection.run() }
+        return try await Disk.work {
+            let found = try self.collecting.withLock { _ in try collection.setAside() }
+            return try collection.remove(found)
+        }
     }
 }
 

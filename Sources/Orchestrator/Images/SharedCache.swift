@@ -92,7 +92,7 @@ struct SharedCache: Sendable {
 
     /// Makes the store's own copy of a cached tree, checked.
     private static func adopt(_ part: SharedPart, tree: String, store: ImageStore) throws {
-        if store.hasLayer(part.layer.hex) { return }
+        if try store.renewLayer(part.layer.hex) { return }
         let building = try store.makeBuilding()
         defer { try? Files.removeTree(building) }
         let copy = building + "/layer"

@@ -3,7 +3,8 @@ import Logging
 import MachineAPI
 import Sealing
 
-/// Drives one machine: asks its state machine, writes the row and the events, then acts. Lives in its owner's task.
+/// Drives one machine: asks its state machine, writes the row and the events, then acts. Lives in its owner's task, whose
+/// group holds everything that it starts until it is over.
 struct MachineLoop {
     private var record: MachineRecord
     private var machine: MachineStateMachine
@@ -31,7 +32,7 @@ struct MachineLoop {
         logger[metadataKey: "app"] = "\(record.app)"
     }
 
-    mutating func handle(_ message: MachineOwner.Message) async {
+    mutating func handle(_ message: MachineOwner.Message, in group: inout DiscardingTaskGroup) async {
         guard !isOver else { message.reply?(.failure(MachineFailure.unknownMachine(record.id))); return }
         if let boot = message.boot, boot != record.boot?.boot { return }
         if let timer = message.timer, timer != timerNumber { return }
@@ -52,16 +53,15 @@ struct MachineLoop {
         if machine.life == .up, readySince == nil { readySince = .now }
         if machine.life != .up { readySince = nil }
         if machine.life != .probing { probe?.cancel() }
-        for effect in effects { await perform(effect) }
+        for effect in effects { await perform(effect, in: &group) }
         // After the effects: who waited for `destroyed` may look at the host, and a new boot has its door.
         host.hub.publish(record)
     }
 
-    /// The inbox is closed.
-    mutating func end() async {
+    /// The inbox is closed: only what is under way on the host goes on to its end.
+    func end() {
         timer?.cancel()
         probe?.cancel()
-        await work?.value
     }
 
     // MARK: Row
@@ -95,22 +95,22 @@ struct MachineLoop {
 
     // MARK: Effects
 
-    private mutating func perform(_ effect: MachineStateMachine.Effect) async {
+    private mutating func perform(_ effect: MachineStateMachine.Effect, in group: inout DiscardingTaskGroup) async {
         switch effect {
-        case .boot: await boot()
-        case .probe(let isDeep): ask(isDeep: isDeep && record.config.metadata?["berth_ready"] != "agent")
-        case .terminate: terminate()
-        case .remove: remove()
-        case .arm(let seconds): arm(seconds)
+        case .boot: await boot(in: &group)
+        case .probe(let isDeep): ask(isDeep: isDeep && record.config.metadata?["berth_ready"] != "agent", in: &group)
+        case .terminate: terminate(in: &group)
+        case .remove: remove(in: &group)
+        case .arm(let seconds): arm(seconds, in: &group)
         case .disarm: disarm()
         case .erase: erase()
         case .record: break
         }
-        if case .record(_, "started", _, _) = effect { settle() }
+        if case .record(_, "started", _, _) = effect { settle(in: &group) }
     }
 
     /// The row first; then the machine.
-    private mutating func boot() async {
+    private mutating func boot(in group: inout DiscardingTaskGroup) async {
         let boot = ULID().description
         do {
             record.boot = try await host.store.beginBoot(
@@ -121,7 +121,7 @@ struct MachineLoop {
         }
         Failpoint.hit("row")
         guard let row = record.boot else { return }
-        work = Task { [host, record, post] in
+        work = start(in: &group) { [host, record, post] in
             do {
                 try await host.make(record, row)
                 post(.init(input: .booted, boot: boot))
@@ -131,10 +131,10 @@ struct MachineLoop {
         }
     }
 
-    private mutating func ask(isDeep: Bool) {
+    private mutating func ask(isDeep: Bool, in group: inout DiscardingTaskGroup) {
         guard let boot = record.boot, let door = boot.door else { return }
         probe?.cancel()
-        probe = Task { [host, record, post] in
+        probe = start(in: &group) { [host, record, post] in
             var refusals = 0
             var pause = Duration.milliseconds(50)
             do {
@@ -162,9 +162,9 @@ struct MachineLoop {
     }
 
     /// Ready: from here on it gets the processor time that its configuration says.
-    private func settle() {
+    private func settle(in group: inout DiscardingTaskGroup) {
         guard let boot = record.boot else { return }
-        Task { [host, logger, cpus = record.config.limits.cpus] in
+        group.addTask { [host, logger, cpus = record.config.limits.cpus] in
             do {
                 try await host.runtime.update(boot.machine, boot: boot.boot, cpus: cpus)
             } catch {
@@ -173,9 +173,9 @@ struct MachineLoop {
         }
     }
 
-    private func terminate() {
+    private func terminate(in group: inout DiscardingTaskGroup) {
         guard let boot = record.boot else { return }
-        Task { [host, logger] in
+        group.addTask { [host, logger] in
             do {
                 try await host.runtime.signal(boot.machine, boot: boot.boot, SIGTERM)
             } catch {
@@ -185,10 +185,10 @@ struct MachineLoop {
         }
     }
 
-    private mutating func remove() {
+    private mutating func remove(in group: inout DiscardingTaskGroup) {
         guard let boot = record.boot else { return post(.init(input: .removed)) }
         let before = work
-        work = Task { [host, post] in
+        work = start(in: &group) { [host, post] in
             await before?.value
             do {
                 try await host.runtime.remove(boot.machine, boot: boot.boot)
@@ -202,13 +202,20 @@ struct MachineLoop {
         }
     }
 
-    private mutating func arm(_ seconds: Int64) {
+    private mutating func arm(_ seconds: Int64, in group: inout DiscardingTaskGroup) {
         disarm()
         let number = timerNumber
-        timer = Task { [post] in
+        timer = start(in: &group) { [post] in
             guard (try? await Task.sleep(for: .seconds(seconds))) != nil else { return }
             post(.init(input: .timer, timer: number))
         }
+    }
+
+    /// A task that can be cancelled or awaited by itself, and that the group waits for.
+    private func start(in group: inout DiscardingTaskGroup, _ body: @escaping @Sendable () async -> Void) -> Task<Void, Never> {
+        let task = Task { await body() }
+        group.addTask { await task.value }
+        return task
     }
 
     private mutating func disarm() {

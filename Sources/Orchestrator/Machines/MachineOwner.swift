@@ -22,15 +22,17 @@ final class MachineOwner: Sendable {
         let (stream, inbox) = AsyncStream.makeStream(of: Message.self)
         self.inbox = inbox
         loop = Task {
-            var loop = MachineLoop(record, host: host, isHeld: isHeld) { inbox.yield($0) }
-            for await message in stream {
-                await loop.handle(message)
-                if loop.isOver {
-                    inbox.finish()
-                    await erased(record.id)
+            await withDiscardingTaskGroup { group in
+                var loop = MachineLoop(record, host: host, isHeld: isHeld) { inbox.yield($0) }
+                for await message in stream {
+                    await loop.handle(message, in: &group)
+                    if loop.isOver {
+                        inbox.finish()
+                        await erased(record.id)
+                    }
                 }
+                loop.end()
             }
-            await loop.end()
         }
     }
 

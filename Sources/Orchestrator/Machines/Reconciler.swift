@@ -10,6 +10,8 @@ actor Reconciler {
     nonisolated let jobs = ExitRouter()
     private var owners: [String: MachineOwner] = [:]
     private var exits: Task<Void, Never>?
+    /// Of apps whose deletion an earlier orchestrator began.
+    private var deletions: [Task<Void, Never>] = []
     private(set) var isGoingDown = false
 
     init(host: MachineHost) { self.host = host }
@@ -42,7 +44,7 @@ actor Reconciler {
             }
         }
         try await host.store.prune(destroyedBefore: WallClock.milliseconds() - 7 * 86_400_000)
-        for app in try await host.store.apps() where app.isDeleting { Task { try? await delete(app: app.name) } }
+        for app in try await host.store.apps() where app.isDeleting { deletions.append(Task { await self.resumeDeletion(of: app.name) }) }
     }
 
     /// A machine whose row has just been written.
@@ -107,10 +109,13 @@ actor Reconciler {
     /// Lets creations and removals under way finish. Machines live on.
     func shutdown() async {
         isGoingDown = true
+        for deletion in deletions { deletion.cancel() }
         await withDiscardingTaskGroup { group in
             for owner in owners.values { group.addTask { await owner.end() } }
         }
+        for deletion in deletions { await deletion.value }
         exits?.cancel()
+        await exits?.value
     }
 
     // MARK: Parts
@@ -151,6 +156,16 @@ actor Reconciler {
                     }
                 }
             }
+        }
+    }
+
+    private func resumeDeletion(of app: String) async {
+        do {
+            try await delete(app: app)
+        } catch {
+            // A start that ends meanwhile leaves it to the next one.
+            guard !Task.isCancelled else { return }
+            host.logger.error("an app was not deleted", metadata: ["app": "\(app)", "error": "\(error)"])
         }
     }
 

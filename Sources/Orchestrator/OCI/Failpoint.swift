@@ -21,7 +21,11 @@ public enum Failpoint {
     #if DEBUG
         @usableFromInline
         static func _hit(_ name: StaticString) {
-            if armed == name.description { kill(getpid(), SIGKILL) }
+            guard armed == name.description else { return }
+            // The name in the log is the proof that it was here. Unbuffered: nothing is written after this.
+            let line = Array("failpoint \(name)\n".utf8)
+            _ = write(STDERR_FILENO, line, line.count)
+            kill(getpid(), SIGKILL)
         }
     #endif
 }

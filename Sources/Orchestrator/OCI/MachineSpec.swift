@@ -50,8 +50,8 @@ public struct MachineSpec: Sendable {
     public var limits: MachineLimits
     public var binds: [BindMount]
     public var hostname: String
-    /// Where the machine's door is bound on the host; `nil` for a machine that serves nothing (descriptor 3 is then an
-    /// end of a socket pair whose other end is closed).
+    /// Where the machine's door is bound on the host; `nil` for a machine that serves nothing (descriptor 3 is then a
+    /// socket that is connected to nothing).
     public var doorPath: String?
     /// What the agent reads from descriptor 4, once.
     public var bootDocument: [UInt8]

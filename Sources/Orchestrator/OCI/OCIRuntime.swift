@@ -44,8 +44,19 @@ public final class OCIRuntime: Sendable {
             workers = try WorkerPool(name: "berth-oci", threads: 4)
             cgroups = CgroupTree.detect()
         }
-        reaper = try Reaper()
-        log = try LogPipes(directory: configuration.logs)
+        do {
+            reaper = try Reaper()
+        } catch {
+            workers.end()
+            throw error
+        }
+        do {
+            log = try LogPipes(directory: configuration.logs)
+        } catch {
+            workers.end()
+            reaper.end()
+            throw error
+        }
         (exits, exitContinuation) = AsyncStream.makeStream(of: MachineExit.self)
         // A runtime that an earlier orchestrator started may still be at work on something that nobody awaits.
         command.endStrays(except: Set(Files.names(configuration.bundles).compactMap(BootName.init).compactMap(livingInit)))
@@ -79,17 +90,6 @@ public final class OCIRuntime: Sendable {
     public func update(_ machine: String, boot: String, cpus: Double) async throws {
         let name = try Self.name(machine, boot)
         try await workers.run { [self] in try cgroups.setCPUs(configuration.cgroup(name), cpus) }
-    }
-
-    /// Stops every process of the machine where it stands; its door still takes connections, which then wait.
-    public func freeze(_ machine: String, boot: String) async throws {
-        let name = try Self.name(machine, boot)
-        try await workers.run { [self] in try cgroups.freeze(configuration.cgroup(name)) }
-    }
-
-    public func thaw(_ machine: String, boot: String) async throws {
-        let name = try Self.name(machine, boot)
-        try await workers.run { [self] in try cgroups.thaw(configuration.cgroup(name)) }
     }
 
     /// What the machine uses; `nil` when it has no cgroup.

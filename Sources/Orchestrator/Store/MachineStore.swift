@@ -48,6 +48,7 @@ struct MachineStore: Sendable {
                     machine.createdAt, machine.updatedAt,
                 ])
             try Self.insert(event, of: machine.id, database)
+            try Self.remember(machine, database)
             return true
         }
     }
@@ -62,6 +63,7 @@ struct MachineStore: Sendable {
                     machine.id,
                 ])
             for event in events { try Self.insert(event, of: machine.id, database) }
+            if machine.state == .destroyed { try Self.remember(machine, database) }
             try database.execute(
                 sql: """
                     DELETE FROM events WHERE machine = ?1

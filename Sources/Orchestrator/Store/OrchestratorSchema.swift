@@ -33,6 +33,17 @@ enum OrchestratorSchema {
                     CREATE INDEX events_of_machine ON events (machine, number);
                     CREATE TABLE settings (name TEXT PRIMARY KEY, value BLOB NOT NULL) STRICT;
                     """)
-        }
+        },
+        Migration("2 images that apps need") { database in
+            try database.execute(
+                sql: """
+                    -- What an app's machines were made of: it is needed also while the app has none of them.
+                    CREATE TABLE app_images (
+                        app TEXT NOT NULL REFERENCES apps (name) ON DELETE CASCADE, image TEXT NOT NULL, used_at INTEGER NOT NULL,
+                        PRIMARY KEY (app, image)
+                    ) STRICT;
+                    INSERT INTO app_images SELECT app, json_extract(config, '$.image'), max(updated_at) FROM machines GROUP BY 1, 2;
+                    """)
+        },
     ]
 }

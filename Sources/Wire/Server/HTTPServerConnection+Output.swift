@@ -9,6 +9,8 @@ extension HTTPServerConnection {
         var keepAlive: Scheduled<Void>?
         /// Bytes that waited for a client when it last was seen to make no progress.
         var stalledWith: Int?
+        /// When it last was seen to make progress, while it reads more slowly than we write.
+        var stalledSince: NIODeadline?
 
         mutating func endStream() {
             keepAlive?.cancel()
@@ -36,6 +38,7 @@ extension HTTPServerConnection {
         } else {
             context.writeAndFlush(wrapOutboundOut(head), promise: nil)
         }
+        chargeOutput()
         exchangeEnded()
     }
 
@@ -125,6 +128,7 @@ extension HTTPServerConnection {
                 start.writeImmutableBuffer(pieces[0])
                 start.writeStaticString("\r\n")
                 context.writeAndFlush(wrapOutboundOut(start), promise: nil)
+                chargeOutput()
                 return context.channel.isWritable
             }
             context.write(wrapOutboundOut(start), promise: nil)
@@ -132,6 +136,7 @@ extension HTTPServerConnection {
         for piece in pieces { context.write(wrapOutboundOut(piece), promise: nil) }
         if output.isChunked { context.write(wrapOutboundOut(ByteBuffer(staticString: "\r\n")), promise: nil) }
         context.flush()
+        chargeOutput()
         return context.channel.isWritable
     }
 
@@ -190,6 +195,8 @@ extension HTTPServerConnection {
     func linger() {
         guard let context else { return }
         phase = .lingering
+        countStranger()
+        dropBody()
         output.endStream()
         context.flush()
         watchStall()
@@ -208,7 +215,7 @@ extension HTTPServerConnection {
         clock.arm(.stall, after: limits.stallTimeout, on: context.eventLoop)
     }
 
-    private var pendingBytes: Int? {
+    var pendingBytes: Int? {
         context.flatMap { try? $0.channel.syncOptions?.getOption(.bufferedWritableBytes) }
     }
 
@@ -219,6 +226,7 @@ extension HTTPServerConnection {
             refuse(408, message: "the body took too long")
         case .stall:
             if let before = output.stalledWith, let now = pendingBytes, now < before {
+                output.stalledSince = .now()
                 watchStall()
             } else {
                 cut()

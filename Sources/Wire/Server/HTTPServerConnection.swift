@@ -20,8 +20,8 @@ final class HTTPServerConnection: ChannelDuplexHandler {
 
     let limits: ServerLimits
     let delegate: any ServerDelegate
-    private let registry: ServerLoop
-    private var peer = ServerPeer()
+    let registry: ServerLoop
+    private(set) var peer = ServerPeer()
     var context: ChannelHandlerContext?
     var phase = Phase.idle
     private var waiting = CircularBuffer<HTTPServerRequestPart>(initialCapacity: 4)
@@ -33,6 +33,8 @@ final class HTTPServerConnection: ChannelDuplexHandler {
     /// What the answer to the present request has to know of it.
     var request = RequestFacts()
     var output = OutputState()
+    var standing = Standing()
+    var shared: ServerShared { registry.shared }
 
     struct RequestFacts {
         var keepAlive = true
@@ -50,6 +52,7 @@ final class HTTPServerConnection: ChannelDuplexHandler {
 
     func handlerAdded(context: ChannelHandlerContext) {
         self.context = context
+        countStranger()
         registry.add(self)
         if context.channel.isActive { begin(context) }
     }
@@ -75,7 +78,9 @@ final class HTTPServerConnection: ChannelDuplexHandler {
     }
 
     func channelReadComplete(context: ChannelHandlerContext) {
-        if case .collecting = phase, clock.reason != .body { clock.arm(.body, after: limits.bodyTimeout, on: context.eventLoop) }
+        if case .collecting(let head, _) = phase, charge(body: body.readableBytes, of: head), clock.reason != .body {
+            clock.arm(.body, after: limits.bodyTimeout, on: context.eventLoop)
+        }
         context.fireChannelReadComplete()
     }
 
@@ -91,17 +96,20 @@ final class HTTPServerConnection: ChannelDuplexHandler {
     func channelWritabilityChanged(context: ChannelHandlerContext) {
         if context.channel.isWritable {
             output.stalledWith = nil
+            output.stalledSince = nil
+            standing.output.release(in: shared.output)
             switch phase {
             case .serving(let exchange):
                 clock.disarm()
                 exchange.resume()
             case .idle:
-                clock.arm(.idle, after: limits.idleTimeout, on: context.eventLoop)
+                clock.arm(.idle, after: idleTimeout, on: context.eventLoop)
             case .collecting, .lingering, .closed:
                 break
             }
             pump()
         } else {
+            output.stalledSince = .now()
             watchStall()
         }
         context.fireChannelWritabilityChanged()
@@ -167,6 +175,7 @@ final class HTTPServerConnection: ChannelDuplexHandler {
 
     private func begin(_ head: HTTPRequestHead) {
         clock.disarm()
+        standing.payer = nil
         let asksForUpgrade = head.method == .CONNECT || head.headers.contains(name: "upgrade")
         request = RequestFacts(
             // After an upgrade that we do not grant the decoder reads no further request.
@@ -177,8 +186,9 @@ final class HTTPServerConnection: ChannelDuplexHandler {
         }
         let limit: Int
         switch delegate.admit(head, peer: peer) {
-        case .accept(let bodyLimit):
+        case .accept(let bodyLimit, let payer):
             limit = bodyLimit ?? limits.bodyBytes
+            standing.payer = payer
         case .refuse(let status, let headers, let answer):
             refuse(status, headers: headers, body: answer)
             return
@@ -188,6 +198,7 @@ final class HTTPServerConnection: ChannelDuplexHandler {
             refuse(413, message: HTTPError.bodyTooLarge.reason)
             return
         }
+        if length > 0, let payer = standing.payer, !hasRoom(for: length, payer: payer) { return }
         if let expectation = head.headers.first(name: "expect"), head.version.minor > 0 {
             guard expectation.lowercased() == "100-continue" else {
                 refuse(417, message: "unknown expectation")
@@ -199,24 +210,35 @@ final class HTTPServerConnection: ChannelDuplexHandler {
     }
 
     private func serve(_ head: HTTPRequestHead) {
-        guard let context else { return }
+        guard let context, charge(body: body.readableBytes, of: head, isWhole: true) else { return }
         clock.disarm()
         let exchange = ServerExchange(head: head, body: body.take(), peer: peer, eventLoop: context.eventLoop, connection: self)
         phase = .serving(exchange)
+        countStranger()
         delegate.handle(exchange)
+        exchange.dropBody()
+    }
+
+    /// Nothing of the request is kept.
+    func dropBody() {
+        _ = body.take()
+        standing.body.release(in: shared.bodies)
     }
 
     /// The present request is answered: the next one may come.
     func exchangeEnded() {
         guard let context, case .serving = phase else { return }
         output.endStream()
+        standing.body.release(in: shared.bodies)
+        standing.quietSince = .now()
         guard request.keepAlive, !isDraining else {
             linger()
             return
         }
         phase = .idle
+        countStranger()
         if context.channel.isWritable {
-            clock.arm(.idle, after: limits.idleTimeout, on: context.eventLoop)
+            clock.arm(.idle, after: idleTimeout, on: context.eventLoop)
         } else {
             watchStall()
         }
@@ -245,9 +267,12 @@ final class HTTPServerConnection: ChannelDuplexHandler {
         let last = phase
         if case .closed = last { return }
         phase = .closed
+        countStranger()
         clock.end()
         output.endStream()
         waiting.removeAll()
+        dropBody()
+        standing.output.release(in: shared.output)
         registry.remove(self)
         if case .serving(let exchange) = last { exchange.clientGone() }
     }

@@ -9,7 +9,7 @@ public enum ListenAddress: Sendable {
     case tcp(host: String, port: Int)
     /// Made with that mode; a socket left there is replaced. The path is removed by `close`.
     case unix(path: String, mode: UInt32 = 0o600)
-    /// A bound socket, listening or not, which belongs to the server from here on.
+    /// A bound socket, listening or not, which belongs to the server from here on, also when it cannot listen.
     case descriptor(CInt)
 }
 
@@ -21,6 +21,7 @@ public final class PublicServer: Sendable {
     /// The TCP port.
     public var port: Int? { localAddress?.port }
 
+    let shared: ServerShared
     private let listener: any Channel
     private let loops: [Loop]
     private let path: String?
@@ -30,7 +31,8 @@ public final class PublicServer: Sendable {
         let state: NIOLoopBound<ServerLoop>
     }
 
-    private init(listener: any Channel, loops: [Loop], path: String?) {
+    private init(listener: any Channel, loops: [Loop], shared: ServerShared, path: String?) {
+        self.shared = shared
         self.listener = listener
         self.loops = loops
         self.path = path
@@ -45,11 +47,27 @@ public final class PublicServer: Sendable {
         _ address: ListenAddress, group: any EventLoopGroup, limits: ServerLimits = ServerLimits(),
         delegate: @escaping @Sendable (any EventLoop) -> any ServerDelegate
     ) async throws -> PublicServer {
-        let total = ConnectionCount()
+        // What came or was made here is ours until NIO has it.
+        var (bound, path): (CInt?, String?) = (nil, nil)
+        if case .descriptor(let descriptor) = address { bound = descriptor }
+        do {
+            return try await bind(address, group, limits, delegate, &bound, &path)
+        } catch {
+            if let bound { Glibc.close(bound) }
+            if let path { unlink(path) }
+            throw error
+        }
+    }
+
+    private static func bind(
+        _ address: ListenAddress, _ group: any EventLoopGroup, _ limits: ServerLimits,
+        _ delegate: @escaping @Sendable (any EventLoop) -> any ServerDelegate, _ bound: inout CInt?, _ path: inout String?
+    ) async throws -> PublicServer {
+        let shared = ServerShared(limits: limits)
         var loops: [Loop] = []
         for eventLoop in group.makeIterator() {
             let state = try await eventLoop.submit {
-                NIOLoopBound(ServerLoop(limits: limits, delegate: delegate(eventLoop), total: total), eventLoop: eventLoop)
+                NIOLoopBound(ServerLoop(limits: limits, delegate: delegate(eventLoop), shared: shared), eventLoop: eventLoop)
             }.get()
             loops.append(Loop(eventLoop: eventLoop, state: state))
         }
@@ -59,10 +77,11 @@ public final class PublicServer: Sendable {
             .childChannelInitializer { [loops] channel in
                 channel.eventLoop.makeCompletedFuture {
                     guard let loop = loops.first(where: { $0.eventLoop === channel.eventLoop }) else { throw ChannelError.unknownLocalAddress }
-                    try loop.state.value.accept(channel)
+                    if try loop.state.value.accept(channel) { return }
+                    // Connections are dealt out in turn, but those that a client closes need not be: the room is on other loops.
+                    for other in loops where other.eventLoop !== channel.eventLoop { other.eventLoop.execute { _ = other.state.value.makeRoom() } }
                 }
             }
-        var path: String?
         let listener: any Channel
         switch address {
         case .tcp(let host, let port):
@@ -73,14 +92,23 @@ public final class PublicServer: Sendable {
                 listener = try await reusing.bind(host: host, port: port).get()
             }
         case .unix(let wanted, let mode):
-            path = wanted
             let descriptor = try UnixListener.open(path: wanted, mode: mode, backlog: backlog)
+            path = wanted
             listener = try await bootstrap.withBoundSocket(descriptor).get()
         case .descriptor(let descriptor):
             _ = clinux_set_cloexec(descriptor, 1)
+            try checkSocket(descriptor)
+            bound = nil
             listener = try await bootstrap.withBoundSocket(descriptor).get()
         }
-        return PublicServer(listener: listener, loops: loops, path: path)
+        return PublicServer(listener: listener, loops: loops, shared: shared, path: path)
+    }
+
+    /// Anything else would end the process in NIO, which takes such a descriptor at its word.
+    private static func checkSocket(_ descriptor: CInt) throws {
+        var (kind, size) = (CInt(0), socklen_t(MemoryLayout<CInt>.size))
+        guard getsockopt(descriptor, SOL_SOCKET, SO_TYPE, &kind, &size) == 0 else { throw IOError(errnoCode: errno, reason: "listen") }
+        guard kind == CInt(SOCK_STREAM.rawValue) else { throw IOError(errnoCode: ESOCKTNOSUPPORT, reason: "listen") }
     }
 
     /// Stops accepting at once, lets running exchanges finish and cuts those that have not after `drain`.

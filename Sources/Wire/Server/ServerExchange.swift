@@ -5,8 +5,8 @@ import NIOHTTP1
 /// client's going every further call is ignored.
 public final class ServerExchange {
     public let head: HTTPRequestHead
-    /// The whole body, within the limit.
-    public let body: ByteBuffer
+    /// The whole body, within the limit; empty once `handle` has returned, so that a long answer does not hold it.
+    public private(set) var body: ByteBuffer
     public let peer: ServerPeer
     public let eventLoop: any EventLoop
     /// Called once when the client went away before the end of the answer; the exchange is finished then.
@@ -109,7 +109,13 @@ public final class ServerExchange {
         connection?.openStream(status: status, headers: headers, isEvents: isEvents)
     }
 
+    /// The client has shown who it is: its connection may be idle for longer and is not closed to make room for strangers', and what
+    /// is kept for it counts as `payer`'s.
+    public func trust(payer: String) { connection?.trust(payer: payer) }
+
     // MARK: - For the connection
+
+    func dropBody() { body = ByteBuffer() }
 
     func clientGone() {
         guard !isFinished else { return }

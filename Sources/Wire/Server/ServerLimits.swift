@@ -16,6 +16,18 @@ public struct ServerLimits: Sendable {
     public var keepAliveInterval = TimeAmount.seconds(15)
     /// Connections at a time, over all loops.
     public var connections = 10_000
+    /// Connections from one address (of IPv6, one /64) at a time; not of the host itself and of `sharedAddresses`.
+    public var connectionsPerAddress: Int?
+    /// Proxies, behind which anybody may be.
+    public var sharedAddresses: [AddressBlock] = []
+    /// What `idleTimeout` is for a client that the delegate has not come to trust.
+    public var strangerIdleTimeout: TimeAmount?
+    /// Bodies of requests under way, for each that the delegate names as their payer.
+    public var bodyBytesPerPayer = Int.max
+    public var bodyBytesInAll = Int.max
+    /// Answers that wait for their clients to read.
+    public var unreadBytesPerPayer = Int.max
+    public var unreadBytesInAll = Int.max
     public var http = HTTPLimits()
 
     public init() {}

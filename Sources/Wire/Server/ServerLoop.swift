@@ -6,24 +6,27 @@ import Synchronization
 final class ServerLoop {
     let limits: ServerLimits
     let delegate: any ServerDelegate
-    private let total: ConnectionCount
+    let shared: ServerShared
     private var connections: [ObjectIdentifier: HTTPServerConnection] = [:]
     private var isDraining = false
     private var whenEmpty: [() -> Void] = []
 
-    init(limits: ServerLimits, delegate: any ServerDelegate, total: ConnectionCount) {
+    init(limits: ServerLimits, delegate: any ServerDelegate, shared: ServerShared) {
         self.limits = limits
         self.delegate = delegate
-        self.total = total
+        self.shared = shared
     }
 
     /// Makes an accepted channel a connection, or tells it that there are too many.
-    func accept(_ channel: any Channel) throws {
-        guard total.enter(limit: limits.connections) else {
+    ///
+    /// - Returns: False when there was no room, and none could be made on this loop.
+    func accept(_ channel: any Channel) throws -> Bool {
+        let address = shared.connections.key(of: channel.remoteAddress)
+        guard enter(address) else {
             try channel.pipeline.syncOperations.addHandler(TooManyConnections())
-            return
+            return false
         }
-        channel.closeFuture.whenComplete { [total] _ in total.leave() }
+        channel.closeFuture.whenComplete { [shared] _ in shared.connections.leave(address) }
         if channel.localAddress?.ipAddress != nil {
             try channel.syncOptions?.setOption(.tcpOption(.tcp_nodelay), value: 1)
         }
@@ -33,7 +36,10 @@ final class ServerLoop {
         decoding.maxHeaderFieldCount = limits.http.fields
         let decoder = HTTPRequestDecoder(leftOverBytesStrategy: .dropBytes, limitConfiguration: decoding)
         try channel.pipeline.syncOperations.addHandler(ByteToMessageHandler(decoder))
-        try channel.pipeline.syncOperations.addHandler(HTTPServerConnection(registry: self))
+        let connection = HTTPServerConnection(registry: self)
+        connection.standing.address = address
+        try channel.pipeline.syncOperations.addHandler(connection)
+        return true
     }
 
     func add(_ connection: HTTPServerConnection) {
@@ -59,26 +65,54 @@ final class ServerLoop {
         for connection in Array(connections.values) { connection.cut() }
     }
 
+    // MARK: Making room
+
+    private func enter(_ address: IPAddress?) -> Bool {
+        switch shared.connections.enter(address) {
+        case .entered: return true
+        case .full: if !makeRoom() { return false }
+        case .addressFull: if !makeRoom(from: address) { return false }
+        }
+        return shared.connections.enter(address, overLimit: true) == .entered
+    }
+
+    /// Closes those strangers' connections that have been without an answer longest, or else, when no loop has any, what is
+    /// idle of those that are trusted; a few at a time, since looking for them takes a while.
+    func makeRoom(from address: IPAddress? = nil) -> Bool {
+        let present = connections.values.filter { address == nil || $0.standing.address == address }
+        var leaving = present.filter(\.isStrangers)
+        if leaving.isEmpty, address != nil || shared.strangers.load(ordering: .relaxed) == 0 { leaving = present.filter(\.isIdle) }
+        leaving.sort { $0.standing.quietSince < $1.standing.quietSince }
+        for connection in leaving.prefix(max(1, leaving.count / 64)) {
+            connection.standing.isCondemned = true
+            connection.countStranger()
+            connection.cut()
+        }
+        return !leaving.isEmpty
+    }
+
+    /// Ends the connection that has not read what is written to it for longest.
+    ///
+    /// - Parameter payer: Only one of this payer's.
+    /// - Parameter writer: Goes itself when there is no other.
+    func condemn(payer: String?, for writer: HTTPServerConnection) {
+        var longest = writer
+        var hasRoom = false
+        for connection in connections.values where payer == nil || connection.standing.output.payer == payer {
+            guard connection.standing.output.bytes > 0 else { continue }
+            let before = connection.standing.output.bytes
+            connection.refreshOutput()
+            if connection.standing.output.bytes < before { hasRoom = true }
+            if connection.stalledSince < longest.stalledSince { longest = connection }
+        }
+        if !hasRoom { longest.condemn() }
+    }
+
     private func reportIfEmpty() {
         guard isDraining, connections.isEmpty else { return }
         let callbacks = whenEmpty
         whenEmpty = []
         for callback in callbacks { callback() }
-    }
-}
-
-/// Connections of a server over all its loops.
-final class ConnectionCount: Sendable {
-    private let count = Atomic<Int>(0)
-
-    func enter(limit: Int) -> Bool {
-        if count.wrappingAdd(1, ordering: .relaxed).newValue <= limit { return true }
-        leave()
-        return false
-    }
-
-    func leave() {
-        count.wrappingSubtract(1, ordering: .relaxed)
     }
 }
 

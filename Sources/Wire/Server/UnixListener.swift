@@ -33,10 +33,12 @@ public enum UnixListener {
         }
         let descriptor = socket(AF_UNIX, CInt(SOCK_STREAM.rawValue) | CInt(SOCK_CLOEXEC.rawValue), 0)
         guard descriptor >= 0 else { throw Failure(path: path, step: "socket", code: errno) }
+        var isBound = false
         func check(_ result: CInt, _ step: String) throws(Failure) {
             guard result < 0 else { return }
             let code = errno
             close(descriptor)
+            if isBound { unlink(path) }
             throw Failure(path: path, step: step, code: code)
         }
         let bound = withUnsafePointer(to: &address) { pointer in
@@ -45,6 +47,7 @@ public enum UnixListener {
             }
         }
         try check(bound, "bind")
+        isBound = true
         // -1 leaves it as it is.
         if owner != nil || group != nil { try check(chown(path, owner ?? .max, group ?? .max), "chown") }
         try check(chmod(path, mode), "chmod")

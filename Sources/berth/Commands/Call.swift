@@ -46,7 +46,7 @@ extension String {
     }
 }
 
-/// The client's half of one `tools/call` in the modern dialect (protocol.md §1.5).
+/// The client's half of one `tools/call` in the modern dialect.
 enum MCPCall {
     /// - Parameter socket: A gateway's control socket, to be used in place of the URL's host: it serves the same paths whatever the
     ///   public URL and the proxy in front are.

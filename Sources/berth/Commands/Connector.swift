@@ -99,7 +99,11 @@ struct ConnectorCommand: ParsableCommand {
     struct Update: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
             abstract: "Change what is given and keep the rest; the old machine serves until the new one has answered.",
-            discussion: "Lists (--arg, --env, --constraint) are replaced as a whole where given. Without options the same source is built anew.")
+            discussion: """
+                Lists (--arg, --env, --constraint) are replaced as a whole where given. The image stays, without a build or an upload, unless \
+                --pypi, --dir, --constraint or --reset is given (--pypi again looks for a newer version), or after -- another program of the \
+                image by its bare name.
+                """)
         @OptionGroup var definition: Definition
         @Option(parsing: .singleValue, help: ArgumentHelp("A secret that is no longer needed (repeatable); the others stay.", valueName: "k"))
         var dropSecret: [String] = []

@@ -21,6 +21,7 @@ struct Doctor: AsyncParsableCommand {
     func run() async throws {
         if attackSource { return Output.line(AttackServer.source) }
         let installation = try state.installation()
+        if leftovers && prove { throw Failure("--prove and --leftovers exclude each other", hint: "run one after the other", code: 64) }
         if leftovers { return try await showLeftovers(installation) }
         if prove { return try await showProof(installation) }
         let host = await HostCapabilities.probe()
@@ -68,11 +69,8 @@ struct Doctor: AsyncParsableCommand {
     }
 
     private func showLeftovers(_ installation: Installation) async throws {
-        guard geteuid() == 0 else {
-            throw Failure(
-                "berth doctor --leftovers needs root: nobody else sees every process, mount and namespace",
-                hint: "sudo berth doctor --leftovers --state \(installation.state)")
-        }
+        try Rights.needRoot("nobody else sees every process, mount and namespace")
+        if access(installation.state, F_OK) != 0 { Output.error("berth: there is no \(installation.state)") }
         let items = try await OrchestratorService.leftovers(
             stateDirectory: installation.orchestratorState, runDirectory: installation.runDirectory, cgroupPrefix: installation.cgroupPrefix)
         if output.json {

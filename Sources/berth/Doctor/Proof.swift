@@ -7,10 +7,12 @@ import Sealing
 struct Proof {
     let installation: Installation
     private let name: String
+    /// Of everything that a proof makes; too long to be somebody's own by accident.
+    private static let prefix = "prove-attack-"
 
     init(_ installation: Installation) throws {
         self.installation = installation
-        name = "prove-" + Hex.encode(try randomBytes(4))
+        name = Self.prefix + Hex.encode(try randomBytes(4))
     }
 
     struct Finding {
@@ -37,6 +39,7 @@ struct Proof {
     /// Runs all attacks; whatever happens, the connector, its machine, tokens and virtual MCP are removed again.
     func run(say: (Finding) -> Void) async throws -> [Finding] {
         let gateway = ControlClient.gateway(installation)
+        await removeRemains(gateway)
         var writer = TarWriter()
         writer.file("server.py", Array(AttackServer.source.utf8), executable: false)
         let upload = try await ControlClient.orchestrator(installation).upload("/v1/berth/uploads", writer.finish())
@@ -51,6 +54,16 @@ struct Proof {
         } catch {
             try? await cleanUp(gateway)
             throw error
+        }
+    }
+
+    /// What an earlier proof left that was interrupted before it could clean up.
+    private func removeRemains(_ gateway: ControlClient) async {
+        for (list, path) in [("vmcps", "/api/v1/vmcps"), ("connectors", "/api/v1/connectors")] {
+            for row in (try? await gateway.get(path))?[list]?.arrayValue ?? [] {
+                guard let name = row["name"]?.stringValue, name.hasPrefix(Self.prefix) else { continue }
+                _ = try? await gateway.json("DELETE", "\(path)/\(name)")
+            }
         }
     }
 

@@ -74,6 +74,8 @@ struct SupervisorLoop {
     /// The gateway first, so that no call meets a missing orchestrator.
     private mutating func stopAll() {
         for index in children.indices.reversed() { children[index].stop(seconds: 15) }
+        // Sockets that nobody listens at; the doors of machines that live on stay.
+        for socket in [installation.controlSocket, installation.machinesSocket] { unlink(socket) }
     }
 }
 

@@ -82,28 +82,6 @@ struct OCILifecycleTests {
         }
     }
 
-    @Test("frozen, a machine stands still; thawed, it goes on")
-    func freeze() async throws {
-        try await withOCIHost { host in
-            let spec = host.spec("while :; do echo tick; b sleep 0.01; done")
-            _ = try await host.runtime.create(spec)
-            let lines = Collected<String>()
-            host.runtime.log.observe(spec.machine, boot: spec.boot) { lines.append($0) }
-            try await host.runtime.start(spec.machine, boot: spec.boot)
-            _ = try await eventually("ticks") { lines.values.count > 3 ? true : nil }
-            try await host.runtime.freeze(spec.machine, boot: spec.boot)
-            // What was written before may still be on its way.
-            var before = -1
-            _ = try await eventually("standstill") { () -> Bool? in
-                defer { before = lines.values.count }
-                try await Task.sleep(for: .milliseconds(60))
-                return lines.values.count == before ? true : nil
-            }
-            try await host.runtime.thaw(spec.machine, boot: spec.boot)
-            _ = try await eventually("ticks again") { lines.values.count > before + 3 ? true : nil }
-        }
-    }
-
     @Test("processor time can be changed while the machine runs")
     func update() async throws {
         try await withOCIHost { host in

@@ -1,0 +1,31 @@
+import GRDB
+import MachineAPI
+
+extension MachineStore {
+    /// How many images an app keeps beyond those of its machines: that of the last machine, and those of updates that failed.
+    static let imagesPerApp = 3
+
+    /// The images that machines have, and those that an app's next machine may need: the last ones of every app.
+    func imagesInUse() async throws -> Set<String> {
+        try await read { database in
+            try String.fetchSet(
+                database,
+                sql: """
+                    SELECT json_extract(config, '$.image') FROM machines WHERE state != 'destroyed'
+                    UNION SELECT image FROM app_images
+                    """)
+        }
+    }
+
+    /// Keeps the image of a machine that comes or goes, for the app's next one.
+    static func remember(_ machine: MachineRecord, _ database: Database) throws {
+        try database.execute(
+            sql: "INSERT INTO app_images (app, image, used_at) VALUES (?1, ?2, ?3) ON CONFLICT (app, image) DO UPDATE SET used_at = ?3",
+            arguments: [machine.app, machine.config.image, machine.updatedAt])
+        try database.execute(
+            sql: """
+                DELETE FROM app_images WHERE app = ?1 AND image NOT IN (
+                    SELECT image FROM app_images WHERE app = ?1 ORDER BY used_at DESC, image = ?2 DESC LIMIT ?3)
+                """, arguments: [machine.app, machine.config.image, imagesPerApp])
+    }
+}

@@ -1,0 +1,61 @@
+import MachineAPI
+import Testing
+
+@testable import Gateway
+
+@Suite("connectors: remove")
+struct ConnectorRemovalTests {
+    let fixture: ProvisioningFixture
+
+    init() throws { fixture = try ProvisioningFixture() }
+
+    @Test func noVirtualMCPTakesWhatIsBeingRemoved() async throws {
+        try await fixture.add()
+        let refused = Locked<[String]>([])
+        let plane = fixture.plane
+        fixture.machines.onDelete.withLockedValue { hook in
+            hook = {
+                do {
+                    try await plane.putVirtualMCP("office", connectors: ["mine"], replacing: false)
+                } catch {
+                    refused.withLockedValue { $0.append((error as? ProvisioningFailure)?.error ?? "\(error)") }
+                }
+            }
+        }
+        try await fixture.plane.removeConnector("mine")
+        #expect(refused.withLockedValue { $0 } == ["not_found"])
+        #expect(try await fixture.record() == nil)
+        #expect(try await fixture.plane.virtualMCPs().isEmpty)
+    }
+
+    /// The plane's own look comes before the transaction; the transaction decides.
+    @Test func theTransactionLooksForItself() async throws {
+        try await fixture.add()
+        #expect(try await fixture.plane.connectors.beginRemoval("mine").isEmpty)
+        await #expect(throws: ConnectorNotReady.self) {
+            try await fixture.plane.connectors.put(virtualMCP: "office", connectors: ["mine"], replacing: false, at: 1)
+        }
+        #expect(try await fixture.count("virtualMCPs") == 0)
+    }
+
+    @Test func aVirtualMCPHoldsItsConnectors() async throws {
+        try await fixture.add()
+        try await fixture.plane.putVirtualMCP("office", connectors: ["mine"], replacing: false)
+        let failure = await #expect(throws: ProvisioningFailure.self) { try await fixture.plane.removeConnector("mine") }
+        #expect(failure?.error == "in_use")
+        #expect(try await fixture.record()?.state == .ready)
+    }
+
+    @Test func whatFailsHalfWayIsFinishedAtTheNextStart() async throws {
+        try await fixture.add()
+        fixture.machines.state.withLockedValue { $0.deletesFail = true }
+        await #expect(throws: MachineAPIError.self) { try await fixture.plane.removeConnector("mine") }
+        #expect(try await fixture.record()?.state == .removing)
+        #expect(await fixture.put(ConnectorRequest(name: "mine", pids: 32), updating: true)?.error == "not_found")
+        fixture.machines.state.withLockedValue { $0.deletesFail = false }
+        try await fixture.plane.start()
+        #expect(try await fixture.record() == nil)
+        #expect(fixture.machines.generations.isEmpty)
+        try await fixture.add()
+    }
+}

@@ -1,0 +1,27 @@
+import Door
+import Gateway
+import Testing
+import TestSupport
+
+/// Calls that are under way while their connector is updated.
+@Suite("data path: updates")
+struct DataPathUpdateTests {
+    /// The machine that was found is about to go: the call takes the new one, with the new one's credentials.
+    @Test func aCallThatWaitsMovesOn() async throws {
+        try await DataPathFixture.with { (fixture) async throws in
+            fixture.support.state.withLockedValue { $0.delay = .milliseconds(300) }
+            let calls = (1...3).map { _ in Task { try await fixture.call("echo") } }
+            #expect(await eventually { fixture.support.state.withLockedValue { $0.starts } == 1 })
+            let second = try await fixture.boot("boot2", machine: "fedcba98765432")
+            fixture.support.state.withLockedValue { state in
+                state.machines["time"] = second.address
+                state.delay = .zero
+            }
+            try fixture.publish(generation: 2)
+            for call in calls { #expect(try await call.value.content == "boot2") }
+            #expect(fixture.door.calls.isEmpty && second.calls(of: "echo") == 3)
+            #expect(fixture.calls().map(\.outcome) == [.allowed, .allowed, .allowed])
+            await second.stop()
+        }
+    }
+}

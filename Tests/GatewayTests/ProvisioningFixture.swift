@@ -1,0 +1,141 @@
+import Foundation
+import GRDB
+import Logging
+import MachineAPI
+import Persistence
+
+@testable import Gateway
+
+/// A control plane on a database of its own, with an orchestrator in memory that answers at once.
+final class ProvisioningFixture: Sendable {
+    let directory: String
+    let database: DatabaseFile
+    let machines = FakeMachines()
+    let plane: ControlPlane
+    /// The last directory that was published.
+    let published = Locked(Directory.empty)
+    let forgotten = Locked<[String]>([])
+    /// Connectors whose probe fails.
+    let deaf = Locked<Set<String>>([])
+
+    init() throws {
+        directory = NSTemporaryDirectory() + "/berth-provisioning-" + UUID().uuidString
+        try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
+        database = try DatabaseFile(directory + "/gateway.db", migrations: GatewaySchema.migrations)
+        let (machines, published, forgotten, deaf) = (machines, published, forgotten, deaf)
+        plane = try ControlPlane(
+            database: database, keyRing: KeyRing(path: directory + "/keys"), org: "01JORG00000000000000000000", publicURL: "", listen: "",
+            machines: machines,
+            probe: { _, connector, _ in
+                if deaf.withLockedValue({ $0.contains(connector.name) }) { throw ProvisioningFailure(error: "not_ready", message: "deaf") }
+                return Array(#"{"tools":[{"name":"echo","inputSchema":{}}]}"#.utf8)
+            },
+            drain: { address, _ in machines.say("drain \(address.machine)") },
+            publish: { directory in
+                published.withLockedValue { $0 = directory }
+                machines.say("publish \(directory.connectors.values.map { "\($0.name) g\($0.generation)" }.sorted().joined(separator: ", "))")
+            },
+            revoked: { revocation in
+                if case .connector(let name) = revocation { forgotten.withLockedValue { $0.append(name) } }
+            }, logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
+    }
+
+    deinit { try? FileManager.default.removeItem(atPath: directory) }
+
+    /// Adds a connector of a folder, or changes one.
+    func put(_ request: ConnectorRequest, updating: Bool = false) async -> ProvisioningFailure? {
+        await plane.provision(request, updating: updating) { _ in }
+    }
+
+    func add(_ name: String = "mine", secrets: [String: String] = [:]) async throws {
+        let source = ImageSource(upload: "sha256:1", command: ["python3", "server.py"], arguments: ["--quiet"])
+        if let failure = await put(ConnectorRequest(name: name, source: source, secrets: secrets)) { throw failure }
+    }
+
+    func record(_ name: String = "mine") async throws -> ConnectorRecord? { try await plane.connectors.connector(name) }
+
+    func execute(_ sql: String) async throws { try await database.pool.write { try $0.execute(sql: sql) } }
+
+    func count(_ table: String) async throws -> Int { try await database.pool.read { try Int.fetchOne($0, sql: "SELECT count(*) FROM \(table)") ?? -1 } }
+}
+
+/// The Machines API in memory: a machine is up as soon as it is made.
+final class FakeMachines: MachineControl, ImageBuilding, MachineLogs {
+    struct State: Sendable {
+        var machines: [Machine] = []
+        var builds: [ImageSource] = []
+        /// What happened, in order.
+        var story: [String] = []
+        var lastNumber = 0
+        /// Images that are here; nil for all.
+        var images: Set<String>?
+        var deletesFail = false
+    }
+
+    let state = Locked(State())
+    /// Called in the middle of a removal.
+    let onDelete = Locked<(@Sendable () async -> Void)?>(nil)
+
+    func say(_ line: String) { state.withLockedValue { $0.story.append(line) } }
+    var story: [String] { state.withLockedValue { $0.story } }
+    var builds: Int { state.withLockedValue { $0.builds.count } }
+    var generations: [String] { state.withLockedValue { $0.machines.map(\.name) } }
+
+    func createApp(_ name: String, org: String, appRoot: [UInt8]) async throws {}
+
+    func deleteApp(_ name: String) async throws {
+        await onDelete.withLockedValue { $0 }?()
+        if state.withLockedValue({ $0.deletesFail }) { throw MachineAPIError(status: 500, code: "internal", message: "no") }
+        state.withLockedValue { $0.machines = [] }
+    }
+
+    func create(app: String, name: String, config: MachineConfig, skipLaunch: Bool) async throws -> Machine {
+        try state.withLockedValue { state in
+            if let images = state.images, !images.contains(config.image) {
+                throw MachineAPIError(status: 400, code: "unknown_image", message: "the image \(config.image) is not here")
+            }
+            state.lastNumber += 1
+            let machine = Machine(
+                id: "m\(state.lastNumber)", name: name, state: .started, instance_id: "i", config: config, created_at: "", updated_at: "",
+                berth: BerthMachine(door: "unix:/x\(state.lastNumber)", boot_id: "b\(state.lastNumber)"))
+            state.machines.append(machine)
+            state.story.append("create \(name)")
+            return machine
+        }
+    }
+
+    func machine(app: String, id: String) async throws -> Machine {
+        guard let machine = state.withLockedValue({ $0.machines.first { $0.id == id } }) else {
+            throw MachineAPIError(status: 404, code: "not_found", message: "no machine \(id)")
+        }
+        return machine
+    }
+
+    func machines(app: String) async throws -> [Machine] { state.withLockedValue { $0.machines } }
+    func perform(_ action: MachineAction, app: String, id: String) async throws {}
+    func wait(app: String, id: String, for state: MachineState, seconds: Int) async throws -> Machine { try await machine(app: app, id: id) }
+
+    func destroy(app: String, id: String) async throws {
+        state.withLockedValue { state in
+            state.machines.removeAll { $0.id == id }
+            state.story.append("destroy \(id)")
+        }
+    }
+
+    func logs(app: String, id: String, lines: Int) async throws -> String { "" }
+
+    func build(_ source: ImageSource) -> AsyncThrowingStream<ImageBuildEvent, any Error> {
+        let number = state.withLockedValue { state in
+            state.builds.append(source)
+            state.images?.insert("sha256:image\(state.builds.count)")
+            return state.builds.count
+        }
+        // As the orchestrator looks words up.
+        let command = (source.command ?? ["tool"]).map { $0 == "python3" ? "/usr/bin/python3" : $0 } + (source.arguments ?? [])
+        return AsyncThrowingStream { continuation in
+            continuation.yield(
+                .done(BuiltImage(image: "sha256:image\(number)", command: command, directory: "/opt/mcp/app", environment: [:], packages: [])))
+            continuation.finish()
+        }
+    }
+}
