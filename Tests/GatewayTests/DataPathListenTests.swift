@@ -4,6 +4,7 @@ import JSONText
 import NIOCore
 import TestSupport
 import Testing
+import Wire
 
 /// Who listens hears that a virtual MCP's tools changed, in either era, and for as long as the token is good.
 @Suite("data path: subscriptions")
