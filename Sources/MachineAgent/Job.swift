@@ -77,12 +77,16 @@ final class Job {
     private func cleanUp(_ done: @escaping () -> Void) {
         proxy?.close(promise: nil)
         guard let afterwards = plan.afterwards else { return done() }
-        let this = NIOLoopBound(done, eventLoop: loop)
+        let this = NIOLoopBound((self, done), eventLoop: loop)
         let loop = loop
         reaper.spawn(SpawnPlan(path: afterwards.path, arguments: afterwards.arguments, streams: .output(2))) { result in
-            if case .failure = result { loop.execute { this.value() } }
-        } exited: { _ in
-            loop.execute { this.value() }
+            if case .failure = result { loop.execute { this.value.1() } }
+        } exited: { status in
+            loop.execute {
+                let (job, done) = this.value
+                if status != .code(0) { job.log(.error, "clean-up after the job failed: \(status)") }
+                done()
+            }
         }
     }
 }

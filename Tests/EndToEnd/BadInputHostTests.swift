@@ -174,7 +174,7 @@ struct BadInputHostTests {
         chmod(folder + "/berth", 0o755)
         let refused = try await search(["/usr/bin/setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"])
         #expect(refused.status == 1 && refused.output.isEmpty)
-        #expect(refused.errors.hasPrefix("berth: berth doctor --leftovers needs root: "), "\(refused.errors)")
+        #expect(refused.errors.hasPrefix("berth: berth doctor needs root: "), "\(refused.errors)")
     }
 
     /// A damaged state that only the two processes see: the reason still reaches the terminal, and nothing runs on.

@@ -54,10 +54,7 @@ final class AgentRig: @unchecked Sendable {
         command: [String], environment: [String: String], transport: BootDocument.Transport, limits: BootDocument.ChildLimits,
         stuckLog: Bool
     ) throws {
-        firstUID = Self.ranges.withLock { next in
-            defer { next += 100 }
-            return next
-        }
+        firstUID = Self.freshUID()
         var template = Array("/tmp/berth-agent-XXXXXX".utf8CString)
         guard mkdtemp(&template) != nil else { throw POSIXProblem(step: "mkdtemp") }
         directory = template.withUnsafeBufferPointer { String(cString: $0.baseAddress.unsafelyUnwrapped) }
@@ -72,6 +69,14 @@ final class AgentRig: @unchecked Sendable {
             directory: "/", environment: environment, transport: transport, childLimits: limits)
         let output = stuckLog ? try Self.fullPipe() : open(directory + "/log", O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o600)
         pid = try Self.spawn(socket: directory + "/door", output: output, document: try document.encode(), firstUID: firstUID)
+    }
+
+    /// The first of a hundred that nobody has.
+    static func freshUID() -> uid_t {
+        ranges.withLock { next in
+            defer { next += 100 }
+            return next
+        }
     }
 
     private static func spawn(socket path: String, output: Int32, document: [UInt8], firstUID: uid_t) throws -> pid_t {
