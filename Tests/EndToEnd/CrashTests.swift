@@ -41,7 +41,10 @@ struct CrashTests {
             #expect(settled, "seed \(seed): \(machines) \(left.output) \(berth.log)")
             try await berth.json(["vmcp", "create", "office", "fixture"])
             let alice = try await berth.token(for: "alice", vmcp: "office")
-            #expect(try await RawClient(url: alice.url, token: alice.token).call("echo", ["text": "alive"]).text == "alive")
+            let answers = await eventually(within: 30) {
+                (try? await RawClient(url: alice.url, token: alice.token).call("echo", ["text": "alive"], seconds: 20))?.text == "alive"
+            }
+            #expect(answers, "\(berth.log)")
         }
     }
 
