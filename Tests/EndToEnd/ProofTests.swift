@@ -18,6 +18,13 @@ struct ProofTests {
             #expect(detail("sibling_environment").firstMatch(of: /signal 0 to \d+: EPERM/) != nil, "\(detail("sibling_environment"))")
             #expect(detail("sibling_environment").hasSuffix("lives on"))
             #expect(detail("host_files").contains("\(berth.state)/orchestrator/keys: not there"), "\(detail("host_files"))")
+            // A path that this host has not is told as that, and a call that anybody is refused counts for nothing.
+            for path in ["/proc/kcore", "/proc/sysrq-trigger"] where access(path, F_OK) != 0 {
+                #expect(detail("host_files").contains("\(path): the host has none"), "\(detail("host_files"))")
+            }
+            let doors = detail("kernel_doors").components(separatedBy: "; ")
+            #expect(doors.contains("raw socket: EPERM, not proven: so outside"), "\(doors)")
+            #expect(doors.contains { !$0.contains("not proven") && $0.hasPrefix("keyctl: ") }, "\(doors)")
             #expect(detail("memory_bomb").contains("killed") || detail("memory_bomb").contains("no more than"), "\(detail("memory_bomb"))")
             // Nothing stays but what was there before.
             for command in [["connector", "list"], ["vmcp", "list"]] {
@@ -38,6 +45,17 @@ struct ProofTests {
                 // For the right reason: it did what it says, and did not stumble.
                 #expect(["SUCCEEDED", "BESIDE", "FORKS", "TAKEN"].contains { answer.detail.contains($0) }, "\(name): \(answer)")
             }
+        }
+    }
+
+    /// Where nothing is left that counts, nothing is refused.
+    @Test func whatShowsNothingIsNoRefusal() async throws {
+        try await Attacker.run { attacker in
+            let paths = ["/etc/shadow", "/proc/1/root/etc/passwd", "/proc/kcore", "/proc/sysrq-trigger", "/proc/sys/kernel/core_pattern"]
+            let files = try await attacker.attack("host_files", more: ["absent": paths])
+            #expect(!files.refused && paths.allSatisfy { files.detail.contains("\($0): the host has none") }, "\(files)")
+            let refused = try await attacker.control()
+            #expect(refused.contains("raw socket") && !refused.contains("keyctl"), "\(refused)")
         }
     }
 
@@ -71,17 +89,24 @@ private struct Attacker {
     }
 
     /// - Parameter victim: whom to attack in place of a process that was made for it.
-    func attack(_ name: String, victim: pid_t? = nil) async throws -> (refused: Bool, detail: String) {
+    func attack(_ name: String, victim: pid_t? = nil, more: [String: Any] = [:]) async throws -> (refused: Bool, detail: String) {
         let bystander = try Background(["/bin/sleep", "600"], in: folder)
         defer { bystander.end() }
         let target = Int(victim ?? bystander.pid)
         let arguments: [String: Any] = [
             "agent": target, "sibling": target, "limit": 20, "host_paths": ["/etc/passwd"], "addresses": [["127.0.0.1", 9]],
-        ]
+        ].merging(more) { $1 }
         let content = try await send("tools/call", ["name": name, "arguments": arguments])["content"] as? [[String: Any]]
         let text = try #require(content?.first?["text"] as? String)
         let finding = try #require(try JSONSerialization.jsonObject(with: Data(text.utf8)) as? [String: Any])
         return (finding["refused"] as? Bool ?? true, finding["detail"] as? String ?? "")
+    }
+
+    /// What is refused to an ordinary user on this host.
+    func control() async throws -> [String] {
+        let content = try await send("tools/call", ["name": "control"])["content"] as? [[String: Any]]
+        let text = try #require(content?.first?["text"] as? String)
+        return (try JSONSerialization.jsonObject(with: Data(text.utf8)) as? [String: [String]])?["refused"] ?? []
     }
 
     /// One request to a server of its own: an attack that succeeds may leave little of it.

@@ -22,6 +22,9 @@ enum AttackServer {
 
     static let source = tools + filesAndProcesses + kernel + bombs + server
 
+    /// What ``source`` looks for that not every host has; a host's own paths come on top.
+    static let hostPaths = ["/etc/shadow", "/proc/1/root/etc/passwd", "/proc/kcore", "/proc/sysrq-trigger", "/proc/sys/kernel/core_pattern"]
+
     /// The tools that every attack is made of.
     private static let tools = #"""
         import ctypes, json, os, platform, socket, sys, tempfile, time
@@ -58,7 +61,9 @@ enum AttackServer {
             return attempt(path, lambda: os.open(path, flags | os.O_CLOEXEC, 0o600), refusals, os.close)
 
         def every(*results):
-            return all(r[0] for r in results), "; ".join(r[1] for r in results)
+            """All refused that counts, and something does: None stands for a part that shows nothing."""
+            counting = [r[0] for r in results if r[0] is not None]
+            return bool(counting) and all(counting), "; ".join(r[1] for r in results)
 
         """#
 
@@ -72,8 +77,16 @@ enum AttackServer {
             """Who answers: the same process as before, and in which machine's boot."""
             return {"pid": os.getpid(), "uid": os.getuid(), "started": str(STARTED), "boot": os.readlink("/proc/self/ns/pid")}
 
+        def control():
+            """Which of the kernel's doors are shut to any ordinary user, outside of machines too."""
+            if os.geteuid() == 0:
+                os.setgroups([]); os.setresgid(65534, 65534, 65534); os.setresuid(65534, 65534, 65534)
+            known = platform.machine() in CALLS
+            return {"refused": [name for name, result in doors() if result[0]] if known else []}
+
         def tool(name, arguments):
             if name == "alive": return alive()
+            if name == "control": return control()
             try:
                 refused, detail = ATTACKS[name](arguments)
             except Exception as e:
@@ -89,7 +102,7 @@ enum AttackServer {
                     "serverInfo": {"name": "attack", "version": "1"}}
             elif method == "tools/list":
                 answer["result"] = {"tools": [{"name": n, "inputSchema": {"type": "object"}} for n in ["alive", *ATTACKS]]}
-            elif method == "tools/call" and params["name"] in ["alive", *ATTACKS]:
+            elif method == "tools/call" and params["name"] in ["alive", "control", *ATTACKS]:
                 text = json.dumps(tool(params["name"], params.get("arguments") or {}))
                 answer["result"] = {"content": [{"type": "text", "text": text}]}
             else:

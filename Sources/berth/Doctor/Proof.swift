@@ -1,3 +1,4 @@
+import Glibc
 import JSONText
 import NIOCore
 import Sealing
@@ -76,9 +77,12 @@ struct Proof {
         guard attacking.boot == neighbour.boot, attacking.pid != neighbour.pid, attacking.uid != neighbour.uid else {
             throw Failure("the attacker and its neighbour are not two children of one machine: \(attacking), \(neighbour)")
         }
+        let paths = [installation.orchestratorState + "/keys", installation.gatewayState, installation.controlSocket]
+        let absent = (AttackServer.hostPaths + paths).filter { access($0, F_OK) != 0 && errno == ENOENT }
+        let control = try ProofControl.refusedOutside()
         let arguments: JSONValue = .record(
-            ("sibling", .int(neighbour.pid)),
-            ("host_paths", .strings([installation.orchestratorState + "/keys", installation.gatewayState, installation.controlSocket])))
+            ("sibling", .int(neighbour.pid)), ("host_paths", .strings(paths)), ("absent", .strings(absent)),
+            ("control", .strings(control ?? [])))
         var findings: [Finding] = []
         for (attack, title) in AttackServer.attacks {
             var finding = Finding(attack: attack, title: title, refused: false, detail: "")
@@ -86,6 +90,7 @@ struct Proof {
                 let answer = try await call(attack, arguments, attacker)
                 finding.refused = answer["refused"]?.boolValue == true
                 finding.detail = answer.cell("detail")
+                if attack == "kernel_doors", control == nil { finding.detail += "; no control: the host has no \(ProofControl.python)" }
             } catch let failure as Failure {
                 finding.detail = failure.message
                 let next = try await alive(attacker)
