@@ -92,6 +92,8 @@ extension Child {
             process.open(spawned) { [weak self] in
                 guard let self, self.starts == start else { return }
                 perform(machine.started())
+                // A spare's time begins when it can be had: on a busy host its start alone may take as long as it may idle.
+                if machine.stage == .parked { lastRequest = .now() }
             } failed: { [environment] error in
                 // Its exit ends this start, like any other.
                 environment.log("the pipes of server process \(process.pid) could not be opened: \(error)")

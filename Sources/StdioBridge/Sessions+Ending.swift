@@ -102,7 +102,7 @@ extension Sessions {
                 retire(child, "its time is over")
             }
         }
-        if let spare, spare.isIdle, now - spare.lastRequest >= limits.idle {
+        if let spare, spare.isIdle, spare.machine.stage != .starting, now - spare.lastRequest >= limits.idle {
             keeper.idled()
             retire(spare, "idle")
         }

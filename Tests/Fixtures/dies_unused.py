@@ -4,7 +4,7 @@ import select
 import sys
 import fixture
 
-if not select.select([sys.stdin], [], [], 0.3)[0]:
+if not select.select([sys.stdin], [], [], 1)[0]:
     sys.stderr.write("nobody came\n")
     sys.stderr.flush()
     os._exit(3)

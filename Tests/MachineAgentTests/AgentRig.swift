@@ -122,7 +122,12 @@ final class AgentRig: @unchecked Sendable {
         }
     }
 
-    /// Runs the binary to its end without any descriptor; its exit status, -1 for a signal.
+    /// Work that blocks, away from the threads that the tests share.
+    static func blocking<T: Sendable>(_ body: @escaping @Sendable () throws -> T) async throws -> T {
+        try await NIOThreadPool.singleton.runIfActive(body)
+    }
+
+    /// Runs the binary to its end without any descriptor; its exit status, -1 for a signal. Blocks.
     static func run(_ arguments: [String]) -> Int32 {
         let pid = spawn(["berth-agent"] + arguments, output: -1, extra: [])
         var status: Int32 = 0
@@ -131,8 +136,8 @@ final class AgentRig: @unchecked Sendable {
     }
 
     /// What the agent does after a child, for one that could not any more.
-    func runKillMode() throws {
-        if Self.run(["kill", String(firstUID)]) != 0 { throw POSIXProblem(step: "kill mode") }
+    func runKillMode() async throws {
+        if try await Self.blocking({ [firstUID] in Self.run(["kill", String(firstUID)]) }) != 0 { throw POSIXProblem(step: "kill mode") }
     }
 
     // MARK: The agent's life
@@ -245,8 +250,12 @@ final class AgentRig: @unchecked Sendable {
     }
 
     /// Sends raw bytes and answers what comes until the agent closes the connection.
-    func raw(_ text: String) throws -> String {
+    func raw(_ text: String) async throws -> String {
         guard case .unix(let path) = door else { return "" }
+        return try await Self.blocking { try Self.raw(text, to: path) }
+    }
+
+    private static func raw(_ text: String, to path: String) throws -> String {
         let descriptor = Glibc.socket(AF_UNIX, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
         defer { close(descriptor) }
         var address = sockaddr_un()

@@ -18,11 +18,11 @@ import Testing
     }
 
     @Test(arguments: [["child"], ["child", "0"], ["kill", "0"], ["kill", "x"], ["agent", "--first-uid", "0"], ["serve"], []])
-    func refusesToRunAsRoot(arguments: [String]) {
-        #expect(AgentRig.run(arguments) == 64)
+    func refusesToRunAsRoot(arguments: [String]) async throws {
+        #expect(try await AgentRig.blocking { AgentRig.run(arguments) } == 64)
     }
 
-    @Test func endsWithoutABootDocument() {
-        #expect(AgentRig.run(["agent"]) == 78)
+    @Test func endsWithoutABootDocument() async throws {
+        #expect(try await AgentRig.blocking { AgentRig.run(["agent"]) } == 78)
     }
 }

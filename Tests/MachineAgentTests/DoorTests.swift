@@ -21,7 +21,7 @@ import Wire
                 ("\(name): \(try other.mint(principal: "ann", session: "s").token)\r\n", "unknown_key"),
             ] {
                 // The body is announced and never sent: an answer proves that nobody waited for it.
-                let answer = try rig.raw("POST /mcp HTTP/1.1\r\nhost: door\r\n\(headers)content-length: 100000\r\n\r\n")
+                let answer = try await rig.raw("POST /mcp HTTP/1.1\r\nhost: door\r\n\(headers)content-length: 100000\r\n\r\n")
                 #expect(answer.hasPrefix("HTTP/1.1 401 "), "\(reason)")
                 #expect(answer.hasSuffix(#"{"error":"hosted_auth","reason":"\#(reason)"}"#), "\(reason): \(answer)")
             }
@@ -42,8 +42,8 @@ import Wire
             #expect(try await rig.request("PUT", "/credentials", body: "nonsense").json?["error"] == "bad_credentials")
             let token = try rig.token()
             let chunked = "POST /mcp HTTP/1.1\r\nhost: d\r\n\(HostedToken.headerName): \(token)\r\ntransfer-encoding: chunked\r\n\r\n"
-            #expect(try rig.raw(chunked).hasPrefix("HTTP/1.1 411 "))
-            #expect(try rig.raw("POST /mcp HTTP/1.1\r\nhost: d\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\n").hasPrefix("HTTP/1.1 400 "))
+            #expect(try await rig.raw(chunked).hasPrefix("HTTP/1.1 411 "))
+            #expect(try await rig.raw("POST /mcp HTTP/1.1\r\nhost: d\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\n").hasPrefix("HTTP/1.1 400 "))
         }
     }
 

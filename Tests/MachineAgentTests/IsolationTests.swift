@@ -91,7 +91,7 @@ import Testing
             _ = await rig.waitForEnd()
             await eventually("children are gone") { AgentRig.processes(from: rig.firstUID).isEmpty }
             // In a machine its /tmp goes with it; here the same mode that ends a child removes what is left.
-            try rig.runKillMode()
+            try await rig.runKillMode()
         }
     }
 

@@ -19,10 +19,9 @@ struct ChildTests {
     @Test func aServerThatIsSilentOnTheProbeIsLegacy() async throws {
         try await Rig.with("silent_on_probe.py") { rig in
             #expect(await rig.call("echo", #"{"text":"at last"}"#).text == "at last")
-            // The verdict is kept: the next session does not wait again.
-            let begun = NIODeadline.now()
+            // The verdict is kept: the next session is not probed again.
             #expect(await rig.call("echo", #"{"text":"x"}"#, session: "other").text == "x")
-            #expect(NIODeadline.now() - begun < .seconds(4))
+            #expect(rig.log.count { $0.contains("asked: server/discover") } == 1)
         }
     }
 
@@ -83,11 +82,10 @@ struct ChildTests {
             _ = await rig.call("echo")
             let other = rig.start("hang", progress: true)
             await eventually("the other call runs") { !other.notifications.isEmpty }
-            let begun = NIODeadline.now()
             let reply = await rig.call("crash", #"{"status":42}"#)
             #expect(reply == .failed(.outcomeUnknown, "the server exited with status 42"))
-            #expect(await other.reply() == .failed(.outcomeUnknown, "the server exited with status 42"))
-            #expect(NIODeadline.now() - begun < .seconds(2))
+            // No timer of the bridge's is as short as what a busy host may need: told by the death, not by a deadline.
+            #expect(await other.reply(within: 10) == .failed(.outcomeUnknown, "the server exited with status 42"))
             let failure = await rig.on { $0.lastFailure } ?? nil
             #expect(failure?.exit == 42)
             #expect(failure?.stderr.contains("about to crash") == true)

@@ -59,8 +59,10 @@ struct DeathTests {
     @Test func readingGoesOnWhenPausedCallsAreGivenUp() async throws {
         try await Rig.with(limits: { $0.queuedOutputBytes = 50_000 }) { rig in
             let slow = rig.start("many", #"{"count":200}"#, progress: true, demand: .pause)
+            let paused = rig.watch(Rig.pausedReading("s"))
+            defer { paused.end() }
             await eventually("it is paused") { !slow.notifications.isEmpty }
-            await eventually("reading is paused") { await rig.isReadingPaused("s") }
+            await eventually("reading is paused") { paused.found == true }
             slow.cancel()
             _ = await slow.reply()
             #expect(await rig.call("echo", #"{"text":"alive"}"#).text == "alive")
@@ -70,9 +72,11 @@ struct DeathTests {
     @Test func aDeadlineLetsReadingGoOn() async throws {
         try await Rig.with(limits: { $0.queuedOutputBytes = 50_000 }) { rig in
             _ = await rig.call("echo")
+            let paused = rig.watch(Rig.pausedReading("s"))
+            defer { paused.end() }
             let slow = rig.start("many", #"{"count":200}"#, progress: true, demand: .pause, deadline: .seconds(1))
-            await eventually("reading is paused") { await rig.isReadingPaused("s") }
             #expect(await slow.reply().failure?.reason == "the server did not answer in time")
+            #expect(paused.found == true, "the deadline came upon a paused child")
             #expect(await rig.call("echo", #"{"text":"alive"}"#).text == "alive")
         }
     }

@@ -154,8 +154,26 @@ final class Rig: Sendable {
 
     var log: [String] { lines.withLock { $0 } }
 
-    func isReadingPaused(_ session: String) async -> Bool {
-        await on { $0.children[SessionKey(id: session)]?.readingPaused } == .some(true)
+    /// Looks at the sessions from their own loop every millisecond from now on, and keeps the first thing it finds.
+    ///
+    /// For a state that passes: a test that asks for it from outside can be scheduled too late to see it.
+    func watch<T: Sendable>(_ find: @escaping @Sendable (Sessions) -> T?) -> Sighting<T> {
+        let sighting = Sighting<T>()
+        loop.execute { [sessions] in
+            self.loop.scheduleRepeatedTask(initialDelay: .zero, delay: .milliseconds(1)) { task in
+                if sighting.isOver { return task.cancel() }
+                if let found = find(sessions.value) {
+                    sighting.saw(found)
+                    task.cancel()
+                }
+            }
+        }
+        return sighting
+    }
+
+    /// Whether the child of a session is not read from.
+    static func pausedReading(_ session: String) -> @Sendable (Sessions) -> Bool? {
+        { $0.children[SessionKey(id: session)]?.readingPaused == true ? true : nil }
     }
 
     func reports() async -> [ChildReport] { await on { $0.reports() } ?? [] }
@@ -171,6 +189,17 @@ final class Rig: Sendable {
         loop.execute { self.sessions.value.shutdown { promise.succeed() } }
         _ = try? await promise.futureResult.get()
     }
+}
+
+/// What a watcher saw; the watcher ends with it.
+final class Sighting<T: Sendable>: Sendable {
+    private let state = Mutex<(found: T?, isOver: Bool)>((nil, false))
+
+    var found: T? { state.withLock { $0.found } }
+    var isOver: Bool { state.withLock { $0.isOver } }
+
+    func saw(_ value: T) { state.withLock { $0.found = value } }
+    func end() { state.withLock { $0.isOver = true } }
 }
 
 /// Awaits a condition; a miss is an issue of the test.
