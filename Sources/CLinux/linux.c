@@ -11,10 +11,10 @@
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
-#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/vfs.h>
 #include <sys/wait.h>
+#include <sys/xattr.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -61,6 +61,11 @@ int clinux_become(uid_t uid, gid_t gid) {
     if (setresuid(uid, uid, uid) < 0) return -errno;
     return 0;
 }
+int clinux_act_for(uid_t uid, uid_t own, gid_t gid) {
+    if (setgroups(0, NULL) < 0) return -errno;
+    if (setresgid(gid, gid, gid) < 0) return -errno;
+    return RESULT(setresuid(own, uid, own));
+}
 int clinux_setrlimit(int resource, uint64_t soft, uint64_t hard) {
     struct rlimit limit = { .rlim_cur = soft, .rlim_max = hard };
     return RESULT(setrlimit(resource, &limit));
@@ -70,14 +75,15 @@ int clinux_rlimit_nofile(void) { return RLIMIT_NOFILE; }
 int clinux_rlimit_core(void) { return RLIMIT_CORE; }
 int clinux_rlimit_fsize(void) { return RLIMIT_FSIZE; }
 
-int clinux_peer_credentials(int fd, pid_t *pid, uid_t *uid, gid_t *gid) {
-    struct ucred peer;
-    socklen_t size = sizeof peer;
-    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0) return -errno;
-    *pid = peer.pid;
-    *uid = peer.uid;
-    *gid = peer.gid;
-    return 0;
+const char *clinux_next_name(DIR *directory) {
+    for (struct dirent *entry; (entry = readdir(directory));)
+        if (strcmp(entry->d_name, ".") && strcmp(entry->d_name, "..")) return entry->d_name;
+    return NULL;
+}
+
+int clinux_remove_access_list(int fd) {
+    int result = RESULT(fremovexattr(fd, "system.posix_acl_access"));
+    return result == -ENODATA || result == -EOPNOTSUPP ? 0 : result;
 }
 
 pid_t clinux_spawn(const char *path, char *const argv[], char *const envp[], const struct clinux_spawn_options *options) {

@@ -25,6 +25,8 @@ public actor ControlPlane {
     private var version = 0
     /// Connectors with an add, update or remove under way.
     private var busy: Set<String> = []
+    /// Connectors of which something half-made is left.
+    private nonisolated let tidying: RetriedWork
 
     /// What happens to open sessions when a token or a connector goes away.
     nonisolated let revoked: @Sendable (Revocation) -> Void
@@ -35,11 +37,14 @@ public actor ControlPlane {
     ///   - drain: lets a machine finish its calls, for a bounded time.
     ///   - publish: hears of every new directory.
     ///   - revoked: ends what a revoked grant had opened.
+    ///   - tidyingPause: before the second attempt to remove what is half-made; longer before each further one.
     public init(
-        database: DatabaseFile, keyRing: KeyRing, org: String, publicURL: String, listen: String, machines: any MachineControl & ImageBuilding & MachineLogs,
+        database: DatabaseFile, keyRing: KeyRing, org: String, publicURL: String, listen: String,
+        machines: any MachineControl & ImageBuilding & MachineLogs,
         probe: @escaping @Sendable (MachineAddress, Connector, CredentialSet?) async throws -> [UInt8],
         drain: @escaping @Sendable (MachineAddress, _ app: String) async -> Void,
-        publish: @escaping @Sendable (Directory) -> Void, revoked: @escaping @Sendable (Revocation) -> Void, logger: Logger
+        publish: @escaping @Sendable (Directory) -> Void, revoked: @escaping @Sendable (Revocation) -> Void,
+        tidyingPause: Duration = .seconds(1), logger: Logger
     ) throws {
         connectors = ConnectorStore(database: database.pool)
         tokens = TokenStore(database: database.pool)
@@ -53,21 +58,46 @@ public actor ControlPlane {
         self.listen = listen
         self.publish = publish
         self.revoked = revoked
+        tidying = RetriedWork(first: tidyingPause)
+        let tidying = tidying
         self.logger = logger
         let master = keyRing.master
         provisioner = Provisioner(
             store: connectors, credentials: credentialStore, machines: machines, provider: provider, probe: probe, drain: drain, org: org,
-            appRoot: { app in try AppRoot.derive(master: master.secret, org: org, app: app) }, logger: logger)
+            appRoot: { app in try AppRoot.derive(master: master.secret, org: org, app: app) }, leaves: { tidying.ask($0) }, logger: logger)
     }
 
-    /// Cleans up what an earlier run left half-made and publishes the first directory.
+    /// Publishes the first directory and cleans up what an earlier run left half-made; what cannot be yet is tried again until
+    /// ``stop()``.
     public func start() async throws {
         try await refresh()
+        tidying.start { [weak self] name in await self?.tidy(name) ?? true }
         do {
             try await sessions.prune(before: WallClock.milliseconds() - 7 * 86_400_000)
-            try await provisioner.removeUnfinished()
+            for record in try await connectors.connectors() where await !tidy(record.name) { tidying.ask(record.name) }
         } catch {
-            logger.error("unfinished connectors stay until the next start", metadata: ["error": "\(error)"])
+            logger.error("what an earlier run left stays until the next start", metadata: ["error": "\(error)"])
+        }
+    }
+
+    /// Ends what runs beside the commands.
+    public func stop() async { await tidying.stop() }
+
+    /// - Returns: whether nothing half-made is left of a connector.
+    private func tidy(_ name: String) async -> Bool {
+        // Whoever is at it now may leave something.
+        guard !busy.contains(name) else { return false }
+        do {
+            switch try await exclusively(name, { try await provisioner.tidy(name) }) {
+            case .nothing: break
+            case .removed:
+                try await refresh()
+                revoked(.connector(name))
+            }
+            return true
+        } catch {
+            logger.error("something half-made is left of a connector", metadata: ["connector": "\(name)", "error": "\(error)"])
+            return false
         }
     }
 
@@ -78,15 +108,21 @@ public actor ControlPlane {
 
     // MARK: Connectors
 
-    /// Every machine that runs, with its connector.
-    func runningMachines() async throws -> [LostCalls.Machine] {
+    /// Every machine that runs, with its connector, and of how many connectors the orchestrator did not tell.
+    func runningMachines() async throws -> (found: [LostCalls.Machine], silent: Int) {
         var found: [LostCalls.Machine] = []
+        var silent = 0
         for record in try await connectors.connectors() {
-            for address in try await provider.running(app: record.app) {
-                found.append(.init(connector: record.name, app: record.app, address: address))
+            do {
+                for address in try await provider.running(app: record.app) {
+                    found.append(.init(connector: record.name, app: record.app, address: address))
+                }
+            } catch {
+                silent += 1
+                logger.warning("a connector's machines are not known", metadata: ["connector": "\(record.name)", "error": "\(error)"])
             }
         }
-        return found
+        return (found, silent)
     }
 
     func list() async throws -> [ConnectorRecord] { try await connectors.connectors() }
@@ -110,11 +146,13 @@ public actor ControlPlane {
             let seconds = Double((clock.now - begin).components.seconds) + Double((clock.now - begin).components.attoseconds) / 1e18
             say(.ready(name: request.name, tools: tools, seconds: seconds))
             return nil
-        } catch let failure as ProvisioningFailure {
-            failed = failure
         } catch {
-            logger.error("provisioning failed", metadata: ["connector": "\(request.name)", "error": "\(error)"])
-            failed = ProvisioningFailure(error: "internal", message: "\(error)", hint: "the gateway's log tells more")
+            if let known = ProvisioningFailure(explaining: error) {
+                failed = known
+            } else {
+                logger.error("provisioning failed", metadata: ["connector": "\(request.name)", "error": "\(error)"])
+                failed = .internalError
+            }
         }
         say(.failed(failed))
         return failed
@@ -153,8 +191,10 @@ public actor ControlPlane {
                 error: "invalid", message: "'\(slug.prefix(64))' is no name for a virtual MCP", field: "name",
                 hint: ConnectorRules.nameHint)
         }
-        let known = try await connectors.connectors().filter { $0.state == .ready }.map(\.name)
+        let records = try await connectors.connectors()
+        let known = records.filter { $0.state == .ready }.map(\.name)
         for name in names where !known.contains(name) {
+            if let record = records.first(where: { $0.name == name }) { throw ProvisioningFailure.notReady(record, field: "connectors") }
             throw ProvisioningFailure.unknown("connector", name, among: known, field: "connectors")
         }
         guard !names.isEmpty, Set(names).count == names.count else {
@@ -166,13 +206,14 @@ public actor ControlPlane {
         do {
             isDone = try await connectors.put(virtualMCP: slug, connectors: names, replacing: replacing, at: WallClock.milliseconds())
         } catch let error as ConnectorNotReady {
-            throw ProvisioningFailure.unknown("connector", error.name, among: known.filter { $0 != error.name }, field: "connectors")
+            throw ProvisioningFailure.unknown("connector", error.name, among: known, field: "connectors")
         }
         guard isDone else {
             throw replacing
                 ? try await unknownVirtualMCP(slug, field: "name")
                 : ProvisioningFailure(
-                    error: "exists", message: "a virtual MCP named \(slug) is there already", field: "name", hint: "berth vmcp update \(slug) CONNECTOR…")
+                    error: "exists", message: "a virtual MCP named \(slug) is there already", field: "name",
+                    hint: "berth vmcp update \(slug) CONNECTOR…")
         }
         try await refresh()
     }
@@ -195,12 +236,14 @@ public actor ControlPlane {
     func createToken(principal: String, slug: String?, expiresIn seconds: Int64?) async throws -> (record: TokenRecord, token: String) {
         guard !principal.isEmpty, principal.utf8.count <= 128, principal.unicodeScalars.allSatisfy(Self.isPlain) else {
             throw ProvisioningFailure(
-                error: "invalid", message: "the principal is empty, over 128 bytes, or holds blanks or control characters", field: "principal", hint: "for example alice@example.com")
+                error: "invalid", message: "the principal is empty, over 128 bytes, or holds blanks or control characters", field: "principal",
+                hint: "for example alice@example.com")
         }
         // The names that rows of our own carry.
         guard !["berth:", "local:"].contains(where: { principal.lowercased().hasPrefix($0) }) else {
             throw ProvisioningFailure(
-                error: "invalid", message: "principals that begin with berth: or local: are Berth's own", field: "principal", hint: "choose another name")
+                error: "invalid", message: "principals that begin with berth: or local: are Berth's own", field: "principal",
+                hint: "choose another name")
         }
         if let slug, try await !connectors.virtualMCPs().contains(where: { $0.slug == slug }) {
             throw try await unknownVirtualMCP(slug, field: "vmcp")
@@ -268,6 +311,8 @@ extension ControlPlane: DataPathSupport {
     }
     public nonisolated func repin(_ pin: Pin, ifEpoch epoch: Int) async throws -> Pin { try await sessions.repin(pin, ifEpoch: epoch) }
     public nonisolated func insertSession(_ session: ClientSession) async throws { try await sessions.insert(session) }
-    public nonisolated func session(id: String) async throws -> ClientSession? { try await sessions.session(id: id) }
+    public nonisolated func session(id: String, principal: String, virtualMCP: String) async throws -> ClientSession? {
+        try await sessions.session(id: id, principal: principal, virtualMCP: virtualMCP)
+    }
     public nonisolated func endSession(id: String) async throws { try await sessions.end(id: id) }
 }

@@ -21,7 +21,8 @@ public protocol DataPathSupport: Sendable {
 
     /// Legacy client sessions, which survive a gateway restart.
     func insertSession(_ session: ClientSession) async throws
-    func session(id: String) async throws -> ClientSession?
+    /// The session, where it is this principal's at this virtual MCP.
+    func session(id: String, principal: String, virtualMCP: String) async throws -> ClientSession?
     func endSession(id: String) async throws
 }
 
@@ -65,7 +66,9 @@ public struct ClientSession: Sendable, Equatable {
     public var clientInfo: String
     /// Milliseconds since 1970.
     public var createdAt: Int64
-    public init(id: String, principal: String, virtualMCP: String, protocolVersion: String, capabilities: String, clientInfo: String, createdAt: Int64) {
+    public init(
+        id: String, principal: String, virtualMCP: String, protocolVersion: String, capabilities: String, clientInfo: String, createdAt: Int64
+    ) {
         self.id = id
         self.principal = principal
         self.virtualMCP = virtualMCP

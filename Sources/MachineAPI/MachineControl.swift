@@ -26,10 +26,13 @@ public struct MachineAPIError: Error, Sendable, Equatable {
     public var status: Int
     public var code: String
     public var message: String
+    /// What to do about it, where the answer says so.
+    public var hint: String?
 
-    public init(status: Int, code: String, message: String) {
+    public init(status: Int, code: String, message: String, hint: String? = nil) {
         self.status = status
         self.code = code
         self.message = message
+        self.hint = hint
     }
 }

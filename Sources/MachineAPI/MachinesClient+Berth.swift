@@ -65,6 +65,8 @@ extension MachinesClient: ImageBuilding {
                         throw MachineAPIError(status: 0, code: "outcome_unknown", message: "the orchestrator ended the build without a result")
                     }
                     continuation.finish()
+                } catch let failure as ExchangeFailure {
+                    continuation.finish(throwing: Self.brokenOff(failure))
                 } catch {
                     continuation.finish(throwing: error)
                 }

@@ -15,7 +15,16 @@ extension MachinesClient {
         retryable: Bool = false
     ) async throws -> ByteBuffer {
         let response = try await open(method, path, bytes: bytes, seconds: seconds, retryable: retryable)
-        return try await response.collect(upTo: Self.answerLimit)
+        do {
+            return try await response.collect(upTo: Self.answerLimit)
+        } catch let failure as ExchangeFailure {
+            throw Self.brokenOff(failure)
+        }
+    }
+
+    /// The orchestrator ended in the middle of its answer.
+    static func brokenOff(_ failure: ExchangeFailure) -> MachineAPIError {
+        MachineAPIError(status: 0, code: "outcome_unknown", message: "the orchestrator's answer broke off: \(failure.reason)")
     }
 
     /// Sends a request and answers when the head is there and says success.
@@ -56,10 +65,14 @@ extension MachinesClient {
             var error: String?
             var message: String?
             var status: String?
+            var hint: String?
+            var details: Details?
         }
+        struct Details: Decodable { var hint: String? }
         let parsed = try? JSONDecoder().decode(Body.self, from: Data(body.readableBytesView))
         return MachineAPIError(
             status: status, code: parsed?.status ?? (parsed?.message == nil ? nil : parsed?.error) ?? "unknown",
-            message: parsed?.message ?? parsed?.error ?? "the orchestrator answered HTTP \(status)")
+            message: parsed?.message ?? parsed?.error ?? "the orchestrator answered HTTP \(status)",
+            hint: parsed?.hint ?? parsed?.details?.hint)
     }
 }

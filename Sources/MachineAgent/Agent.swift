@@ -35,7 +35,7 @@ public enum Agent {
 
     /// Never 0: these modes exist to give root away.
     private static func uid(_ arguments: [String]) -> uid_t {
-        guard arguments.count == 2, let uid = uid_t(arguments[1]), uid > 0, uid < uid_t.max else { exit(usage()) }
+        guard arguments.count == 2, let uid = uid_t(arguments[1]), uid > 0, uid < uid_t.max - ChildPlans.capacity else { exit(usage()) }
         return uid
     }
 
@@ -44,7 +44,7 @@ public enum Agent {
         switch options.count {
         case 0: break
         case 2 where options[0] == "--first-uid":
-            guard let uid = uid_t(options[1]), uid > 0, uid < uid_t.max - 64_001 else { return usage() }
+            guard let uid = uid_t(options[1]), uid > 0, uid < uid_t.max - 2 * ChildPlans.capacity else { return usage() }
             firstUID = uid
         default: return usage()
         }

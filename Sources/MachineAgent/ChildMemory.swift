@@ -1,3 +1,4 @@
+import CLinux
 import Glibc
 
 /// What the children have of memory that they share with nobody, by `/proc`: what counts towards the machine's limit and
@@ -12,8 +13,7 @@ struct ChildMemory: Equatable {
     init(of uids: Range<uid_t>) {
         guard !uids.isEmpty, let proc = opendir("/proc") else { return }
         defer { closedir(proc) }
-        while let entry = readdir(proc) {
-            let name = withUnsafeBytes(of: &entry.pointee.d_name) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
+        while let name = clinux_next_name(proc).map({ String(cString: $0) }) {
             var info = stat()
             guard pid_t(name) != nil, fstatat(dirfd(proc), name, &info, 0) == 0, uids.contains(info.st_uid) else { continue }
             bytes[info.st_uid, default: 0] += Self.own("/proc/\(name)/statm")

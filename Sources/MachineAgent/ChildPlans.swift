@@ -10,20 +10,30 @@ final class ChildPlans {
     private let firstUID: uid_t
     private let lastUID: uid_t
     private var nextUID: uid_t
+    /// Of those that may have a process yet.
+    private var living: Set<uid_t> = []
     private let agent: Int32 = getpid()
     /// What the sessions' children are to be started with.
     let vault = CredentialVault()
 
-    /// 64,000 children, then the machine is to be replaced: a uid's System V objects outlive its processes.
+    /// How many children, then the machine is to be replaced: a uid's System V objects outlive its processes. As many uids above
+    /// them are their removals' own.
+    static let capacity: uid_t = 32_000
+
     init(boot: BootDocument, firstUID: uid_t) {
         self.boot = boot
         self.firstUID = firstUID
         nextUID = firstUID
-        lastUID = firstUID + 64_000
+        lastUID = firstUID + Self.capacity
     }
 
     /// All that children have had.
     var uids: Range<uid_t> { firstUID..<nextUID }
+
+    /// Nothing of this child's runs any more, nor will.
+    func ended(_ uid: uid_t) { living.remove(uid) }
+
+    func hasEnded(_ uid: uid_t) -> Bool { uids.contains(uid) && !living.contains(uid) }
 
     func plan(for key: SessionKey) -> Result<SpawnPlan, Undelivered> {
         guard let credentials = vault.set(for: key) else {
@@ -37,6 +47,7 @@ final class ChildPlans {
         guard let random = try? randomBytes(16) else { return .failure(Undelivered(.notDelivered, "no random bytes")) }
         let uid = nextUID
         nextUID += 1
+        living.insert(uid)
 
         var record = LaunchRecord()
         record.parent = agent
@@ -53,7 +64,7 @@ final class ChildPlans {
             SpawnPlan(
                 path: "/proc/self/exe", arguments: ["berth-agent", "child", String(uid)], streams: streams, input: record.encoded(),
                 mask: SecretMask(values: credentials?.secretValues ?? []),
-                afterwards: SpawnPlan.Afterwards(path: "/proc/self/exe", arguments: ["berth-agent", "kill", String(uid)])))
+                afterwards: SpawnPlan.Afterwards(id: uid, path: "/proc/self/exe", arguments: ["berth-agent", "kill", String(uid)])))
     }
 
     /// What is configured, over the few variables without which hardly a program starts.

@@ -29,8 +29,8 @@ enum ChildShim {
         guard let program = ExecutablePath.find(record.command[0], path: String(path)) else {
             fail("program \(record.command[0])", ENOENT, status: 127)
         }
-        let failed = withStrings(record.command) { arguments in
-            withStrings(record.environment) { environment in clinux_execve(program, arguments, environment) }
+        let failed = withCStrings(record.command) { arguments in
+            withCStrings(record.environment) { environment in clinux_execve(program, arguments, environment) }
         }
         fail("exec \(program)", -failed, status: 126)
     }
@@ -92,14 +92,5 @@ enum ChildShim {
         let line = "berth-agent child: \(step): \(reason)\n"
         _ = write(2, line, line.utf8.count)
         exit(status)
-    }
-
-    private static func withStrings<R>(_ strings: [String], _ body: (UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>) -> R) -> R {
-        var pointers = strings.map { strdup($0) }
-        pointers.append(nil)
-        return pointers.withUnsafeMutableBufferPointer { pointers in
-            guard let base = pointers.baseAddress else { preconditionFailure("an array that holds nil has an address") }
-            return body(base)
-        }
     }
 }

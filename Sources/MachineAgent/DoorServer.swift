@@ -14,6 +14,7 @@ final class DoorServer {
     let verifier: TokenVerifier
     let sessions: Sessions
     let plans: ChildPlans
+    private let lateRemovals: LateRemovals
     let mode: BootDocument.Mode
     private let scope: DoorKeys.Scope
     private var sealKeys: [String: AEADKey] = [:]
@@ -37,8 +38,11 @@ final class DoorServer {
         limits.start = .seconds(Int64(boot.startTimeoutSeconds))
         // What all sessions share is one child: nobody would come for another.
         limits.spare = boot.childLimits.spareBelowBytes > 0 && boot.mode == .session
+        let lateRemovals = LateRemovals(plans: plans, reaper: reaper, loop: loop, log: log)
+        self.lateRemovals = lateRemovals
         sessions = Sessions(
-            eventLoop: loop, reaper: reaper, limits: limits, plan: { [plans] in plans.plan(for: $0) }, log: { [log] in log(.info, $0) })
+            eventLoop: loop, reaper: reaper, limits: limits, plan: { [plans] in plans.plan(for: $0) }, log: { [log] in log(.info, $0) },
+            cleanedUp: { lateRemovals.childEnded($0.id, completely: $1) })
         sessions.hasMemory = { [plans, limit = boot.childLimits.spareBelowBytes] more in
             ChildMemory(of: plans.uids).fits(limit, with: more)
         }
@@ -72,7 +76,7 @@ final class DoorServer {
     /// Ends listener and children; calls in flight end with them.
     func close(_ completion: @escaping () -> Void) {
         listener?.close(promise: nil)
-        sessions.shutdown(completion: completion)
+        sessions.shutdown { [lateRemovals] in lateRemovals.close(completion) }
     }
 
     // MARK: Sessions and credentials

@@ -1,3 +1,4 @@
+import ControlSurface
 import Glibc
 import GRDB
 import Logging

@@ -28,17 +28,6 @@ final class StateLockFile: Sendable {
     func release() { close(descriptor) }
 }
 
-/// What was opened so far, closed in reverse: at the end, or when the start fails half-way.
-struct OpenedParts: Sendable {
-    private var closers: [@Sendable () async -> Void] = []
-
-    mutating func add(_ closer: @escaping @Sendable () async -> Void) { closers.append(closer) }
-
-    func close() async {
-        for closer in closers.reversed() { await closer() }
-    }
-}
-
 /// The folders under `/run`.
 enum RunDirectories {
     static func prepare(_ configuration: OrchestratorConfiguration) throws {

@@ -156,30 +156,38 @@ extension Child {
         environment.failed(failure)
     }
 
+    private static let cleanUpAttempts = 5
+
     func cleanUp(_ afterwards: SpawnPlan.Afterwards, attempt: Int = 1) {
         cleanups += 1
         let loop = environment.loop
         let bound = NIOLoopBound(self, eventLoop: loop)
-        let plan = SpawnPlan(path: afterwards.path, arguments: afterwards.arguments, streams: .output(2))
+        // Only the last attempt has something to say: what the one before said may not hold any more.
+        let output = attempt < Self.cleanUpAttempts ? SpawnPlan.nowhere : 2
+        let plan = SpawnPlan(path: afterwards.path, arguments: afterwards.arguments, streams: .output(output))
         environment.reaper.spawn(plan) { result in
             guard case .failure(let failure) = result else { return }
             loop.execute { bound.value.cleanUpFailed(afterwards, attempt: attempt, failure.description) }
         } exited: { status in
             loop.execute {
-                if status == .code(0) { bound.value.cleanedUp() } else { bound.value.cleanUpFailed(afterwards, attempt: attempt, "\(status)") }
+                if status == .code(0) { return bound.value.cleanedUp(afterwards) }
+                bound.value.cleanUpFailed(afterwards, attempt: attempt, "\(status)")
             }
         }
     }
 
     func cleanUpFailed(_ afterwards: SpawnPlan.Afterwards, attempt: Int, _ reason: String) {
-        cleanups -= 1
+        if attempt < Self.cleanUpAttempts {
+            cleanups -= 1
+            return cleanUp(afterwards, attempt: attempt + 1)
+        }
         environment.log("clean-up after a server failed: \(reason)")
-        guard attempt < 5 else { return tellStopped() }
-        cleanUp(afterwards, attempt: attempt + 1)
+        cleanedUp(afterwards, succeeded: false)
     }
 
-    func cleanedUp() {
+    func cleanedUp(_ afterwards: SpawnPlan.Afterwards, succeeded: Bool = true) {
         cleanups -= 1
+        environment.cleanedUp(afterwards, succeeded)
         tellStopped()
     }
 }

@@ -14,6 +14,8 @@ final class Child {
         let log: (String) -> Void
         /// A process ended without being asked to.
         let failed: (ChildFailure) -> Void
+        /// What runs after a process has run, to success or as often as it is tried.
+        let cleanedUp: (SpawnPlan.Afterwards, _ succeeded: Bool) -> Void
     }
 
     var key: SessionKey

@@ -1,3 +1,5 @@
+import Glibc
+
 /// How a process ended.
 public enum ExitStatus: Sendable, Equatable, CustomStringConvertible {
     case code(Int32)
@@ -21,5 +23,5 @@ public struct SpawnFailure: Error, Sendable, Equatable, CustomStringConvertible 
         self.step = step
     }
 
-    public var description: String { "\(step): errno \(errno)" }
+    public var description: String { "\(step): \(String(cString: strerror(errno)))" }
 }

@@ -1,3 +1,4 @@
+import CLinux
 import Glibc
 
 /// What `/proc` says of processes.
@@ -7,8 +8,7 @@ enum ProcessTable {
         guard let directory = opendir("/proc") else { return [] }
         defer { closedir(directory) }
         var found: [pid_t] = []
-        while let entry = readdir(directory) {
-            let name = withUnsafeBytes(of: &entry.pointee.d_name) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
+        while let name = clinux_next_name(directory).map({ String(cString: $0) }) {
             guard let pid = pid_t(name), let stat = contents("/proc/\(name)/stat") else { continue }
             // The command's name stands in parentheses and may hold anything, so fields are counted after the last one.
             let fields = stat[(stat.lastIndex(of: ")").map { stat.index(after: $0) } ?? stat.startIndex)...].split(separator: " ")

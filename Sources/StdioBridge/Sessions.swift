@@ -31,9 +31,11 @@ public final class Sessions: MCPService {
     /// - Parameters:
     ///   - plan: the process to start for a session; on the loop, asked for every start.
     ///   - log: one line for the operator; on the loop, must not block.
+    ///   - cleanedUp: what a plan wants afterwards has run, to success or as often as it is tried; on the loop.
     public init(
         eventLoop: any EventLoop, reaper: Reaper, limits: BridgeLimits = BridgeLimits(),
-        plan: @escaping (SessionKey) -> Result<SpawnPlan, Undelivered>, log: @escaping (String) -> Void
+        plan: @escaping (SessionKey) -> Result<SpawnPlan, Undelivered>, log: @escaping (String) -> Void,
+        cleanedUp: @escaping (SpawnPlan.Afterwards, _ succeeded: Bool) -> Void = { _, _ in }
     ) {
         self.eventLoop = eventLoop
         self.limits = limits
@@ -42,7 +44,7 @@ public final class Sessions: MCPService {
         let failures = Failures()
         self.failures = failures
         environment = Child.Environment(
-            loop: eventLoop, reaper: reaper, limits: limits, plan: plan, log: log, failed: { failures.last = $0 })
+            loop: eventLoop, reaper: reaper, limits: limits, plan: plan, log: log, failed: { failures.last = $0 }, cleanedUp: cleanedUp)
     }
 
     // MARK: Calls

@@ -7,9 +7,12 @@ public struct SpawnPlan: Sendable {
     public enum Streams: Sendable, Equatable {
         /// Three pipes, whose other ends the caller gets.
         case pipes
-        /// stdin empty; stdout and stderr are this descriptor of ours.
+        /// stdin empty; stdout and stderr are this descriptor of ours, or `nowhere`.
         case output(Int32)
     }
+
+    /// What is written to it is gone.
+    public static let nowhere: Int32 = -1
 
     /// The program's path; see `ExecutablePath` for a name.
     public var path: String
@@ -27,10 +30,13 @@ public struct SpawnPlan: Sendable {
 
     /// See `SpawnPlan.afterwards`.
     public struct Afterwards: Sendable {
+        /// What its maker knows it by; nothing to the bridge.
+        public var id: UInt32
         public var path: String
         public var arguments: [String]
 
-        public init(path: String, arguments: [String]) {
+        public init(id: UInt32 = 0, path: String, arguments: [String]) {
+            self.id = id
             self.path = path
             self.arguments = arguments
         }

@@ -32,8 +32,8 @@ extension Failure {
     private init(usage text: String) {
         let first = text.split(separator: "\n").first.map(String.init) ?? "the command line cannot be read"
         let parts = first.split(separator: ". Did you mean ", maxSplits: 1).map(String.init)
-        self.init(
-            Sentence.asClause(parts[0]), hint: parts.count == 2 ? "did you mean \(parts[1])" : "\(CommandPath.current) --help shows how", code: 64)
+        let hint = ForgottenTerminator.hint(parts[0]) ?? (parts.count == 2 ? "did you mean \(parts[1])" : "\(CommandPath.current) --help shows how")
+        self.init(Sentence.asClause(parts[0]), hint: hint, code: 64)
     }
 
     private static let logHint = "berth status, and berth.log in the state directory, tell more"
@@ -44,6 +44,8 @@ enum Sentence {
     /// Without its capital, unless the first word is a name.
     static func asClause(_ text: String) -> String {
         guard let first = text.first, first.isUppercase, text.hasPrefix("A ") || text.dropFirst().first?.isLowercase == true else { return text }
+        // "K is given twice": a variable's name, which is not ours to change.
+        if text.split(separator: " ", maxSplits: 2).dropFirst().first == "is" { return text }
         return first.lowercased() + text.dropFirst()
     }
 }

@@ -62,15 +62,34 @@ enum Rights {
     /// - Parameter why: Continues "berth … needs root: ".
     static func needRoot(_ why: String) throws {
         guard geteuid() != 0 else { return }
-        // sudo does not keep the environment.
-        let state = getenv("BERTH_STATE").map { " --state \(String(cString: $0))" } ?? ""
-        throw Failure("\(CommandPath.current) needs root: \(why)", hint: "sudo \(CommandPath.current)\(state) …")
+        let state = getenv("BERTH_STATE").map { String(cString: $0) }
+        throw Failure("\(CommandPath.current) needs root: \(why)", hint: again(CommandLine.arguments, state: state))
+    }
+
+    /// The same command under sudo, which does not keep the environment.
+    static func again(_ arguments: [String], state: String?) -> String {
+        let program = arguments.first.flatMap { $0.contains("/") ? $0 : nil } ?? "berth"
+        let own = arguments.dropFirst().prefix { $0 != "--" }
+        let isGiven = own.contains { $0 == "--state" || $0.hasPrefix("--state=") }
+        let added = state.flatMap { $0.isEmpty || isGiven ? nil : ["--state", $0] } ?? []
+        return (["sudo", program] + own + added + arguments.dropFirst(1 + own.count)).map(quoted).joined(separator: " ")
+    }
+
+    /// As a shell takes it for one word.
+    private static func quoted(_ word: String) -> String {
+        let isPlain = !word.isEmpty && word.utf8.allSatisfy { byte in
+            (48...57).contains(byte) || (65...90).contains(byte) || (97...122).contains(byte) || "-_./=:@%+,".utf8.contains(byte)
+        }
+        return isPlain ? word : "'" + word.replacing("'", with: "'\\''") + "'"
     }
 }
 
 /// `--state`
 struct StateOption: ParsableArguments {
-    @Option(name: .customLong("state"), help: ArgumentHelp("State directory (default: $BERTH_STATE, else /var/lib/berth; not as root: $XDG_STATE_HOME/berth).", valueName: "dir"))
+    @Option(
+        name: .customLong("state"),
+        help: ArgumentHelp(
+            "State directory (default: $BERTH_STATE, else /var/lib/berth; not as root: $XDG_STATE_HOME/berth).", valueName: "dir"))
     var state: String?
 
     func installation() throws -> Installation { try Installation(state: state) }
@@ -80,4 +99,7 @@ struct StateOption: ParsableArguments {
 struct JSONOption: ParsableArguments {
     @Flag(name: .customLong("json"), help: "Print JSON instead of text.")
     var json = false
+
+    /// For what ends a command, whatever it has parsed by then.
+    static var isGiven: Bool { CommandLine.arguments.dropFirst().prefix { $0 != "--" }.contains("--json") }
 }

@@ -49,7 +49,7 @@ struct Berth: ParsableCommand {
         abstract: "Hosts third-party MCP servers as isolated machines behind one governed gateway.",
         discussion: """
             The state directory is --state DIR, else $BERTH_STATE, else /var/lib/berth. All but bridge, call and doctor need root.
-            Every command that prints for people takes --json.
+            Every command that prints for people takes --json; what goes wrong is then {"event": "failed", "message": …, "hint": …} too.
             """,
         version: BerthVersion.current,
         subcommands: [

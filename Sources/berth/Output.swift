@@ -8,11 +8,14 @@ struct Failure: Error {
     var message: String
     var hint: String?
     var code: Int32
+    /// A program that asked for JSON has heard of it.
+    var isTold: Bool
 
-    init(_ message: String, hint: String? = nil, code: Int32 = 1) {
+    init(_ message: String, hint: String? = nil, code: Int32 = 1, isTold: Bool = false) {
         self.message = message
         self.hint = hint
         self.code = code
+        self.isTold = isTold
     }
 
     /// What is wrong and what to do about it, in one line that a terminal can bear.
@@ -37,6 +40,9 @@ enum Output {
         if Berth.exitCode(for: error) == .success { Berth.exit(withError: error) }
         let failure = Failure(of: error)
         tellSupervisor(failure.line)
+        if JSONOption.isGiven && !failure.isTold {
+            json(.record(("event", "failed"), ("message", .string(failure.message)), ("hint", failure.hint.map { .string($0) })))
+        }
         Output.error("berth: " + failure.line)
         exit(failure.code)
     }
@@ -78,6 +84,11 @@ enum Output {
 
 extension String {
     func padded(to width: Int) -> String { count < width ? self + String(repeating: " ", count: width - count) : self }
+}
+
+/// A number and what it counts.
+enum Count {
+    static func text(_ number: Int, _ noun: String) -> String { "\(number) \(noun)\(number == 1 ? "" : "s")" }
 }
 
 /// "did you mean"

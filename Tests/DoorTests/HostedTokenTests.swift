@@ -109,7 +109,9 @@ struct HostedTokenTests {
         #expect(door.refusal([try door.token(claims: door.claims([claim: value]))]) == reason)
     }
 
-    @Test(arguments: ["{}", "[]", "", "null", "{\"iss\":\"a\",\"iss\":\"b\"}", "{\"a\":{\"b\":1}}", "{\"a\":1,}", "{\"a\":1} x", "{\"a\":\"\\ud800\"}"])
+    @Test(arguments: [
+        "{}", "[]", "", "null", "{\"iss\":\"a\",\"iss\":\"b\"}", "{\"a\":{\"b\":1}}", "{\"a\":1,}", "{\"a\":1} x", "{\"a\":\"\\ud800\"}",
+    ])
     func payloadsThatAreNoClaimsAreMalformed(payload: String) throws {
         let door = try DoorFixture()
         #expect(door.refusal([try door.token(claims: payload)]) == .malformed)

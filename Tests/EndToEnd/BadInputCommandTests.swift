@@ -12,7 +12,8 @@ struct BadInputCommandTests {
         try await berth.json(["vmcp", "create", "office", "clock"])
         _ = try await berth.token(for: "alice", vmcp: "office")
 
-        try await berth.refuses(commandLine + sources + names + variables)
+        try await berth.refuses(commandLine + processes + sources + names + variables + changes)
+        try await berth.refuses(settings(berth))
         try await berth.refuses(try folders(berth))
         try await requests(berth)
         try await warnings(berth)
@@ -53,6 +54,73 @@ struct BadInputCommandTests {
         BadInput("call", "http://127.0.0.1:1/v/x/mcp", "t", "[]", code: 64, says: "the arguments are no JSON object — *"),
     ]
 
+    /// What is started or looked for on this host.
+    private let processes: [BadInput] = [
+        BadInput(
+            "bridge", "python3", "server.py", code: 64,
+            says: "2 unexpected arguments: 'python3', 'server.py' — put the server's command after --: berth bridge -- python3 server.py"),
+        BadInput("bridge", "python3", "-m", "server", code: 64, says: "unknown option '-m' — put the server's command after --: *"),
+        BadInput("bridge", "--colour", code: 64, says: "unknown option '--colour' — berth bridge --help shows how"),
+        BadInput(
+            "connector", "add", "x", "--dir", "/tmp", "python3", "server.py", code: 64,
+            says:
+                "2 unexpected arguments: 'python3', 'server.py' — put the server's command after --: berth connector add NAME … -- python3 server.py"),
+        BadInput("connector", "add", "x", "--dir", "/tmp", "python3", "-m", "x", code: 64, says: "unknown option '-m' — put the server's command *"),
+        BadInput("connector", "add", "x", "--pypi", "a", "--colour", code: 64, says: "unknown option '--colour' — berth connector add --help *"),
+        BadInput(
+            "call", "http://127.0.0.1:1/v/x/mcp", "t", "a=1", "b=2", code: 64, says: "unexpected argument 'b=2' — a tool's arguments are one JSON *"),
+        BadInput("call", "http://127.0.0.1:1/v/x/mcp", "t", says: "nothing listens at http://127.0.0.1:1/v/x/mcp — berth status has the URL; *"),
+        BadInput("call", "http://127.0.0.1:1/v/x/mcp", "t", "--json", says: "nothing listens at http://127.0.0.1:1/v/x/mcp — *"),
+        BadInput("bridge", "--", "nosuch", says: "no program nosuch in /usr/local/bin:/usr/bin:/bin — give its whole path, *"),
+        BadInput(
+            "bridge", "--", "/nonexistent/x",
+            says: "/nonexistent/x cannot be started: No such file or directory — give the path of a program, *"),
+        BadInput("bridge", "--", "/tmp", says: "/tmp is no program — *"),
+        BadInput(
+            "bridge", "--", "/etc/passwd",
+            says: "/etc/passwd is not executable — chmod +x /etc/passwd, or name what runs it: -- python3 /etc/passwd"),
+        BadInput("bridge", "--json", "--", "/usr/bin/true", says: "the bridge did not start: *"),
+        BadInput(
+            "audit", "tail", "--method", "tools/cal",
+            says: "no row has the method tools/cal, which is neither MCP's nor Berth's — did you mean 'tools/call'?"),
+        BadInput("audit", "tail", "-f", "--method", "admin/token.crate", says: "no row has the method admin/token.crate, *"),
+        BadInput("doctor", "--prove", "--leftovers", code: 64, says: "--prove and --leftovers exclude each other — run one after the other"),
+        BadInput(
+            "doctor", "--leftovers", "--state", "/nonexistent/state",
+            says: "no state directory /nonexistent/state — give --state the directory that berth up was given"),
+    ]
+
+    /// What cannot take effect at a Berth that runs.
+    private func settings(_ berth: Berth) -> [BadInput] {
+        let runs = "Berth runs already, with --listen 127.0.0.1:\(berth.port)"
+        let remedy = "berth down, then berth up with the new settings"
+        return [
+            BadInput("up", "--listen", "127.0.0.1:\(berth.port - 1)", says: "\(runs) — \(remedy)"),
+            BadInput("up", "--detach", "--json", "--listen", "127.0.0.1:\(berth.port - 1)", says: "\(runs) — \(remedy)"),
+            BadInput(
+                "up", "--public-url", "https://mcp.example.com", "--behind-proxy", "10.0.0.0/8",
+                says: "Berth runs already, with no --public-url and no --behind-proxy — \(remedy)"),
+            BadInput(
+                "up", "--package-index", "http://127.0.0.1:1/simple",
+                says: "Berth runs already, with --package-index https://pypi.org/simple — \(remedy)"),
+        ]
+    }
+
+    /// Changes of a connector that would lose something or nothing.
+    private let changes: [BadInput] = [
+        BadInput("connector", "update", "clock", "--drop-secret", "NOPE", says: "failed: clock has no secret NOPE — berth connector show clock"),
+        BadInput("connector", "update", "clock", "--drop-env", "NOPE", says: "failed: clock has no variable NOPE — berth connector show clock"),
+        BadInput(
+            "connector", "update", "clock", "--env", "Q=1", "--drop-env", "Q", says: "failed: Q is to be set and to be dropped — give it once"),
+        BadInput(
+            "connector", "update", "clock", "--no-args", "--arg", "x",
+            code: 64, says: "--arg and --no-args exclude each other — give one of them"),
+        BadInput(
+            "connector", "update", "clock", "--no-constraints", "--constraint", "mcp<2", code: 64,
+            says: "--constraint and --no-constraints exclude each other — give one of them"),
+        BadInput("connector", "update", "clock", "--reset", says: "failed: --reset begins anew and needs the source again — add --pypi SPEC, or *"),
+    ]
+
     /// Where a connector comes from.
     private let sources: [BadInput] = [
         BadInput("connector", "add", "x", code: 64, says: "no source given — give --pypi SPEC or --dir DIR"),
@@ -71,6 +139,9 @@ struct BadInputCommandTests {
         BadInput(
             "connector", "add", "x", "--pypi", "a", "--constraint=--index-url=http://evil", says: "failed: --index-url=http://evil is no requirement*"
         ),
+        BadInput(
+            "connector", "add", "x", "--pypi", "mcp-server-time", "--constraint", "mcp<<2",
+            says: "failed: mcp<<2 is no requirement on a package — *"),
         BadInput("connector", "add", "x", "--pypi", String(repeating: "a", count: 5_000), says: "failed: the package name is empty or too long — *"),
         BadInput("connector", "add", "x", "--pypi", "a", "--memory", "1", says: "failed: --memory 1 is out of range — 64 to 16384 MiB"),
         BadInput("connector", "add", "x", "--pypi", "a", "--memory", "lots", code: 64, says: "the value 'lots' is invalid for '--memory <mib>' — *"),
@@ -111,7 +182,8 @@ struct BadInputCommandTests {
         BadInput("token", "create", "--for", "bob", "--vmcp", "office", "--expires", "0d", code: 64, says: "'0d' is no duration — *"),
         BadInput("token", "create", "--for", "bob", "--vmcp", "office", "--expires=-1h", code: 64, says: "'-1h' is no duration — *"),
         BadInput("token", "create", "--for", "bob", "--vmcp", "office", "--expires", "99999d", says: "the expiry is out of range — *"),
-        BadInput("token", "revoke", "nosuch", says: "no such token, or it is revoked already — berth token list"),
+        BadInput("token", "revoke", "nosuch", says: "no token has the ID nosuch — berth token list"),
+        BadInput("token", "revoke", "alice", says: "alice is no token's ID but a principal — berth token revoke *"),
     ]
 
     /// `--env` and `--secret`.

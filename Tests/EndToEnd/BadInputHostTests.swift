@@ -160,7 +160,8 @@ struct BadInputHostTests {
                     + [folder + "/berth", "doctor", "--leftovers", "--state", folder + "/state", "--json"])
         }
         let nothing = try await search()
-        #expect(nothing.status == 0 && nothing.lastJSON?["leftovers"] as? [String] == [], "\(nothing.output) \(nothing.errors)")
+        #expect(nothing.status == 1 && nothing.lastJSON?["event"] as? String == "failed", "\(nothing.output) \(nothing.errors)")
+        #expect(nothing.errors.hasPrefix("berth: no state directory \(folder)/state — "), "\(nothing.errors)")
         let half = folder + "/state/orchestrator/images/building/0123"
         try FileManager.default.createDirectory(atPath: half, withIntermediateDirectories: true)
         let found = try await search()
@@ -173,7 +174,7 @@ struct BadInputHostTests {
         chmod(folder, 0o755)
         chmod(folder + "/berth", 0o755)
         let refused = try await search(["/usr/bin/setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"])
-        #expect(refused.status == 1 && refused.output.isEmpty)
+        #expect(refused.status == 1 && refused.lastJSON?["event"] as? String == "failed", "\(refused.output)")
         #expect(refused.errors.hasPrefix("berth: berth doctor needs root: "), "\(refused.errors)")
     }
 
@@ -236,10 +237,19 @@ struct BadInputHostTests {
         if let complaint = up.fits(refused) { Issue.record("\(complaint)") }
         #expect(!FileManager.default.fileExists(atPath: folder + "/none"))
 
+        // The remedy is the same command, for a shell, with the state that sudo would forget.
+        let show = BadInput(
+            "connector", "show", "it's",
+            says: "berth connector show needs root: Berth's sockets are root's — sudo \(binary) connector show 'it'\\''s' --state /srv/b")
+        let refusedShow = try await Command.run(nobody + show.arguments, environment: environment.merging(["BERTH_STATE": "/srv/b"]) { $1 })
+        if let complaint = show.fits(refusedShow) { Issue.record("\(complaint)") }
+
         let doctor = try await Command.run(nobody + ["doctor", "--json"], environment: environment)
         let layers = try #require(doctor.lastJSON?["layers"] as? [[String: Any]], "\(doctor.output) \(doctor.errors)")
         let privilege = layers.first { $0["name"] as? String == "privilege" }
         #expect(privilege?["state"] as? String == "missing" && privilege?["remedy"] != nil)
+        let text = try await Command.run(nobody + ["doctor"], environment: environment)
+        #expect(doctor.status == 1 && text.status == 1, "what is missing is an error in both forms")
 
         let bridge = try Background(
             nobody + ["bridge", "--port", "0", "--", "/usr/bin/python3", folder + "/server.py"], environment: environment, in: folder)
@@ -253,6 +263,9 @@ struct BadInputHostTests {
             nobody + ["bridge", "--port", String(port), "--", "/usr/bin/python3", folder + "/server.py"], environment: environment, seconds: 30)
         #expect(second.status == 1, "\(second.status) \(second.output) \(second.errors)")
         #expect(second.errors.split(separator: "\n").last?.hasPrefix("berth: port \(port) is in use") == true, "\(second.errors)")
+        let low = BadInput("bridge", "--port", "80", "--", "true", says: "port 80 is root's alone — choose one from 1024 on with --port PORT")
+        let refusal = try await Command.run(nobody + low.arguments, environment: environment)
+        if let complaint = low.fits(refusal) { Issue.record("\(complaint)") }
         #expect(await bridge.end(SIGTERM, within: 15) == 0)
     }
 }

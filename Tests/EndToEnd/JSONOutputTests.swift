@@ -59,6 +59,50 @@ import Testing
         #expect(await bridge.end(SIGTERM, within: 15) == 0)
     }
 
+    /// A command that fails says so on standard output too, where a program reads.
+    @Test func failuresAreJSON() async throws {
+        let file = NSTemporaryDirectory() + "berth-no-program-\(UUID().uuidString)"
+        try Data("no program".utf8).write(to: URL(fileURLWithPath: file))
+        defer { try? FileManager.default.removeItem(atPath: file) }
+        chmod(file, 0o755)
+        let commands = [
+            ["bridge", "--json", "--", "nosuch"], ["bridge", "--json", "--", file], ["call", "--json", "http://127.0.0.1:1/v/x/mcp", "t"],
+            ["status", "--json", "now"],
+        ]
+        for arguments in commands {
+            let result = try await Command.run([Repository.binary("berth")] + arguments)
+            let failure = try #require(result.lastJSON, "\(result.output) \(result.errors)")
+            #expect(result.status != 0 && failure["event"] as? String == "failed" && failure["hint"] is String, "\(failure)")
+            let message = try #require(failure["message"] as? String)
+            #expect(result.errors.hasPrefix("berth: \(message) — ") && !result.errors.contains("errno"), "\(result.errors)")
+        }
+    }
+
+    @Test(.enabled(if: Berth.isPossible, "machines need root")) func tokensAndFiltersTellTheirState() async throws {
+        try await Berth.run { berth in
+            try await berth.up()
+            let token = try await berth.json(["token", "create", "--admin", "--for", "carol"])
+            try await berth.json(["token", "revoke", token["id"] as? String ?? ""])
+            try await berth.json(["token", "create", "--admin", "--for", "dave", "--expires", "1h"])
+            let rows = try await berth.json(["token", "list"])["tokens"] as? [[String: Any]] ?? []
+            func state(_ principal: String) -> String? { rows.first { $0["principal"] as? String == principal }?["state"] as? String }
+            #expect(state("carol") == "revoked" && state("dave") == "active", "\(rows)")
+
+            // A principal without rows may have some tomorrow: a note, and no error.
+            let none = try await berth.run(["audit", "tail", "--for", "carrol"])
+            #expect(none.status == 0 && none.errors == "berth: no row and no token is of carrol — did you mean 'carol'?\n", "\(none.errors)")
+            let quiet = try await berth.run(["audit", "tail", "--for", "dave", "--method", "tools/call"])
+            #expect(quiet.status == 0 && quiet.errors.isEmpty, "\(quiet.errors)")
+
+            // A second `up` that wants nothing else changes nothing.
+            let pid = try berth.pid(of: "supervise")
+            for more in [[], ["--listen", "localhost:\(berth.port)"], ["--package-index", "https://pypi.org/simple"]] {
+                let again = try await berth.run(["up", "--detach", "--json"] + more)
+                #expect(again.status == 0 && again.lastJSON?["pid"] as? Int == Int(pid), "\(again.output) \(again.errors)")
+            }
+        }
+    }
+
     @Test(.enabled(if: Berth.isPossible, "machines need root")) func aTourTellsWhatItMade() async throws {
         try await Berth.run { berth in
             try await berth.up()

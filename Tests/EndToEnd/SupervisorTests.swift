@@ -29,6 +29,24 @@ struct SupervisorTests {
         }
     }
 
+    /// Ended in order from the foreground, it leaves no socket that nobody listens at; its machines live on.
+    @Test(arguments: [SIGINT, SIGTERM])
+    func theForegroundLeavesNoSockets(signal: Int32) async throws {
+        try await Berth.run { berth in
+            let folder = (berth.state as NSString).deletingLastPathComponent
+            try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
+            let up = try Background([Repository.binary("berth"), "up", "--state", berth.state, "--listen", "127.0.0.1:\(berth.port)"], in: folder)
+            defer { up.end() }
+            _ = try await up.line(within: 60) { $0.hasPrefix("Isolation: ") }
+            try await berth.add("fixture", fixture: "fixture.py")
+            #expect(await up.end(signal, within: 60) == 0, "\(up.output) \(berth.log)")
+            let names = try FileManager.default.contentsOfDirectory(atPath: "/run/berth/\(try berth.key)")
+            #expect(!names.contains { $0.hasSuffix(".sock") }, "\(names)")
+            let left = try await berth.run(["doctor", "--leftovers"])
+            #expect(left.status == 0, "\(left.output) \(left.errors)")
+        }
+    }
+
     /// `berth supervise` with the three standard descriptors and no other.
     private static func supervise(_ berth: Berth) throws -> pid_t {
         let words = [Repository.binary("berth"), "supervise", "--state", berth.state, "--listen", "127.0.0.1:\(berth.port)"]

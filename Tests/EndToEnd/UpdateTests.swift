@@ -35,6 +35,24 @@ struct UpdateTests {
         }
     }
 
+    /// What an update gave, another takes away, and a variable moves into a secret.
+    @Test func whatIsNotNeededIsTakenAway() async throws {
+        try await Berth.run { berth in
+            try await berth.up()
+            try await berth.add("fixture", fixture: "fixture.py", ["--env", "LEVEL=0", "--env", "Q=clear", "--arg", "x"])
+            func shown(_ arguments: [String], input: String? = nil) async throws -> [String: Any] {
+                let update = try await berth.run(["connector", "update", "fixture"] + arguments, input: input)
+                #expect(update.status == 0 && !update.output.contains("Resolving"), "\(update.output) \(update.errors)")
+                return try await berth.json(["connector", "show", "fixture"])
+            }
+            let moved = try await shown(["--secret", "Q"], input: "hidden\n")
+            #expect(moved["env"] as? [String: String] == ["LEVEL": "0"] && moved["secrets"] as? [String] == ["Q"], "\(moved)")
+            let bare = try await shown(["--drop-env", "LEVEL", "--no-args", "--drop-secret", "Q"])
+            #expect(bare["env"] as? [String: String] == [:] && bare["secrets"] as? [String] == [], "\(bare)")
+            #expect((bare["args"] as? [String] ?? []).isEmpty && bare["command"] as? [String] == ["/usr/bin/python3", "server.py"], "\(bare)")
+        }
+    }
+
     /// Everybody calls in a loop while `body` runs, the first one something that takes a while.
     private func answers(to clients: [RawClient], while body: () async throws -> Void) async throws -> [RawClient.Answer] {
         let flag = Flag()

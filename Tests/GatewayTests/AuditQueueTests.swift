@@ -41,6 +41,18 @@ struct AuditQueueTests {
         #expect(after == nil)
     }
 
+    /// At the gateway's start the journal is read while somebody may ask already.
+    @Test func whoAsksWhileTheJournalIsReadWaitsForIt() {
+        var queue = AuditQueue()
+        let batch = queue.take()
+        #expect(batch.isBehind)
+        let during = queue.request()
+        #expect(during?.round == batch.round + 1)
+        _ = queue.succeeded(batch)
+        let after = queue.request()
+        #expect(after == nil)
+    }
+
     @Test func whatDoesNotFitIsReadFromTheJournal() {
         var queue = Self.caughtUp()
         let actions = [AuditQueue.maximumWaiting, 1].map { queue.add(Self.rows($0)) }

@@ -38,7 +38,9 @@ struct ClientAddressTests {
         #expect(direct.admits(peer: "203.0.113.9"))
     }
 
-    @Test(arguments: [("127.0.0.1", true), ("::1", true), ("10.1.2.3", true), ("::ffff:10.1.2.3", true), ("203.0.113.9", false), ("::ffff:203.0.113.9", false)])
+    @Test(arguments: [
+        ("127.0.0.1", true), ("::1", true), ("10.1.2.3", true), ("::ffff:10.1.2.3", true), ("203.0.113.9", false), ("::ffff:203.0.113.9", false),
+    ])
     func whoMayConnect(peer: String, may: Bool) { #expect(Self.behind.admits(peer: peer) == may) }
 
     /// On a real socket: the rows of a call, of a session and of a refusal name the client that the proxy saw.

@@ -32,6 +32,57 @@ import Testing
         for value in input.secrets.values { #expect(failure?.message.contains(value) == false, "a secret's value is in no error") }
     }
 
+    // MARK: Changes
+
+    private static let old = ConnectorDefinition(
+        source: ImageSource(
+            constraints: ["mcp<2"], upload: "sha256:1", requirements: true, folder: "server", command: ["python3", "server.py"], arguments: ["--x"]),
+        environment: ["A": "1", "Q": "2"], secrets: ["S"])
+
+    private static func change(_ request: ConnectorRequest) throws -> ConnectorDefinition { try ConnectorRules.check(request, changing: old) }
+
+    @Test func whatIsNotNeededAnyMoreIsTakenAway() throws {
+        #expect(try Self.change(ConnectorRequest(name: "mine", drop_env: ["A"])).environment == ["Q": "2"])
+        #expect(try Self.change(ConnectorRequest(name: "mine", env: ["B": "3"], drop_env: ["A"])).environment == ["B": "3"])
+        #expect(try Self.change(ConnectorRequest(name: "mine", args: [])).source.arguments == [])
+        let unbound = ConnectorRequest(name: "mine", source: ImageSource(constraints: []))
+        #expect(try Self.change(unbound).source.constraints == [] && !unbound.keepsImage)
+    }
+
+    /// A value that moves from the definition, which is kept in clear, into a secret.
+    @Test func aSecretTakesTheVariablesPlace() throws {
+        let new = try Self.change(ConnectorRequest(name: "mine", secrets: ["Q": "s"]))
+        #expect(new.environment == ["A": "1"] && new.secrets == ["Q", "S"])
+    }
+
+    @Test func requirementsAreNotDroppedInSilence() throws {
+        let folder = ImageSource(upload: "sha256:2", requirements: false, folder: "server")
+        let failure = #expect(throws: ProvisioningFailure.self) { try Self.change(ConnectorRequest(name: "mine", source: folder)) }
+        #expect(failure?.field == "source.requirements" && failure?.hint?.contains("--requirements FILE") == true)
+        #expect(failure?.hint?.contains("--reset") == true)
+        var whole = folder
+        whole.command = ["python3", "server.py"]
+        let anew = try Self.change(ConnectorRequest(name: "mine", source: whole, reset: true))
+        #expect(anew.source.requirements == false && anew.environment.isEmpty && anew.secrets == ["S"])
+        whole.requirements = true
+        #expect(try Self.change(ConnectorRequest(name: "mine", source: whole)).source.upload == "sha256:2")
+    }
+
+    @Test(arguments: [
+        (ConnectorRequest(name: "mine", drop_env: ["NOPE"]), "drop_env"),
+        (ConnectorRequest(name: "mine", env: ["A": "2"], drop_env: ["A"]), "drop_env"),
+        (ConnectorRequest(name: "mine", env: ["S": "2"]), "env.S"), (ConnectorRequest(name: "mine", reset: true), "source"),
+    ])
+    func changesThatAreRefused(_ request: ConnectorRequest, _ field: String) {
+        let failure = #expect(throws: ProvisioningFailure.self) { try Self.change(request) }
+        #expect(failure?.field == field && failure?.hint?.isEmpty == false)
+    }
+
+    @Test func aNewConnectorHasNothingToDrop() {
+        let request = ConnectorRequest(name: "mine", source: ImageSource(pypi: "a"), drop_env: ["A"])
+        #expect(throws: ProvisioningFailure.self) { try ConnectorRules.check(request) }
+    }
+
     @Test func whatAnOperatorTypesPasses() throws {
         try ConnectorRules.check(
             ConnectorRequest(

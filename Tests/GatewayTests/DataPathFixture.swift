@@ -94,7 +94,8 @@ final class DataPathFixture: Sendable {
 
     /// - Parameter expiring: when the tokens `alice` and `root` do.
     static func directory(
-        version: Int = 1, without missing: Set<String> = [], expiring: Int64? = nil, secretNames: [String] = [], generation: Int = 1, renamed: String = "echo"
+        version: Int = 1, without missing: Set<String> = [], expiring: Int64? = nil, secretNames: [String] = [],
+        generation: Int = 1, renamed: String = "echo"
     ) throws -> Directory {
         let connector = Connector(
             name: "time", app: "app-time", machineConfig: MachineTemplate(image: "i", command: [], environment: [:]), secretNames: secretNames,

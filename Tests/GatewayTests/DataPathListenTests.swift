@@ -51,7 +51,8 @@ struct DataPathListenTests {
 
             let session = try #require(try await fixture.initialize().session)
             let stream = try await fixture.open(
-                "GET", "/v/office/mcp", headers: [("mcp-session-id", session), ("mcp-protocol-version", "2025-11-25"), ("accept", "text/event-stream")])
+                "GET", "/v/office/mcp",
+                headers: [("mcp-session-id", session), ("mcp-protocol-version", "2025-11-25"), ("accept", "text/event-stream")])
             let legacy = Reader(stream.body)
 
             try fixture.publish()

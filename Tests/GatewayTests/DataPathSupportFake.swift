@@ -69,7 +69,9 @@ final class FakeSupport: DataPathSupport {
     }
 
     func insertSession(_ session: ClientSession) async throws { state.withLockedValue { $0.sessions[session.id] = session } }
-    func session(id: String) async throws -> ClientSession? { state.withLockedValue { $0.sessions[id] } }
+    func session(id: String, principal: String, virtualMCP: String) async throws -> ClientSession? {
+        state.withLockedValue { $0.sessions[id].flatMap { $0.principal == principal && $0.virtualMCP == virtualMCP ? $0 : nil } }
+    }
 
     func endSession(id: String) async throws {
         state.withLockedValue { state in

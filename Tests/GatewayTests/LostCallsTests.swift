@@ -55,7 +55,8 @@ struct LostCallsTests {
 
     @Test func nothingOwed() async throws {
         let lost = LostCalls(
-            ask: { _ in (200, ByteBuffer(string: #"{"calls":[]}"#)) }, known: { _ in throw ProbeFailure(error: "x", message: "not asked") }, connection: { _ in nil },
+            ask: { _ in (200, ByteBuffer(string: #"{"calls":[]}"#)) }, known: { _ in throw ProbeFailure(error: "x", message: "not asked") },
+            connection: { _ in nil },
             append: { _ in throw ProbeFailure(error: "x", message: "not written") }, logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
         try await lost.record(from: [Self.machine], before: 1_000)
     }

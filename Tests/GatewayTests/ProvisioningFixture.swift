@@ -37,7 +37,7 @@ final class ProvisioningFixture: Sendable {
             },
             revoked: { revocation in
                 if case .connector(let name) = revocation { forgotten.withLockedValue { $0.append(name) } }
-            }, logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
+            }, tidyingPause: .milliseconds(10), logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
     }
 
     deinit { try? FileManager.default.removeItem(atPath: directory) }
@@ -56,7 +56,9 @@ final class ProvisioningFixture: Sendable {
 
     func execute(_ sql: String) async throws { try await database.pool.write { try $0.execute(sql: sql) } }
 
-    func count(_ table: String) async throws -> Int { try await database.pool.read { try Int.fetchOne($0, sql: "SELECT count(*) FROM \(table)") ?? -1 } }
+    func count(_ table: String) async throws -> Int {
+        try await database.pool.read { try Int.fetchOne($0, sql: "SELECT count(*) FROM \(table)") ?? -1 }
+    }
 }
 
 /// The Machines API in memory: a machine is up as soon as it is made.
@@ -70,6 +72,11 @@ final class FakeMachines: MachineControl, ImageBuilding, MachineLogs {
         /// Images that are here; nil for all.
         var images: Set<String>?
         var deletesFail = false
+        var destroysFail = false
+        /// Deletions of apps that were asked for.
+        var deletes = 0
+        /// What every build ends with.
+        var buildError: (any Error)?
     }
 
     let state = Locked(State())
@@ -78,6 +85,7 @@ final class FakeMachines: MachineControl, ImageBuilding, MachineLogs {
 
     func say(_ line: String) { state.withLockedValue { $0.story.append(line) } }
     var story: [String] { state.withLockedValue { $0.story } }
+    var deletes: Int { state.withLockedValue { $0.deletes } }
     var builds: Int { state.withLockedValue { $0.builds.count } }
     var generations: [String] { state.withLockedValue { $0.machines.map(\.name) } }
 
@@ -85,6 +93,7 @@ final class FakeMachines: MachineControl, ImageBuilding, MachineLogs {
 
     func deleteApp(_ name: String) async throws {
         await onDelete.withLockedValue { $0 }?()
+        state.withLockedValue { $0.deletes += 1 }
         if state.withLockedValue({ $0.deletesFail }) { throw MachineAPIError(status: 500, code: "internal", message: "no") }
         state.withLockedValue { $0.machines = [] }
     }
@@ -116,7 +125,8 @@ final class FakeMachines: MachineControl, ImageBuilding, MachineLogs {
     func wait(app: String, id: String, for state: MachineState, seconds: Int) async throws -> Machine { try await machine(app: app, id: id) }
 
     func destroy(app: String, id: String) async throws {
-        state.withLockedValue { state in
+        try state.withLockedValue { state in
+            if state.destroysFail { throw MachineAPIError(status: 500, code: "internal", message: "no") }
             state.machines.removeAll { $0.id == id }
             state.story.append("destroy \(id)")
         }
@@ -132,7 +142,9 @@ final class FakeMachines: MachineControl, ImageBuilding, MachineLogs {
         }
         // As the orchestrator looks words up.
         let command = (source.command ?? ["tool"]).map { $0 == "python3" ? "/usr/bin/python3" : $0 } + (source.arguments ?? [])
+        let error = state.withLockedValue { $0.buildError }
         return AsyncThrowingStream { continuation in
+            if let error { return continuation.finish(throwing: error) }
             continuation.yield(
                 .done(BuiltImage(image: "sha256:image\(number)", command: command, directory: "/opt/mcp/app", environment: [:], packages: [])))
             continuation.finish()

@@ -1,3 +1,5 @@
+import GRDB
+import Persistence
 import Sealing
 import Testing
 
@@ -18,6 +20,30 @@ struct SessionStoreTests {
             ClientSession(
                 id: Self.legacy, principal: "alice", virtualMCP: "office", protocolVersion: "2025-11-25", capabilities: "{}", clientInfo: "{}",
                 createdAt: WallClock.milliseconds()))
+    }
+
+    /// How often anything was written; a row of a trigger's table each.
+    private func writes() async throws -> Int { try await fixture.count("touched") }
+
+    @Test func onlyItsOwnersLookIsWrittenAndSeldom() async throws {
+        try await open()
+        try await fixture.execute(
+            """
+            CREATE TABLE touched (id TEXT);
+            CREATE TRIGGER touch AFTER UPDATE ON sessions BEGIN INSERT INTO touched VALUES (NEW.id); END;
+            UPDATE sessions SET usedAt = 1; DELETE FROM touched;
+            """)
+        let others = [("x" + Self.legacy.dropFirst(), "alice", "office"), (Self.legacy, "bob", "office"), (Self.legacy, "alice", "lab")]
+        for (id, principal, slug) in others {
+            #expect(try await store.session(id: id, principal: principal, virtualMCP: slug) == nil)
+        }
+        #expect(try await writes() == 0)
+        for _ in 1...3 {
+            #expect(try await store.session(id: Self.legacy, principal: "alice", virtualMCP: "office")?.id == Self.legacy)
+            #expect(try await writes() == 1)
+        }
+        let usedAt = try await fixture.database.pool.read { try Int64.fetchOne($0, sql: "SELECT usedAt FROM sessions") }
+        #expect(usedAt ?? 0 > WallClock.milliseconds() - 60_000)
     }
 
     /// A search may end after the session that it was for.

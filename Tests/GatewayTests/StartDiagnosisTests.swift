@@ -18,7 +18,9 @@ struct StartDiagnosisTests {
         ("usage: server [-h]", "--arg"), ("", "wrote nothing"),
     ])
     func packages(stderr: String, hint: String) {
-        #expect(Self.new.hint(stderr: "Traceback (most recent call last):\n  File x\n\(stderr)").contains(hint) || Self.new.hint(stderr: stderr).contains(hint))
+        #expect(
+            Self.new.hint(stderr: "Traceback (most recent call last):\n  File x\n\(stderr)").contains(hint)
+                || Self.new.hint(stderr: stderr).contains(hint))
     }
 
     @Test(arguments: [

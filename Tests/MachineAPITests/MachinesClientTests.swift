@@ -138,7 +138,7 @@ struct MachinesClientTests {
             #expect(held == MachineAPIError(status: 409, code: "conflict", message: "lease held"))
             server.answer("GET", "/v1/apps/x/machines/5", status: 403, #"{"error":"forbidden","message":"not you","hint":"be root"}"#)
             let forbidden = await failure { _ = try await client.machine(app: "x", id: "5") }
-            #expect(forbidden == MachineAPIError(status: 403, code: "forbidden", message: "not you"))
+            #expect(forbidden == MachineAPIError(status: 403, code: "forbidden", message: "not you", hint: "be root"))
             server.answer("GET", "/v1/apps/x/machines/3", status: 502, "<html>")
             #expect(await failure { _ = try await client.machine(app: "x", id: "3") }?.status == 502)
             server.answer("GET", "/v1/apps/x/machines/4", "[]")

@@ -36,11 +36,12 @@ final class AgentRig: @unchecked Sendable {
 
     static func with(
         _ fixture: String = "fixture.py", command: [String]? = nil, environment: [String: String] = [:], transport: BootDocument.Transport = .stdio,
-        limits: BootDocument.ChildLimits = BootDocument.ChildLimits(), stuckLog: Bool = false, body: (AgentRig) async throws -> Void
+        limits: BootDocument.ChildLimits = BootDocument.ChildLimits(), stuckLog: Bool = false, ownFolders: Bool = false,
+        body: (AgentRig) async throws -> Void
     ) async throws {
         let rig = try AgentRig(
             command: command ?? ["python3", "-B", fixtures + fixture, "argument"], environment: environment, transport: transport, limits: limits,
-            stuckLog: stuckLog)
+            stuckLog: stuckLog, ownFolders: ownFolders)
         do {
             try await body(rig)
         } catch {
@@ -52,7 +53,7 @@ final class AgentRig: @unchecked Sendable {
 
     private init(
         command: [String], environment: [String: String], transport: BootDocument.Transport, limits: BootDocument.ChildLimits,
-        stuckLog: Bool
+        stuckLog: Bool, ownFolders: Bool
     ) throws {
         firstUID = Self.freshUID()
         var template = Array("/tmp/berth-agent-XXXXXX".utf8CString)
@@ -68,8 +69,15 @@ final class AgentRig: @unchecked Sendable {
             org: "org", app: "app", keys: keys, machine: "0123456789abcd", boot: "01JZZZZZZZZZZZZZZZZZZZZZZZ", command: command,
             directory: "/", environment: environment, transport: transport, childLimits: limits)
         let output = stuckLog ? try Self.fullPipe() : open(directory + "/log", O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o600)
-        pid = try Self.spawn(socket: directory + "/door", output: output, document: try document.encode(), firstUID: firstUID)
+        pid = try Self.spawn(socket: directory + "/door", output: output, document: try document.encode(), firstUID: firstUID, ownFolders: ownFolders)
     }
+
+    /// As a machine has them, so that they can be filled.
+    private static let mounts = """
+        export PATH=/usr/sbin:/usr/bin:/sbin:/bin
+        for place in /tmp /var/tmp /dev/shm; do mount -t tmpfs -o mode=1777,size=16m,nr_inodes=4k tmpfs $place || exit 1; done
+        exec "$0" "$@"
+        """
 
     /// The first of a hundred that nobody has.
     static func freshUID() -> uid_t {
@@ -79,7 +87,7 @@ final class AgentRig: @unchecked Sendable {
         }
     }
 
-    private static func spawn(socket path: String, output: Int32, document: [UInt8], firstUID: uid_t) throws -> pid_t {
+    private static func spawn(socket path: String, output: Int32, document: [UInt8], firstUID: uid_t, ownFolders: Bool) throws -> pid_t {
         let listener = Glibc.socket(AF_UNIX, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
         var address = sockaddr_un()
         address.sun_family = sa_family_t(AF_UNIX)
@@ -94,7 +102,11 @@ final class AgentRig: @unchecked Sendable {
         }
         defer { for descriptor in [listener, memory, output] { close(descriptor) } }
 
-        let pid = spawn(["berth-agent", "agent", "--first-uid", String(firstUID)], output: output, extra: [listener, memory])
+        let words = ["agent", "--first-uid", String(firstUID)]
+        let pid =
+            ownFolders
+            ? spawn(["unshare", "--mount", "sh", "-c", mounts, binary] + words, path: "/usr/bin/unshare", output: output, extra: [listener, memory])
+            : spawn(["berth-agent"] + words, output: output, extra: [listener, memory])
         guard pid > 0 else { throw POSIXProblem(step: "spawn \(pid)") }
         return pid
     }
@@ -110,7 +122,7 @@ final class AgentRig: @unchecked Sendable {
         return ends[1]
     }
 
-    private static func spawn(_ words: [String], output: Int32, extra: [Int32]) -> pid_t {
+    private static func spawn(_ words: [String], path: String = binary, output: Int32, extra: [Int32]) -> pid_t {
         var arguments: [UnsafeMutablePointer<CChar>?] = words.map { strdup($0) }
         arguments.append(nil)
         defer { for case .some(let argument) in arguments { free(argument) } }
@@ -118,7 +130,7 @@ final class AgentRig: @unchecked Sendable {
         return extra.withUnsafeBufferPointer { extra in
             var options = clinux_spawn_options(
                 stdio: (-1, output, output), extra: extra.baseAddress, extra_count: Int32(extra.count), new_session: 1, new_group: 0, directory: nil)
-            return clinux_spawn(binary, arguments, &nothing, &options)
+            return clinux_spawn(path, arguments, &nothing, &options)
         }
     }
 
@@ -189,8 +201,7 @@ final class AgentRig: @unchecked Sendable {
         guard let proc = opendir("/proc") else { return [] }
         defer { closedir(proc) }
         var found: [pid_t] = []
-        while let entry = readdir(proc) {
-            let name = withUnsafeBytes(of: &entry.pointee.d_name) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
+        while let name = clinux_next_name(proc).map({ String(cString: $0) }) {
             var info = stat()
             guard let pid = pid_t(name), stat("/proc/" + name, &info) == 0, (uid..<(uid + 100)).contains(info.st_uid) else { continue }
             found.append(pid)

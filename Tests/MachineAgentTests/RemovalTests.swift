@@ -1,3 +1,4 @@
+import CLinux
 import Glibc
 import NIOCore
 import NIOPosix
@@ -178,9 +179,8 @@ private struct Remains: Sendable {
         guard let tmp = opendir(Self.root) else { throw POSIXProblem(step: Self.root) }
         defer { closedir(tmp) }
         var found = 0
-        while let entry = readdir(tmp) {
+        while let name = clinux_next_name(tmp) {
             var info = stat()
-            let name = withUnsafeBytes(of: &entry.pointee.d_name) { $0.prefix { $0 != 0 }.map { CChar(bitPattern: $0) } + [0] }
             if fstatat(dirfd(tmp), name, &info, AT_SYMLINK_NOFOLLOW) == 0, info.st_uid == owner { found += 1 }
         }
         return found

@@ -134,7 +134,9 @@ final class FakeHost: Sendable {
     private let listeners: MachinesListeners
 
     /// - Parameter directory: of an earlier host, to come back as its successor.
-    init(directory: String? = nil, runtime: FakeRuntime = FakeRuntime(), door: FakeDoor = FakeDoor()) throws {
+    init(
+        directory: String? = nil, runtime: FakeRuntime = FakeRuntime(), door: FakeDoor = FakeDoor(), quota: HostQuota = HostQuota()
+    ) throws {
         self.directory = directory ?? "/tmp/berth-fake-" + String(UInt64.random(in: 0..<1 << 48), radix: 36)
         self.runtime = runtime
         self.door = door
@@ -149,7 +151,7 @@ final class FakeHost: Sendable {
         _ = try StateDirectory(configuration.stateDirectory)
         store = MachineStore(
             database: try DatabaseFile(configuration.database, migrations: OrchestratorSchema.migrations),
-            keys: try KeyRing(path: configuration.keyFile))
+            keys: try KeyRing(path: configuration.keyFile), quota: quota)
         var logger = Logger(label: "test")
         logger.logLevel = .critical
         let images = FakeImages()
@@ -194,8 +196,8 @@ final class FakeHost: Sendable {
 }
 
 /// Runs a test on a host of its own, with a client on its unix socket.
-func withFakeHost(_ body: (FakeHost, MachinesClient) async throws -> Void) async throws {
-    let host = try FakeHost()
+func withFakeHost(quota: HostQuota = HostQuota(), _ body: (FakeHost, MachinesClient) async throws -> Void) async throws {
+    let host = try FakeHost(quota: quota)
     try await host.open()
     let (endpoint, token) = try host.tcp()
     let client = MachinesClient(endpoint: endpoint, token: token)

@@ -8,7 +8,7 @@ import Testing
         ("mcp-server-time", "mcp-server-time", false), ("mcp-server-time==2026.10.19", "mcp-server-time", true),
         ("  Foo_Bar.Baz  ", "foo-bar-baz", false),
         ("a[x,y]==1.0", "a", true), ("a[x] >=1,<2", "a", false), ("mcp<2", "mcp", false), ("a==1.*", "a", false),
-        ("a ~= 1.4 ; python_version < '4'", "a", false),
+        ("a ~= 1.4 ; python_version < '4'", "a", false), ("a (>=1, !=2)", "a", false), ("a===1", "a", true),
     ])
     func requirementsAreRead(_ text: String, _ name: String, _ isPinned: Bool) throws {
         let requirement = try Requirement(text)
@@ -19,11 +19,31 @@ import Testing
     @Test(arguments: [
         "", "-r /etc/passwd", "--index-url=http://x", "a @ http://x/y.whl", "./local", "git+https://x/y", "a\nb", "a b", "a[x", "a==1 --hash=x @y",
         "ä", "a-", "/etc",
-        "a==1 # x", "a \\",
+        "a==1 # x", "a \\", "mcp<<2", "mcp=2", "mcp>=1,=>2", "mcp (<>2)",
     ])
     func whatIsNoRequirementIsRefused(_ text: String) {
         #expect(throws: ImageBuildFailure.self) { _ = try Requirement(text) }
     }
+
+    @Test(arguments: [
+        ("six\n--index-url http://127.0.0.1:1\n", 2, "--index-url http://127.0.0.1:1"),
+        ("--extra-index-url=http://x\r\nsix", 1, "--extra-index-url=http://x"),
+        ("\n# -r no\nsix # -e no\n  -r other.txt # more", 4, "-r other.txt"), ("-e.", 1, "-e."),
+        ("--find-links ./wheels", 1, "--find-links ./wheels"),
+        ("six==1 \\\n --hash=sha256:0\n-i http://x", 3, "-i http://x"), ("--index\\\n-url x", 1, "--index-url x"),
+        ("--requirement=/etc/passwd", 1, "--requirement=/etc/passwd"), ("-chttp://x", 1, "-chttp://x"),
+    ])
+    func aRequirementsFileNamesNoOtherSource(_ text: String, _ line: Int, _ said: String) throws {
+        let failure = try #require(throws: ImageBuildFailure.self) { try RequirementsFile.check(Array(text.utf8)) }
+        #expect(failure.error == "bad_requirements" && failure.hint != nil)
+        #expect(failure.message == "Line \(line) of the requirements, \(said), is not supported.")
+    }
+
+    @Test(arguments: [
+        "", "six\n", "six==1.0 \\\n    --hash=sha256:00 \\\n    --hash=sha256:11\n", "# --index-url x\nmcp[cli]<2 ; python_version > '3'",
+        "--pre\nsix", "\u{FF}\u{0}",
+    ])
+    func aPlainRequirementsFilePasses(_ text: String) throws { try RequirementsFile.check(Array(text.utf8)) }
 
     @Test func locksAreRead() {
         let lock =
@@ -148,7 +168,8 @@ import Testing
         ("error: No solution found when resolving dependencies\n Because you require demo and mcp<0.1", "no_solution"),
         ("error: Failed to fetch: `https://pypi.org/simple/demo/`\n cause: tunnel error: unsuccessful", "network"),
         (
-            "Failed to build `demo==1.0`\n cause: The build backend returned an error\n cause: Call to `backend.build_wheel` failed\n Connection refused",
+            "Failed to build `demo==1.0`\n cause: The build backend returned an error\n cause: Call to `backend.build_wheel` failed\n "
+                + "Connection refused",
             "build_failed"
         ),
         ("the job wrote more than 2048 MiB and was ended", "too_large"),

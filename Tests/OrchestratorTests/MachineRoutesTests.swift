@@ -90,7 +90,8 @@ struct MachineRoutesTests {
                 _ = try await client.wait(app: "web", id: machine.id, for: .started, seconds: 30)
                 Issue.record("started")
             } catch let error as MachineAPIError {
-                #expect(error.status == 400 && error.message.contains("machine failed to reach desired state") && error.message.contains("it is broken"))
+                #expect(error.status == 400 && error.message.contains("machine failed to reach desired state"))
+                #expect(error.message.contains("it is broken"))
             }
             let idle = try await client.create(app: "web", name: "idle", config: FakeHost.config, skipLaunch: true)
             #expect(idle.state == .stopped)
@@ -119,10 +120,10 @@ struct MachineRoutesTests {
             #expect(error["error"] is String && error["details"] is [String: Any])
             #expect(missing.headers["fly-request-id"]?.hasSuffix("-local") == true)
 
-            let app = #"{"app_name":"web","org_slug":"acme","unknown":{"x":1}}"#
+            let app = #"{"app_name":"web","org_slug":"acme","enable_subdomains":false}"#
             let created = try await ask("POST", "/v1/apps?wait=true", app, to: host.socket)
             #expect(created.status == 201 && (created.json as? [String: Any])?["name"] as? String == "web")
-            let spelled = #""init":{"entrypoint":["/e"],"cmd":["c"]},"stop_config":{"timeout":2000000000},"strange":1"#
+            let spelled = #""init":{"entrypoint":["/e"],"cmd":["c"]},"stop_config":{"timeout":2000000000},"mounts":[],"size":"","dns":{}"#
             let body = #"{"config":{"image":"\#(FakeImages.digest)",\#(spelled)}}"#
             let answer = try await ask("POST", "/v1/apps/web/machines", body, to: host.socket)
             let machine = try #require(answer.json as? [String: Any])
@@ -139,6 +140,8 @@ struct MachineRoutesTests {
             let stop = "/v1/apps/web/machines/\(id)/stop"
             #expect(try await ask("POST", stop, #"{"signal":"SIGHUP"}"#, to: host.socket).status == 422)
             #expect(try await ask("POST", stop, #"{"timeout":"1d"}"#, to: host.socket).status == 400)
+            #expect(try await ask("POST", stop, #"{"force":true}"#, to: host.socket).status == 400)
+            #expect(try await ask("POST", "/v1/apps", #"{"name":"x","org_slug":"a","root":1}"#, to: host.socket).status == 400)
             #expect(try await ask("POST", stop, #"{"signal":"SIGTERM","timeout":1000000000}"#, to: host.socket).status == 200)
             #expect(try await ask("GET", "/v1/apps/web/machines/\(id)/wait?state=stopped", to: host.socket).status == 200)
             #expect(try await ask("DELETE", "/v1/apps/web/machines/\(id)?kill=true", to: host.socket).status == 200)
@@ -155,6 +158,14 @@ struct MachineRoutesTests {
             (#"{"config":{"image":"IMAGE","files":[{"guest_path":"/x"}]}}"#, 422, "config.files"),
             (#"{"config":{"image":"IMAGE","services":[{"internal_port":1}]}}"#, 422, "config.services"),
             (#"{"config":{"image":"IMAGE","init":{"tty":true}}}"#, 422, "config.init.tty"),
+            (#"{"config":{"image":"IMAGE","dns":{"skip_registration":true}}}"#, 422, "config.dns"),
+            (#"{"config":{"image":"IMAGE"},"lease_ttl":60}"#, 422, "lease_ttl"),
+            (#"{"config":{"image":"IMAGE","binds":[{"source":"/","target":"/host"}]}}"#, 400, "config.binds"),
+            (#"{"config":{"image":"IMAGE","binds":[]}}"#, 400, "config.binds"),
+            (#"{"config":{"image":"IMAGE","Env":{}}}"#, 400, "config.Env"),
+            (#"{"config":{"image":"IMAGE","guest":{"devices":["/dev/sda"]}}}"#, 400, "config.guest.devices"),
+            (#"{"config":{"image":"IMAGE","init":{"user":"0"}}}"#, 400, "config.init.user"),
+            (#"{"config":{"image":"IMAGE"},"privileged":false}"#, 400, "privileged"),
             (#"{"config":{"image":"IMAGE","guest":{"memory_mb":8}}}"#, 422, "config.guest.memory_mb"),
             (#"{"config":{"image":"IMAGE","guest":{"memory_mb":"x"}}}"#, 400, "guest.memory_mb"),
             (#"{"config":{"image":"IMAGE","env":{"A=B":"x"}}}"#, 422, "config.env"),

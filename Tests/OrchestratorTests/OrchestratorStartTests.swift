@@ -1,21 +1,11 @@
 import Glibc
 import Logging
 import Persistence
-import Synchronization
 import Testing
 
 @testable import Orchestrator
 
 struct OrchestratorStartTests {
-    @Test("what was opened is closed in reverse")
-    func order() async {
-        let closed = Mutex<[Int]>([])
-        var opened = OpenedParts()
-        for number in 1...3 { opened.add { closed.withLock { $0.append(number) } } }
-        await opened.close()
-        #expect(closed.withLock { $0 } == [3, 2, 1])
-    }
-
     @Test(
         "a start that fails half-way holds nothing: the next one in the same process succeeds",
         .enabled(if: OCITestHost.isUsable, "needs root and crun"))

@@ -37,7 +37,8 @@ import Testing
                 let round = try state(reply)
                 reply = await rig.start(
                     "ask", #"{"times":3}"#, capabilities: Self.able,
-                    more: #","requestState":\#(round.state),"inputResponses":{"\#(round.key)":{"action":"accept","content":{"n":\#(number)}}}"#).reply()
+                    more: #","requestState":\#(round.state),"inputResponses":{"\#(round.key)":{"action":"accept","content":{"n":\#(number)}}}"#
+                ).reply()
             }
             #expect((0..<3).map { reply.json?[$0]?["content"]?["n"]?.intValue } == [1, 2, 3])
         }
@@ -68,7 +69,9 @@ import Testing
             let first = try state(await rig.start("ask", capabilities: Self.able).reply())
             #expect(await rig.start("echo", session: "other").reply().failure?.kind == .notDelivered)
             let again = await rig.start(
-                "ask", capabilities: Self.able, more: #","requestState":\#(first.state),"inputResponses":{"\#(first.key)":{"action":"decline"}}"#).reply()
+                "ask", capabilities: Self.able,
+                more: #","requestState":\#(first.state),"inputResponses":{"\#(first.key)":{"action":"decline"}}"#
+            ).reply()
             #expect(again.json?[0]?["action"]?.stringValue == "decline")
             #expect(await rig.start("echo", #"{"text":"now"}"#, session: "other").reply().text == "now")
         }

@@ -1,4 +1,5 @@
 #pragma once
+#include <dirent.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -43,14 +44,19 @@ ssize_t clinux_uid_map(int user_namespace, char *text, size_t size);
 
 /// Becomes uid:gid for good: supplementary groups emptied (or set to `gid`), real, effective and saved ids, every thread.
 int clinux_become(uid_t uid, gid_t gid);
+/// Does as `uid` may from now on, to files and to processes, while no process of that uid may signal or trace this one: its
+/// real and saved ids are `own`, which nobody else has. No supplementary groups.
+int clinux_act_for(uid_t uid, uid_t own, gid_t gid);
 int clinux_setrlimit(int resource, uint64_t soft, uint64_t hard);
 int clinux_rlimit_nproc(void);
 int clinux_rlimit_nofile(void);
 int clinux_rlimit_core(void);
 int clinux_rlimit_fsize(void);
 
-/// Credentials of the process at the other end of a connected unix socket.
-int clinux_peer_credentials(int fd, pid_t *pid, uid_t *uid, gid_t *gid);
+/// The name of the next entry that is neither `.` nor `..`, or NULL at the end; it stays until the directory is read again.
+const char *clinux_next_name(DIR *directory);
+/// Takes the POSIX access list off a file; also well where there is none.
+int clinux_remove_access_list(int fd);
 
 /// What `clinux_spawn` does beside `posix_spawn`: every descriptor above 2 is closed in the child, signal masks and
 /// handlers are reset, and the child leads a session (`new_session`) or a process group (`new_group`) of its own.

@@ -5,6 +5,7 @@ import JSONText
 import MCP
 import MachineAPI
 import NIOCore
+import Sealing
 
 /// The gateway's control surface, `/api/v1`: JSON in and out, no cookie is ever read.
 struct ControlAPI: Sendable {
@@ -39,11 +40,12 @@ struct ControlAPI: Sendable {
 
     private func status() async throws -> ControlAnswer {
         let connectors = try await plane.list()
-        let now = Int64(Date().timeIntervalSince1970 * 1_000)
-        let tokens = try await plane.listTokens().filter { $0.revoked_at == nil && ($0.expires_at ?? .max) > now }
+        let now = WallClock.milliseconds()
+        let tokens = try await plane.listTokens().filter { $0.state(at: now) == "active" }
         return ControlAnswer(
             .record(
-                ("url", .string(plane.publicURL)), ("listen", .string(plane.listen)), ("version", .string(BerthVersion.current)), ("org", .string(plane.org)),
+                ("url", .string(plane.publicURL)), ("listen", .string(plane.listen)), ("version", .string(BerthVersion.current)),
+                ("org", .string(plane.org)),
                 ("connectors", .int(connectors.count)), ("vmcps", .int(try await plane.virtualMCPs().count)), ("tokens", .int(tokens.count))))
     }
 
@@ -153,20 +155,17 @@ struct ControlAPI: Sendable {
 
     private func addTokens(to api: RouterGroup<ControlContext>) {
         api.get("tokens") { _, _ in
-            let rows = try await plane.listTokens().map { token -> JSONValue in
-                .record(
-                    ("id", .string(token.id)), ("principal", .string(token.principal)), ("vmcp", token.vmcp.map { .string($0) }),
-                    ("created_at", .int(Int(token.created_at))), ("expires_at", token.expires_at.map { .int(Int($0)) }),
-                    ("revoked_at", token.revoked_at.map { .int(Int($0)) }))
-            }
-            return ControlAnswer(.record(("tokens", .array(rows))))
+            let now = WallClock.milliseconds()
+            return ControlAnswer(.record(("tokens", .array(try await plane.listTokens().map { $0.json(at: now) }))))
         }
         api.post("tokens") { request, context in
             let body = try await Self.decode(TokenBody.self, request)
             let isAdmin = body.admin == true
             if isAdmin && context.caller != .localRoot { throw Self.controlSocketOnly }
             guard isAdmin != (body.vmcp != nil) else {
-                throw ProvisioningFailure(error: "invalid", message: "a token opens one virtual MCP, or is an admin's", field: "vmcp", hint: "give vmcp")
+                throw ProvisioningFailure(
+                    error: "invalid", message: "a token opens one virtual MCP, or is an admin's", field: "vmcp",
+                    hint: "give vmcp")
             }
             return try await recorded(context, "token.create", body.principal) {
                 let (record, token) = try await plane.createToken(principal: body.principal, slug: body.vmcp, expiresIn: body.expires_in)
@@ -178,7 +177,11 @@ struct ControlAPI: Sendable {
         api.delete("tokens/:id") { _, context in
             let id = try context.parameters.require("id")
             return try await recorded(context, "token.revoke", id) {
-                try await plane.revokeToken(id)
+                do {
+                    try await plane.revokeToken(id)
+                } catch let failure as ProvisioningFailure where failure.error == "not_found" {
+                    throw ProvisioningFailure.cannotRevoke(id, among: try await plane.listTokens(), at: WallClock.milliseconds())
+                }
                 return .record(("revoked", .string(id)))
             }
         }

@@ -25,6 +25,8 @@ struct AuditQueue {
 
     private var rows: [AuditRow] = []
     private var isBehind = true
+    /// A round that reads the journal is under way.
+    private var isCatchingUp = false
     /// Rows ever added, and how many of them are in the projection.
     private var added: Int64 = 0
     private var projected: Int64 = 0
@@ -53,7 +55,7 @@ struct AuditQueue {
 
     /// Asks for everything that was added before; answers the round after which it is there, or nil when it is already.
     mutating func request() -> (round: Int64, action: Action)? {
-        guard !isClosed, isBehind || projected < added else { return nil }
+        guard !isClosed, isBehind || isCatchingUp || projected < added else { return nil }
         // A round that has begun may have left out the latest rows.
         return (round + 1, hurry())
     }
@@ -69,13 +71,14 @@ struct AuditQueue {
         round += 1
         let batch = Batch(round: round, rows: rows, isBehind: isBehind, end: added)
         rows = []
-        (isBehind, isAwake, isUrgent) = (false, false, false)
+        (isCatchingUp, isBehind, isAwake, isUrgent) = (isBehind, false, false, false)
         return batch
     }
 
     /// A round's rows are in the projection. Answers whether the round before had failed.
     mutating func succeeded(_ batch: Batch) -> Bool {
         projected = batch.end
+        isCatchingUp = false
         defer { isFailing = false }
         return isFailing
     }
@@ -83,7 +86,7 @@ struct AuditQueue {
     /// A round's rows are not in the projection. Answers whether that is new.
     mutating func failed() -> Bool {
         rows = []
-        isBehind = true
+        (isBehind, isCatchingUp) = (true, false)
         defer { isFailing = true }
         return !isFailing
     }

@@ -79,7 +79,8 @@ extension AuditStore {
     /// Which of these calls have a row.
     static func known(_ calls: [String], _ database: Database) throws -> [String] {
         let marks = databaseQuestionMarks(count: calls.count)
-        return try String.fetchAll(database, sql: "SELECT call FROM row WHERE call <> '' AND call IN (\(marks))", arguments: StatementArguments(calls))
+        return try String.fetchAll(
+            database, sql: "SELECT call FROM row WHERE call <> '' AND call IN (\(marks))", arguments: StatementArguments(calls))
     }
 
     static func entry(_ row: Row) -> AuditEntry {

@@ -51,19 +51,25 @@ public final class AuditStore: Sendable {
     /// Returns when there was one more than `seen`, or when the task is cancelled.
     func transaction(after seen: Int64) async { await commits.reach(seen + 1) }
 
-    /// Catches up with the journal, then follows it in the background until ``close()``. A projection that cannot be written is
-    /// logged and tried again: the journal is what counts.
-    public func start() async {
-        await project()
+    /// Catches up with the journal, then follows it, both in the background until ``close()``: whoever reads waits for it, and
+    /// nobody else. A projection that cannot be written is logged and tried again: the journal is what counts.
+    public func begin() {
         task.withLock { task in
             guard task == nil else { return }
             task = Task { [self] in
+                await project()
                 for await _ in signals {
                     await gather()
                     await project()
                 }
             }
         }
+    }
+
+    /// The same, and returns when it has caught up or cannot.
+    public func start() async {
+        begin()
+        await rounds.reach(1)
     }
 
     /// Stops following; what waits is written first.

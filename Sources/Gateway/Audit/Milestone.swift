@@ -13,17 +13,20 @@ final class Milestone: Sendable {
 
     var value: Int64 { state.withLock { $0.value } }
 
-    func advance(to value: Int64) {
+    func advance(to value: Int64) { change { max($0, value) } }
+
+    /// Each one counts, from whatever threads they come.
+    func increment() { change { $0 + 1 } }
+
+    private func change(_ next: (Int64) -> Int64) {
         let reached = state.withLock { state in
-            state.value = max(state.value, value)
+            state.value = next(state.value)
             let reached = state.waiters.filter { $0.value.target <= state.value }
             for id in reached.keys { state.waiters[id] = nil }
             return reached.values.map(\.continuation)
         }
         for continuation in reached { continuation.resume() }
     }
-
-    func increment() { advance(to: value + 1) }
 
     /// Returns when the number is at least `target`, or when the task is cancelled.
     func reach(_ target: Int64) async {

@@ -41,7 +41,9 @@ struct ClientAddress: Sendable {
         var text = entry.drop { $0 == " " || $0 == "\t" }
         while text.last == " " || text.last == "\t" { text.removeLast() }
         guard text.utf8.count <= 64 else { return nil }
-        if text.first == "[", let end = text.firstIndex(of: "]") { return IPAddress(String(text[text.index(after: text.startIndex)..<end]))?.unmapped }
+        if text.first == "[", let end = text.firstIndex(of: "]") {
+            return IPAddress(String(text[text.index(after: text.startIndex)..<end]))?.unmapped
+        }
         if let whole = IPAddress(String(text)) { return whole.unmapped }
         return text.firstIndex(of: ":").flatMap { IPAddress(String(text[..<$0])) }
     }

@@ -87,9 +87,11 @@ final class SessionHub: FrontHost {
         // What cannot be an id of ours is not looked for.
         guard ClientSession.isID(id), !ended.contains(id) else { return completion(nil) }
         let support = support
-        eventLoop.makeFutureWithTask { try await support.session(id: id) }.assumeIsolated().whenComplete { [self] result in
+        eventLoop.makeFutureWithTask {
+            try await support.session(id: id, principal: owner.principal, virtualMCP: owner.slug)
+        }.assumeIsolated().whenComplete { [self] result in
             switch result {
-            case .success(let row?) where row.principal == owner.principal && row.virtualMCP == owner.slug && !ended.contains(id):
+            case .success(let row?) where !ended.contains(id):
                 let record = LegacySessionRecord(
                     protocolVersion: row.protocolVersion, clientInfo: ByteBuffer(string: row.clientInfo),
                     clientCapabilities: ByteBuffer(string: row.capabilities))

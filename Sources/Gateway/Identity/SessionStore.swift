@@ -19,17 +19,31 @@ struct SessionStore: Sendable {
         }
     }
 
-    func session(id: String) async throws -> ClientSession? {
-        try await database.write { db in
-            try db.execute(sql: "UPDATE sessions SET usedAt = ? WHERE id = ?", arguments: [WallClock.milliseconds(), id])
-            guard db.changesCount == 1 else { return nil }
-            return try Row.fetchOne(db, sql: "SELECT * FROM sessions WHERE id = ?", arguments: [id]).map { row in
-                ClientSession(
+    /// Its owner's session. One that is not there, or another's, costs a look and no write; one that is there is marked as
+    /// used, once in a while.
+    func session(id: String, principal: String, virtualMCP: String) async throws -> ClientSession? {
+        let arguments: StatementArguments = ["id": id, "principal": principal, "virtualMCP": virtualMCP]
+        let found = try await database.read { db in
+            try Row.fetchOne(db, sql: "SELECT * FROM sessions WHERE \(Self.isOwners)", arguments: arguments).map { row in
+                let session = ClientSession(
                     id: row["id"], principal: row["principal"], virtualMCP: row["virtualMCP"], protocolVersion: row["protocolVersion"],
                     capabilities: row["capabilities"], clientInfo: row["clientInfo"], createdAt: row["createdAt"])
+                return (session: session, usedAt: row["usedAt"] as Int64)
             }
         }
+        guard let found else { return nil }
+        let now = WallClock.milliseconds()
+        guard found.usedAt < now - Self.usePrecision else { return found.session }
+        return try await database.write { db in
+            try db.execute(sql: "UPDATE sessions SET usedAt = ? WHERE id = ?", arguments: [now, id])
+            // It may have ended since.
+            return db.changesCount == 1 ? found.session : nil
+        }
     }
+
+    private static let isOwners = "id = :id AND principal = :principal AND virtualMCP = :virtualMCP"
+    /// In milliseconds: how exactly a row tells when it was last asked for.
+    private static let usePrecision: Int64 = 60_000
 
     func end(id: String) async throws {
         try await database.write { db in

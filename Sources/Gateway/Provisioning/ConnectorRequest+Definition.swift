@@ -24,7 +24,8 @@ extension ConnectorRequest {
         }
         new.source.command = command ?? source?.command ?? new.source.command
         new.source.arguments = args ?? source?.arguments ?? new.source.arguments
-        new.environment = env ?? new.environment
+        // A variable that becomes a secret is none in clear any more.
+        new.environment = env ?? new.environment.filter { drop_env?.contains($0.key) != true && secrets?[$0.key] == nil }
         new.secrets = Set(new.secrets).subtracting(drop_secrets ?? []).union((secrets ?? [:]).keys).sorted()
         new.memoryMB = memory_mb ?? new.memoryMB
         new.pids = pids ?? new.pids

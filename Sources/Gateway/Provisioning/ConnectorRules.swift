@@ -15,18 +15,28 @@ public enum ConnectorRules {
         if request.source?.pypi != nil, request.source?.upload != nil {
             throw failure("source", "two sources given", "give either --pypi SPEC or --dir DIR")
         }
+        if let old { try checkChange(request, of: old) }
         let definition = request.definition(changing: old)
         try check(definition.source)
         for (name, value) in request.env ?? [:] { try checkVariable(name, value, field: "env") }
         for (name, value) in request.secrets ?? [:] {
             try checkVariable(name, value, field: "secrets")
-            if definition.environment[name] != nil { throw failure("secrets.\(name)", "\(name) is given as --env too", "give it once, with --secret") }
+            if definition.environment[name] != nil {
+                throw failure("secrets.\(name)", "\(name) is given as --env too", "give it once, with --secret")
+            }
         }
         for name in definition.secrets where definition.environment[name] != nil {
             throw failure("env.\(name)", "\(name) is a secret of this connector", "leave --env \(name) out, or add --drop-secret \(name)")
         }
         for name in request.drop_secrets ?? [] where request.secrets?[name] != nil {
             throw failure("drop_secrets", "\(name) is to be set and to be dropped", "give it once")
+        }
+        for name in request.drop_env ?? [] {
+            if request.env?[name] != nil { throw failure("drop_env", "\(name) is to be set and to be dropped", "give it once") }
+            guard let old else { throw failure("drop_env", "a new connector has no variable \(name)", "leave it out") }
+            guard old.environment[name] != nil else {
+                throw .unknown("variable", name, among: old.environment.keys.sorted(), field: "drop_env", of: request.name)
+            }
         }
         guard definition.environment.count + definition.secrets.count <= 256 else {
             throw failure("env", "too many variables", "at most 256")
@@ -36,6 +46,19 @@ public enum ConnectorRules {
         }
         guard (16...1_024).contains(definition.pids) else { throw failure("pids", "--pids \(definition.pids) is out of range", "16 to 1024") }
         return definition
+    }
+
+    /// What would be lost without a word.
+    private static func checkChange(_ request: ConnectorRequest, of old: ConnectorDefinition) throws(ProvisioningFailure) {
+        if request.reset == true {
+            guard request.source?.pypi != nil || request.source?.upload != nil else {
+                throw failure("source", "--reset begins anew and needs the source again", "add --pypi SPEC, or --dir DIR and the command after --")
+            }
+        } else if old.source.requirements == true, request.source?.upload != nil, request.source?.requirements != true {
+            throw failure(
+                "source.requirements", "\(request.name) has requirements, which --dir alone would drop",
+                "add --requirements FILE; without any: --reset with the whole definition")
+        }
     }
 
     private static func check(_ source: ImageSource) throws(ProvisioningFailure) {

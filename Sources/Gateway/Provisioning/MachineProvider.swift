@@ -75,7 +75,8 @@ actor MachineProvider {
         let machine = try await machines.wait(app: connector.app, id: id, for: .started, seconds: 60)
         guard let address = machine.address else {
             throw MachineAPIError(
-                status: 503, code: "not_started", message: "machine \(id) is \(machine.state.rawValue): \(machine.berth?.reason ?? "no reason given")")
+                status: 503, code: "not_started",
+                message: "machine \(id) is \(machine.state.rawValue): \(machine.berth?.reason ?? "no reason given")")
         }
         logger.info("machine ready", metadata: ["connector": "\(connector.name)", "machine": "\(id)", "boot": "\(address.boot)"])
         return address

@@ -1,5 +1,4 @@
 import Door
-import GRDB
 import Logging
 import MachineAPI
 import Sealing
@@ -16,6 +15,8 @@ struct Provisioner: Sendable {
     let drain: @Sendable (MachineAddress, _ app: String) async -> Void
     let org: String
     let appRoot: @Sendable (String) throws -> AppRoot
+    /// Hears of a connector of which something half-made stays: ``tidy(_:)`` is wanted.
+    let leaves: @Sendable (String) -> Void
     let logger: Logger
 
     /// Adds a connector; `say` hears of each step.
@@ -27,7 +28,14 @@ struct Provisioner: Sendable {
         }
         // Nobody else changes this name now: a row still `building` (or `removing`) is what an add (a remove) left that could
         // not clean up after itself.
-        if let left = try await store.connector(request.name), left.state != .ready { await discard(left) }
+        if let left = try await store.connector(request.name), left.state != .ready {
+            do {
+                try await discard(left)
+            } catch {
+                leaves(left.name)
+                throw ProvisioningFailure(explaining: error) ?? .notReady(left, field: "name")
+            }
+        }
         let now = WallClock.milliseconds()
         let record = ConnectorRecord(
             name: request.name, app: "\(request.name)-\(org.suffix(6).lowercased())", state: .building, definition: definition, build: nil,
@@ -44,7 +52,7 @@ struct Provisioner: Sendable {
         } catch {
             let failure = await explain(error, record)
             // The caller may be gone (its cancellation is why we are here): the clean-up runs to its end all the same.
-            await Task { await discard(record) }.value
+            await Task { await leaving(record.name) { try await discard(record) } }.value
             throw failure
         }
     }
@@ -56,7 +64,7 @@ struct Provisioner: Sendable {
         let definition = try ConnectorRules.check(request, changing: old.definition)
         let dropped = request.drop_secrets ?? []
         for name in dropped where !old.definition.secrets.contains(name) {
-            throw ProvisioningFailure.unknown("secret", name, among: old.definition.secrets, field: "drop_secrets")
+            throw ProvisioningFailure.unknown("secret", name, among: old.definition.secrets, field: "drop_secrets", of: request.name)
         }
         var record = old
         record.definition = definition
@@ -69,20 +77,21 @@ struct Provisioner: Sendable {
             return try await bringUp(record, keeping: kept, with: preview, secrets: changes, say: say)
         } catch {
             let failure = await explain(error, record)
-            await Task { await destroyMachines(app: old.app, exceptGeneration: old.generation) }.value
+            await Task { await leaving(old.name) { try await destroyMachines(app: old.app, exceptGeneration: old.generation) } }.value
             throw failure
         }
     }
 
     /// After an update whose row the directory tells: what still runs of an older generation finishes its calls and goes.
     func retireOldMachines(of name: String) async {
-        guard let record = try? await store.connector(name) else { return }
-        await provider.startsEnded(app: record.app, below: record.generation)
-        await destroyMachines(app: record.app, exceptGeneration: record.generation, isDrained: true)
+        await leaving(name) {
+            guard let record = try await store.connector(name) else { return }
+            await provider.startsEnded(app: record.app, below: record.generation)
+            try await destroyMachines(app: record.app, exceptGeneration: record.generation, isDrained: true)
+        }
     }
 
-    /// Removes a connector that no virtual MCP holds. What fails half-way stays `removing`, until it is repeated or the
-    /// gateway starts.
+    /// Removes a connector that no virtual MCP holds. What fails half-way stays `removing`, until ``tidy(_:)`` has finished it.
     func remove(_ name: String) async throws {
         guard let record = try await store.connector(name) else { throw try await unknown(name) }
         let users = try await store.beginRemoval(name)
@@ -91,24 +100,44 @@ struct Provisioner: Sendable {
                 error: "in_use", message: "\(name) is in the virtual MCP\(users.count == 1 ? "" : "s") \(users.joined(separator: ", "))",
                 field: "name", hint: "berth vmcp update or remove \(users[0]) first")
         }
-        try await machines.deleteApp(record.app)
-        try await store.delete(name)
-    }
-
-    /// At start: what an interrupted `add`, `update` or `remove` left.
-    func removeUnfinished() async throws {
-        for record in try await store.connectors() {
-            if record.state != .ready {
-                logger.warning("removing an unfinished connector", metadata: ["connector": "\(record.name)"])
-                await discard(record)
-            } else {
-                await destroyMachines(app: record.app, exceptGeneration: record.generation)
-            }
+        do {
+            try await discard(record)
+        } catch {
+            leaves(name)
+            throw ProvisioningFailure(explaining: error) ?? error
         }
     }
 
+    /// What ``tidy(_:)`` did.
+    enum Tidied { case nothing, removed }
+
+    /// Removes what an `add`, `update` or `remove` left that ended half-way. Nobody else may change the connector meanwhile.
+    func tidy(_ name: String) async throws -> Tidied {
+        guard let record = try await store.connector(name) else { return .nothing }
+        if record.state == .ready {
+            try await destroyMachines(app: record.app, exceptGeneration: record.generation)
+            return .nothing
+        }
+        logger.warning("removing an unfinished connector", metadata: ["connector": "\(record.name)"])
+        try await discard(record)
+        return .removed
+    }
+
+    /// Does a clean-up, or says that it is still wanted.
+    private func leaving(_ name: String, _ cleanUp: () async throws -> Void) async {
+        do {
+            try await cleanUp()
+        } catch {
+            logger.error("a clean-up failed and is tried again", metadata: ["connector": "\(name)", "error": "\(error)"])
+            leaves(name)
+        }
+    }
+
+    /// Why there is no connector to be changed: there is none, or it is in another state.
     private func unknown(_ name: String) async throws -> ProvisioningFailure {
-        .unknown("connector", name, among: try await store.connectors().map(\.name), field: "name")
+        let records = try await store.connectors()
+        if let record = records.first(where: { $0.name == name }) { return .notReady(record, field: "name") }
+        return .unknown("connector", name, among: records.map(\.name), field: "name")
     }
 
     // MARK: Steps
@@ -158,55 +187,54 @@ struct Provisioner: Sendable {
             case .failed(let failure): throw failure
             }
         }
-        throw ProvisioningFailure(error: "build_failed", message: "the orchestrator ended the build without a result", hint: "berth status")
+        throw ProvisioningFailure.orchestratorGone
     }
 
-    private func discard(_ record: ConnectorRecord) async {
-        do {
-            try await machines.deleteApp(record.app)
-            try await store.delete(record.name)
-        } catch {
-            // The row stays as it is, so that the next start of the gateway tries again.
-            logger.error("an unfinished connector could not be removed", metadata: ["connector": "\(record.name)", "error": "\(error)"])
-        }
+    /// What fails leaves the row as it is.
+    private func discard(_ record: ConnectorRecord) async throws {
+        try await machines.deleteApp(record.app)
+        try await store.delete(record.name)
     }
 
-    private func destroyMachines(app: String, exceptGeneration generation: Int, isDrained: Bool = false) async {
-        let keep = "\(generation)"
-        for machine in (try? await machines.machines(app: app)) ?? [] where machine.config.metadata?["berth_generation"] != keep {
+    /// - Throws: what kept one of them, after the others have gone.
+    private func destroyMachines(app: String, exceptGeneration generation: Int, isDrained: Bool = false) async throws {
+        var failure: (any Error)?
+        for machine in try await machines.machines(app: app) where !machine.isOf(generation: generation) {
             if isDrained, let address = machine.address { await drain(address, app) }
             do {
                 try await machines.destroy(app: app, id: machine.id)
             } catch {
-                logger.error("an old machine was not destroyed", metadata: ["machine": "\(machine.id)", "error": "\(error)"])
+                failure = error
             }
         }
+        if let failure { throw failure }
     }
 
     /// - Parameter record: As far as it came: with the image, once there is one, and the generation of the machine in question.
     private func explain(_ error: any Error, _ record: ConnectorRecord) async -> ProvisioningFailure {
         let diagnosis = StartDiagnosis(packages: record.build?.packages ?? [], isFolder: record.definition.source.upload != nil)
-        switch error {
-        case let error as DatabaseError where error.resultCode == .SQLITE_FULL:
-            return .diskFull
-        case var failure as ProvisioningFailure:
+        if var failure = error as? ProvisioningFailure {
             if failure.hint == nil { failure.hint = diagnosis.hint(stderr: failure.stderr ?? "") }
             return failure
-        case let failure as ImageBuildFailure:
-            return ProvisioningFailure(error: failure.error, message: failure.message, field: "source", hint: failure.hint, stderr: failure.log)
-        case is CancellationError:
-            return ProvisioningFailure(error: "cancelled", message: "the caller went away", hint: "run the command again")
-        default:
-            let machine = try? await machines.machines(app: record.app).first { $0.config.metadata?["berth_generation"] == "\(record.generation)" }
-            var stderr: String?
-            if let machine { stderr = try? await machines.logs(app: record.app, id: machine.id, lines: 200) }
-            stderr = stderr.map(StartDiagnosis.lastProcess)
-            let reason = machine?.berth?.reason ?? (error as? MachineAPIError)?.message ?? "\(error)"
-            return ProvisioningFailure(
-                error: "not_ready", message: "the server did not become ready: \(reason)", hint: diagnosis.hint(stderr: stderr ?? ""),
-                stderr: stderr)
         }
+        let known = ProvisioningFailure(explaining: error)
+        guard let refusal = error as? MachineAPIError, refusal.status != 0,
+            let machine = try? await machines.machines(app: record.app).first(where: { $0.isOf(generation: record.generation) })
+        else {
+            if known == nil { logger.error("provisioning failed", metadata: ["connector": "\(record.name)", "error": "\(error)"]) }
+            return known ?? .internalError
+        }
+        // There is a machine, and it does not come up: the server's matter, most of the time.
+        let log = try? await machines.logs(app: record.app, id: machine.id, lines: 200)
+        let stderr = log.map(StartDiagnosis.lastProcess)
+        return ProvisioningFailure(
+            error: "not_ready", message: "the server did not become ready: \(machine.berth?.reason ?? refusal.message)",
+            hint: diagnosis.hint(stderr: stderr ?? ""), stderr: stderr)
     }
+}
+
+extension Machine {
+    fileprivate func isOf(generation: Int) -> Bool { config.metadata?["berth_generation"] == "\(generation)" }
 }
 
 /// Reads what a machine wrote.

@@ -46,7 +46,8 @@ struct BuildDiagnosis {
         }
         // A package's own build that ran may print anything, an error of the network too.
         let backend = log.contains("Build backend failed") || log.contains("Call to `") ? source(log) : nil
-        return missing(log) ?? python(log) ?? constraint(log) ?? version(log) ?? backend ?? network(log, result) ?? source(log) ?? conflict(log) ?? unknown(result)
+        return missing(log) ?? python(log) ?? constraint(log) ?? version(log) ?? backend ?? network(log, result)
+            ?? source(log) ?? conflict(log) ?? unknown(result)
     }
 
     private func missing(_ log: String) -> ImageBuildFailure? {

@@ -50,6 +50,12 @@ struct BuildRun: Sendable {
                     throw ImageBuildFailure(
                         error: "no_requirements", message: "The folder holds no requirements.txt.", hint: "Add one, or leave its requirements out.")
                 }
+                let listed = store.layerPath(layer.hex) + PythonLayer.folder + "/requirements.txt"
+                guard let bytes = try await Disk.work({ Disk.read(listed, limit: RequirementsFile.limit) }) else {
+                    throw ImageBuildFailure(
+                        error: "bad_requirements", message: "The folder's requirements.txt cannot be read, or is longer than 1 MiB.")
+                }
+                try RequirementsFile.check(bytes)
                 step("Resolving requirements.txt")
                 let installed = try await install(building, requirements: .folder, folder: layer)
                 layers.append(installed.layer)

@@ -29,6 +29,10 @@ struct Requirement: Equatable, Sendable {
         self.text = text
         self.name = Self.normalized(String(decoding: Array(name), as: UTF8.self))
         let version = String(decoding: Array(rest.prefix { $0 != UInt8(ascii: ";") }), as: UTF8.self).trimmingBlanks
+        for clause in version.split(separator: ",") {
+            let comparison = clause.drop { " (".contains($0) }.prefix { "=<>!~".contains($0) }
+            guard ["", "==", "===", "!=", "~=", "<", "<=", ">", ">="].contains(comparison) else { throw Self.refusal(given) }
+        }
         isPinned = version.hasPrefix("==") && !version.contains("*") && !version.contains(",")
     }
 

@@ -140,7 +140,9 @@ private final class EntryStream {
     func next() -> [CChar]? {
         while let entry = readdir(stream) {
             let name = withUnsafePointer(to: &entry.pointee.d_name) { pointer in
-                pointer.withMemoryRebound(to: CChar.self, capacity: Int(NAME_MAX) + 1) { Array(UnsafeBufferPointer(start: $0, count: strlen($0) + 1)) }
+                pointer.withMemoryRebound(to: CChar.self, capacity: Int(NAME_MAX) + 1) {
+                    Array(UnsafeBufferPointer(start: $0, count: strlen($0) + 1))
+                }
             }
             let isSelf = name.count == 2 && name[0] == 46 || name.count == 3 && name[0] == 46 && name[1] == 46
             if !isSelf { return name }

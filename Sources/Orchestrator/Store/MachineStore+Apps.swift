@@ -15,13 +15,16 @@ extension MachineStore {
     }
 
     /// Creates an app; its root is sealed for this row alone.
+    ///
+    /// - Throws: ``MachineFailure`` when the host takes no more.
     func createApp(_ app: AppRecord, root: AppRoot) async throws -> AppCreation {
         if let old = try await self.app(app.name) {
             guard old.org == app.org, !old.isDeleting else { return .taken }
             return try await self.root(of: app.name).secret == root.secret ? .exists : .taken
         }
         let sealed = Data(try keys.seal(root.secret.copy, identity: Self.identity(app.name, app.id)))
-        return try await write { database in
+        return try await write { [quota] database in
+            try quota.checkApp(database)
             try database.execute(
                 sql: "INSERT INTO apps (name, id, org, network, root, created_at) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
                 arguments: [app.name, app.id, app.org, app.network, sealed, app.createdAt])

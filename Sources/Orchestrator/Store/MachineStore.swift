@@ -8,6 +8,7 @@ import Sealing
 struct MachineStore: Sendable {
     let database: DatabaseFile
     let keys: KeyRing
+    var quota = HostQuota()
 
     /// How much history a machine keeps.
     static let eventLimit = 200
@@ -31,13 +32,15 @@ struct MachineStore: Sendable {
     // MARK: Machines
 
     /// - Returns: false when the app has a machine of that name.
+    /// - Throws: ``MachineFailure`` when the host takes no more.
     func insert(_ machine: MachineRecord, event: MachineEvent) async throws -> Bool {
         let config = try Self.encode(machine.config)
-        return try await write { database in
+        return try await write { [quota] database in
             let isTaken = try Bool.fetchOne(
                 database, sql: "SELECT EXISTS (SELECT 1 FROM machines WHERE app = ? AND name = ? AND state != 'destroyed')",
                 arguments: [machine.app, machine.name])
             guard isTaken == false else { return false }
+            try quota.checkMachine(machine.config, database)
             try database.execute(
                 sql: """
                     INSERT INTO machines (id, app, name, instance, config, state, desired, created_at, updated_at)
@@ -199,21 +202,4 @@ struct MachineStore: Sendable {
         encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
         return String(decoding: try encoder.encode(config), as: UTF8.self)
     }
-}
-
-/// Host user ids of the machines of one installation.
-enum UserIDs {
-    static let slotsPerInstallation = 4_096
-    private static let installations = 15
-
-    /// The first slot of an installation: two of them on one host seldom share ranges.
-    ///
-    /// - Parameter key: the hex digits that name the installation.
-    static func firstSlot(_ key: String) -> Int {
-        let number = key.utf8.reduce(UInt64(14_695_981_039_346_656_037)) { ($0 ^ UInt64($1)) &* 1_099_511_628_211 }
-        return Int(number % UInt64(installations)) * slotsPerInstallation
-    }
-
-    /// All slots of an installation.
-    static func slots(_ key: String) -> Range<Int> { firstSlot(key)..<firstSlot(key) + slotsPerInstallation }
 }

@@ -19,12 +19,34 @@ struct AuditCommand: ParsableCommand {
 
         func run() async throws {
             guard (1...100_000).contains(lines) else { throw Failure("--lines \(lines) is out of range", hint: "1 to 100000", code: 64) }
+            let gateway = try ControlClient.gateway(state.installation())
+            try await checkFilters(gateway)
             let path = AuditText.path(last: lines, method: method, principal: principal, follow: follow)
-            try await ControlClient.gateway(state.installation()).lines("GET", path) { row in
+            try await gateway.lines("GET", path) { row in
                 output.json ? Output.json(row) : AuditText.print(row)
                 // What follows would never end by itself.
                 guard Output.isRead else { throw ExitCode(0) }
             }
+        }
+
+        /// A filter that is mistyped finds nothing, and says so.
+        private func checkFilters(_ gateway: ControlClient) async throws {
+            if let method, !AuditMethods.known.contains(method), try await !hasRow(gateway, method: method) {
+                let near = Suggestion.text(for: method, among: AuditMethods.known)
+                throw Failure("no row has the method \(method), which is neither MCP's nor Berth's", hint: near ?? "for example tools/call")
+            }
+            if let principal, try await !hasRow(gateway, principal: principal) {
+                let names = try await gateway.get("/api/v1/tokens")["tokens"]?.arrayValue?.compactMap { $0["principal"]?.stringValue } ?? []
+                if names.contains(principal) { return }
+                let near = Suggestion.text(for: principal, among: names)
+                Output.error("berth: no row and no token is of \(Printable.line(principal)) — \(near ?? "berth token list")")
+            }
+        }
+
+        private func hasRow(_ gateway: ControlClient, method: String? = nil, principal: String? = nil) async throws -> Bool {
+            var isFound = false
+            try await gateway.lines("GET", AuditText.path(last: 1, method: method, principal: principal)) { _ in isFound = true }
+            return isFound
         }
     }
 
@@ -60,33 +82,6 @@ struct AuditCommand: ParsableCommand {
                 Output.line("\(rows) rows in \(report.chains.count) chain\(report.chains.count == 1 ? "" : "s"): every hash holds")
             }
             if !report.isIntact { throw ExitCode(1) }
-        }
-    }
-}
-
-/// An audit row for people: one line, and the payloads under it.
-enum AuditText {
-    /// The rows that a reader wants, as the API is asked for them.
-    static func path(last lines: Int, method: String? = nil, principal: String? = nil, follow: Bool = false) -> String {
-        let filters = [("method", method), ("principal", principal)].compactMap { name, value in value.map { "&\(name)=\(URLPath.segment($0))" } }
-        return "/api/v1/audit?limit=\(lines)" + filters.joined() + (follow ? "&follow=1" : "")
-    }
-
-    static func print(_ row: JSONValue) {
-        let time = row["time"]?.intValue.map { Time.text(milliseconds: $0) } ?? row.cell("time")
-        // An admin's action has its object where a call has its tool.
-        let names = row["tool"] == nil ? [row.cell("method"), row["exposed_tool"]?.stringValue] : [row["connector"]?.stringValue, row["tool"]?.stringValue]
-        let tool = names.compactMap { $0 }.joined(separator: row["tool"] == nil ? " " : "/")
-        let latency = row["latency_us"]?.intValue.map { "\($0 / 1_000).\(($0 % 1_000) / 100) ms" } ?? "-"
-        let what = tool.isEmpty ? row.cell("method") : tool
-        let place = row["machine"].map { _ in "machine \(row.cell("machine")) boot \(row.cell("boot"))" }
-        let parts = [time, row.cell("principal"), row.cell("vmcp"), what, row.cell("outcome"), latency, place]
-        Output.line(Printable.line(parts.compactMap { $0 }.joined(separator: "  ")))
-        for name in ["arguments", "result", "reason"] {
-            guard let value = row[name], !value.isNull else { continue }
-            let text = Printable.line(value.stringValue ?? value.text)
-            let cut = row["\(name)_truncated"]?.boolValue == true ? " (truncated)" : ""
-            Output.line("    \(name): \(text.count > 300 ? String(text.prefix(300)) + "…" : text)\(cut)")
         }
     }
 }

@@ -26,7 +26,7 @@ struct Doctor: AsyncParsableCommand {
         if prove { return try await showProof(installation) }
         let host = await HostCapabilities.probe()
         if output.json {
-            return Output.json(
+            Output.json(
                 .record(
                     (
                         "layers",
@@ -37,11 +37,13 @@ struct Doctor: AsyncParsableCommand {
                                     ("remedy", $0.remedy.isEmpty ? nil : .string($0.remedy)))
                             })
                     )))
+        } else {
+            Output.table(
+                ["LAYER", "STATE", "DETAIL"],
+                host.layers.map { [$0.name, $0.state.rawValue, $0.remedy.isEmpty ? $0.detail : "\($0.detail) — \($0.remedy)"] })
         }
-        Output.table(
-            ["LAYER", "STATE", "DETAIL"],
-            host.layers.map { [$0.name, $0.state.rawValue, $0.remedy.isEmpty ? $0.detail : "\($0.detail) — \($0.remedy)"] })
-        if host.layers.contains(where: { $0.state == .missing }) { throw ExitCode(1) }
+        // What is merely good to have stops no machine.
+        if !host.blocking.isEmpty { throw ExitCode(1) }
     }
 
     private func showProof(_ installation: Installation) async throws {
@@ -70,9 +72,12 @@ struct Doctor: AsyncParsableCommand {
 
     private func showLeftovers(_ installation: Installation) async throws {
         try Rights.needRoot("nobody else sees every process, mount and namespace")
-        if access(installation.state, F_OK) != 0 { Output.error("berth: there is no \(installation.state)") }
         let items = try await OrchestratorService.leftovers(
             stateDirectory: installation.orchestratorState, runDirectory: installation.runDirectory, cgroupPrefix: installation.cgroupPrefix)
+        // What a state left is found without it; but nothing found where nothing is may be a path that was mistyped.
+        if items.isEmpty, access(installation.state, F_OK) != 0 {
+            throw Failure("no state directory \(installation.state)", hint: "give --state the directory that berth up was given")
+        }
         if output.json {
             Output.json(
                 .record(

@@ -31,7 +31,9 @@ struct Down: AsyncParsableCommand {
     /// Nothing of ours runs, but machines may: they are stopped by an orchestrator of their own.
     private func stopWhatLivedOn(_ installation: Installation) async throws {
         guard access(installation.orchestratorState, F_OK) == 0 else {
-            output.json ? Output.json(.record(("stopped", .bool(false)), ("machines", .int(0)))) : Output.line("Berth does not run with the state \(installation.state)")
+            output.json
+                ? Output.json(.record(("stopped", .bool(false)), ("machines", .int(0))))
+                : Output.line("Berth does not run with the state \(installation.state)")
             return
         }
         // A one-shot orchestrator adopts what lives, stops it, and ends.

@@ -1,4 +1,3 @@
-import CLinux
 import Glibc
 import NIOCore
 
@@ -39,16 +38,10 @@ struct FolderArchive {
         _ path: String, root: String, replaced: String?, to writer: inout TarWriter, leftOut: inout [String], depth: Int
     ) throws {
         guard depth <= 64 else { throw Failure("the folder is nested deeper than 64 levels at \(path)", hint: "flatten it", code: 64) }
-        guard let stream = opendir(root + "/" + path) else {
+        guard let names = readNames(root + "/" + path) else {
             throw Failure("\(root)/\(path) cannot be read: \(String(cString: strerror(errno)))", hint: "give a folder that you can read", code: 64)
         }
-        defer { closedir(stream) }
-        var names: [String] = []
-        while let entry = readdir(stream) {
-            let name = withUnsafePointer(to: &entry.pointee.d_name) { $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) } }
-            if name != "." && name != ".." { names.append(name) }
-        }
-        for name in names.sorted() {
+        for name in names {
             let inner = path.isEmpty ? name : path + "/" + name
             let full = root + "/" + inner
             var info = stat()
@@ -97,90 +90,4 @@ struct FolderArchive {
         let count = bytes.withUnsafeMutableBytes { readLink(path, $0) }
         return count < 0 ? nil : String(decoding: bytes.prefix(count), as: UTF8.self)
     }
-}
-
-/// The bytes of a regular file; nil with errno set when it cannot be read.
-func readFile(_ path: String) -> [UInt8]? {
-    let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
-    guard descriptor >= 0 else { return nil }
-    defer { close(descriptor) }
-    var info = stat()
-    guard fstat(descriptor, &info) == 0, info.st_mode & S_IFMT == S_IFREG else {
-        errno = EINVAL
-        return nil
-    }
-    var result: [UInt8] = []
-    var chunk = [UInt8](repeating: 0, count: 1 << 16)
-    while true {
-        let count = chunk.withUnsafeMutableBytes { read(descriptor, $0.baseAddress, $0.count) }
-        if count < 0 && errno == EINTR { continue }
-        guard count >= 0 else { return nil }
-        if count == 0 { return result }
-        result.append(contentsOf: chunk.prefix(count))
-    }
-}
-
-/// POSIX pax/ustar, written in order. Long names go into pax records.
-struct TarWriter {
-    private var bytes = ByteBuffer()
-    var count: Int { bytes.readableBytes }
-
-    mutating func directory(_ name: String) { entry(name + "/", type: "5", mode: 0o755, content: [], link: "") }
-    mutating func file(_ name: String, _ content: [UInt8], executable: Bool) {
-        entry(name, type: "0", mode: executable ? 0o755 : 0o644, content: content, link: "")
-    }
-    mutating func link(_ name: String, to target: String) { entry(name, type: "2", mode: 0o777, content: [], link: target) }
-
-    mutating func finish() -> ByteBuffer {
-        bytes.writeRepeatingByte(0, count: 1_024)
-        return bytes
-    }
-
-    private mutating func entry(_ name: String, type: Character, mode: Int, content: [UInt8], link: String) {
-        var records: [UInt8] = []
-        if name.utf8.count > 100 { records += Self.record("path", name) }
-        if link.utf8.count > 100 { records += Self.record("linkpath", link) }
-        if !records.isEmpty { block("pax", type: "x", mode: 0o644, content: records, link: "") }
-        block(String(name.suffix(90)), type: type, mode: mode, content: content, link: String(link.prefix(90)))
-    }
-
-    private mutating func block(_ name: String, type: Character, mode: Int, content: [UInt8], link: String) {
-        var header = [UInt8](repeating: 0, count: 512)
-        func put(_ text: String, at offset: Int, _ limit: Int) {
-            for (index, byte) in text.utf8.prefix(limit).enumerated() { header[offset + index] = byte }
-        }
-        func octal(_ value: Int, at offset: Int, _ width: Int) {
-            let digits = String(value, radix: 8)
-            put(String(repeating: "0", count: max(0, width - 1 - digits.count)) + digits, at: offset, width - 1)
-        }
-        put(name, at: 0, 100)
-        octal(mode, at: 100, 8)
-        octal(0, at: 108, 8)
-        octal(0, at: 116, 8)
-        octal(content.count, at: 124, 12)
-        octal(0, at: 136, 12)
-        put("        ", at: 148, 8)
-        put(String(type), at: 156, 1)
-        put(link, at: 157, 100)
-        put("ustar", at: 257, 6)
-        put("00", at: 263, 2)
-        octal(header.reduce(0) { $0 + Int($1) }, at: 148, 7)
-        header[154] = 0
-        bytes.writeBytes(header)
-        bytes.writeBytes(content)
-        bytes.writeRepeatingByte(0, count: (512 - content.count % 512) % 512)
-    }
-
-    private static func record(_ key: String, _ value: String) -> [UInt8] {
-        let body = " \(key)=\(value)\n"
-        var length = body.utf8.count + 1
-        while "\(length)".utf8.count + body.utf8.count != length { length = "\(length)".utf8.count + body.utf8.count }
-        return Array("\(length)\(body)".utf8)
-    }
-}
-
-/// `readlink` into a buffer of bytes.
-func readLink(_ path: String, _ buffer: UnsafeMutableRawBufferPointer) -> Int {
-    guard let base = buffer.baseAddress else { return -1 }
-    return readlink(path, base.assumingMemoryBound(to: CChar.self), buffer.count)
 }

@@ -58,11 +58,13 @@ struct Logs: AsyncParsableCommand {
         let own = machines.filter { $0["config"]?["metadata"]?["berth_connector"]?.stringValue == connector }
         guard !own.isEmpty else {
             let names = machines.compactMap { $0["config"]?["metadata"]?["berth_connector"]?.stringValue }
-            throw Failure("no machine of a connector named \(connector)", hint: Suggestion.text(for: connector, among: names) ?? "berth connector list")
+            throw Failure(
+                "no machine of a connector named \(connector)", hint: Suggestion.text(for: connector, among: names) ?? "berth connector list")
         }
         let client = ControlClient.orchestrator(installation)
         for machine in own {
-            let text = try await client.text("/v1/apps/\(URLPath.segment(machine.cell("app")))/machines/\(machine.cell("id"))/berth/logs?tail=\(lines)")
+            let app = URLPath.segment(machine.cell("app"))
+            let text = try await client.text("/v1/apps/\(app)/machines/\(machine.cell("id"))/berth/logs?tail=\(lines)")
             if output.json {
                 Output.json(.record(("machine", .string(machine.cell("id"))), ("log", .string(text))))
             } else {

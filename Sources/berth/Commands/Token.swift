@@ -1,5 +1,4 @@
 import ArgumentParser
-import Glibc
 import JSONText
 import Wire
 
@@ -31,7 +30,8 @@ struct TokenCommand: ParsableCommand {
             let url = answer.cell("url")
             let token = answer.cell("token")
             let end = answer["expires_at"]?.intValue.map { "until \(Time.text(milliseconds: $0))" } ?? "until revoked"
-            Output.line("URL    \(url)\nToken  \(token)   (shown once)\nID     \(answer.cell("id"))   (good \(end): berth token revoke \(answer.cell("id")))")
+            let id = answer.cell("id")
+            Output.line("URL    \(url)\nToken  \(token)   (shown once)\nID     \(id)   (good \(end): berth token revoke \(id))")
             guard !admin, let vmcp else { return }
             Output.line(
                 """
@@ -58,14 +58,9 @@ struct TokenCommand: ParsableCommand {
                     [
                         row.cell("id"), row.cell("principal"), row["vmcp"]?.stringValue ?? "(admin)",
                         row["expires_at"]?.intValue.map { Time.text(milliseconds: $0) } ?? "never",
-                        Self.state(row),
+                        row.cell("state"),
                     ]
                 })
-        }
-
-        private static func state(_ row: JSONValue) -> String {
-            if row["revoked_at"]?.intValue != nil { return "revoked" }
-            return (row["expires_at"]?.intValue ?? .max) <= Int(time(nil)) * 1_000 ? "expired" : "active"
         }
     }
 

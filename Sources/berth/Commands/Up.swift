@@ -8,92 +8,13 @@ import Orchestrator
 import Persistence
 import Wire
 
-/// What `berth up` is started with; handed on to the supervisor and the two processes.
-struct UpSettings: ParsableArguments {
-    @OptionGroup var state: StateOption
-    @Option(name: .customLong("listen"), help: ArgumentHelp("Where AI clients connect (default: 127.0.0.1:8787).", valueName: "address:port"))
-    var givenListen: String?
-    var listen: String { givenListen ?? "127.0.0.1:8787" }
-    @Option(help: ArgumentHelp("The name in every printed URL, behind a proxy that ends TLS.", valueName: "url")) var publicURL: String?
-    @Option(help: ArgumentHelp(
-            "Network of the TLS proxy in front (repeatable): beside this host only it may connect, and its X-Forwarded-For counts.", valueName: "cidr"))
-     var behindProxy: [String] = []
-    @Option(help: ArgumentHelp("The package index that builds resolve from.", valueName: "url")) var packageIndex = "https://pypi.org/simple"
-
-    /// The listen address in its parts.
-    func listenAddress() throws -> (host: String, port: Int) {
-        guard let colon = listen.lastIndex(of: ":"), let port = Int(listen[listen.index(after: colon)...]), (1...65_535).contains(port) else {
-            throw Failure("--listen '\(listen)' is not ADDRESS:PORT", hint: "for example 127.0.0.1:8787", code: 64)
-        }
-        var host = String(listen[..<colon])
-        if host.hasPrefix("[") && host.hasSuffix("]") { host = String(host.dropFirst().dropLast()) }
-        guard host == "localhost" || IPAddress(host) != nil else {
-            throw Failure("--listen: '\(host.prefix(64))' is no address", hint: "a numeric one, for example 127.0.0.1:8787", code: 64)
-        }
-        return (host, port)
-    }
-
-    /// The URL that clients use.
-    func url() throws -> String {
-        if let publicURL { return publicURL.hasSuffix("/") ? String(publicURL.dropLast()) : publicURL }
-        let (host, port) = try listenAddress()
-        return "http://\(host.contains(":") ? "[\(host)]" : host):\(port)"
-    }
-
-    func check() throws {
-        let (host, _) = try listenAddress()
-        if let publicURL {
-            guard publicURL.hasPrefix("https://") || publicURL.hasPrefix("http://127.0.0.1") || publicURL.hasPrefix("http://localhost"),
-                publicURL.split(separator: "/").count == 2, !publicURL.contains("?"), !publicURL.contains("#")
-            else {
-                throw Failure("--public-url '\(publicURL.prefix(128))' is not https://HOST", hint: "no path, no query: https://mcp.example.com", code: 64)
-            }
-        }
-        for network in behindProxy where AddressBlock(network) == nil {
-            throw Failure("--behind-proxy '\(network.prefix(64))' is no network", hint: "for example 10.0.0.0/8 or 127.0.0.1/32", code: 64)
-        }
-        do {
-            _ = try IndexConfiguration(url: packageIndex)
-        } catch {
-            throw Failure("--package-index: \(error.message)", hint: error.hint, code: 64)
-        }
-        guard !isLoopback(host) else { return }
-        guard publicURL?.hasPrefix("https://") == true || !behindProxy.isEmpty else {
-            throw Failure(
-                "listening on \(host) without TLS would show every token to the network",
-                hint: "listen on 127.0.0.1, or put a TLS proxy in front and give --public-url https://HOST and --behind-proxy CIDR", code: 64)
-        }
-        guard publicURL != nil || !["0.0.0.0", "::"].contains(host) else {
-            throw Failure("--listen \(listen) is every address of this host and no name for clients", hint: "add --public-url https://HOST", code: 64)
-        }
-    }
-
-    /// Who may reach an address off the loopback, where that is more than the proxy; nil when there is nothing to say.
-    func warning() throws -> String? {
-        let (host, _) = try listenAddress()
-        guard !isLoopback(host), behindProxy.isEmpty else { return nil }
-        return "whoever reaches \(listen) speaks plain HTTP with Berth — --behind-proxy CIDR lets only the TLS proxy connect"
-    }
-
-    private func isLoopback(_ host: String) -> Bool { host == "localhost" || IPAddress(host)?.isLoopback == true }
-
-    /// The same settings as an argument list.
-    func arguments() -> [String] {
-        var result = ["--listen", listen, "--package-index", packageIndex]
-        if let state = state.state { result += ["--state", state] }
-        if let publicURL { result += ["--public-url", publicURL] }
-        for network in behindProxy { result += ["--behind-proxy", network] }
-        return result
-    }
-}
-
 /// `berth up`
 struct Up: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Start Berth on a state directory; prints where it listens when it is ready.",
         discussion: """
-            A second `up` of a running state changes nothing and prints the same. Without --detach it stays in the foreground; Ctrl-C ends \
-            Berth and leaves its machines for the next `up`, `berth down` ends them too.
+            A second `up` of a running state changes nothing and prints the same; other settings than it runs with are refused. Without \
+            --detach it stays in the foreground; Ctrl-C ends Berth and leaves its machines for the next `up`, `berth down` ends them too.
             """)
 
     @OptionGroup var settings: UpSettings
@@ -107,8 +28,8 @@ struct Up: AsyncParsableCommand {
         let installation = try settings.state.installation()
         try await Preflight.check()
         try Preflight.check(state: installation.state)
-        if StateLock.holder(installation.lock) != nil {
-            try await warnOfOther(installation)
+        if let supervisor = StateLock.holder(installation.lock) {
+            try refuseOther(than: supervisor)
             return try await report(installation, since: begin, isRunning: true)
         }
         let (host, port) = try settings.listenAddress()
@@ -133,11 +54,14 @@ struct Up: AsyncParsableCommand {
         try Self.wait(for: supervisor)
     }
 
-    /// Berth runs already, and elsewhere than it is wanted now.
-    private func warnOfOther(_ installation: Installation) async throws {
-        let url = try await ControlClient.gateway(installation).get("/api/v1/status").cell("url")
-        guard settings.givenListen != nil || settings.publicURL != nil, try settings.url() != url else { return }
-        Output.error("berth: it runs at \(url) and keeps doing so — berth down, then berth up with the new settings")
+    /// Berth runs already, and otherwise than it is wanted now.
+    private func refuseOther(than supervisor: pid_t) throws {
+        // Its command line: `berth supervise` and the settings.
+        let words = String(decoding: readFile("/proc/\(supervisor)/cmdline") ?? [], as: UTF8.self).split(separator: "\0").map(String.init)
+        guard words.count > 2, let running = try? UpSettings.parse(Array(words.dropFirst(2))) else { return }
+        let others = try settings.differences(from: running)
+        guard !others.isEmpty else { return }
+        throw Failure("Berth runs already, with \(others.joined(separator: " and "))", hint: "berth down, then berth up with the new settings")
     }
 
     private func spawnSupervisor(_ installation: Installation, readiness: Int32) throws -> pid_t {

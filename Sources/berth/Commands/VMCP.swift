@@ -5,7 +5,8 @@ import Wire
 /// `berth vmcp`
 struct VMCPCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "vmcp", abstract: "Virtual MCPs: connectors curated behind one URL.", subcommands: [Create.self, List.self, Update.self, Remove.self])
+        commandName: "vmcp", abstract: "Virtual MCPs: connectors curated behind one URL.",
+        subcommands: [Create.self, List.self, Update.self, Remove.self])
 
     struct Create: AsyncParsableCommand {
         static let configuration = CommandConfiguration(abstract: "Put connectors behind one URL.")

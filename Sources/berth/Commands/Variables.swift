@@ -13,7 +13,8 @@ enum Variables {
             }
             let name = String(pair[..<equals])
             if soundsSecret(name) {
-                Output.error("berth: warning: \(name) sounds like a secret and \(remedy.split(separator: "%", omittingEmptySubsequences: false).joined(separator: name))")
+                let remedy = remedy.split(separator: "%", omittingEmptySubsequences: false).joined(separator: name)
+                Output.error("berth: warning: \(name) sounds like a secret and \(remedy)")
             }
             guard result[name] == nil else { throw Failure("--env \(name) is given twice", hint: "give it once", code: 64) }
             result[name] = String(pair[pair.index(after: equals)...])
@@ -33,8 +34,8 @@ enum Variables {
                 result[name] = try file(String(parts[1].dropFirst()), name)
             } else if parts.count == 2, !parts[1].isEmpty {
                 throw Failure(
-                    "--secret \(name)=… would show the secret in the process list", hint: "--secret \(name) asks for it, --secret \(name)=@FILE reads a file",
-                    code: 64)
+                    "--secret \(name)=… would show the secret in the process list",
+                    hint: "--secret \(name) asks for it, --secret \(name)=@FILE reads a file", code: 64)
             } else if isatty(0) == 1 {
                 result[name] = try ask(name)
             } else {
@@ -52,7 +53,8 @@ enum Variables {
             }
         }
         if let left = inputLines?.count, left > 0 {
-            throw Failure("standard input holds \(left) more line\(left == 1 ? "" : "s") than there are secrets", hint: "one line for each --secret", code: 64)
+            let more = Count.text(left, "more line")
+            throw Failure("standard input holds \(more) than there are secrets", hint: "one line for each --secret", code: 64)
         }
         return result
     }
@@ -70,7 +72,9 @@ enum Variables {
             throw Failure("the file of --secret \(name) cannot be read: \(path)", hint: "give a path that this user can read", code: 64)
         }
         guard data.count <= 64 << 10 else { throw Failure("the value of \(name) is over 64 KiB", hint: "name the right file", code: 64) }
-        guard let text = String(bytes: data, encoding: .utf8) else { throw Failure("the value of \(name) is not UTF-8", hint: "encode it, for example in base64", code: 64) }
+        guard let text = String(bytes: data, encoding: .utf8) else {
+            throw Failure("the value of \(name) is not UTF-8", hint: "encode it, for example in base64", code: 64)
+        }
         // One line end, of either kind: an editor's, not the secret's.
         return text.last?.isNewline == true ? String(text.dropLast()) : text
     }

@@ -55,7 +55,8 @@ import Wire
         #expect(absolute.request == ConnectRequest(host: "10.0.0.7", port: 80, isTunnel: false))
         #expect(absolute.length == 0, "the destination reads the head itself")
         for bad in [
-            "GET / HTTP/1.1", "GET https://a/ HTTP/1.1", "GET http:///x HTTP/1.1", "GET http://a@b/ HTTP/1.1", "CONNECT a HTTP/1.1", "CONNECT a:0 HTTP/1.1", "CONNECT a:99999 HTTP/1.1", "CONNECT a b:1 HTTP/1.1",
+            "GET / HTTP/1.1", "GET https://a/ HTTP/1.1", "GET http:///x HTTP/1.1", "GET http://a@b/ HTTP/1.1", "CONNECT a HTTP/1.1",
+            "CONNECT a:0 HTTP/1.1", "CONNECT a:99999 HTTP/1.1", "CONNECT a b:1 HTTP/1.1",
             "CONNECT a\u{1B}:1 HTTP/1.1", "CONNECT [::1]:1 HTTP/1.1",
         ] {
             #expect(throws: ConnectRequest.MalformedRequest.self) { try ConnectRequest.parse(Array((bad + "\r\n\r\n").utf8)) }

@@ -34,7 +34,8 @@ import Testing
     @Test("nothing of a line steers a terminal: two- and three-byte controls are replaced too, whatever else stays")
     func steering() {
         for (given, expected) in [
-            ("a\u{9B}31mb", "a?31mb"), ("a\u{85}b", "a?b"), ("a\u{202E}b", "a?b"), ("a\u{2028}b\u{2066}", "a?b?"), ("a\u{A0}é€ ’\u{2027}😀", "a\u{A0}é€ ’\u{2027}😀"),
+            ("a\u{9B}31mb", "a?31mb"), ("a\u{85}b", "a?b"), ("a\u{202E}b", "a?b"), ("a\u{2028}b\u{2066}", "a?b?"),
+            ("a\u{A0}é€ ’\u{2027}😀", "a\u{A0}é€ ’\u{2027}😀"),
         ] {
             var lines = LogLines()
             for byte in Array(given.utf8) { lines.append([byte]) { _ in } }

@@ -1,0 +1,56 @@
+import JSONText
+
+/// The members that a request's object may have. What would be dropped in silence is refused by its name: what Fly has and
+/// Berth has not, where it asks for something, and what nobody knows, always.
+struct BodyKeys: Sendable {
+    /// What Berth acts on.
+    var known: Set<String>
+    /// Fly's, not supported: refused unless it asks for nothing (its clients send empty lists and `false`).
+    var unsupported: Set<String> = []
+
+    /// `POST …/machines`. There are no services here, so none is registered either way.
+    static let machine = BodyKeys(
+        known: ["name", "config", "region", "skip_launch", "skip_service_registration"],
+        unsupported: ["id", "lease_ttl", "lsvd", "min_secrets_version", "skip_secrets"])
+    static let config = BodyKeys(
+        known: ["image", "init", "guest", "env", "metadata", "restart", "stop_config", "auto_destroy"],
+        unsupported: [
+            "mounts", "volumes", "containers", "files", "services", "checks", "processes", "schedule", "standbys", "statics", "metrics", "size",
+            "dns", "rootfs", "disable_machine_autostart",
+        ])
+    static let inConfig: [(name: String, keys: BodyKeys)] = [
+        ("init", BodyKeys(known: ["exec", "entrypoint", "cmd"], unsupported: ["tty", "kernel_args", "swap_size_mb"])),
+        (
+            "guest",
+            BodyKeys(
+                known: ["cpu_kind", "cpus", "memory_mb", "pids"],
+                unsupported: ["gpus", "gpu_kind", "kernel_args", "max_memory_mb", "host_dedication_id", "persist_rootfs"])
+        ),
+        ("restart", BodyKeys(known: ["policy", "max_retries"], unsupported: ["gpu_bid_price"])),
+        ("stop_config", BodyKeys(known: ["signal", "timeout"])),
+    ]
+    static let app = BodyKeys(known: ["name", "app_name", "org_slug", "network", "berth"], unsupported: ["enable_subdomains"])
+    static let ownOfApp = BodyKeys(known: ["app_root"])
+    static let stop = BodyKeys(known: ["signal", "timeout"])
+
+    /// - Parameter path: of the object in the body; empty for the body itself.
+    func check(_ value: JSONValue, _ path: String = "") throws(MachineFailure) {
+        guard let object = value.objectValue else { return }
+        for (key, member) in object.members where !known.contains(key) {
+            let field = (path.isEmpty ? "" : path + ".") + String(key.prefix(64))
+            guard unsupported.contains(key) else {
+                throw MachineFailure(.badRequest, "unknown_field", "\(field) is not known here", field: field, hint: "leave it out")
+            }
+            if Self.asksForSomething(member) {
+                throw MachineFailure(.invalid, "unsupported_field", "\(field) is not supported here", field: field, hint: "leave it out")
+            }
+        }
+    }
+
+    private static func asksForSomething(_ value: JSONValue) -> Bool {
+        if value.isNull || value.boolValue == false || value.stringValue == "" || value.intValue == 0 { return false }
+        if let list = value.arrayValue { return !list.isEmpty }
+        if let object = value.objectValue { return !object.isEmpty }
+        return true
+    }
+}

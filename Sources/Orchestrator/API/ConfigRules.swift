@@ -1,0 +1,70 @@
+import FoundationEssentials
+import MachineAPI
+import Sealing
+
+/// What a machine's configuration may say.
+enum ConfigRules {
+    static func checkName(_ name: String, field: String) throws(MachineFailure) {
+        let isFine =
+            (1...63).contains(name.utf8.count) && !name.hasPrefix("-") && !name.hasSuffix("-")
+            && name.utf8.allSatisfy { (97...122).contains($0) || (48...57).contains($0) || $0 == 45 }
+        guard isFine else {
+            throw MachineFailure(
+                .invalid, "invalid_name", "\(name.prefix(80)) is no name", field: field, hint: "a to z, 0 to 9 and -, at most 63, no - at either end")
+        }
+    }
+
+    static func check(_ config: MachineConfig) throws(MachineFailure) {
+        guard Identifier.hex(ofDigest: config.image) != nil else {
+            throw MachineFailure(
+                .invalid, "invalid_image", "config.image is no digest", field: "config.image",
+                hint: "sha256: and 64 hex digits, from POST /v1/berth/images")
+        }
+        try range(config.guest?.memory_mb, 16...1_048_576, "config.guest.memory_mb")
+        try range(config.guest?.cpus, 1...64, "config.guest.cpus")
+        try range(config.guest?.pids, 16...32_768, "config.guest.pids")
+        try range(config.restart?.max_retries, 0...1_000, "config.restart.max_retries")
+        if let kind = config.guest?.cpu_kind, !["shared", "performance"].contains(kind) {
+            throw MachineFailure(.invalid, "invalid", "config.guest.cpu_kind is shared or performance", field: "config.guest.cpu_kind")
+        }
+        if let text = config.stop_config?.timeout, !text.isEmpty {
+            guard let time = Duration(apiText: text), time <= .seconds(300) else {
+                throw MachineFailure(
+                    .invalid, "invalid", "config.stop_config.timeout is no time up to 300 s", field: "config.stop_config.timeout", hint: "10s")
+            }
+        }
+        if let signal = config.stop_config?.signal { try checkStopSignal(signal, field: "config.stop_config.signal") }
+        try checkText(config)
+    }
+
+    /// The agent ends its children in order on SIGTERM; nothing else would.
+    static func checkStopSignal(_ signal: String, field: String) throws(MachineFailure) {
+        guard !["", "SIGTERM", "SIGINT"].contains(signal) else { return }
+        throw MachineFailure(.invalid, "unsupported_field", "machines are stopped with SIGTERM", field: field, hint: "leave it out")
+    }
+
+    private static func checkText(_ config: MachineConfig) throws(MachineFailure) {
+        var size = 0
+        for (name, value) in config.env ?? [:] {
+            size += name.utf8.count + value.utf8.count + 2
+            guard !name.isEmpty, !name.contains("="), !name.utf8.contains(0), !value.utf8.contains(0) else {
+                throw MachineFailure(.invalid, "invalid", "config.env has a name or a value that no environment can hold", field: "config.env")
+            }
+        }
+        for argument in config.`init`?.exec ?? [] {
+            size += argument.utf8.count + 1
+            guard !argument.utf8.contains(0) else {
+                throw MachineFailure(.invalid, "invalid", "config.init.exec holds a NUL", field: "config.init.exec")
+            }
+        }
+        for (key, value) in config.metadata ?? [:] { size += key.utf8.count + value.utf8.count + 2 }
+        guard size <= 128 << 10 else {
+            throw MachineFailure(.invalid, "too_large", "env, command and metadata are more than 128 KiB together", field: "config")
+        }
+    }
+
+    private static func range(_ value: Int?, _ range: ClosedRange<Int>, _ field: String) throws(MachineFailure) {
+        guard let value, !range.contains(value) else { return }
+        throw MachineFailure(.invalid, "invalid", "\(field) is \(range.lowerBound) to \(range.upperBound)", field: field)
+    }
+}

@@ -1,0 +1,17 @@
+import MachineAPI
+
+extension MachineConfig {
+    /// What the machine may use.
+    var limits: MachineLimits {
+        let memory = memoryMB << 20
+        let share = guest?.cpu_kind == "performance" ? 1.0 : 0.5
+        return MachineLimits(
+            memoryBytes: memory, cpus: share * Double(guest?.cpus ?? 1), pids: guest?.pids ?? 64, tmpBytes: min(64 << 20, memory / 4))
+    }
+
+    var policy: MachineStateMachine.Policy {
+        MachineStateMachine.Policy(
+            restart: restart?.policy ?? .onFailure, maxRetries: restart?.max_retries ?? 10,
+            stopSeconds: min(300, max(1, (stop_config?.timeout).flatMap(Duration.init(apiText:)).map { $0.components.seconds } ?? 5)))
+    }
+}

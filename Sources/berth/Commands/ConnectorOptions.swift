@@ -1,0 +1,95 @@
+import ArgumentParser
+import Gateway
+import JSONText
+
+extension ConnectorCommand {
+    /// What `add` and `update` have in common.
+    struct Definition: ParsableArguments {
+        @Argument(help: "Name of the connector (a-z, 0-9, -).") var name: String
+        @Option(help: ArgumentHelp("A PyPI package, for example mcp-server-time or name==1.2.", valueName: "spec")) var pypi: String?
+        @Option(help: ArgumentHelp("A folder with the server; put its command after --.", valueName: "dir")) var dir: String?
+        @Option(help: ArgumentHelp("requirements.txt of the folder's server: locked with hashes and installed.", valueName: "file"))
+        var requirements: String?
+        @Option(parsing: .singleValue, help: ArgumentHelp("Narrows the resolution, for example 'mcp<2' (repeatable).", valueName: "req"))
+        var constraint: [String] = []
+        @Option(parsing: .unconditionalSingleValue, help: ArgumentHelp("An argument of the server (repeatable).", valueName: "arg"))
+        var arg: [String] = []
+        @Option(parsing: .singleValue, help: ArgumentHelp("Environment of the server, for what is not secret (repeatable).", valueName: "k=v"))
+        var env: [String] = []
+        @Option(
+            parsing: .singleValue,
+            help: ArgumentHelp(
+                "A secret variable: K asks for it (or reads standard input), K=@FILE reads a file (repeatable).", valueName: "k[=@file]"))
+        var secret: [String] = []
+        @Option(help: ArgumentHelp("Memory of the machine in MiB: 64 to 16384 (default: 256).", valueName: "mib")) var memory: Int?
+        @Option(help: ArgumentHelp("Processes and threads of the machine at most: 16 to 1024 (default: 64).", valueName: "n")) var pids: Int?
+        @Argument(parsing: .postTerminator, help: "After --, the server's command (--dir), or one in place of the package's own (--pypi).")
+        var command: [String] = []
+
+        /// The request's body; reads secrets and packs the folder, once everything else is known to be right.
+        ///
+        /// - Parameter change: For an update, which needs nothing but a name.
+        func body(_ installation: Installation, change: Change? = nil) async throws -> JSONValue {
+            try check(change)
+            let environment = try Variables.plain(env)
+            let folder = try dir.map { try FolderArchive(folder: $0, requirements: requirements) }
+            let secrets = try Variables.secrets(secret)
+            for name in secrets.keys.sorted() where environment[name] != nil {
+                throw Failure("\(name) is given as --env too", hint: "give it once, with --secret", code: 64)
+            }
+            var source = JSONObject()
+            if let pypi { source["pypi"] = .string(pypi) }
+            if !constraint.isEmpty || change?.noConstraints == true { source["constraints"] = .strings(constraint) }
+            if let folder {
+                for left in folder.leftOut { Output.error("left out: \(Printable.line(left))") }
+                let answer = try await ControlClient.orchestrator(installation).upload("/v1/berth/uploads", folder.tar)
+                source["upload"] = answer["digest"] ?? .null
+                source["requirements"] = .bool(requirements != nil)
+                source["folder"] = .string(folder.name)
+            }
+            let (secretsToDrop, variablesToDrop) = (change?.dropSecret ?? [], change?.dropEnv ?? [])
+            return .record(
+                ("name", .string(name)), ("source", source.isEmpty ? nil : .object(source)),
+                ("args", arg.isEmpty && change?.noArgs != true ? nil : .strings(arg)),
+                ("command", command.isEmpty ? nil : .strings(command)), ("env", environment.isEmpty ? nil : .strings(environment)),
+                ("secrets", secrets.isEmpty ? nil : .strings(secrets)),
+                ("drop_secrets", secretsToDrop.isEmpty ? nil : .strings(secretsToDrop)),
+                ("drop_env", variablesToDrop.isEmpty ? nil : .strings(variablesToDrop)),
+                ("reset", change?.reset == true ? .bool(true) : nil), ("memory_mb", memory.map { .int($0) }), ("pids", pids.map { .int($0) }))
+        }
+
+        private func check(_ change: Change?) throws {
+            guard ConnectorRules.isName(name) else {
+                throw Failure("'\(name.prefix(64))' is no connector name", hint: ConnectorRules.nameHint, code: 64)
+            }
+            if pypi != nil && dir != nil { throw Failure("--pypi and --dir exclude each other", hint: "give one of them", code: 64) }
+            if dir == nil && requirements != nil {
+                throw Failure("--requirements belongs to --dir", hint: "a PyPI package brings its own; narrow them with --constraint", code: 64)
+            }
+            if dir != nil && requirements == nil && !constraint.isEmpty {
+                throw Failure("--constraint narrows requirements, and none are given", hint: "add --requirements FILE", code: 64)
+            }
+            if change?.noArgs == true, !arg.isEmpty { throw Failure("--arg and --no-args exclude each other", hint: "give one of them", code: 64) }
+            if change?.noConstraints == true, !constraint.isEmpty {
+                throw Failure("--constraint and --no-constraints exclude each other", hint: "give one of them", code: 64)
+            }
+            guard change == nil else { return }
+            if pypi == nil && dir == nil { throw Failure("no source given", hint: "give --pypi SPEC or --dir DIR", code: 64) }
+            if dir != nil && command.isEmpty {
+                throw Failure("--dir needs the command of its server", hint: "put it after --, for example -- python3 server.py", code: 64)
+            }
+        }
+    }
+
+    /// What only an update has.
+    struct Change: ParsableArguments {
+        @Option(parsing: .singleValue, help: ArgumentHelp("A secret that is no longer needed (repeatable); the others stay.", valueName: "k"))
+        var dropSecret: [String] = []
+        @Option(
+            parsing: .singleValue, help: ArgumentHelp("A variable of --env that is no longer needed (repeatable); the others stay.", valueName: "k"))
+        var dropEnv: [String] = []
+        @Flag(help: "Start the server without arguments.") var noArgs = false
+        @Flag(help: "Resolve without constraints; builds.") var noConstraints = false
+        @Flag(help: "Begin anew, with the source given again: what is not given is the default. Secrets stay.") var reset = false
+    }
+}

@@ -1,0 +1,107 @@
+import ArgumentParser
+import MachineAPI
+import Orchestrator
+import Wire
+
+/// What `berth up` is started with; handed on to the supervisor and the two processes.
+struct UpSettings: ParsableArguments {
+    @OptionGroup var state: StateOption
+    @Option(name: .customLong("listen"), help: ArgumentHelp("Where AI clients connect (default: 127.0.0.1:8787).", valueName: "address:port"))
+    var givenListen: String?
+    var listen: String { givenListen ?? "127.0.0.1:8787" }
+    @Option(help: ArgumentHelp("The name in every printed URL, behind a proxy that ends TLS.", valueName: "url")) var publicURL: String?
+    @Option(
+        help: ArgumentHelp(
+            "Network of the TLS proxy in front (repeatable): beside this host only it may connect, and its X-Forwarded-For counts.",
+            valueName: "cidr"))
+    var behindProxy: [String] = []
+    @Option(
+        name: .customLong("package-index"),
+        help: ArgumentHelp("The package index that builds resolve from (default: https://pypi.org/simple).", valueName: "url"))
+    var givenPackageIndex: String?
+    var packageIndex: String { givenPackageIndex ?? "https://pypi.org/simple" }
+
+    /// The listen address in its parts.
+    func listenAddress() throws -> (host: String, port: Int) {
+        guard let colon = listen.lastIndex(of: ":"), let port = Int(listen[listen.index(after: colon)...]), (1...65_535).contains(port) else {
+            throw Failure("--listen '\(listen)' is not ADDRESS:PORT", hint: "for example 127.0.0.1:8787", code: 64)
+        }
+        var host = String(listen[..<colon])
+        if host.hasPrefix("[") && host.hasSuffix("]") { host = String(host.dropFirst().dropLast()) }
+        guard host == "localhost" || IPAddress(host) != nil else {
+            throw Failure("--listen: '\(host.prefix(64))' is no address", hint: "a numeric one, for example 127.0.0.1:8787", code: 64)
+        }
+        return (host, port)
+    }
+
+    /// The URL that clients use.
+    func url() throws -> String {
+        if let publicURL { return publicURL.hasSuffix("/") ? String(publicURL.dropLast()) : publicURL }
+        let (host, port) = try listenAddress()
+        return "http://\(host.contains(":") ? "[\(host)]" : host):\(port)"
+    }
+
+    func check() throws {
+        let (host, _) = try listenAddress()
+        if let publicURL {
+            guard publicURL.hasPrefix("https://") || publicURL.hasPrefix("http://127.0.0.1") || publicURL.hasPrefix("http://localhost"),
+                publicURL.split(separator: "/").count == 2, !publicURL.contains("?"), !publicURL.contains("#")
+            else {
+                throw Failure(
+                    "--public-url '\(publicURL.prefix(128))' is not https://HOST", hint: "no path, no query: https://mcp.example.com", code: 64)
+            }
+        }
+        for network in behindProxy where AddressBlock(network) == nil {
+            throw Failure("--behind-proxy '\(network.prefix(64))' is no network", hint: "for example 10.0.0.0/8 or 127.0.0.1/32", code: 64)
+        }
+        do {
+            _ = try IndexConfiguration(url: packageIndex)
+        } catch {
+            throw Failure("--package-index: \(error.message)", hint: error.hint, code: 64)
+        }
+        guard !isLoopback(host) else { return }
+        guard publicURL?.hasPrefix("https://") == true || !behindProxy.isEmpty else {
+            throw Failure(
+                "listening on \(host) without TLS would show every token to the network",
+                hint: "listen on 127.0.0.1, or put a TLS proxy in front and give --public-url https://HOST and --behind-proxy CIDR", code: 64)
+        }
+        guard publicURL != nil || !["0.0.0.0", "::"].contains(host) else {
+            throw Failure("--listen \(listen) is every address of this host and no name for clients", hint: "add --public-url https://HOST", code: 64)
+        }
+    }
+
+    /// Who may reach an address off the loopback, where that is more than the proxy; nil when there is nothing to say.
+    func warning() throws -> String? {
+        let (host, _) = try listenAddress()
+        guard !isLoopback(host), behindProxy.isEmpty else { return nil }
+        return "whoever reaches \(listen) speaks plain HTTP with Berth — --behind-proxy CIDR lets only the TLS proxy connect"
+    }
+
+    /// What is given here and runs otherwise there, as it runs.
+    func differences(from running: UpSettings) throws -> [String] {
+        func address(_ settings: UpSettings) throws -> String {
+            let (host, port) = try settings.listenAddress()
+            return "\(host == "localhost" ? "127.0.0.1" : host) \(port)"
+        }
+        var result: [String] = []
+        if givenListen != nil, try address(self) != address(running) { result.append("--listen \(running.listen)") }
+        if publicURL != nil, try url() != running.url() { result.append(running.publicURL.map { "--public-url \($0)" } ?? "no --public-url") }
+        if !behindProxy.isEmpty, Set(behindProxy) != Set(running.behindProxy) {
+            let networks = running.behindProxy.map { "--behind-proxy \($0)" }
+            result.append(networks.isEmpty ? "no --behind-proxy" : networks.joined(separator: " "))
+        }
+        if givenPackageIndex != nil, packageIndex != running.packageIndex { result.append("--package-index \(running.packageIndex)") }
+        return result
+    }
+
+    private func isLoopback(_ host: String) -> Bool { host == "localhost" || IPAddress(host)?.isLoopback == true }
+
+    /// The same settings as an argument list.
+    func arguments() -> [String] {
+        var result = ["--listen", listen, "--package-index", packageIndex]
+        if let state = state.state { result += ["--state", state] }
+        if let publicURL { result += ["--public-url", publicURL] }
+        for network in behindProxy { result += ["--behind-proxy", network] }
+        return result
+    }
+}
