@@ -69,6 +69,7 @@ private final class BridgeExchange: FrontExchange {
     func reply(status: Int, headers: [(String, String)], body: ByteBuffer?) { exchange.reply(status: status, headers: headers, body: body) }
     func openStream() { exchange.openStream() }
     func event(_ data: ByteBuffer, id: String?) -> Demand { exchange.event(data, id: id) ? .more : .pause }
+    func prime(id: String) { exchange.prime(id: id) }
     func closeStream() { exchange.closeStream() }
     var onClientGone: (() -> Void)? {
         get { exchange.onClientGone }

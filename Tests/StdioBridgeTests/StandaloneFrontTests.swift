@@ -112,6 +112,41 @@ struct StandaloneFrontTests {
         }
     }
 
+    /// The connection breaks in the middle of a call; the answer comes on the next.
+    @Test func aBrokenStreamGoesOn() async throws {
+        try await with { bridge in
+            let opened = try await bridge.post(
+                """
+                {"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{},\
+                "clientInfo":{"name":"c","version":"1"}}}
+                """)
+            let headers = [("mcp-session-id", try #require(opened.session)), ("mcp-protocol-version", "2025-11-25")]
+            let call = """
+                {"jsonrpc":"2.0","id":3,"method":"tools/call","params":{"name":"progress_then_wait","arguments":{"seconds":1},\
+                "_meta":{"progressToken":7}}}
+                """
+            let accept = [("accept", "application/json, text/event-stream"), ("content-type", "application/json")]
+            let broken = try await bridge.client.execute("POST", "/mcp", headers: accept + headers, body: ByteBuffer(string: call), to: bridge.endpoint)
+            var seen: [SSEEvent] = []
+            var reader = SSEReader()
+            reading: for try await piece in broken.body {
+                reader.feed(piece)
+                while let event = try reader.next() {
+                    seen.append(event)
+                    if seen.count == 2 { break reading }
+                }
+            }
+            let first = try #require(seen.first)
+            #expect(first.data.readableBytes == 0 && first.retry != nil, "an event that only says where to resume")
+            let last = try #require(seen.last?.id)
+            let resumed = try await bridge.client.execute(
+                "GET", "/mcp", headers: [("accept", "text/event-stream"), ("last-event-id", last)] + headers, to: bridge.endpoint)
+            #expect(resumed.status == 200)
+            let rest = try message(String(buffer: try await resumed.collect(upTo: 1 << 20)))
+            #expect(rest["id"] == 3 && rest["result"]?["content"]?[0]?["text"] == "waited")
+        }
+    }
+
     @Test func foreignHostsAndOriginsAreRefused() async throws {
         try await with { bridge in
             for headers in [[("host", "evil.test")], [("origin", "https://evil.test")]] {

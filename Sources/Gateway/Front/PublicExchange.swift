@@ -49,6 +49,11 @@ final class PublicExchange: FrontExchange {
         return exchange.event(data, id: id) ? .more : .pause
     }
 
+    func prime(id: String) {
+        isStream = true
+        exchange.prime(id: id)
+    }
+
     func closeStream() {
         exchange.closeStream()
         ended()

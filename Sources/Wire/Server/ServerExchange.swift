@@ -82,6 +82,18 @@ public final class ServerExchange {
         return connection.sendEvent(data, id: id)
     }
 
+    /// Sends an event that has an id and nothing to say: a reader can resume after it, and learns how soon.
+    public func prime(id: String) {
+        if case .waiting = state { openStream() }
+        guard case .open(isEvents: true) = state, let connection else { return }
+        var event = ByteBuffer()
+        SSE.writePrime(id: id, retry: Self.retry, into: &event)
+        _ = connection.sendPiece(event)
+    }
+
+    /// What a reader that lost its stream waits before it comes back, in milliseconds.
+    private static let retry = 1_000
+
     /// Sends a piece of a body that `openBody` began.
     ///
     /// - Returns: `false` to pause until `onResume`; what is sent nevertheless is kept in memory.
