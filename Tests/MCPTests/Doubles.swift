@@ -67,6 +67,12 @@ final class RecordingExchange: FrontExchange {
         ids.append(id)
         return demand
     }
+    func endpoint(_ uri: String) {
+        if status == nil { openStream() }
+        endpoint = uri
+    }
+    /// What the `endpoint` event said.
+    var endpoint: String?
     func prime(id: String) {
         if status == nil { openStream() }
         primed = id

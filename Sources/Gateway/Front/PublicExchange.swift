@@ -54,6 +54,11 @@ final class PublicExchange: FrontExchange {
         exchange.prime(id: id)
     }
 
+    func endpoint(_ uri: String) {
+        isStream = true
+        exchange.event(ByteBuffer(string: uri), name: "endpoint")
+    }
+
     func closeStream() {
         exchange.closeStream()
         ended()

@@ -66,6 +66,8 @@ final class BatchPart: FrontExchange {
 
     func prime(id: String) {}
 
+    func endpoint(_ uri: String) {}
+
     func closeStream() {
         batch?.completed(nil)
         batch = nil
