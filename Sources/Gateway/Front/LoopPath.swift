@@ -40,8 +40,9 @@ final class LoopPath {
         let hub = SessionHub(eventLoop: eventLoop, settings: settings, support: support, log: log, logger: logger)
         self.hub = hub
         let release = Release()
-        stack = Stack(
-            eventLoop: eventLoop, settings: settings, support: support, directory: directory, log: log, logger: logger,
+        stack = try Stack(
+            eventLoop: eventLoop, settings: settings, support: support, directory: directory, stateKey: support.requestStateKey(), log: log,
+            logger: logger,
             released: { session, connector, address in release.run(session, connector, address) })
         front = MCPFront(service: stack.entry, host: hub)
         oldFront = SSEFront(front: front)
