@@ -14,7 +14,7 @@ final class StandaloneFront: ServerDelegate {
 
     init(sessions: Sessions, configuration: StandaloneConfiguration) {
         self.sessions = sessions
-        let host = MemorySessions(children: sessions, limit: configuration.sessions)
+        let host = MemorySessions(children: sessions, limit: configuration.sessions, sharing: configuration.limits.sharing)
         self.host = host
         let front = MCPFront(service: sessions, host: host)
         self.front = front
