@@ -301,6 +301,8 @@ extension ControlPlane: DataPathSupport {
         connector.secretNames.isEmpty ? nil : try await credentialStore.credentials(connector: connector.name)
     }
 
+    public nonisolated func requestStateKey() throws -> Secret { try keyRing.derived("request state") }
+
     public nonisolated func doorKeys(app: String, machine: String, boot: String) throws -> DoorKeys {
         try DoorKeys(root: AppRoot.derive(master: keyRing.master.secret, org: org, app: app), machine: machine, boot: boot)
     }

@@ -1,4 +1,5 @@
 public import Door
+public import Sealing
 
 /// The control plane as the data path sees it; every method is called off the loops' hot path (a cold session, a
 /// missing credential), never per warm call.
@@ -10,6 +11,8 @@ public protocol DataPathSupport: Sendable {
     func refresh(machine: String, of connector: Connector) async throws -> MachineAddress?
     /// The credentials of `connector` for `principal`; nil when it needs none.
     func credentials(for connector: Connector, principal: String) async throws -> CredentialSet?
+    /// The key of what servers give clients to bring back (`requestState`): the same for every gateway of the installation.
+    func requestStateKey() throws -> Secret
     /// The signing and sealing keys of one boot, derived from the key ring's master.
     func doorKeys(app: String, machine: String, boot: String) throws -> DoorKeys
 

@@ -12,6 +12,9 @@ public enum ProtocolVersion {
     /// The handshake revisions, oldest first.
     public static let legacy = ["2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25"]
     public static let latestLegacy = "2025-11-25"
+    /// Whether clients of a revision know of events without a message, from which a stream can be resumed (2025-11-25, SEP-1699).
+    static func primes(_ version: String) -> Bool { version == latestLegacy }
+
     /// The revision whose clients may send arrays of messages.
     static let batching = "2025-03-26"
 }

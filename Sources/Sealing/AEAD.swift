@@ -10,7 +10,8 @@ public final class AEADKey {
     /// Bytes that sealing adds.
     public static let overhead = nonceSize + tagSize
 
-    static let nonceSize = 12
+    /// Bytes at the start of a sealed value that no other has.
+    public static let nonceSize = 12
     static let tagSize = 16
 
     private let sealing: OpaquePointer

@@ -41,10 +41,22 @@ public struct BridgeLimits: Sendable {
     public var queuedNotificationBytes = 1 << 20
     /// Notifications that wait for all callers of a child; above it the child's output is not read.
     public var queuedOutputBytes = 16 << 20
+    /// Who has a child together. The keys of sessions say it; the limit on questions follows from it.
+    public var sharing = Sharing.session
     /// The era to speak with children; `.auto` probes.
     public var era: Back.EraChoice = .auto
 
     public init() {}
+}
+
+/// Who has a child together.
+public enum Sharing: String, Sendable, CaseIterable {
+    /// Each session has its own.
+    case session
+    /// All sessions of a principal.
+    case principal
+    /// Everybody. A legacy server can ask its clients nothing then: its questions do not say whom they are for.
+    case shared
 }
 
 /// How a child fares, for administrators.

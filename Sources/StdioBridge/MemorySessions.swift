@@ -1,25 +1,25 @@
 import MCP
 import NIOCore
 
-/// The stand-alone bridge's sessions: in memory, one caller. Confined to the loop.
+/// The stand-alone bridge's sessions: in memory. Confined to the loop.
 final class MemorySessions: FrontHost {
     private struct Entry {
         var record: LegacySessionRecord
+        var principal: String
         var lastUse: NIODeadline
     }
 
     private let children: Sessions
     private let limit: Int
+    private let sharing: Sharing
     private var entries: [String: Entry] = [:]
     /// Told when a session ended other than by its client.
     var onEvicted: ((String) -> Void)?
 
-    /// The child of clients that speak the stateless revision.
-    static let statelessKey = SessionKey(id: "stateless")
-
-    init(children: Sessions, limit: Int) {
+    init(children: Sessions, limit: Int, sharing: Sharing) {
         self.children = children
         self.limit = limit
+        self.sharing = sharing
     }
 
     func identity(for caller: FrontCaller, version: String, completion: @escaping (Result<ServerIdentity, MCPError>) -> Void) {
@@ -38,19 +38,26 @@ final class MemorySessions: FrontHost {
             return String(repeating: "0", count: 16 - digits.utf8.count) + digits
         }
         let id = halves.joined()
-        entries[id] = Entry(record: new, lastUse: .now())
+        entries[id] = Entry(record: new, principal: caller.principal, lastUse: .now())
         completion(.success(id))
     }
 
     func session(id: String, caller: FrontCaller, completion: @escaping (LegacySessionRecord?) -> Void) {
+        guard let entry = entries[id], entry.principal == caller.principal else { return completion(nil) }
         entries[id]?.lastUse = .now()
-        completion(entries[id]?.record)
+        completion(entry.record)
     }
 
-    func closeSession(id: String, caller: FrontCaller) { close(id) }
+    func closeSession(id: String, caller: FrontCaller) {
+        if entries[id]?.principal == caller.principal { close(id) }
+    }
 
     func context(for caller: FrontCaller, session: String?) -> CallContext {
-        CallContext(session: session.map { SessionKey(id: $0) } ?? Self.statelessKey)
+        switch sharing {
+        case .session: CallContext(session: session.map { SessionKey(id: $0) } ?? SessionKey(id: "stateless " + caller.principal))
+        case .principal: CallContext(session: SessionKey(id: "principal " + caller.principal))
+        case .shared: CallContext(session: SessionKey(id: "shared"))
+        }
     }
 
     private func close(_ id: String) {

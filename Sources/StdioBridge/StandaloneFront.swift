@@ -6,6 +6,7 @@ import Wire
 /// The HTTP side of `berth bridge`: `/mcp` for both eras, `/healthz`, `/readyz`. Confined to the loop.
 final class StandaloneFront: ServerDelegate {
     private let front: MCPFront
+    private let oldFront: SSEFront
     private let sessions: Sessions
     private let host: MemorySessions
     private let origins: OriginPolicy
@@ -13,10 +14,11 @@ final class StandaloneFront: ServerDelegate {
 
     init(sessions: Sessions, configuration: StandaloneConfiguration) {
         self.sessions = sessions
-        let host = MemorySessions(children: sessions, limit: configuration.sessions)
+        let host = MemorySessions(children: sessions, limit: configuration.sessions, sharing: configuration.limits.sharing)
         self.host = host
         let front = MCPFront(service: sessions, host: host)
         self.front = front
+        oldFront = SSEFront(front: front)
         host.onEvicted = { [weak front] in front?.sessionEnded($0) }
         origins = OriginPolicy(allowedHosts: configuration.allowedHosts, allowedOrigins: configuration.allowedOrigins)
     }
@@ -27,21 +29,26 @@ final class StandaloneFront: ServerDelegate {
             return answer(exchange, 403, #"{"error":"forbidden_origin","message":"this host or origin is not allowed"}"#)
         }
         switch exchange.path {
-        case "/mcp": mcp(exchange)
+        case "/mcp", "/sse": mcp(exchange)
         case "/healthz": answer(exchange, 200, #"{"status":"alive"}"#)
         case "/readyz": ready(exchange)
-        default: answer(exchange, 404, #"{"error":"not_found","message":"MCP is served at /mcp"}"#)
+        default: answer(exchange, 404, #"{"error":"not_found","message":"MCP is served at /mcp, and at /sse for clients of 2024-11-05"}"#)
         }
     }
 
     /// Ends what is held open, so that a drain finds no stream.
-    func closeAll() { front.closeAll() }
+    func closeAll() {
+        front.closeAll()
+        oldFront.closeAll()
+    }
 
     private func mcp(_ exchange: ServerExchange) {
         guard let request = FrontRequest(method: exchange.method.rawValue, body: exchange.body, headers: exchange.headers) else {
             return answer(exchange, 400, #"{"error":"bad_request","message":"a header is there twice with different values"}"#)
         }
-        front.handle(request, caller: caller, exchange: BridgeExchange(exchange))
+        let answer = BridgeExchange(exchange)
+        guard exchange.path == "/sse" else { return front.handle(request, caller: caller, exchange: answer) }
+        oldFront.handle(request, query: exchange.query, endpoint: "/sse", caller: caller, exchange: answer)
     }
 
     private func ready(_ exchange: ServerExchange) {
@@ -69,6 +76,8 @@ private final class BridgeExchange: FrontExchange {
     func reply(status: Int, headers: [(String, String)], body: ByteBuffer?) { exchange.reply(status: status, headers: headers, body: body) }
     func openStream() { exchange.openStream() }
     func event(_ data: ByteBuffer, id: String?) -> Demand { exchange.event(data, id: id) ? .more : .pause }
+    func prime(id: String) { exchange.prime(id: id) }
+    func endpoint(_ uri: String) { exchange.event(ByteBuffer(string: uri), name: "endpoint") }
     func closeStream() { exchange.closeStream() }
     var onClientGone: (() -> Void)? {
         get { exchange.onClientGone }

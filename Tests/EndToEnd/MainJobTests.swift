@@ -27,10 +27,14 @@ struct MainJobTests {
             let alice = try await berth.token(for: "alice", vmcp: "office")
             #expect(alice.url == berth.url + "/v/office/mcp")
 
-            for (sdk, mode, version) in [("2.3.0", "auto", "2026-07-28"), ("2.3.0", "legacy", "2025-11-25"), ("1.30.0", "legacy", "2025-11-25")] {
+            let clients = [
+                ("2.3.0", "auto", "2026-07-28"), ("2.3.0", "legacy", "2025-11-25"), ("1.30.0", "legacy", "2025-11-25"), ("1.30.0", "sse", "2025-11-25"),
+            ]
+            for (sdk, mode, version) in clients {
+                let url = mode == "sse" ? berth.url + "/v/office/sse" : alice.url
                 let client = try await Command.run(
                     [
-                        Repository.python(mcp: sdk), Repository.fixture("client.py"), alice.url, alice.token, mode, "get_current_time",
+                        Repository.python(mcp: sdk), Repository.fixture("client.py"), url, alice.token, mode, "get_current_time",
                         #"{"timezone":"UTC"}"#, "echo", #"{"text":"hello from \#(sdk)"}"#,
                     ], seconds: 90)
                 let answer = try #require(client.lastJSON, "\(sdk) \(mode): \(client.output) \(client.errors) \(berth.log)")
@@ -47,8 +51,8 @@ struct MainJobTests {
             #expect(answer.text == "1.30.0 and its server", "\(answer.json)")
 
             let calls = try await berth.audit().filter { $0["method"] as? String == "tools/call" }
-            #expect(calls.count == 7, "one row per call")
-            for row in calls.prefix(6) {
+            #expect(calls.count == 9, "one row per call")
+            for row in calls.prefix(8) {
                 #expect(row["principal"] as? String == "alice")
                 #expect(row["outcome"] as? String == "allowed")
                 #expect((row["machine"] as? String)?.count == 14)

@@ -160,6 +160,13 @@ def wait(call, seconds=30):
 
 
 @tool
+def progress_then_wait(call, seconds=30):
+    "Tells its progress once, then waits."
+    call.progress(1, message="started")
+    return "cancelled" if call.cancelled.wait(seconds) else "waited"
+
+
+@tool
 def mark_and_wait(call, path="", seconds=30):
     "Leaves a mark in a file, then waits."
     with open(path, "w") as mark:

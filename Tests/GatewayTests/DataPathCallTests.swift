@@ -36,6 +36,26 @@ struct DataPathCallTests {
         }
     }
 
+    @Test func questionsGoRoundWithASealedState() async throws {
+        try await DataPathFixture.with { (fixture) async throws in
+            let asked = try #require(try await fixture.call("asks").result)
+            #expect(asked["resultType"] == "input_required" && asked["inputRequests"]?["k"] != nil)
+            let state = try #require(asked["requestState"]?.stringValue)
+            #expect(!state.contains("own"))
+            func retry(_ token: String) async throws -> DataPathFixture.Answer {
+                try await fixture.send(
+                    "POST", "/v/office/mcp", token: token, headers: DataPathFixture.modernHeaders("tools/call", name: "asks"),
+                    body: DataPathFixture.modern(
+                        "tools/call", #""name":"asks","arguments":{},"requestState":"\#(state)","inputResponses":{"k":{"action":"accept"}}"#))
+            }
+            #expect(try await retry("carol").errorCode == -32602)
+            let answered = try await retry("alice")
+            #expect(answered.content == "own state", "\(answered.text)")
+            #expect(try await retry("alice").errorCode == -32602)
+            #expect(fixture.door.calls(of: "asks") == 2)
+        }
+    }
+
     struct Outcome: Sendable {
         var tool: String
         var outcome: AuditOutcome

@@ -138,6 +138,10 @@ final class DataPathDoor: Sendable {
                 exchange.reply(
                     status: 200, headers: DataPathDoor.json,
                     body: message(#""error":{"code":1001,"message":"the server did not start","data":{"error":"not_delivered","message":"x"}}"#))
+            case "asks":
+                guard request.requestState == nil else { return answer(#"{"content":[{"type":"text","text":"\#(request.requestState ?? "")"}]}"#) }
+                answer(
+                    #"{"resultType":"input_required","inputRequests":{"k":{"method":"elicitation/create","params":{}}},"requestState":"own state"}"#)
             case "garbage": exchange.reply(200, "no json")
             case "other": exchange.reply(200, #"{"jsonrpc":"2.0","id":"x","result":{}}"#)
             case "big": answer(#"{"content":[{"type":"text","text":"\#(String(repeating: "x", count: 3_000_000))"}]}"#)

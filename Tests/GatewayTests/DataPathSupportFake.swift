@@ -47,6 +47,8 @@ final class FakeSupport: DataPathSupport {
         }
     }
 
+    func requestStateKey() throws -> Secret { root.secret }
+
     func doorKeys(app: String, machine: String, boot: String) throws -> DoorKeys { try DoorKeys(root: root, machine: machine, boot: boot) }
 
     func pin(_ pin: Pin) async throws -> Pin {

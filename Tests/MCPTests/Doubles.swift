@@ -45,6 +45,7 @@ final class RecordingExchange: FrontExchange {
     var headers: [(String, String)] = []
     var body: String?
     var events: [String] = []
+    var ids: [String?] = []
     var isOpen = false
     var isClosed = false
     var demand = Demand.more
@@ -63,8 +64,21 @@ final class RecordingExchange: FrontExchange {
         if status == nil { openStream() }
         guard !isClosed else { return .more }
         events.append(data.text)
+        ids.append(id)
         return demand
     }
+    func endpoint(_ uri: String) {
+        if status == nil { openStream() }
+        endpoint = uri
+    }
+    /// What the `endpoint` event said.
+    var endpoint: String?
+    func prime(id: String) {
+        if status == nil { openStream() }
+        primed = id
+    }
+    /// The id of the event without a message.
+    var primed: String?
     func closeStream() { isClosed = true }
 
     func header(_ name: String) -> String? { headers.first { $0.0.lowercased() == name.lowercased() }?.1 }

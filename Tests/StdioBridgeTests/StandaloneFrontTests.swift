@@ -17,15 +17,15 @@ struct StandaloneFrontTests {
         private let loop: any EventLoop
         private let sessions: NIOLoopBound<Sessions>
 
-        init(_ fixture: String) async throws {
+        init(_ fixture: String, _ limits: BridgeLimits) async throws {
             let reaper = try #require(Rig.reaper)
             let loop = Rig.group.next()
             self.loop = loop
             let plan = SpawnPlan(
                 path: Rig.python, arguments: ["python3", "-B", Rig.fixtures + fixture], environment: ["PATH=/usr/bin:/bin"])
             let parts = try await loop.submit {
-                let sessions = Sessions(eventLoop: loop, reaper: reaper, plan: { _ in .success(plan) }, log: { _ in })
-                let front = StandaloneFront(sessions: sessions, configuration: StandaloneConfiguration(command: [], environment: []))
+                let sessions = Sessions(eventLoop: loop, reaper: reaper, limits: limits, plan: { _ in .success(plan) }, log: { _ in })
+                let front = StandaloneFront(sessions: sessions, configuration: StandaloneConfiguration(command: [], environment: [], limits: limits))
                 return (NIOLoopBound(sessions, eventLoop: loop), NIOLoopBound(front, eventLoop: loop))
             }.get()
             sessions = parts.0
@@ -50,8 +50,10 @@ struct StandaloneFrontTests {
         }
     }
 
-    private func with(_ fixture: String = "fixture.py", _ body: (Bridge) async throws -> Void) async throws {
-        let bridge = try await Bridge(fixture)
+    private func with(_ fixture: String = "fixture.py", sharing: Sharing = .session, _ body: (Bridge) async throws -> Void) async throws {
+        var limits = BridgeLimits()
+        limits.sharing = sharing
+        let bridge = try await Bridge(fixture, limits)
         do {
             try await body(bridge)
         } catch {
@@ -109,6 +111,76 @@ struct StandaloneFrontTests {
             #expect(answer.status == 200)
             #expect(answer.body.split(separator: "notifications/progress").count == 3)
             #expect(try message(answer.body)["result"]?["resultType"] == "complete")
+        }
+    }
+
+    /// The connection breaks in the middle of a call; the answer comes on the next.
+    @Test func aBrokenStreamGoesOn() async throws {
+        try await with { bridge in
+            let opened = try await bridge.post(
+                """
+                {"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{},\
+                "clientInfo":{"name":"c","version":"1"}}}
+                """)
+            let headers = [("mcp-session-id", try #require(opened.session)), ("mcp-protocol-version", "2025-11-25")]
+            let call = """
+                {"jsonrpc":"2.0","id":3,"method":"tools/call","params":{"name":"progress_then_wait","arguments":{"seconds":1},\
+                "_meta":{"progressToken":7}}}
+                """
+            let accept = [("accept", "application/json, text/event-stream"), ("content-type", "application/json")]
+            let broken = try await bridge.client.execute("POST", "/mcp", headers: accept + headers, body: ByteBuffer(string: call), to: bridge.endpoint)
+            var seen: [SSEEvent] = []
+            var reader = SSEReader()
+            reading: for try await piece in broken.body {
+                reader.feed(piece)
+                while let event = try reader.next() {
+                    seen.append(event)
+                    if seen.count == 2 { break reading }
+                }
+            }
+            let first = try #require(seen.first)
+            #expect(first.data.readableBytes == 0 && first.retry != nil, "an event that only says where to resume")
+            let last = try #require(seen.last?.id)
+            let resumed = try await bridge.client.execute(
+                "GET", "/mcp", headers: [("accept", "text/event-stream"), ("last-event-id", last)] + headers, to: bridge.endpoint)
+            #expect(resumed.status == 200)
+            let rest = try message(String(buffer: try await resumed.collect(upTo: 1 << 20)))
+            #expect(rest["id"] == 3 && rest["result"]?["content"]?[0]?["text"] == "waited")
+        }
+    }
+
+    /// Opens a session of a client that can be asked, and answers its headers.
+    private func session(_ bridge: Bridge) async throws -> [(String, String)] {
+        let opened = try await bridge.post(
+            """
+            {"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-06-18","capabilities":{"elicitation":{}},\
+            "clientInfo":{"name":"c","version":"1"}}}
+            """)
+        return [("mcp-session-id", try #require(opened.session)), ("mcp-protocol-version", "2025-06-18")]
+    }
+
+    private func call(_ bridge: Bridge, _ tool: String, _ headers: [(String, String)]) async throws -> JSONValue {
+        try message(
+            try await bridge.post(#"{"jsonrpc":"2.0","id":3,"method":"tools/call","params":{"name":"\#(tool)","arguments":{}}}"#, headers).body)
+    }
+
+    @Test(arguments: Sharing.allCases) func whoHasAChildTogether(sharing: Sharing) async throws {
+        try await with(sharing: sharing) { bridge in
+            var pids: [Int?] = []
+            for _ in 0..<2 {
+                let answer = try await call(bridge, "identity", try await session(bridge))
+                let text = answer["result"]?["content"]?[0]?["text"]?.stringValue ?? ""
+                pids.append(try JSONValue(parsing: text)["pid"]?.intValue)
+            }
+            #expect(pids[0] != nil && (pids[0] == pids[1]) == (sharing != .session))
+        }
+    }
+
+    /// Nobody can tell whom it asks: it is told so, and does not wait.
+    @Test func aSharedServerCanAskNobody() async throws {
+        try await with(sharing: .shared) { bridge in
+            let answer = try await call(bridge, "ask", try await session(bridge))
+            #expect(answer["result"]?["content"]?[0]?["text"]?.stringValue?.contains("-32601") == true, "\(answer)")
         }
     }
 

@@ -13,6 +13,8 @@ final class LoopPath {
     let hub: SessionHub
     let stack: Stack
     let front: MCPFront
+    /// For clients of 2024-11-05.
+    let oldFront: SSEFront
     let origins: OriginPolicy
     let clientAddress: ClientAddress
     let hash: SHA256
@@ -38,10 +40,12 @@ final class LoopPath {
         let hub = SessionHub(eventLoop: eventLoop, settings: settings, support: support, log: log, logger: logger)
         self.hub = hub
         let release = Release()
-        stack = Stack(
-            eventLoop: eventLoop, settings: settings, support: support, directory: directory, log: log, logger: logger,
+        stack = try Stack(
+            eventLoop: eventLoop, settings: settings, support: support, directory: directory, stateKey: support.requestStateKey(), log: log,
+            logger: logger,
             released: { session, connector, address in release.run(session, connector, address) })
         front = MCPFront(service: stack.entry, host: hub)
+        oldFront = SSEFront(front: front)
         release.run = { [weak self] in self?.release(session: $0, connector: $1, $2) }
         hub.onEnd = { [weak self] in self?.sessionEnded($0) }
         scheduleSweep()
@@ -115,6 +119,7 @@ final class LoopPath {
     func shutdown() {
         isShutDown = true
         front.closeAll()
+        oldFront.closeAll()
     }
 
     // MARK: Time

@@ -49,6 +49,16 @@ final class PublicExchange: FrontExchange {
         return exchange.event(data, id: id) ? .more : .pause
     }
 
+    func prime(id: String) {
+        isStream = true
+        exchange.prime(id: id)
+    }
+
+    func endpoint(_ uri: String) {
+        isStream = true
+        exchange.event(ByteBuffer(string: uri), name: "endpoint")
+    }
+
     func closeStream() {
         exchange.closeStream()
         ended()

@@ -5,7 +5,7 @@ import NIOHTTP1
 import Sealing
 import Wire
 
-/// The door of the gateway on one loop: checks host and origin, serves MCP at `/v/{slug}/mcp`, and hands everything
+/// The door of the gateway on one loop: checks host and origin, serves MCP at `/v/{slug}/mcp` (and `/sse`), and hands everything
 /// else to the control plane.
 final class PublicFront: ServerDelegate {
     enum Listener: Equatable {
@@ -78,7 +78,7 @@ final class PublicFront: ServerDelegate {
         }
         exchange.trust(payer: grant.principal)
         let parts = target.split(separator: "/", omittingEmptySubsequences: false)
-        let slug = parts.count == 4 && parts[3] == "mcp" ? String(parts[2]) : nil
+        let slug = parts.count == 4 && (parts[3] == "mcp" || parts[3] == "sse") ? String(parts[2]) : nil
         guard let slug, grant.scope == .virtualMCP(slug), let virtualMCP = path.directory.current.virtualMCPs[slug] else {
             denied(grant, slug: slug ?? String(target.dropFirst(3)), client)
             return exchange.refuse(.notFound)
@@ -88,11 +88,11 @@ final class PublicFront: ServerDelegate {
         }
         let answer = PublicExchange(exchange, digest: digest, grant: grant, slug: slug, session: request.sessionID)
         guard path.add(answer) else { return exchange.refuse(.busy) }
-        path.front.handle(
-            request,
-            caller: FrontCaller(
-                principal: grant.principal, endpoint: slug, attachment: Admitted(grant: grant, virtualMCP: virtualMCP, clientAddress: client)),
-            exchange: answer)
+        let caller = FrontCaller(
+            principal: grant.principal, endpoint: slug, attachment: Admitted(grant: grant, virtualMCP: virtualMCP, clientAddress: client))
+        guard parts[3] == "sse" else { return path.front.handle(request, caller: caller, exchange: answer) }
+        path.oldFront.handle(
+            request, query: exchange.query, endpoint: "/v/\(slug)/sse", caller: caller, exchange: answer)
     }
 
     private func clientAddress(_ peer: ServerPeer, _ head: HTTPRequestHead) -> String {

@@ -1,11 +1,12 @@
 import Logging
 import MCP
 import NIOCore
+import Sealing
 import Wire
 
 /// The list of services that every request passes, in order (DESIGN §7). One per loop, built at start:
 ///
-///     audit → curate → authorise → route → credentials → hop
+///     audit → curate → authorise → input state → route → credentials → hop
 final class Stack {
     let audit: AuditService
     let curate: CurateService
@@ -17,16 +18,18 @@ final class Stack {
     var entry: any MCPService { audit }
 
     init(
-        eventLoop: any EventLoop, settings: DataPathSettings, support: any DataPathSupport, directory: DirectorySlot, log: AuditLog, logger: Logger,
+        eventLoop: any EventLoop, settings: DataPathSettings, support: any DataPathSupport, directory: DirectorySlot, stateKey: Secret,
+        log: AuditLog, logger: Logger,
         released: @escaping (_ session: String, _ connector: String, MachineAddress) -> Void
-    ) {
+    ) throws {
         let pool = ConnectionPool(eventLoop: eventLoop)
         let doors = Doors(support: support, org: settings.org, pool: pool)
         hop = Hop(eventLoop: eventLoop, pool: pool, doors: doors, answerLimit: settings.answerBytes, logger: logger)
         credentials = CredentialService(next: hop, support: support, logger: logger)
         router = Router(
             next: credentials, search: PinSearch(support: support), directory: directory, doors: doors, logger: logger, released: released)
-        let authorise = AuthoriseService(next: router, directory: directory)
+        let states = try InputStateService(next: router, key: stateKey)
+        let authorise = AuthoriseService(next: states, directory: directory)
         curate = CurateService(next: authorise, directory: directory)
         audit = AuditService(next: curate, log: log, callTimeout: settings.callTimeout, callsPerPrincipal: settings.callsPerPrincipal)
     }

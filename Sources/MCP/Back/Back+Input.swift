@@ -12,7 +12,7 @@ extension Back {
         let id = envelope.id.map { message.copy($0) } ?? ByteBuffer(string: "null")
         let method = envelope.method ?? ""
         let params = envelope.params.map { message.copy($0) }
-        guard case .legacy = phase, let needed = ClientCapabilities.needed(for: method, params: params),
+        guard canAsk, case .legacy = phase, let needed = ClientCapabilities.needed(for: method, params: params),
             let call = correlator.addressee(of: needed)
         else { return refused(id, .methodNotFound(method)) }
         questions += 1

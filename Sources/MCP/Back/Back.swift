@@ -29,6 +29,7 @@ public struct Back {
     let probeSeconds: Int
     let handshakeSeconds: Int
     let inputSeconds: Int
+    let canAsk: Bool
     let makeHandle: @Sendable () -> String
     var choice: EraChoice
     var phase = Phase.idle
@@ -47,16 +48,18 @@ public struct Back {
     ///   - probeSeconds: how long a silent child is taken for a modern one (a server may take seconds to start).
     ///   - handshakeSeconds: after that a child that has not finished the handshake is given up.
     ///   - inputSeconds: how long a call waits for the answers of its client.
+    ///   - canAsk: false for a child that several clients share: a legacy server's question does not say whom it is for, so it is refused.
     ///   - makeHandle: what such a call is found by again; unguessable.
     public init(
         client: ClientIdentity = .berth, era: EraChoice = .auto, limits: ScanLimits = ScanLimits(), probeSeconds: Int = 5, handshakeSeconds: Int = 60,
-        inputSeconds: Int = 300, makeHandle: @escaping @Sendable () -> String = Back.randomHandle
+        inputSeconds: Int = 300, canAsk: Bool = true, makeHandle: @escaping @Sendable () -> String = Back.randomHandle
     ) {
         self.client = client
         self.limits = limits
         self.probeSeconds = probeSeconds
         self.handshakeSeconds = handshakeSeconds
         self.inputSeconds = inputSeconds
+        self.canAsk = canAsk
         self.makeHandle = makeHandle
         choice = era
     }
@@ -81,6 +84,7 @@ public struct Back {
     /// Whether a caller with these capabilities gets what it declared: a legacy child knows only what its handshake said.
     public func serves(_ capabilities: ByteBuffer?) -> Bool {
         switch phase {
+        case _ where !canAsk: true
         case .idle, .modern: true
         case .probing, .initializing, .legacy, .ended: ClientCapabilities(client.capabilities).isSuperset(of: ClientCapabilities(capabilities))
         }
@@ -88,7 +92,7 @@ public struct Back {
 
     /// What the first caller can be asked for, which the child is told in its handshake. Later it is too late.
     public mutating func declare(_ capabilities: ByteBuffer) {
-        guard case .idle = phase else { return }
+        guard canAsk, case .idle = phase else { return }
         // The tasks of 2025-11-25 are another wire than the modern extension and are never bridged.
         client.capabilities = capabilities.removingMembers { $0 == "tasks" }
     }

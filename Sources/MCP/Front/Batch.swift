@@ -64,6 +64,10 @@ final class BatchPart: FrontExchange {
 
     func event(_ data: ByteBuffer, id: String?) -> Demand { .more }
 
+    func prime(id: String) {}
+
+    func endpoint(_ uri: String) {}
+
     func closeStream() {
         batch?.completed(nil)
         batch = nil

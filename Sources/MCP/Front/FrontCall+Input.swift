@@ -14,7 +14,7 @@ extension FrontCall {
         var round = InputRound(required, able: ClientCapabilities(context.clientCapabilities), number: front.nextQuestion)
         // There is nobody to ask: the server is told, so that it does not wait.
         if era == .modern { round.giveUp("the client cannot be asked in \(request.method)") }
-        if !streams || exchange == nil || isCancelled { round.giveUp("the client went away") }
+        if !streams || exchange == nil && !awaitsReturn || isCancelled { round.giveUp("the client went away") }
         self.round = round
         guard !round.isAnswered else {
             retry()
@@ -22,7 +22,7 @@ extension FrontCall {
         }
         for id in round.openIDs { front.questions[id] = number }
         openStream()
-        for message in round.messages { _ = exchange?.event(message, id: nil) }
+        for message in round.messages { _ = send(message) }
         return nil
     }
 

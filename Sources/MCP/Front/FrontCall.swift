@@ -19,6 +19,7 @@ final class FrontCall: MCPSink {
     /// `nil` once the client is gone or answered.
     private(set) var exchange: (any FrontExchange)?
     let streams: Bool
+    private let primes: Bool
     private let serverInfo: () -> ByteBuffer?
     /// `nil` while the client is asked.
     private(set) var call: (any MCPCall)?
@@ -31,14 +32,17 @@ final class FrontCall: MCPSink {
     private var isPaused = false
     private var sentWhilePaused = (messages: 0, bytes: 0)
     private(set) var dropped = 0
+    /// When the client went away in the middle of a stream that it can resume.
+    private(set) var leftAt: NIODeadline?
 
     /// - Parameters:
     ///   - front: holds the call until it has ended.
     ///   - streams: false inside a batch, whose answer cannot be a stream.
+    ///   - primes: a stream begins with an event that only says where to resume.
     ///   - serverInfo: the identity that modern results name.
     init(
         number: Int, era: Era, request: MCPRequest, context: CallContext, session: String?, key: RequestKey?, exchange: any FrontExchange,
-        streams: Bool, front: MCPFront, serverInfo: @escaping () -> ByteBuffer?
+        streams: Bool, primes: Bool, front: MCPFront, serverInfo: @escaping () -> ByteBuffer?
     ) {
         self.number = number
         self.era = era
@@ -48,9 +52,14 @@ final class FrontCall: MCPSink {
         self.key = key
         self.exchange = exchange
         self.streams = streams
+        self.primes = primes
         self.front = front
         self.serverInfo = serverInfo
         startedAt = front.service.eventLoop.now
+        observe(exchange)
+    }
+
+    private func observe(_ exchange: any FrontExchange) {
         exchange.onClientGone = { [weak self] in self?.clientGone() }
         exchange.onResume = { [weak self] in self?.resumed() }
     }
@@ -68,7 +77,11 @@ final class FrontCall: MCPSink {
     // MARK: From the service
 
     func notification(_ message: ByteBuffer) -> Demand {
-        guard let exchange, streams, !isFinished, !isCancelled else { return .more }
+        guard streams, !isFinished, !isCancelled else { return .more }
+        guard exchange != nil else {
+            if awaitsReturn { _ = send(message) }
+            return .more
+        }
         openStream()
         if isPaused {
             sentWhilePaused.messages += 1
@@ -78,7 +91,7 @@ final class FrontCall: MCPSink {
                 return .pause
             }
         }
-        if exchange.event(message, id: nil) == .pause { isPaused = true }
+        if send(message) == .pause { isPaused = true }
         // The write itself may have found the client gone; nobody would say when to go on.
         if self.exchange == nil { isPaused = false }
         return isPaused ? .pause : .more
@@ -94,7 +107,34 @@ final class FrontCall: MCPSink {
         isFinished = true
         deliver(outcome)
         exchange = nil
+        if let session, isResumable, isStreaming { front.streamEnded(number, session: session) }
         front.ended(self)
+    }
+
+    // MARK: The stream
+
+    /// The client can ask for the rest of a stream that broke off.
+    private var isResumable: Bool { era == .legacy && session != nil && streams }
+
+    /// The client is away, and has what it needs to come back.
+    var awaitsReturn: Bool { leftAt != nil }
+
+    /// Sends one message on the stream, or keeps it for a client that comes back.
+    func send(_ message: ByteBuffer) -> Demand {
+        var event: String?
+        if let session, isResumable { event = front.remember(message, stream: number, session: session) }
+        return exchange?.event(message, id: event) ?? .more
+    }
+
+    /// The client came back for the rest of the stream, on another connection.
+    func attach(_ exchange: any FrontExchange) {
+        let old = self.exchange
+        self.exchange = exchange
+        leftAt = nil
+        observe(exchange)
+        old?.onClientGone = nil
+        old?.closeStream()
+        if isPaused { resumed() }
     }
 
     /// Whether it is for us to see to a server's questions. A modern client is asked by the result itself, but in some requests only.
@@ -114,7 +154,7 @@ final class FrontCall: MCPSink {
         exchange = nil
         // A legacy client that hangs up has not cancelled; it may do so on another connection.
         if era == .modern { cancel() }
-        abandonRound()
+        if isStreaming, isResumable { leftAt = front.service.eventLoop.now } else { abandonRound() }
         if isPaused { resumed() }
     }
 
@@ -129,18 +169,20 @@ final class FrontCall: MCPSink {
         guard !isStreaming, streams, !isFinished, let exchange else { return }
         isStreaming = true
         exchange.openStream()
+        if primes, let session, isResumable { exchange.prime(id: front.prime(stream: number, session: session)) }
     }
 
     // MARK: The answer
 
     private func deliver(_ outcome: consuming MCPOutcome) {
-        guard let exchange else { return }
+        guard exchange != nil || awaitsReturn else { return }
         if isCancelled, era == .legacy {
             // A cancelled request gets no response; the exchange must end all the same.
-            openEmpty(exchange)
-            return exchange.closeStream()
+            if let exchange { openEmpty(exchange) }
+            exchange?.closeStream()
+            return
         }
-        let message: ByteBuffer
+        var message: ByteBuffer
         var status = 200
         switch answer(outcome) {
         case .success(let result): message = JSONRPC.response(id: request.id, result: result)
@@ -149,10 +191,13 @@ final class FrontCall: MCPSink {
             if era == .modern { status = ModernLadder.status(error) }
         }
         if isStreaming {
-            _ = exchange.event(message, id: nil)
-            exchange.closeStream()
+            if exchange == nil, message.readableBytes > EventHistory.maximumBytes {
+                message = JSONRPC.error(id: request.id, .internalError("the answer is too long to be kept for a client that was away"))
+            }
+            _ = send(message)
+            exchange?.closeStream()
         } else {
-            exchange.reply(status: status, headers: MCPFront.jsonHeaders, body: message)
+            exchange?.reply(status: status, headers: MCPFront.jsonHeaders, body: message)
         }
     }
 

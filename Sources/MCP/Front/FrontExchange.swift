@@ -62,6 +62,10 @@ public protocol FrontExchange: AnyObject {
     func openStream()
     /// One `message` event; opens the stream if it is not open yet.
     func event(_ data: ByteBuffer, id: String?) -> Demand
+    /// An event without a message, whose id a client can resume after and which says how soon it may try; opens the stream first.
+    func prime(id: String)
+    /// The `endpoint` event of 2024-11-05, which says where to post; opens the stream first.
+    func endpoint(_ uri: String)
     /// Ends the stream in order.
     func closeStream()
     /// Called once when the client went away before the answer's end.

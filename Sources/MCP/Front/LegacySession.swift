@@ -40,8 +40,13 @@ struct LegacySession {
 
     static let defaultLogLevel = "info"
 
+    /// What its streams sent, for a client that comes back.
+    var history = EventHistory()
+
     /// Nothing is lost when this is forgotten.
-    var isIdle: Bool { logLevel == nil && calls.isEmpty && stream == nil && subscribed.isEmpty && listen == nil && changes.isEmpty }
+    var isIdle: Bool {
+        logLevel == nil && calls.isEmpty && stream == nil && subscribed.isEmpty && listen == nil && changes.isEmpty && history.isEmpty
+    }
 
     mutating func add(_ call: Int, key: RequestKey) {
         calls[key, default: []].append(call)

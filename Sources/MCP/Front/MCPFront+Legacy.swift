@@ -95,7 +95,7 @@ extension MCPFront {
             let key = envelope.id.flatMap { RequestKey($0, in: message) }
             start(
                 request, era: .legacy, context: context, caller: caller, exchange: exchange, session: key.map { (id: id, key: $0) },
-                streams: streams)
+                streams: streams, primes: ProtocolVersion.primes(record.protocolVersion))
         }
     }
 
@@ -105,10 +105,9 @@ extension MCPFront {
         guard AcceptHeader(request.accept).eventStream else {
             return refuse(exchange, 406, .invalidRequest("Accept must list text/event-stream"))
         }
-        withSession(request, caller, exchange) { [self] id, _ in
-            // An empty 200 would make some clients resume once a second for ever.
-            guard request.lastEventID == nil else { return refuse(exchange, 400, .invalidRequest("streams cannot be resumed here")) }
-            adopt(stream: exchange, session: id, caller: caller)
+        withSession(request, caller, exchange) { [self] id, record in
+            if let eventID = request.lastEventID { return resume(after: eventID, session: id, record, caller, exchange) }
+            adopt(stream: exchange, session: id, caller: caller, primes: ProtocolVersion.primes(record.protocolVersion))
         }
     }
 

@@ -104,8 +104,15 @@ extension MCPFront {
     }
 
     private func toStream(_ message: ByteBuffer, session id: String) -> Demand {
-        guard let number = sessions[id]?.stream, let stream = streams[number] else { return .more }
-        let demand = stream.event(message, id: nil)
+        let number = sessions[id]?.stream
+        // Without a stream it is kept for one that was there and may come back.
+        guard number != nil || sessions[id]?.history.isEmpty == false else { return .more }
+        let event = remember(message, stream: EventHistory.sessionStream, session: id)
+        guard let number, let stream = streams[number] else {
+            streamEnded(EventHistory.sessionStream, session: id)
+            return .more
+        }
+        let demand = stream.event(message, id: event)
         // The write itself may have found the client gone; nobody would say when to go on.
         return streams[number] == nil ? .more : demand
     }

@@ -14,7 +14,7 @@ public final class MCPFront {
     let host: any FrontHost
     let settings: FrontSettings
     var sessions: [String: LegacySession] = [:]
-    private var calls: [Int: FrontCall] = [:]
+    var calls: [Int: FrontCall] = [:]
     var streams: [Int: any FrontExchange] = [:]
     var listens: [Int: FrontListen] = [:]
     /// Our requests to clients that are not answered, and the calls that they belong to.
@@ -159,10 +159,12 @@ public final class MCPFront {
 
     /// Hands a request to the service.
     ///
-    /// - Parameter session: the legacy session and the client's id, under which a cancel finds the call.
+    /// - Parameters:
+    ///   - session: the legacy session and the client's id, under which a cancel finds the call.
+    ///   - primes: the client knows of events that only say where to resume.
     func start(
         _ request: MCPRequest, era: Era, context: CallContext, caller: FrontCaller, exchange: any FrontExchange,
-        session: (id: String, key: RequestKey)? = nil, streams: Bool = true
+        session: (id: String, key: RequestKey)? = nil, streams: Bool = true, primes: Bool = false
     ) {
         let number = nextNumber()
         let serverInfo: () -> ByteBuffer? = { [weak self] in
@@ -173,7 +175,7 @@ public final class MCPFront {
         }
         let call = FrontCall(
             number: number, era: era, request: request, context: context, session: session?.id, key: session?.key, exchange: exchange,
-            streams: streams, front: self, serverInfo: serverInfo)
+            streams: streams, primes: primes, front: self, serverInfo: serverInfo)
         calls[number] = call
         if let session {
             sessions[session.id, default: LegacySession()].add(number, key: session.key)
@@ -203,7 +205,7 @@ public final class MCPFront {
     }
 
     /// The newest GET stream of a session takes over from an older one, which is closed.
-    func adopt(stream exchange: any FrontExchange, session id: String, caller: FrontCaller) {
+    func adopt(stream exchange: any FrontExchange, session id: String, caller: FrontCaller, primes: Bool) {
         let number = nextNumber()
         var replaced: Int?
         change(session: id) { replaced = $0.open(stream: number) }
@@ -211,11 +213,13 @@ public final class MCPFront {
         exchange.onClientGone = { [weak self] in
             self?.streams[number] = nil
             self?.change(session: id) { $0.close(stream: number) }
+            if self?.sessions[id]?.stream == nil { self?.streamEnded(EventHistory.sessionStream, session: id) }
             self?.stopListeningIfUnwanted(session: id)
             self?.sessions[id]?.listen?.resume()
         }
         exchange.onResume = { [weak self] in self?.sessions[id]?.listen?.resume() }
         exchange.openStream()
+        if primes { exchange.prime(id: prime(stream: EventHistory.sessionStream, session: id)) }
         if let replaced { streams.removeValue(forKey: replaced)?.closeStream() }
         // The one before may have held it up.
         sessions[id]?.listen?.resume()
@@ -225,7 +229,7 @@ public final class MCPFront {
     // MARK: Silence
 
     /// One timer for all calls, armed only while there are calls: a timer per call costs more than many a call.
-    private func scheduleSweep() {
+    func scheduleSweep() {
         guard !sweepIsScheduled else { return }
         sweepIsScheduled = true
         service.eventLoop.assumeIsolated().scheduleTask(in: Self.silence) { [weak self] in self?.sweep() }
@@ -235,6 +239,7 @@ public final class MCPFront {
         sweepIsScheduled = false
         let latest = service.eventLoop.now - Self.silence
         for call in calls.values where call.startedAt <= latest { call.openStream() }
-        if !calls.isEmpty { scheduleSweep() }
+        expireHistories()
+        if !calls.isEmpty || keepsHistories { scheduleSweep() }
     }
 }

@@ -21,6 +21,12 @@ public enum SSE {
         buffer.writeStaticString("\n\n")
     }
 
+    /// An event with an id and empty data, and the milliseconds that a reader waits before a reconnection.
+    public static func writePrime(id: String, retry: Int, into buffer: inout ByteBuffer) {
+        writeFields(event: nil, id: id, into: &buffer)
+        buffer.writeString("retry: \(retry)\ndata: \n\n")
+    }
+
     /// A comment line, which readers skip: it keeps an idle connection open.
     public static func writeComment(_ text: String, into buffer: inout ByteBuffer) {
         buffer.writeStaticString(": ")

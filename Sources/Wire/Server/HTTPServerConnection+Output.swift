@@ -79,16 +79,16 @@ extension HTTPServerConnection {
         if isEvents { scheduleKeepAlive() }
     }
 
-    func sendEvent(_ data: ByteBuffer, id: String?) -> Bool {
+    func sendEvent(_ data: ByteBuffer, id: String?, name: String?) -> Bool {
         if data.readableBytes >= Self.copyLimit, SSE.isOneLine(data) {
             var start = ByteBuffer()
-            SSE.writeFields(event: nil, id: id, into: &start)
+            SSE.writeFields(event: name, id: id, into: &start)
             start.writeStaticString("data: ")
             return sendPieces(start, data, ByteBuffer(staticString: "\n\n"))
         }
         var event = ByteBuffer()
         event.reserveCapacity(data.readableBytes + 64)
-        SSE.write(data: data, id: id, into: &event)
+        SSE.write(data: data, event: name, id: id, into: &event)
         return sendPiece(event)
     }
 

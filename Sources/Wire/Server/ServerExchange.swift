@@ -72,15 +72,27 @@ public final class ServerExchange {
         open(status: status, headers: headers, isEvents: false)
     }
 
-    /// Sends one `message` event; opens the stream first if need be.
+    /// Sends one event, a `message` unless it has another name; opens the stream first if need be.
     ///
     /// - Returns: `false` to pause until `onResume`; what is sent nevertheless is kept in memory.
     @discardableResult
-    public func event(_ data: ByteBuffer, id: String? = nil) -> Bool {
+    public func event(_ data: ByteBuffer, id: String? = nil, name: String? = nil) -> Bool {
         if case .waiting = state { openStream() }
         guard case .open(isEvents: true) = state, let connection else { return true }
-        return connection.sendEvent(data, id: id)
+        return connection.sendEvent(data, id: id, name: name)
     }
+
+    /// Sends an event that has an id and nothing to say: a reader can resume after it, and learns how soon.
+    public func prime(id: String) {
+        if case .waiting = state { openStream() }
+        guard case .open(isEvents: true) = state, let connection else { return }
+        var event = ByteBuffer()
+        SSE.writePrime(id: id, retry: Self.retry, into: &event)
+        _ = connection.sendPiece(event)
+    }
+
+    /// What a reader that lost its stream waits before it comes back, in milliseconds.
+    private static let retry = 1_000
 
     /// Sends a piece of a body that `openBody` began.
     ///

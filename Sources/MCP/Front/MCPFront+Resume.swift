@@ -1,0 +1,52 @@
+import NIOCore
+
+/// A legacy client that lost a stream and asks for the rest of it: GET with `Last-Event-ID`.
+extension MCPFront {
+    /// How long a call's questions wait for a client that went away.
+    static let patienceForReturn: TimeAmount = .seconds(30)
+
+    /// Sends what the client missed on one stream, and then what still comes on it.
+    func resume(after eventID: String, session id: String, _ record: LegacySessionRecord, _ caller: FrontCaller, _ exchange: any FrontExchange) {
+        guard let (stream, events) = sessions[id]?.history.replay(after: eventID),
+            stream == EventHistory.sessionStream || calls[stream] != nil || !events.isEmpty
+        else {
+            // Not an empty 200: some clients would ask again once a second for ever.
+            return refuse(exchange, 400, .invalidRequest("there is no stream to resume after the event of Last-Event-ID; open a new one"))
+        }
+        exchange.openStream()
+        for event in events { _ = exchange.event(event.message, id: event.id) }
+        if stream == EventHistory.sessionStream {
+            adopt(stream: exchange, session: id, caller: caller, primes: false)
+        } else if let call = calls[stream], call.session == id {
+            call.attach(exchange)
+        } else {
+            exchange.closeStream()
+        }
+    }
+
+    /// Keeps a message of a session's stream; its event id.
+    func remember(_ message: ByteBuffer, stream: Int, session id: String) -> String? {
+        // In place: a copy of the session would copy its whole history.
+        sessions[id, default: LegacySession()].history.append(message, to: stream)
+    }
+
+    /// The id of an event that says nothing but where to begin again.
+    func prime(stream: Int, session id: String) -> String {
+        sessions[id, default: LegacySession()].history.prime(stream)
+    }
+
+    /// Nothing more comes on a stream.
+    func streamEnded(_ stream: Int, session id: String) {
+        sessions[id]?.history.end(stream, now: service.eventLoop.now)
+        scheduleSweep()
+    }
+
+    /// Gives up waiting for clients that do not come back.
+    func expireHistories() {
+        let now = service.eventLoop.now
+        for id in sessions.keys where sessions[id]?.history.isEmpty == false { change(session: id) { $0.history.expire(now: now) } }
+        for call in calls.values where call.leftAt.map({ now - $0 >= Self.patienceForReturn }) ?? false { call.abandonRound() }
+    }
+
+    var keepsHistories: Bool { sessions.values.contains { !$0.history.isEmpty } }
+}
