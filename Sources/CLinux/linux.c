@@ -1,4 +1,5 @@
 #define _GNU_SOURCE
+#include <dirent.h>
 #include "CLinux.h"
 #include <errno.h>
 #include <fcntl.h>

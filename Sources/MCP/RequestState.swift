@@ -9,7 +9,7 @@ public enum RequestState {
     ///
     /// A result is searched for the word first, which is much faster than reading it, and nearly none has it.
     public static func span(in result: ByteBuffer) -> JSONSpan? {
-        guard result.withUnsafeReadableBytes({ contains($0, InputRequired.resultType) }) else { return nil }
+        guard contains(result, InputRequired.resultType) else { return nil }
         let text = result.readableBytesSpan
         let whole = JSONSpan(start: 0, end: result.readableBytes)
         guard let type = try? JSONMembers.value(of: "resultType", object: whole, in: text),
@@ -29,6 +29,9 @@ public enum RequestState {
         splice.replace(span, with: JSONString.quote(state))
         return result.applying(splice)
     }
+
+    /// Whether a text has a word in it anywhere.
+    static func contains(_ text: ByteBuffer, _ word: String) -> Bool { text.withUnsafeReadableBytes { contains($0, word) } }
 
     private static func contains(_ bytes: UnsafeRawBufferPointer, _ word: String) -> Bool {
         var word = word

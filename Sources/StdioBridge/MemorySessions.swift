@@ -13,6 +13,8 @@ final class MemorySessions: FrontHost {
     private let limit: Int
     private let sharing: Sharing
     private var entries: [String: Entry] = [:]
+    /// As the server's latest list of tools says.
+    private var parameterHeaders: [String: ParameterHeaders] = [:]
     /// Told when a session ended other than by its client.
     var onEvicted: ((String) -> Void)?
 
@@ -51,6 +53,12 @@ final class MemorySessions: FrontHost {
     func closeSession(id: String, caller: FrontCaller) {
         if entries[id]?.principal == caller.principal { close(id) }
     }
+
+    func learned(_ headers: [String: ParameterHeaders], isFirstPage: Bool) {
+        parameterHeaders = isFirstPage ? headers : parameterHeaders.merging(headers) { $1 }
+    }
+
+    func parameterHeaders(for caller: FrontCaller) -> [String: ParameterHeaders] { parameterHeaders }
 
     func context(for caller: FrontCaller, session: String?) -> CallContext {
         switch sharing {

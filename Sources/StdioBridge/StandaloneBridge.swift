@@ -128,7 +128,7 @@ private final class BridgeCore: Sendable {
                 case .failure(let why):
                     let log = sessions.lastFailure?.stderr ?? ""
                     answered.fail(log.isEmpty ? why : Undelivered(why.kind, why.reason + "\n" + log))
-                case .success: sessions.callSpare(MCPRequest(method: "tools/list"), sink: ToolCount(answered))
+                case .success: sessions.callSpare(MCPRequest(method: "tools/list"), sink: ToolCount(answered, seen: parts.value.front.learn))
                 }
             }
         }
@@ -149,9 +149,11 @@ private final class BridgeCore: Sendable {
 /// Counts the tools of a first page; a server without tools has none.
 private final class ToolCount: MCPSink {
     private let promise: EventLoopPromise<Int>
+    private let seen: (ByteBuffer) -> Void
 
-    init(_ promise: EventLoopPromise<Int>) {
+    init(_ promise: EventLoopPromise<Int>, seen: @escaping (ByteBuffer) -> Void) {
         self.promise = promise
+        self.seen = seen
     }
 
     func notification(_ message: ByteBuffer) -> Demand { .more }
@@ -159,6 +161,7 @@ private final class ToolCount: MCPSink {
     func finish(_ outcome: consuming MCPOutcome) {
         switch outcome {
         case .result(let result):
+            seen(result)
             let list = try? JSONValue(parsing: Array(result.readableBytesView))
             promise.succeed(list?["tools"]?.arrayValue?.count ?? 0)
         case .error: promise.succeed(0)

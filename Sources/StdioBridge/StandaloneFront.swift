@@ -16,7 +16,8 @@ final class StandaloneFront: ServerDelegate {
         self.sessions = sessions
         let host = MemorySessions(children: sessions, limit: configuration.sessions, sharing: configuration.limits.sharing)
         self.host = host
-        let front = MCPFront(service: sessions, host: host)
+        let tools = ToolWatch(next: sessions) { [weak host] in host?.learned($1, isFirstPage: $0) }
+        let front = MCPFront(service: tools, host: host)
         self.front = front
         oldFront = SSEFront(front: front)
         host.onEvicted = { [weak front] in front?.sessionEnded($0) }
@@ -35,6 +36,9 @@ final class StandaloneFront: ServerDelegate {
         default: answer(exchange, 404, #"{"error":"not_found","message":"MCP is served at /mcp, and at /sse for clients of 2024-11-05"}"#)
         }
     }
+
+    /// What the server offered when the bridge started.
+    func learn(tools result: ByteBuffer) { host.learned(ParameterHeaders.byTool(result), isFirstPage: true) }
 
     /// Ends what is held open, so that a drain finds no stream.
     func closeAll() {

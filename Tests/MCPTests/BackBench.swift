@@ -13,14 +13,14 @@ struct BackBench {
     /// Every other action, in words.
     var log: [String] = []
 
-    init(era: Back.EraChoice = .auto) {
-        back = Back(era: era)
+    init(era: Back.EraChoice = .auto, canAsk: Bool = true) {
+        back = Back(era: era, canAsk: canAsk)
         perform(back.start())
     }
 
     /// A child of `era`, ready.
-    init(ready era: Era, capabilities: String = #"{"tools":{},"logging":{}}"#) throws {
-        self.init(era: era == .legacy ? .legacy : .auto)
+    init(ready era: Era, capabilities: String = #"{"tools":{},"logging":{}}"#, canAsk: Bool = true) throws {
+        self.init(era: era == .legacy ? .legacy : .auto, canAsk: canAsk)
         let id = try next("id").text
         if era == .modern {
             receive(

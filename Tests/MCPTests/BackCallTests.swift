@@ -64,7 +64,7 @@ import Testing
         #expect(bench.notified.count == 2 && bench.back.counters.droppedNotifications == 3)
     }
 
-    @Test func logsGoToTheOnlyCallThatAskedForThem() throws {
+    @Test func logsGoToACallThatAskedForThem() throws {
         var bench = try BackBench(ready: .legacy)
         func log(_ level: String) -> String { #"{"jsonrpc":"2.0","method":"notifications/message","params":{"level":"\#(level)","data":"x"}}"# }
         bench.receive(log("error"))
@@ -74,11 +74,36 @@ import Testing
         #expect(bench.notified.map(\.0) == [CallID(1)], "info is below the level asked for")
         try bench.send(2, Self.call)
         bench.receive(log("error"))
-        #expect(bench.notified.count == 1, "nobody knows whose it is")
+        #expect(bench.notified.map(\.0) == [CallID(1), CallID(1)], "its client hears it under any of its calls")
+        bench.perform(bench.back.cancel(CallID(1)))
+        bench.receive(log("error"))
+        #expect(bench.notified.last?.0 == CallID(2))
         var silent = try BackBench(ready: .legacy)
         try silent.send(1)
         silent.receive(log("error"))
         #expect(silent.notified.isEmpty, "not asked for")
+    }
+
+    @Test(arguments: [Era.legacy, .modern]) func aSubscriptionTakesNoLogs(era: Era) throws {
+        var bench = try BackBench(ready: era)
+        try bench.send(1, #""method":"subscriptions/listen","params":{"notifications":{"toolsListChanged":true}}"#)
+        try bench.send(2, Self.call)
+        bench.notified = []
+        bench.receive(#"{"jsonrpc":"2.0","method":"notifications/message","params":{"level":"error","data":"x"}}"#)
+        #expect(bench.notified.map(\.0) == [CallID(2)])
+    }
+
+    @Test func aSharedChildsLogsAreNobodysWhenSeveralCall() throws {
+        var bench = try BackBench(ready: .legacy, canAsk: false)
+        let log = #"{"jsonrpc":"2.0","method":"notifications/message","params":{"level":"error","data":"x"}}"#
+        try bench.send(1, Self.call)
+        bench.receive(log)
+        #expect(bench.notified.map(\.0) == [CallID(1)])
+        try bench.send(2, Self.call)
+        bench.receive(log)
+        #expect(bench.notified.count == 1)
+        bench.receive(#"{"jsonrpc":"2.0","id":5,"method":"roots/list"}"#)
+        #expect(bench.lines.last?["error"]?["code"] == -32601)
     }
 
     @Test func listChangesAreForEverybody() throws {

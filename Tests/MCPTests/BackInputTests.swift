@@ -102,8 +102,12 @@ import Testing
         try bench.send(3, #""method":"prompts/get","params":{"name":"t","requestState":\#(state)}"#)
         try bench.send(4, Self.retry(#""0123""#, #"{"\#(key)":\#(Self.accept)}"#))
         try bench.send(5, Self.call(Self.able, #","inputResponses":{}"#))
-        for call in 2...5 { #expect(bench[call]?.hasPrefix("error -32602") == true) }
-        #expect(bench.lines.isEmpty && bench.back.suspendedCount == 1, "it still waits for its own")
+        for call in 2...4 { #expect(bench[call]?.hasPrefix("error -32602") == true) }
+        // Answers alone belong to nothing: that is a call of its own.
+        #expect(bench[5] == nil && bench.lines.count == 1)
+        let params = try bench.next("params")
+        #expect(params["inputResponses"] == nil && params["name"] == "t")
+        #expect(bench.back.suspendedCount == 1, "it still waits for its own")
     }
 
     @Test func severalQuestionsAndRounds() throws {
@@ -124,6 +128,37 @@ import Testing
         bench.receive(#"{"jsonrpc":"2.0","id":\#(id),"result":{"done":true}}"#)
         try bench.send(4, Self.retry(third.state, #"{"\#(third.requests.objectValue?.keys.first ?? "")":{"role":"assistant","content":{}}}"#))
         #expect(bench[4] == #"{"done":true}"# && bench.back.callsInFlight == 0 && bench.back.suspendedCount == 0)
+    }
+
+    /// A client need not come back; what is asked next is for whoever is there.
+    @Test func aCallThatWasLeftKeepsNoQuestionOfAnothers() throws {
+        var (bench, _) = try started()
+        bench.receive(#"{"jsonrpc":"2.0","id":1,\#(Self.elicit)}"#)
+        _ = try required(bench, 1)
+        try bench.send(2, Self.call(name: "u"))
+        bench.lines = []
+        bench.receive(#"{"jsonrpc":"2.0","id":2,\#(Self.elicit)}"#)
+        bench.receive(#"{"jsonrpc":"2.0","id":3,"method":"roots/list"}"#)
+        let first = try required(bench, 2)
+        try bench.send(3, Self.retry(first.state, #"{"\#(first.requests.objectValue?.keys.first ?? "")":\#(Self.accept)}"#, name: "u"))
+        #expect(try bench.next("id").intValue == 2)
+        #expect(try required(bench, 3).requests.objectValue?.members.first?.value["method"] == "roots/list")
+    }
+
+    @Test func whatWasFiledUnderALaterCallIsAskedOfTheOneThatComesBack() throws {
+        var (bench, _) = try started()
+        bench.receive(#"{"jsonrpc":"2.0","id":1,\#(Self.elicit)}"#)
+        let mine = try required(bench, 1)
+        try bench.send(2, Self.call(name: "u"))
+        bench.receive(#"{"jsonrpc":"2.0","id":2,\#(Self.elicit)}"#)
+        _ = try required(bench, 2)
+        // Both wait; nobody can tell whose this is.
+        bench.receive(#"{"jsonrpc":"2.0","id":3,"method":"roots/list"}"#)
+        try bench.send(3, Self.retry(mine.state, #"{"\#(mine.requests.objectValue?.keys.first ?? "")":\#(Self.accept)}"#))
+        let again = try required(bench, 3)
+        #expect(again.requests.objectValue?.members.map { $0.1["method"]?.stringValue } == ["roots/list"])
+        try bench.send(4, Self.retry(again.state, #"{"\#(again.requests.objectValue?.keys.first ?? "")":{"roots":[]}}"#))
+        #expect(bench.lines.last?["id"] == 3 && bench.back.suspendedCount == 1)
     }
 
     @Test func progressAfterTheRetryIsTheNewCallers() throws {

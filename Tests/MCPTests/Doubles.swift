@@ -106,6 +106,8 @@ final class MemoryHost: FrontHost {
         completion(sessions[id].flatMap { $0.principal == caller.principal ? $0.0 : nil })
     }
     func closeSession(id: String, caller: FrontCaller) { sessions[id] = nil }
+    var parameterHeaders: [String: ParameterHeaders] = [:]
+    func parameterHeaders(for caller: FrontCaller) -> [String: ParameterHeaders] { parameterHeaders }
     func context(for caller: FrontCaller, session: String?) -> CallContext {
         CallContext(session: SessionKey(id: session ?? "modern:\(caller.principal)"))
     }

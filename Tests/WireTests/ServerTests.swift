@@ -195,6 +195,16 @@ import Testing
         await server.stop()
     }
 
+    @Test func whiteSpaceAroundAValueIsNotOfIt() async throws {
+        let server = try await TestServer.start {
+            $0.reply(status: 200, headers: [], body: ByteBuffer(string: $0.headers("x-token").map { "[\($0)]" }.joined()))
+        }
+        let client = try await server.connect()
+        try await client.send("GET / HTTP/1.1\nHost: h \nX-Token: \t a b \t\nConnection: close\nx-token:  \n\n")
+        #expect(await client.readToEnd().hasSuffix("\n\n[a b][]"))
+        await server.stop()
+    }
+
     @Test func repeatedHeadersAreVisible() async throws {
         let server = try await TestServer.start {
             $0.reply(status: 200, headers: [], body: ByteBuffer(string: $0.headers("x-token").joined(separator: "|")))

@@ -1,5 +1,4 @@
 #pragma once
-#include <dirent.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -54,7 +53,9 @@ int clinux_rlimit_core(void);
 int clinux_rlimit_fsize(void);
 
 /// The name of the next entry that is neither `.` nor `..`, or NULL at the end; it stays until the directory is read again.
-const char *clinux_next_name(DIR *directory);
+// Not by <dirent.h>: with it in this header the compiler takes `dirent` for ours or for Glibc's by the order of files.
+struct __dirstream;
+const char *clinux_next_name(struct __dirstream *directory);
 /// Takes the POSIX access list off a file; also well where there is none.
 int clinux_remove_access_list(int fd);
 

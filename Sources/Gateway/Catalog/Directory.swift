@@ -1,3 +1,4 @@
+public import MCP
 public import NIOCore
 
 /// Everything a call's decision needs, immutable and in memory: rebuilt by the control plane after each change and
@@ -62,6 +63,8 @@ public struct VirtualMCP: Sendable {
     public var tools: [String: ExposedTool]
     /// The whole `tools/list` result in the modern dialect, merged once.
     public var toolsListResult: ByteBuffer
+    /// Which arguments clients repeat in headers, as ``toolsListResult`` says.
+    public let parameterHeaders: [String: ParameterHeaders]
     /// `serverInfo`, `capabilities` (JSON object texts) and instructions for `initialize` and `server/discover`.
     public var serverInfo: ByteBuffer
     public var capabilities: ByteBuffer
@@ -76,6 +79,7 @@ public struct VirtualMCP: Sendable {
         self.connectors = connectors
         self.tools = tools
         self.toolsListResult = toolsListResult
+        parameterHeaders = ParameterHeaders.byTool(toolsListResult)
         self.serverInfo = serverInfo
         self.capabilities = capabilities
         self.instructions = instructions

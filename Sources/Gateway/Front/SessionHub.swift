@@ -110,6 +110,10 @@ final class SessionHub: FrontHost {
         end(id)
     }
 
+    func parameterHeaders(for caller: FrontCaller) -> [String: ParameterHeaders] {
+        (caller.attachment as? Admitted)?.virtualMCP.parameterHeaders ?? [:]
+    }
+
     func context(for caller: FrontCaller, session: String?) -> CallContext {
         let owner = Self.owner(caller)
         let key = session ?? modernKey(owner)

@@ -36,6 +36,8 @@ extension Back {
 
     private mutating func suspend(_ entry: Suspensions.Entry, for call: CallID) -> [BackAction] {
         let handle = makeHandle()
+        var entry = entry
+        for index in entry.questions.indices { entry.questions[index].isNew = false }
         suspensions.put(entry, under: handle)
         let required = InputRequired(
             requests: entry.questions.map(\.request), state: ByteBuffer(bytes: JSONString.quote(handle)))
@@ -62,6 +64,8 @@ extension Back {
                 InputResponse.error(response).map { JSONRPC.error(id: question.id, $0) } ?? JSONRPC.response(id: question.id, result: response)
             actions.append(.write(answer.asLine()))
         }
+        // A question names no call. What came meanwhile for nobody in particular is asked of the client that is here.
+        if entry.outcome == nil { open += suspensions.takeNew(upTo: InputRequired.maximumCount - open.count) }
         entry.questions = open
         if !open.isEmpty { return actions + suspend(entry, for: call) }
         if let outcome = entry.outcome { return actions + [.finish(call, outcome)] }

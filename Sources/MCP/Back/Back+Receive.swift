@@ -147,8 +147,7 @@ extension Back {
             splice.replace(span, with: token)
             return [.notify(call, message.applying(splice))]
         case "notifications/message":
-            // A log message names no call: it is the caller's only if there is one caller, and it asked for logs.
-            guard let entry = correlator.sole, let wanted = entry.logSeverity, let call = entry.call else { break }
+            guard let entry = correlator.hearer(isOneClient: canAsk), let wanted = entry.logSeverity, let call = entry.call else { break }
             guard envelope.level.flatMap(LogLevel.severity) ?? wanted >= wanted else { break }
             return [.notify(call, message)]
         case "notifications/tools/list_changed", "notifications/prompts/list_changed", "notifications/resources/list_changed",

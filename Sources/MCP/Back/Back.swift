@@ -120,7 +120,8 @@ public struct Back {
         case .legacy(var back):
             if request.method == "server/discover" { return [.finish(call, .result(back.identity.discoverResult()))] }
             if request.method == "subscriptions/listen" { return listen(request, call: call, back.identity) }
-            if request.envelope.requestState != nil || request.envelope.inputResponses != nil { return resume(request, call: call) }
+            // Answers without a state belong to nothing that waits here: the call begins anew, and asks again.
+            if request.envelope.requestState != nil, InputRequired.methods.contains(request.method) { return resume(request, call: call) }
             if back.refuses(request.method) { return [.finish(call, .error(.methodNotFound(request.method)))] }
             var actions: [BackAction] = []
             if let level = back.levelChange(request) {

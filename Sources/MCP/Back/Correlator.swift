@@ -62,18 +62,26 @@ struct Correlator {
 
     subscript(id: Int) -> Entry? { entries[id] }
 
-    /// The only call in flight, which alone a message without a token can be attributed to.
-    var sole: Entry? { entries.count == 1 ? entries.first?.value : nil }
+    /// The call whose caller hears a log message, which names no call: the oldest that asked for logs.
+    ///
+    /// - Parameter isOneClient: all callers are one client, which hears it under any of its calls; otherwise it is anybody's only where
+    ///   one call is open.
+    func hearer(isOneClient: Bool) -> Entry? {
+        let open = entries.filter { $0.value.call != nil && $0.value.method != "subscriptions/listen" }
+        guard isOneClient || open.count == 1 else { return nil }
+        return open.filter { $0.value.logSeverity != nil }.min { $0.key < $1.key }?.value
+    }
 
     /// Whether `id` was given out at any time.
     func hasGiven(_ id: Int) -> Bool { id > 0 && id < nextID }
 
     /// The call that a question with these needs is for: the oldest one whose caller can be asked, one that somebody waits for first, and
-    /// of those one that may end with a question in the modern dialect.
+    /// of those one that may end with a question in the modern dialect. Where nobody waits it is the latest call's: an earlier one may
+    /// have been left for good.
     func addressee(of needed: ClientCapabilities) -> (id: Int, entry: Entry)? {
         let able = entries.filter { ClientCapabilities($0.value.capabilities).isSuperset(of: needed) }.sorted { $0.key < $1.key }
         let waiting = able.filter { $0.value.call != nil }
-        let found = waiting.first { InputRequired.methods.contains($0.value.method) } ?? waiting.first ?? able.first
+        let found = waiting.first { InputRequired.methods.contains($0.value.method) } ?? waiting.first ?? able.last
         return found.map { (id: $0.key, entry: $0.value) }
     }
 

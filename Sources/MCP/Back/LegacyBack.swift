@@ -18,8 +18,11 @@ struct LegacyBack {
         method.hasPrefix("tasks/")
     }
 
-    /// The message for the child: own id and token, no `_meta` that only the modern revision knows.
+    /// The message for the child: own id and token, nothing that only the modern revision knows.
     func message(_ request: MCPRequest, id: Int) -> ByteBuffer {
+        if request.envelope.inputResponses != nil || request.envelope.requestState != nil {
+            return message(request.removingParams(["inputResponses", "requestState"]), id: id)
+        }
         var splice = Splice()
         if let span = request.envelope.id { splice.replace(span, with: Array(String(id).utf8)) }
         guard let meta = request.envelope.meta else { return request.message.applying(splice, suffix: 1) }

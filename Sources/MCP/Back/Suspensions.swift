@@ -8,6 +8,8 @@ struct Suspensions {
         /// The child's id of it, raw.
         var id: ByteBuffer
         var request: InputRequest
+        /// No result has named it yet.
+        var isNew = true
     }
 
     struct Entry {
@@ -51,6 +53,20 @@ struct Suspensions {
         guard let count = entries[handle]?.questions.count, count < InputRequired.maximumCount else { return false }
         entries[handle]?.questions.append(question)
         return true
+    }
+
+    /// Takes the questions that nobody has been asked yet away from the calls that wait, oldest call first, as far as one result may
+    /// hold them.
+    mutating func takeNew(upTo limit: Int) -> [Question] {
+        var taken: [Question] = []
+        for (_, handle) in handles.sorted(by: { $0.key < $1.key }) {
+            guard let questions = entries[handle]?.questions else { continue }
+            let new = questions.filter(\.isNew).prefix(limit - taken.count)
+            if new.isEmpty { continue }
+            taken += new
+            entries[handle]?.questions.removeAll { question in new.contains { $0.request.key == question.request.key } }
+        }
+        return taken
     }
 
     func peek(_ handle: String) -> Entry? { entries[handle] }

@@ -16,6 +16,8 @@ public struct FrontRequest {
     /// `Mcp-Name`
     public var mcpName: String?
     public var lastEventID: String?
+    /// Every value of any other header.
+    public var headers: (String) -> [String] = { _ in [] }
     /// The whole body, bounded by the connection.
     public var body: ByteBuffer
 
@@ -28,7 +30,7 @@ public struct FrontRequest {
     /// as one; `Accept` is a list and may come in parts.
     ///
     /// - Parameter headers: every value of the header of that name, in order.
-    public init?(method: String, body: ByteBuffer, headers: (String) -> [String]) {
+    public init?(method: String, body: ByteBuffer, headers: @escaping (String) -> [String]) {
         let verb: Verb =
             switch method {
             case "POST": .post
@@ -37,6 +39,7 @@ public struct FrontRequest {
             default: .other
             }
         self.init(verb: verb, body: body)
+        self.headers = headers
         let accepted = headers("accept")
         accept = accepted.isEmpty ? nil : accepted.joined(separator: ", ")
         let single: [(String, WritableKeyPath<FrontRequest, String?>)] = [

@@ -42,6 +42,8 @@ public protocol FrontHost: AnyObject {
     /// `nil` when the session is unknown, ended or not this caller's.
     func session(id: String, caller: FrontCaller, completion: @escaping (LegacySessionRecord?) -> Void)
     func closeSession(id: String, caller: FrontCaller)
+    /// The arguments that clients repeat in headers, by tool, as far as they are known.
+    func parameterHeaders(for caller: FrontCaller) -> [String: ParameterHeaders]
     /// The context of a call; `session` is `nil` for modern clients. The front fills in the declared capabilities.
     func context(for caller: FrontCaller, session: String?) -> CallContext
 }

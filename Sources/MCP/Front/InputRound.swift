@@ -71,6 +71,16 @@ struct InputRound {
 }
 
 extension MCPRequest {
+    /// The same request without these members of `params`.
+    func removingParams(_ names: Set<String>) -> MCPRequest {
+        guard let params = envelope.params else { return self }
+        let text = message.readableBytesSpan
+        return spliced { splice in
+            // The message was scanned, so walking it again cannot fail half-way.
+            try? splice.editObject(params, in: text, removing: { $0.keyString(in: text).map(names.contains) ?? false })
+        }
+    }
+
     /// The same request with these members of `params`, in place of those of the same names; unchanged when no message can be made of it.
     func settingParams(_ members: [(key: String, value: [UInt8])]) -> MCPRequest {
         guard !members.isEmpty else { return self }

@@ -114,6 +114,12 @@ public final class MCPFront {
             return refuse(exchange, ModernLadder.status(error), error, id: envelope.id.map(message.slice))
         }
         let call = MCPRequest(message: message, envelope: envelope, method: envelope.method ?? "")
+        if strictHeaders, call.method == "tools/call", let rules = host.parameterHeaders(for: caller)[call.name ?? ""],
+            let mismatch = rules.mismatch(call.arguments, header: request.headers)
+        {
+            let error = MCPError(code: MCPError.Code.headerMismatch, message: "Header mismatch: \(mismatch)")
+            return refuse(exchange, ModernLadder.status(error), error, id: call.id)
+        }
         switch call.method {
         case "server/discover":
             host.identity(for: caller, version: ProtocolVersion.modern) { [self] result in

@@ -173,14 +173,16 @@ final class HTTPServerConnection: ChannelDuplexHandler {
         }
     }
 
-    private func begin(_ head: HTTPRequestHead) {
+    private func begin(_ received: HTTPRequestHead) {
         clock.disarm()
+        let head = HeadRules.trimmed(received)
         standing.payer = nil
         let asksForUpgrade = head.method == .CONNECT || head.headers.contains(name: "upgrade")
         request = RequestFacts(
             // After an upgrade that we do not grant the decoder reads no further request.
             keepAlive: head.isKeepAlive && !asksForUpgrade, isHead: head.method == .HEAD, minorVersion: head.version.minor)
-        if let error = HeadRules.violation(head, limits: limits.http) {
+        // As it came: what frames the body must be beyond any reading.
+        if let error = HeadRules.violation(received, limits: limits.http) {
             refuse(error.status, message: error.reason)
             return
         }

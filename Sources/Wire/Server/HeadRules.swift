@@ -1,7 +1,20 @@
 import NIOHTTP1
 
-/// What we refuse in a head that NIO's decoder lets through.
+/// What we refuse in a head that NIO's decoder lets through, and what it leaves to be done.
 enum HeadRules {
+    /// The head without white space after its values, which is no part of them (RFC 9110 §5.5); the decoder takes only that before.
+    static func trimmed(_ head: HTTPRequestHead) -> HTTPRequestHead {
+        func ends(_ value: String) -> Bool { value.utf8.last == ASCII.space || value.utf8.last == ASCII.tab }
+        guard head.headers.contains(where: { ends($0.value) }) else { return head }
+        var trimmed = head
+        trimmed.headers = HTTPHeaders(
+            head.headers.map { field in
+                let end = field.value.utf8.lastIndex { $0 != ASCII.space && $0 != ASCII.tab }
+                return (field.name, end.map { String(field.value[...$0]) } ?? "")
+            })
+        return trimmed
+    }
+
     static func violation(_ head: HTTPRequestHead, limits: HTTPLimits) -> HTTPError? {
         if head.version.major != 1 || head.version.minor > 1 { return .badVersion }
         var bytes = head.uri.utf8.count

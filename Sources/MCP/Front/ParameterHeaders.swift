@@ -1,0 +1,98 @@
+import JSONText
+public import NIOCore
+
+/// What a tool's input schema says with `x-mcp-header` (2026-07-28, Transports): which arguments a client repeats in `Mcp-Param-…`.
+public struct ParameterHeaders: Sendable, Equatable {
+    private struct Rule: Equatable {
+        /// The whole field name, lower case.
+        var header: String
+        /// Where the argument stands, from `arguments` on.
+        var path: [String]
+    }
+
+    private static let keyword = "x-mcp-header"
+    private static let prefix = "mcp-param-"
+
+    private var rules: [Rule] = []
+
+    /// The tools of a list that say so, by name. A tool whose schema misuses the keyword has none: clients drop it.
+    ///
+    /// - Parameter result: of `tools/list`.
+    public static func byTool(_ result: ByteBuffer) -> [String: ParameterHeaders] {
+        guard RequestState.contains(result, keyword), let list = try? JSONValue(parsing: result.readableBytesSpan) else { return [:] }
+        var found: [String: ParameterHeaders] = [:]
+        for tool in list["tools"]?.arrayValue ?? [] {
+            guard let name = tool["name"]?.stringValue, let schema = tool["inputSchema"], let headers = ParameterHeaders(schema: schema) else { continue }
+            found[name] = headers
+        }
+        return found
+    }
+
+    /// - Returns: Nil without the keyword, or where it is misused.
+    init?(schema: JSONValue) {
+        guard collect(schema, path: []), !rules.isEmpty, Set(rules.map(\.header)).count == rules.count else { return nil }
+    }
+
+    /// Only properties that are reached by `properties` alone may have it, and only such as one header value can hold.
+    private mutating func collect(_ schema: JSONValue, path: [String]) -> Bool {
+        for (name, property) in schema["properties"]?.objectValue?.members ?? [] {
+            if let keyword = property[Self.keyword] {
+                guard let word = keyword.stringValue, !word.isEmpty, word.utf8.allSatisfy(Self.isToken),
+                    ["string", "integer", "boolean"].contains(property["type"]?.stringValue)
+                else { return false }
+                rules.append(Rule(header: Self.prefix + word.lowercased(), path: path + [name]))
+            }
+            guard collect(property, path: path + [name]) else { return false }
+        }
+        return true
+    }
+
+    private static func isToken(_ byte: UInt8) -> Bool {
+        switch byte {
+        case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"), UInt8(ascii: "0")...UInt8(ascii: "9"): true
+        default: "!#$%&'*+-.^_`|~".utf8.contains(byte)
+        }
+    }
+
+    /// What a request's headers say otherwise than its arguments; nil when nothing.
+    ///
+    /// - Parameters:
+    ///   - arguments: JSON object text.
+    ///   - header: every value of the header of that name.
+    func mismatch(_ arguments: ByteBuffer?, header: (String) -> [String]) -> String? {
+        for rule in rules {
+            let values = header(rule.header)
+            let argument = arguments.flatMap { Self.value(rule.path, in: $0) }
+            guard let argument else {
+                if values.isEmpty { continue }
+                return "\(rule.header) has no argument"
+            }
+            guard let first = values.first else { return "\(rule.header) is missing" }
+            guard values.allSatisfy({ $0 == first }), let decoded = HeaderValue.decode(first), decoded == argument else {
+                return "\(rule.header) differs from the argument"
+            }
+        }
+        return nil
+    }
+
+    /// The text that a header must have for an argument; nil when it is absent or null.
+    private static func value(_ path: [String], in arguments: ByteBuffer) -> String? {
+        let text = arguments.readableBytesSpan
+        var span = JSONSpan(start: 0, end: arguments.readableBytes)
+        for name in path {
+            guard text.byte(span) == UInt8(ascii: "{") else { return nil }
+            var members = JSONMembers(of: span)
+            var next: JSONSpan?
+            while let member = try? members.next(in: text) {
+                if member.keyString(in: text) == name { next = member.value }
+            }
+            guard let next else { return nil }
+            span = next
+        }
+        switch text.byte(span) {
+        case UInt8(ascii: "\""): return JSONString.unquote(span, in: text)
+        case UInt8(ascii: "n"): return nil
+        default: return String(decoding: text.copy(span), as: UTF8.self)
+        }
+    }
+}
