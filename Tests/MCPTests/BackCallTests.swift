@@ -78,6 +78,10 @@ import Testing
         bench.perform(bench.back.cancel(CallID(1)))
         bench.receive(log("error"))
         #expect(bench.notified.last?.0 == CallID(2))
+        // One that wants none may be what it is about.
+        try bench.send(3)
+        bench.receive(log("error"))
+        #expect(bench.notified.count == 3)
         var silent = try BackBench(ready: .legacy)
         try silent.send(1)
         silent.receive(log("error"))

@@ -62,14 +62,18 @@ struct Correlator {
 
     subscript(id: Int) -> Entry? { entries[id] }
 
-    /// The call whose caller hears a log message, which names no call: the oldest that asked for logs.
+    /// The call whose caller hears a log message, which names no call: the oldest that asked for logs, where it cannot be of a call
+    /// whose caller wants none.
     ///
-    /// - Parameter isOneClient: all callers are one client, which hears it under any of its calls; otherwise it is anybody's only where
-    ///   one call is open.
-    func hearer(isOneClient: Bool) -> Entry? {
+    /// - Parameters:
+    ///   - isOneClient: all callers are one client, which hears it under any of its calls; otherwise it is anybody's only where one call
+    ///     is open.
+    ///   - isPerRequest: the server logs for those calls alone that ask for it.
+    func hearer(isOneClient: Bool, isPerRequest: Bool) -> Entry? {
         let open = entries.filter { $0.value.call != nil && $0.value.method != "subscriptions/listen" }
-        guard isOneClient || open.count == 1 else { return nil }
-        return open.filter { $0.value.logSeverity != nil }.min { $0.key < $1.key }?.value
+        let asking = open.filter { $0.value.logSeverity != nil }
+        guard open.count == 1 || isOneClient && (isPerRequest || asking.count == open.count) else { return nil }
+        return asking.min { $0.key < $1.key }?.value
     }
 
     /// Whether `id` was given out at any time.
