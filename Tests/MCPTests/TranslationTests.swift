@@ -1,0 +1,50 @@
+import JSONText
+import MCP
+import NIOCore
+import Testing
+
+/// A front and a back, as a call meets both.
+struct TranslationTests {
+    private static let list = #"{"jsonrpc":"2.0","id":"mine","method":"tools/list","params":{"cursor":"page \"2\""}}"#
+
+    @Test(arguments: [Era.legacy, .modern], [Era.legacy, .modern]) func cursorsArePassedOn(client: Era, server: Era) throws {
+        let front = FrontBench()
+        let exchange =
+            client == .legacy
+            ? front.legacy(Self.list, session: front.open())
+            : front.modern("tools/list", id: #""mine""#, params: #""cursor":"page \"2\"""#)
+        let call = try #require(front.service.calls.first)
+        var back = try BackBench(ready: server)
+        back.perform(back.back.send(call.request, call: CallID(1)))
+        // Before it may be the level of `logging/setLevel`.
+        let sent = try #require(back.lines.last)
+        #expect(sent["params"]?["cursor"] == #"page "2""#)
+        back.receive(#"{"jsonrpc":"2.0","id":\#(try #require(sent["id"]).text),"result":{"tools":[],"nextCursor":"page \"3\""}}"#)
+        call.sink.finish(.result(ByteBuffer(string: try #require(back[1]))))
+        #expect(exchange.json?["id"] == "mine" && exchange.json?["result"]?["nextCursor"] == #"page "3""#)
+    }
+
+    /// Tasks of the modern extension, which a server alone decides on.
+    @Test(arguments: ["tasks/get", "tasks/update", "tasks/cancel"]) func tasksGoToModernServers(method: String) throws {
+        let front = FrontBench()
+        #expect(front.modern(method, params: #""taskId":"t1""#, name: "other").errorCode == -32020)
+        #expect(front.modern(method, params: #""taskId":"t1""#).errorCode == -32020)
+        #expect(front.modern(method, params: #""taskId":1"#, name: "1").errorCode == -32602)
+        let exchange = front.modern(method, params: #""taskId":"t1""#, name: "t1")
+        let call = try #require(front.service.calls.first)
+        var back = try BackBench(ready: .modern)
+        back.perform(back.back.send(call.request, call: CallID(1)))
+        let sent = try back.next()
+        #expect(sent["method"]?.stringValue == method && sent["params"]?["taskId"] == "t1")
+        let task = #"{"resultType":"task","taskId":"t1","status":"working","ttlMs":null}"#
+        back.receive(#"{"jsonrpc":"2.0","id":\#(try #require(sent["id"]).text),"result":\#(task)}"#)
+        call.sink.finish(.result(ByteBuffer(string: try #require(back[1]))))
+        #expect(exchange.json?["result"]?["resultType"] == "task" && exchange.json?["result"]?["status"] == "working")
+    }
+
+    @Test func arraysAreNoMessagesOfTheModernRevision() {
+        let front = FrontBench()
+        let exchange = front.modern("tools/list") { $0.body = ByteBuffer(string: "[\(String(buffer: $0.body))]") }
+        #expect(exchange.status == 400 && exchange.errorCode == -32600 && front.service.calls.isEmpty)
+    }
+}
