@@ -99,10 +99,22 @@ public struct SessionKey: Hashable, Sendable {
     /// Whom room is shared out to fairly: a bridge knows nothing of it but that it is the same or another. Empty where all sessions
     /// are everybody's.
     public var owner: String
+    /// Of several children of one session, which; a bridge's own business, and 0 for everybody else.
+    public var variant = 0
 
     public init(id: String, fingerprint: String = "", owner: String = "") {
         self.id = id
         self.fingerprint = fingerprint
         self.owner = owner
+    }
+
+    /// The session's key without regard to which of its children.
+    public var session: SessionKey { with(variant: 0) }
+
+    /// The same session's key of another child.
+    public func with(variant: Int) -> SessionKey {
+        var key = self
+        key.variant = variant
+        return key
     }
 }

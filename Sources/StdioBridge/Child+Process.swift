@@ -64,7 +64,7 @@ extension Child {
         hasToldFailure = false
         backSawEnd = false
         readingPaused = false
-        switch environment.plan(key) {
+        switch environment.plan(key.session) {
         case .failure(let why):
             perform(machine.startFailed(why.reason, now: .now()))
         case .success(let plan):

@@ -81,7 +81,7 @@ extension Sessions {
         seats.leave(ObjectIdentifier(child))
         tendSeats()
         tendSpare()
-        if children[child.key] == nil { onGone?(child.key) }
+        if !children.keys.contains(where: { $0.session == child.key.session }) { onGone?(child.key.session) }
     }
 
     func scheduleSweep() {

@@ -116,8 +116,9 @@ public final class Sessions: MCPService {
 
     private func child(for key: SessionKey, declaring capabilities: ByteBuffer? = nil) -> Result<Child, Undelivered> {
         if draining { return .failure(Self.closed) }
+        let key = variant(of: key, declaring: capabilities)
         if let child = children[key], !child.hasEnded, !child.isDraining { return .success(child) }
-        for (other, child) in children where other.id == key.id && other != key { retire(child, "the session's credentials changed") }
+        for (other, child) in children where other.id == key.id && other.session != key.session { retire(child, "the session's credentials changed") }
 
         dropEndedSpare()
         if let gone = spare, gone.isAsleep {
@@ -147,6 +148,18 @@ public final class Sessions: MCPService {
         tendSpare()
         scheduleSweep()
         return .success(child)
+    }
+
+    /// Children that one session may have at a time.
+    private static let variants = 4
+
+    /// A legacy server knows of its client what its handshake said, and a client that speaks request by request may say more in a later
+    /// one: then that one gets a child of its own. The key of a child that serves, or of the one to start.
+    private func variant(of key: SessionKey, declaring capabilities: ByteBuffer?) -> SessionKey {
+        let keys = (0..<Self.variants).map { key.with(variant: $0) }
+        let living = keys.filter { key in children[key].map { !$0.hasEnded && !$0.isDraining } ?? false }
+        let serving = living.first { key in capabilities == nil || children[key]?.back.serves(capabilities) == true }
+        return serving ?? keys.first { !living.contains($0) } ?? key
     }
 
     func make(_ key: SessionKey, for holder: Seats<ObjectIdentifier>.Holder) -> Child {

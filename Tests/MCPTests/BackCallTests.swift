@@ -200,6 +200,14 @@ import Testing
         #expect(result["capabilities"]?["tools"] != nil && result["supportedVersions"]?.text == #"["2026-07-28"]"# && bench.lines.isEmpty)
     }
 
+    @Test(arguments: [("vendor/unknown", "error -32601 "), ("tools/call", "error -32602 no such tool")])
+    func aMethodThatNobodyKnowsIsNotFound(method: String, outcome: String) throws {
+        var bench = try BackBench(ready: .legacy)
+        try bench.send(1, #""method":"\#(method)","params":{"name":"t"}"#)
+        bench.receive(#"{"jsonrpc":"2.0","id":\#(try bench.next("id").text),"error":{"code":-32602,"message":"no such tool"}}"#)
+        #expect(bench[1]?.hasPrefix(outcome) == true)
+    }
+
     @Test(arguments: ["tasks/get"]) func legacyChildrenAreNotAskedForModernThings(method: String) throws {
         var bench = try BackBench(ready: .legacy)
         try bench.send(1, #""method":"\#(method)""#)

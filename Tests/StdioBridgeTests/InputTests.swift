@@ -7,6 +7,33 @@ import Testing
 
 /// Real children that ask their clients in the middle of a call.
 @Suite struct InputTests {
+    /// A legacy server's handshake tells it once of its client; one that says more later is served by another child.
+    @Test func whoCanBeAskedMoreHasAChildThatKnows() async throws {
+        try await Rig.with { rig in
+            func pid(_ capabilities: String) async -> Int? {
+                await rig.start("identity", capabilities: capabilities).reply().json?["pid"]?.intValue
+            }
+            let plain = await pid("{}")
+            let able = await pid(#"{"elicitation":{}}"#)
+            #expect(plain != nil && able != nil && plain != able)
+            #expect(await pid("{}") == plain)
+            #expect(await pid(#"{"elicitation":{"form":{}}}"#) == able)
+            #expect(await rig.start("declared", capabilities: #"{"elicitation":{}}"#).reply().json?["elicitation"] != nil)
+            #expect(await rig.end("s"))
+            #expect(await rig.reports().isEmpty, "a session's end is all its children's")
+        }
+    }
+
+    @Test func aModernServerIsToldWithEachRequest() async throws {
+        try await Rig.with("modern.py") { rig in
+            var pids: Set<Int?> = []
+            for capabilities in ["{}", #"{"elicitation":{}}"#] {
+                pids.insert(await rig.start("identity", capabilities: capabilities).reply().json?["pid"]?.intValue)
+            }
+            #expect(pids.count == 1 && !pids.contains(nil))
+        }
+    }
+
     private static let able = #"{"elicitation":{},"sampling":{},"roots":{}}"#
 
     private func state(_ reply: Reply) throws -> (state: String, key: String, question: JSONValue) {

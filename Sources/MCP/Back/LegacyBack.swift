@@ -40,8 +40,16 @@ struct LegacyBack {
         return wanted
     }
 
+    /// What the handshake revisions ask of servers. Of anything else a server that takes it for bad parameters only says that it does
+    /// not know it: the Python SDK before 2.0 does.
+    private static let methods: Set<String> = [
+        "tools/list", "tools/call", "prompts/list", "prompts/get", "resources/list", "resources/templates/list", "resources/read",
+        "completion/complete",
+    ]
+
     /// Errors in the modern dialect: "resource not found" has another code there and names the resource.
     func translated(_ error: MCPError, for entry: Correlator.Entry) -> MCPError {
+        if error.code == MCPError.Code.invalidParams, !Self.methods.contains(entry.method) { return .methodNotFound(entry.method) }
         guard error.code == MCPError.Code.resourceNotFound, entry.method == "resources/read" else { return error }
         var translated = error
         translated.code = MCPError.Code.invalidParams

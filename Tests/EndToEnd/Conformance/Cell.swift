@@ -42,8 +42,6 @@ struct Cell: Sendable, CustomTestStringConvertible {
     ]
 
     private static let translated = [
-        "input-required-result-capability-check": "the child keeps the capabilities of the first request",
-        "server-stateless/unknown-method": "the 1.x SDK answers -32602 to a method that it does not know",
         // A legacy server cannot do these.
         "server-stateless/undeclared-capability": "no -32021 before 2026-07-28",
         "input-required-result-server-keys": "its questions have no keys: they are the bridge's",
