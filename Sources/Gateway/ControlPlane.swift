@@ -27,6 +27,9 @@ public actor ControlPlane {
     private var busy: Set<String> = []
     /// Connectors of which something half-made is left.
     private nonisolated let tidying: RetriedWork
+    /// Changes that take effect just now, each in a task of the plane's own.
+    private var changes: [Int: @Sendable () async -> Void] = [:]
+    private var lastChange = 0
 
     /// What happens to open sessions when a token or a connector goes away.
     nonisolated let revoked: @Sendable (Revocation) -> Void
@@ -67,32 +70,32 @@ public actor ControlPlane {
             appRoot: { app in try AppRoot.derive(master: master.secret, org: org, app: app) }, leaves: { tidying.ask($0) }, logger: logger)
     }
 
-    /// Publishes the first directory and cleans up what an earlier run left half-made; what cannot be yet is tried again until
-    /// ``stop()``.
+    /// Publishes the first directory, and begins to clean up what an earlier run left half-made: beside the commands, for one
+    /// machine that is stuck must not keep the others from their callers.
     public func start() async throws {
         try await refresh()
         tidying.start { [weak self] name in await self?.tidy(name) ?? true }
         do {
             try await sessions.prune(before: WallClock.milliseconds() - 7 * 86_400_000)
-            for record in try await connectors.connectors() where await !tidy(record.name) { tidying.ask(record.name) }
+            for record in try await connectors.connectors() { tidying.ask(record.name) }
         } catch {
             logger.error("what an earlier run left stays until the next start", metadata: ["error": "\(error)"])
         }
     }
 
-    /// Ends what runs beside the commands.
-    public func stop() async { await tidying.stop() }
+    /// Ends what runs beside the commands; what is committed takes effect before.
+    public func stop() async {
+        await tidying.stop()
+        while let change = changes.values.first { await change() }
+    }
 
     /// - Returns: whether nothing half-made is left of a connector.
     private func tidy(_ name: String) async -> Bool {
         // Whoever is at it now may leave something.
         guard !busy.contains(name) else { return false }
         do {
-            switch try await exclusively(name, { try await provisioner.tidy(name) }) {
-            case .nothing: break
-            case .removed:
-                try await refresh()
-                revoked(.connector(name))
+            try await exclusively(name) {
+                if case .removed = try await provisioner.tidy(name) { try await change(ending: .connector(name)) {} }
             }
             return true
         } catch {
@@ -104,6 +107,34 @@ public actor ControlPlane {
     private func refresh() async throws {
         version += 1
         publish(try await builder.build(version: version))
+    }
+
+    /// Commits a change and makes it take effect, in a task of the plane's own: nothing keeps what is committed from its effect,
+    /// whether the caller goes away meanwhile or the directory cannot be built.
+    ///
+    /// - Parameters:
+    ///   - revocation: whose calls and streams end with it.
+    ///   - commit: nothing follows where it throws. One that finds nothing to do is followed all the same: an earlier one may
+    ///     have failed half-way.
+    ///   - last: what comes after the new directory.
+    private func change<R: Sendable>(
+        ending revocation: Revocation? = nil, _ commit: @escaping @Sendable () async throws -> R,
+        then last: (@Sendable () async -> Void)? = nil
+    ) async throws -> R {
+        lastChange += 1
+        let number = lastChange
+        let task = Task {
+            defer { changes[number] = nil }
+            let result = try await commit()
+            do {
+                defer { if let revocation { revoked(revocation) } }
+                try await refresh()
+            }
+            await last?()
+            return result
+        }
+        changes[number] = { _ = await task.result }
+        return try await task.value
     }
 
     // MARK: Connectors
@@ -139,8 +170,13 @@ public actor ControlPlane {
         do {
             let tools = try await exclusively(request.name) {
                 let tools = updating ? try await provisioner.update(request, say: say) : try await provisioner.add(request, say: say)
-                // The row is written: the rest happens whoever still listens.
-                try await Task { try await self.take(request.name, updating: updating) }.value
+                // The row is written. Calls go to the new machine first; then the old one may go. An update leaves what waits for
+                // a machine alone: its generation moves pins and credentials.
+                if updating {
+                    try await change {} then: { [provisioner] in await provisioner.retireOldMachines(of: request.name) }
+                } else {
+                    try await change(ending: .connector(request.name)) {}
+                }
                 return tools
             }
             let seconds = Double((clock.now - begin).components.seconds) + Double((clock.now - begin).components.attoseconds) / 1e18
@@ -158,18 +194,12 @@ public actor ControlPlane {
         return failed
     }
 
-    /// Calls go to the new machine first; then the old one may go.
-    private func take(_ name: String, updating: Bool) async throws {
-        try await refresh()
-        // An update leaves what waits for a machine alone: its generation moves pins and credentials.
-        guard updating else { return revoked(.connector(name)) }
-        await provisioner.retireOldMachines(of: name)
-    }
-
+    /// A removal that is broken off is finished by ``tidy(_:)``.
     func removeConnector(_ name: String) async throws {
-        try await exclusively(name) { try await provisioner.remove(name) }
-        try await refresh()
-        revoked(.connector(name))
+        try await exclusively(name) {
+            try await provisioner.remove(name)
+            try await change(ending: .connector(name)) {}
+        }
     }
 
     private func exclusively<R: Sendable>(_ name: String, _ body: () async throws -> R) async throws -> R {
@@ -204,7 +234,9 @@ public actor ControlPlane {
         }
         let isDone: Bool
         do {
-            isDone = try await connectors.put(virtualMCP: slug, connectors: names, replacing: replacing, at: WallClock.milliseconds())
+            isDone = try await change { [connectors] in
+                try await connectors.put(virtualMCP: slug, connectors: names, replacing: replacing, at: WallClock.milliseconds())
+            }
         } catch let error as ConnectorNotReady {
             throw ProvisioningFailure.unknown("connector", error.name, among: known, field: "connectors")
         }
@@ -215,15 +247,11 @@ public actor ControlPlane {
                     error: "exists", message: "a virtual MCP named \(slug) is there already", field: "name",
                     hint: "berth vmcp update \(slug) CONNECTOR…")
         }
-        try await refresh()
     }
 
     func removeVirtualMCP(_ slug: String) async throws {
-        guard try await connectors.deleteVirtualMCP(slug) else {
-            throw try await unknownVirtualMCP(slug, field: "name")
-        }
-        try await refresh()
-        revoked(.virtualMCP(slug))
+        let isDone = try await change(ending: .virtualMCP(slug)) { [connectors] in try await connectors.deleteVirtualMCP(slug) }
+        guard isDone else { throw try await unknownVirtualMCP(slug, field: "name") }
     }
 
     private func unknownVirtualMCP(_ slug: String, field: String) async throws -> ProvisioningFailure {
@@ -253,9 +281,9 @@ public actor ControlPlane {
         }
         let token = try TokenStore.newToken()
         let now = WallClock.milliseconds()
-        let record = try await tokens.insert(
-            token: token, principal: principal, slug: slug, now: now, expiresAt: seconds.map { now + $0 * 1_000 })
-        try await refresh()
+        let record = try await change { [tokens] in
+            try await tokens.insert(token: token, principal: principal, slug: slug, now: now, expiresAt: seconds.map { now + $0 * 1_000 })
+        }
         return (record, token)
     }
 
@@ -270,11 +298,10 @@ public actor ControlPlane {
     func listTokens() async throws -> [TokenRecord] { try await tokens.all() }
 
     func revokeToken(_ id: String) async throws {
-        guard try await tokens.revoke(id, now: WallClock.milliseconds()) else {
+        let isDone = try await change(ending: .token(id)) { [tokens] in try await tokens.revoke(id, now: WallClock.milliseconds()) }
+        guard isDone else {
             throw ProvisioningFailure(error: "not_found", message: "no such token, or it is revoked already", field: "id", hint: "berth token list")
         }
-        try await refresh()
-        revoked(.token(id))
     }
 
     /// The first admin token, sealed in the database so that a second `berth up` can print it again.
@@ -316,5 +343,6 @@ extension ControlPlane: DataPathSupport {
     public nonisolated func session(id: String, principal: String, virtualMCP: String) async throws -> ClientSession? {
         try await sessions.session(id: id, principal: principal, virtualMCP: virtualMCP)
     }
+    public nonisolated func sessionsUsed(_ ids: [String]) async throws { try await sessions.used(ids) }
     public nonisolated func endSession(id: String) async throws { try await sessions.end(id: id) }
 }

@@ -80,6 +80,8 @@ public enum GatewayService {
 
         let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
         opened.add { try? await group.shutdownGracefully() }
+        // Once no request can begin a change any more.
+        opened.add { await plane.stop() }
         let dataPath = try await GatewayDataPath.make(
             group: group,
             settings: DataPathSettings(org: org, allowedHosts: configuration.allowedHosts, trustedProxies: configuration.trustedProxies),
@@ -92,7 +94,6 @@ public enum GatewayService {
             // What the plane holds would keep it, and with it the journal.
             path.current = nil
         }
-        opened.add { await plane.stop() }
         try await plane.start()
         try await dataPath.listenControl(.descriptor(controlSocket.take()))
         _ = try await dataPath.listen(.tcp(host: configuration.listenHost, port: configuration.listenPort))

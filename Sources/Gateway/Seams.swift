@@ -26,6 +26,8 @@ public protocol DataPathSupport: Sendable {
     func insertSession(_ session: ClientSession) async throws
     /// The session, where it is this principal's at this virtual MCP.
     func session(id: String, principal: String, virtualMCP: String) async throws -> ClientSession?
+    /// The sessions were used not long ago, and are known to the data path: nobody will ask for them.
+    func sessionsUsed(_ ids: [String]) async throws
     func endSession(id: String) async throws
 }
 

@@ -36,6 +36,7 @@ final class DoorServer {
         limits.children = boot.childLimits.maximumChildren
         limits.idle = .seconds(Int64(boot.childLimits.idleSeconds))
         limits.start = .seconds(Int64(boot.startTimeoutSeconds))
+        limits.sharing = boot.mode == .session ? .session : .shared
         // What all sessions share is one child: nobody would come for another.
         limits.spare = boot.childLimits.spareBelowBytes > 0 && boot.mode == .session
         let lateRemovals = LateRemovals(plans: plans, reaper: reaper, loop: loop, log: log)

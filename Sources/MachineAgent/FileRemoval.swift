@@ -13,11 +13,21 @@ struct FileRemoval {
 
     private let uid: uid_t
     private let root: String
+    private let deadline: time_t
     private var moves = 0
 
-    init(of uid: uid_t, in root: String) {
+    /// - Parameter deadline: in seconds of the monotonic clock; whoever adds as fast as this removes must not hold it for ever.
+    init(of uid: uid_t, in root: String, until deadline: time_t) {
         self.uid = uid
         self.root = root
+        self.deadline = deadline
+    }
+
+    /// Seconds of the monotonic clock.
+    static func now() -> time_t {
+        var now = timespec()
+        clock_gettime(CLOCK_MONOTONIC, &now)
+        return now.tv_sec
     }
 
     /// What became of one entry.
@@ -84,7 +94,9 @@ struct FileRemoval {
 
     /// Whatever is no directory, or an empty one.
     private func removeSimple(_ name: UnsafePointer<CChar>, _ info: stat, in parent: OpaquePointer) -> Outcome {
-        Self.unlink(name, in: parent, info.isDirectory ? AT_REMOVEDIR : 0) ? .gone : .kept
+        // Whoever may write a file may give it another name (`fs.protected_hardlinks`): nobody may any more, under none of them.
+        if info.st_mode & S_IFMT == S_IFREG, info.st_mode & 0o077 != 0 { fchmodat(dirfd(parent), name, 0, AT_SYMLINK_NOFOLLOW) }
+        return Self.unlink(name, in: parent, info.isDirectory ? AT_REMOVEDIR : 0) ? .gone : .kept
     }
 
     /// A directory's owner must be able to write it for it to get another parent.
@@ -108,7 +120,7 @@ struct FileRemoval {
     private mutating func untilNothingChanges(
         _ directory: OpaquePointer, _ body: (inout FileRemoval, UnsafePointer<CChar>) -> Outcome
     ) -> Bool {
-        while true {
+        while Self.now() < deadline {
             var (changed, kept) = (false, false)
             rewinddir(directory)
             while let name = clinux_next_name(directory) {
@@ -120,6 +132,7 @@ struct FileRemoval {
             }
             if !changed { return !kept }
         }
+        return false
     }
 
     // MARK: System calls

@@ -24,6 +24,8 @@ final class LateRemovals {
     private var told: Set<uid_t> = []
     /// Of whom it has the other line too.
     private var cleared: Set<uid_t> = []
+    /// Whose removal did not run to its end in this look: the next child's end is early enough for them.
+    private var postponed: Set<uid_t> = []
     private var isRunning = false
     private var timer: Scheduled<Void>?
     private var isClosed = false
@@ -56,6 +58,7 @@ final class LateRemovals {
     private func look() {
         if isRunning || isClosed { return }
         timer?.cancel()
+        postponed = []
         tryNext(of: Self.runs)
     }
 
@@ -65,12 +68,15 @@ final class LateRemovals {
         whenIdle = nil
     }
 
-    private func tryNext(of runs: Int) {
+    /// - Parameter last: whose removal has just run, and what concerned it before.
+    private func tryNext(of runs: Int, after last: (uid: uid_t, digest: Int?)? = nil) {
         stop()
         if isClosed { return }
         let found = SharedFolders.left { plans.hasEnded($0) }
+        if let last, let digest = last.digest, found[last.uid] == digest { stuck[last.uid] = digest }
         stuck = stuck.filter { found[$0.key] != nil }
-        guard let uid = owed.union(found.keys.filter { stuck[$0] != found[$0] }).min() else { return tell(found.keys.sorted()) }
+        let wanted = owed.union(found.keys.filter { stuck[$0] != found[$0] }).subtracting(postponed)
+        guard let uid = wanted.min() else { return tell(found.keys.sorted()) }
         if runs == 0 {
             let this = NIOLoopBound(self, eventLoop: loop)
             timer = loop.scheduleTask(in: Self.pause) { this.value.look() }
@@ -83,13 +89,12 @@ final class LateRemovals {
                 if status == .code(0), told.contains(uid), cleared.insert(uid).inserted {
                     log(.info, "nothing is left any more of the ended session with uid \(uid)")
                 }
-                if SharedFolders.left(by: { plans.hasEnded($0) })[uid] == found[uid] { stuck[uid] = found[uid] }
-                tryNext(of: runs - 1)
+                tryNext(of: runs - 1, after: (uid, found[uid]))
             } else {
-                // It did not run to its end: the next child's end is early enough.
                 owed.insert(uid)
+                postponed.insert(uid)
                 tell([uid])
-                stop()
+                tryNext(of: runs - 1)
             }
         }
     }

@@ -26,7 +26,7 @@ enum SharedFolders {
         let isEnded: (uid_t) -> Bool
         var found: [uid_t: Int] = [:]
         /// It runs on the agent's loop. What a living child's entries keep from being seen is seen after its end.
-        private var budget = 8192
+        private var budget = 4096
 
         init(isEnded: @escaping (uid_t) -> Bool) { self.isEnded = isEnded }
 

@@ -157,6 +157,7 @@ extension Child {
     }
 
     private static let cleanUpAttempts = 5
+    private static let cleanUpPatience = TimeAmount.seconds(10)
 
     func cleanUp(_ afterwards: SpawnPlan.Afterwards, attempt: Int = 1) {
         cleanups += 1
@@ -165,13 +166,25 @@ extension Child {
         // Only the last attempt has something to say: what the one before said may not hold any more.
         let output = attempt < Self.cleanUpAttempts ? SpawnPlan.nowhere : 2
         let plan = SpawnPlan(path: afterwards.path, arguments: afterwards.arguments, streams: .output(output))
-        environment.reaper.spawn(plan) { result in
-            guard case .failure(let failure) = result else { return }
-            loop.execute { bound.value.cleanUpFailed(afterwards, attempt: attempt, failure.description) }
+        let timer = NIOLoopBoundBox<Scheduled<Void>?>(nil, eventLoop: loop)
+        let reaper = environment.reaper
+        reaper.spawn(plan) { result in
+            loop.execute {
+                switch result {
+                case .success(let process):
+                    timer.value = loop.scheduleTask(in: Self.cleanUpPatience) { reaper.signal(process.pid, SIGKILL) }
+                case .failure(let failure): bound.value.cleanUpFailed(afterwards, attempt: attempt, failure.description)
+                }
+            }
         } exited: { status in
             loop.execute {
-                if status == .code(0) { return bound.value.cleanedUp(afterwards) }
-                bound.value.cleanUpFailed(afterwards, attempt: attempt, "\(status)")
+                timer.value?.cancel()
+                switch status {
+                case .code(0): bound.value.cleanedUp(afterwards)
+                // Somebody works against it: the seat must not wait for the end of that.
+                case .code(SpawnPlan.Afterwards.outOfTime), .signal: bound.value.cleanUpFailed(afterwards, attempt: .max, "\(status)")
+                case .code: bound.value.cleanUpFailed(afterwards, attempt: attempt, "\(status)")
+                }
             }
         }
     }

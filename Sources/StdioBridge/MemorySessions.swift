@@ -15,6 +15,8 @@ final class MemorySessions: FrontHost {
     private var entries: [String: Entry] = [:]
     /// As the server's latest list of tools says.
     private var parameterHeaders: [String: ParameterHeaders] = [:]
+    /// Sessions with a stream or a call.
+    var inUse: () -> Set<String> = { [] }
     /// Told when a session ended other than by its client.
     var onEvicted: ((String) -> Void)?
 
@@ -30,6 +32,9 @@ final class MemorySessions: FrontHost {
 
     func openSession(_ new: LegacySessionRecord, caller: FrontCaller, completion: @escaping (Result<String, MCPError>) -> Void) {
         // Clients seldom delete what they opened: the longest unused one makes room.
+        if entries.count >= limit {
+            for id in inUse() { entries[id]?.lastUse = .now() }
+        }
         if entries.count >= limit, let oldest = entries.min(by: { $0.value.lastUse < $1.value.lastUse })?.key {
             close(oldest)
             onEvicted?(oldest)

@@ -32,6 +32,8 @@ public struct SpawnPlan: Sendable {
     public struct Afterwards: Sendable {
         /// What its maker knows it by; nothing to the bridge.
         public var id: UInt32
+        /// The exit status of one that ran out of time and is not to be tried again.
+        public static let outOfTime: Int32 = 75
         public var path: String
         public var arguments: [String]
 

@@ -20,6 +20,7 @@ final class StandaloneFront: ServerDelegate {
         let front = MCPFront(service: tools, host: host)
         self.front = front
         oldFront = SSEFront(front: front)
+        host.inUse = { [weak front] in front?.sessionsInUse ?? [] }
         host.onEvicted = { [weak front] in front?.sessionEnded($0) }
         origins = OriginPolicy(allowedHosts: configuration.allowedHosts, allowedOrigins: configuration.allowedOrigins)
     }
@@ -42,8 +43,9 @@ final class StandaloneFront: ServerDelegate {
 
     /// Ends what is held open, so that a drain finds no stream.
     func closeAll() {
-        front.closeAll()
+        // Before the streams: theirs are among them, and carry the answers of calls.
         oldFront.closeAll()
+        front.closeAll()
     }
 
     private func mcp(_ exchange: ServerExchange) {

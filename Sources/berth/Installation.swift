@@ -29,6 +29,12 @@ struct Installation {
         key = String(try SHA256.hex(path).prefix(10))
     }
 
+    /// Where a command finds it that is given neither `--state` nor `BERTH_STATE`, as root.
+    var isDefault: Bool { state == "/var/lib/berth" }
+
+    /// The options that name it to a command, with a blank before them; empty for the default.
+    var stateOption: String { isDefault ? "" : " --state \(state)" }
+
     var runDirectory: String { "/run/berth/\(key)" }
     var controlSocket: String { runDirectory + "/control.sock" }
     var machinesSocket: String { runDirectory + "/machines.sock" }

@@ -229,10 +229,9 @@ struct BadInputHostTests {
         let environment = ["XDG_STATE_HOME": folder + "/none", "HOME": "/nonexistent"]
 
         let up = BadInput(
-            "up",
-            says:
-                "berth up needs root: machines are user namespaces, mounts and cgroups of this host — sudo berth up; berth bridge and berth doctor work for anybody"
-        )
+            "up", "--detach", "--listen", "127.0.0.1:19999",
+            says: "berth up needs root: machines are user namespaces, mounts and cgroups of this host — "
+                + "sudo \(binary) up --detach --listen 127.0.0.1:19999; bridge and doctor work for anybody")
         let refused = try await Command.run(nobody + up.arguments, environment: environment)
         if let complaint = up.fits(refused) { Issue.record("\(complaint)") }
         #expect(!FileManager.default.fileExists(atPath: folder + "/none"))

@@ -73,10 +73,18 @@ struct ConnectorCleanUpTests {
         fixture.deaf.withLockedValue { $0 = ["mine"] }
         setDeletesFail(true)
         _ = await fixture.put(new)
+        let before = fixture.machines.deletes
+        try await until("further attempts") { fixture.machines.deletes > before + 1 }
         await fixture.plane.stop()
         let deletes = fixture.machines.deletes
         setDeletesFail(false)
-        for _ in 0..<100 { await Task.yield() }
+        // Time enough for several more: others of the same pauses, begun now, have come further than those had.
+        let others = Locked(0)
+        let reference = RetriedWork(first: .milliseconds(10))
+        reference.start { _ in others.withLockedValue { $0 += 1; return false } }
+        reference.ask("mine")
+        try await until("the other's attempts") { others.withLockedValue { $0 } > deletes + 1 }
+        await reference.stop()
         #expect(fixture.machines.deletes == deletes)
         #expect(try await fixture.record()?.state == .building)
     }

@@ -50,6 +50,28 @@ struct ConnectorUpdateTests {
         #expect(try await fixture.record()?.generation == 1)
     }
 
+    /// Its machine has the name that the next one wants.
+    @Test func whatAFailedUpdateLeftIsNotTakenByTheNext() async throws {
+        try await fixture.add()
+        fixture.deaf.withLockedValue { $0 = ["mine"] }
+        fixture.machines.state.withLockedValue { $0.destroysFail = true }
+        #expect(await fixture.put(ConnectorRequest(name: "mine", pids: 32), updating: true)?.error == "not_ready")
+        #expect(fixture.machines.generations == ["g1", "g2"])
+        fixture.deaf.withLockedValue { $0 = [] }
+        fixture.machines.state.withLockedValue { $0.destroysFail = false }
+        #expect(await fixture.put(ConnectorRequest(name: "mine", pids: 48), updating: true) == nil)
+        #expect(fixture.machines.generations == ["g2"])
+        #expect(fixture.machines.state.withLockedValue { $0.machines.first?.config.guest?.pids } == 48)
+    }
+
+    @Test func aMachineWithOtherLimitsIsNotTaken() async throws {
+        try await fixture.add()
+        let connector = try #require(fixture.published.withLockedValue { $0.connectors["mine"] })
+        #expect(try await fixture.plane.readyMachine(for: connector).machine == "m1")
+        fixture.machines.state.withLockedValue { $0.machines[0].config.guest?.memory_mb = 16 }
+        #expect(try await fixture.plane.readyMachine(for: connector).machine == "m2")
+    }
+
     // MARK: The image
 
     static let kept: [(ConnectorRequest, [String])] = [

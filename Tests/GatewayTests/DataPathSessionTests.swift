@@ -177,6 +177,20 @@ struct DataPathSessionTests {
         }
     }
 
+    /// What stays in memory is not read again: its row would look unused at the next start.
+    @Test func rowsHearOfSessionsInUse() async throws {
+        try await DataPathFixture.with(DataPathFixture.settings { $0.sessionMark = .milliseconds(100) }) { (fixture) async throws in
+            _ = try await fixture.call("echo")
+            let session = try #require(try await fixture.initialize().session)
+            func used() -> [[String]] { fixture.support.state.withLockedValue { $0.used } }
+            #expect(await eventually { !used().isEmpty })
+            let before = used().count
+            _ = try await fixture.legacyCall("echo", session: session)
+            #expect(await eventually { used().count > before })
+            #expect(used().allSatisfy { $0 == [session] })
+        }
+    }
+
     @Test func aClientCannotMakeARowOfAnySize() async throws {
         try await DataPathFixture.with { (fixture) async throws in
             let answer = try await fixture.initialize(name: String(repeating: "n", count: 100_000))

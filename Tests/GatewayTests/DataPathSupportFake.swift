@@ -11,11 +11,15 @@ final class FakeSupport: DataPathSupport {
         var pins: [String: Pin] = [:]
         var sessions: [String: ClientSession] = [:]
         var ended: [String] = []
+        /// As the data path told it, each time.
+        var used: [[String]] = []
         var credentials: [String: CredentialSet] = [:]
         var starts = 0
         var refreshes = 0
         var credentialReads = 0
         var delay: Duration = .zero
+        /// Machines that were found are not told before this ends.
+        var isHeld = false
     }
 
     let state = Locked(State())
@@ -29,6 +33,7 @@ final class FakeSupport: DataPathSupport {
             return (state.delay, state.machines[connector.name])
         }
         try await Task.sleep(for: delay)
+        while state.withLockedValue({ $0.isHeld }) { try await Task.sleep(for: .milliseconds(5)) }
         guard let address else { throw Missing() }
         return address
     }
@@ -74,6 +79,8 @@ final class FakeSupport: DataPathSupport {
     func session(id: String, principal: String, virtualMCP: String) async throws -> ClientSession? {
         state.withLockedValue { $0.sessions[id].flatMap { $0.principal == principal && $0.virtualMCP == virtualMCP ? $0 : nil } }
     }
+
+    func sessionsUsed(_ ids: [String]) async throws { state.withLockedValue { $0.used.append(ids) } }
 
     func endSession(id: String) async throws {
         state.withLockedValue { state in

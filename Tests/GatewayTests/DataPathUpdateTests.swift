@@ -9,15 +9,13 @@ struct DataPathUpdateTests {
     /// The machine that was found is about to go: the call takes the new one, with the new one's credentials.
     @Test func aCallThatWaitsMovesOn() async throws {
         try await DataPathFixture.with { (fixture) async throws in
-            fixture.support.state.withLockedValue { $0.delay = .milliseconds(300) }
+            fixture.support.state.withLockedValue { $0.isHeld = true }
             let calls = (1...3).map { _ in Task { try await fixture.call("echo") } }
             #expect(await eventually { fixture.support.state.withLockedValue { $0.starts } == 1 })
             let second = try await fixture.boot("boot2", machine: "fedcba98765432")
-            fixture.support.state.withLockedValue { state in
-                state.machines["time"] = second.address
-                state.delay = .zero
-            }
+            fixture.support.state.withLockedValue { $0.machines["time"] = second.address }
             try fixture.publish(generation: 2)
+            fixture.support.state.withLockedValue { $0.isHeld = false }
             for call in calls { #expect(try await call.value.content == "boot2") }
             #expect(fixture.door.calls.isEmpty && second.calls(of: "echo") == 3)
             #expect(fixture.calls().map(\.outcome) == [.allowed, .allowed, .allowed])

@@ -48,7 +48,8 @@ struct InputStateTests {
 
     private func call(
         _ service: InputStateService, _ tool: String = "t", method: String = "tools/call", state: String? = nil, principal: String = "alice",
-        slug: String = "office", connector: String = "time"
+        slug: String = "office", connector: String = "time",
+        arguments: JSONValue = ["amount": 1]
     ) throws -> JSONValue {
         let virtual = VirtualMCP(
             slug: slug, title: slug, connectors: [connector], tools: [:], toolsListResult: ByteBuffer(), serverInfo: ByteBuffer(),
@@ -59,7 +60,7 @@ struct InputStateTests {
             name: connector, app: "a", machineConfig: MachineTemplate(image: "i", command: [], environment: [:]), secretNames: [], generation: 1)
         var context = CallContext(session: SessionKey(id: "s"))
         context.attachment = record
-        var params: JSONObject = ["name": .string(tool)]
+        var params: JSONObject = ["name": .string(tool), "arguments": arguments]
         if let state {
             params["requestState"] = .string(state)
             params["inputResponses"] = ["k": ["action": "accept"]]
@@ -96,7 +97,7 @@ struct InputStateTests {
 
     @Test func isForItsOwnRequestAlone() throws {
         let service = try service()
-        for change in 0..<5 {
+        for change in 0..<6 {
             let sealed = try asked(service)
             let before = server.seen.count
             let answer =
@@ -105,6 +106,7 @@ struct InputStateTests {
                 case 1: try call(service, state: sealed, slug: "other")
                 case 2: try call(service, state: sealed, connector: "git")
                 case 3: try call(service, "t2", state: sealed)
+                case 4: try call(service, state: sealed, arguments: ["amount": 2])
                 default: try call(service, method: "prompts/get", state: sealed)
                 }
             #expect(answer["code"] == -32602 && server.seen.count == before, "\(change)")
@@ -153,6 +155,7 @@ struct InputStateTests {
         #expect(!insert([1], "alice"))
         #expect(insert([1], "bob"))
         #expect(!insert([1], "bob"))
-        #expect(insert([1], "alice", until: .max, now: InputStateService.lifetime + 2), "what has expired is forgotten")
+        #expect(insert([1], "alice", until: .max, now: 10), "what has expired is forgotten when there is need")
+        #expect(insert([2], "bob", until: .max, now: InputStateService.lifetime + 2))
     }
 }

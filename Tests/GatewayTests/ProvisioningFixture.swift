@@ -15,6 +15,10 @@ final class ProvisioningFixture: Sendable {
     /// The last directory that was published.
     let published = Locked(Directory.empty)
     let forgotten = Locked<[String]>([])
+    /// Everything that was revoked.
+    let ended = Locked<[String]>([])
+    /// Called while a machine is drained.
+    let onDrain = Locked<(@Sendable () async -> Void)?>(nil)
     /// Connectors whose probe fails.
     let deaf = Locked<Set<String>>([])
 
@@ -22,7 +26,7 @@ final class ProvisioningFixture: Sendable {
         directory = NSTemporaryDirectory() + "/berth-provisioning-" + UUID().uuidString
         try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
         database = try DatabaseFile(directory + "/gateway.db", migrations: GatewaySchema.migrations)
-        let (machines, published, forgotten, deaf) = (machines, published, forgotten, deaf)
+        let (machines, published, forgotten, ended, onDrain, deaf) = (machines, published, forgotten, ended, onDrain, deaf)
         plane = try ControlPlane(
             database: database, keyRing: KeyRing(path: directory + "/keys"), org: "01JORG00000000000000000000", publicURL: "", listen: "",
             machines: machines,
@@ -30,13 +34,20 @@ final class ProvisioningFixture: Sendable {
                 if deaf.withLockedValue({ $0.contains(connector.name) }) { throw ProvisioningFailure(error: "not_ready", message: "deaf") }
                 return Array(#"{"tools":[{"name":"echo","inputSchema":{}}]}"#.utf8)
             },
-            drain: { address, _ in machines.say("drain \(address.machine)") },
+            drain: { address, _ in
+                machines.say("drain \(address.machine)")
+                await onDrain.withLockedValue { $0 }?()
+            },
             publish: { directory in
                 published.withLockedValue { $0 = directory }
                 machines.say("publish \(directory.connectors.values.map { "\($0.name) g\($0.generation)" }.sorted().joined(separator: ", "))")
             },
             revoked: { revocation in
-                if case .connector(let name) = revocation { forgotten.withLockedValue { $0.append(name) } }
+                switch revocation {
+                case .connector(let name): forgotten.withLockedValue { $0.append(name) }
+                case .token(let id): ended.withLockedValue { $0.append("token \(id)") }
+                case .virtualMCP(let slug): ended.withLockedValue { $0.append("virtual MCP \(slug)") }
+                }
             }, tidyingPause: .milliseconds(10), logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
     }
 

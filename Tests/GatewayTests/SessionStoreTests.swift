@@ -46,6 +46,16 @@ struct SessionStoreTests {
         #expect(usedAt ?? 0 > WallClock.milliseconds() - 60_000)
     }
 
+    @Test func aSessionInUseIsNotForgotten() async throws {
+        try await open()
+        try await fixture.execute("UPDATE sessions SET usedAt = 1")
+        _ = try await store.pin(pin(Self.legacy))
+        try await fixture.plane.sessionsUsed([Self.legacy, "gone"])
+        try await store.prune(before: WallClock.milliseconds() - 60_000)
+        #expect(try await fixture.count("sessions") == 1)
+        #expect(try await fixture.count("pins") == 1)
+    }
+
     /// A search may end after the session that it was for.
     @Test func anEndedSessionIsNotPinned() async throws {
         try await open()

@@ -32,6 +32,12 @@ struct StartDiagnosisTests {
         #expect(!Self.folder.hint(stderr: stderr).contains("mcp<2"))
     }
 
+    @Test func whatOnlyPrintsIsNoServer() {
+        let log = "info: not a message on the server's stdout: x\ninfo: server process 7 exited with status 0"
+        #expect(Self.folder.hint(stderr: log).contains("is it an MCP server"))
+        #expect(Self.folder.hint(stderr: log + "\ninfo: [8] a word of its own").contains("above"))
+    }
+
     @Test func anOldSDKIsNotToBlame() {
         let old = StartDiagnosis(packages: ["mcp==1.30.0"], isFolder: false)
         #expect(!old.hint(stderr: "AttributeError: 'Server' object has no attribute 'x'").contains("mcp<2"))

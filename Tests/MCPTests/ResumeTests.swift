@@ -94,6 +94,22 @@ struct ResumeTests {
         #expect(second.events.last == answer && second.isClosed)
     }
 
+    @Test func allHistoriesTogetherAreBounded() throws {
+        let long = ByteBuffer(string: #"{"jsonrpc":"2.0","method":"notifications/message","params":{"level":"info","data":"\#(String(repeating: "x", count: 900_000))"}}"#)
+        var last: (session: String, exchange: RecordingExchange)?
+        for _ in 0..<(MCPFront.historyLimit / 900_000 + 2) {
+            let session = bench.open(version: "2025-11-25")
+            last = (session, call(session))
+            _ = try #require(bench.service.calls.last).sink.notification(long)
+        }
+        #expect(bench.front.historyBytes <= MCPFront.historyLimit)
+        let (session, exchange) = try #require(last)
+        #expect(exchange.events.count == 1 && exchange.ids == [nil], "it is heard, and not kept")
+        #expect(bench.front.sessionsInUse.contains(session))
+        for id in Array(bench.front.sessions.keys) { bench.front.sessionEnded(id) }
+        #expect(bench.front.historyBytes == 0)
+    }
+
     @Test(arguments: ["", "0-0", "99-1", "1-999", "x", "1", "1-x", "-1-1", "1--1", "9223372036854775808-1"])
     func whatNobodySentCannotBeResumed(event: String) throws {
         let session = bench.open(version: "2025-11-25")
@@ -175,7 +191,7 @@ struct EventHistoryTests {
     @Test func theOldestGoFirst() throws {
         var history = EventHistory()
         let prime = history.prime(1)
-        for number in 0..<EventHistory.maximumMessages * 3 { #expect(history.append(ByteBuffer(string: "\(number)"), to: 1) != nil) }
+        for number in 0..<EventHistory.maximumMessages * 3 { #expect(history.append(ByteBuffer(string: "\(number)"), to: 1, now: now) != nil) }
         let events = try #require(history.replay(after: prime)).events
         #expect(events.count <= EventHistory.maximumMessages && events.count >= EventHistory.maximumMessages / 2)
         #expect(events.last?.message == ByteBuffer(string: "\(EventHistory.maximumMessages * 3 - 1)"))
@@ -186,23 +202,26 @@ struct EventHistoryTests {
         var history = EventHistory()
         let (one, two) = (history.prime(1), history.prime(2))
         let large = ByteBuffer(repeating: 0x78, count: EventHistory.maximumBytes / 3)
-        for stream in [1, 2, 1, 2, 1, 2] { #expect(history.append(large, to: stream) != nil) }
+        for stream in [1, 2, 1, 2, 1, 2] { #expect(history.append(large, to: stream, now: now) != nil) }
         let kept = [one, two].compactMap { history.replay(after: $0)?.events.count }
         #expect(kept.reduce(0, +) <= 3 && kept.reduce(0, +) >= 2)
-        #expect(history.append(ByteBuffer(repeating: 0x78, count: EventHistory.maximumBytes), to: 1) != nil)
+        #expect(history.append(ByteBuffer(repeating: 0x78, count: EventHistory.maximumBytes), to: 1, now: now) != nil)
         #expect(try #require(history.replay(after: one)).events.count == 1)
-        #expect(history.append(ByteBuffer(repeating: 0x78, count: EventHistory.maximumBytes + 1), to: 1) == nil)
+        #expect(history.append(ByteBuffer(repeating: 0x78, count: EventHistory.maximumBytes + 1), to: 1, now: now) == nil)
     }
 
     @Test func endedStreamsExpireAndOthersDoNot() {
         var history = EventHistory()
         let (one, two) = (history.prime(1), history.prime(2))
-        _ = history.append(ByteBuffer(string: "a"), to: 1)
+        _ = history.append(ByteBuffer(string: "a"), to: 1, now: now)
         history.end(1, now: now)
         history.expire(now: now + .seconds(59))
         #expect(history.replay(after: one)?.events.count == 1)
         history.expire(now: now + .seconds(60))
         #expect(history.replay(after: one) == nil && history.replay(after: two) != nil && !history.isEmpty)
+        _ = history.append(ByteBuffer(string: "b"), to: 2, now: now)
+        history.expire(now: now + EventHistory.keptWhileOpen)
+        #expect(history.replay(after: two)?.events.isEmpty == true && history.bytes == 0, "not for ever while it is open")
         history.end(2, now: now)
         history.expire(now: now + .seconds(60))
         #expect(history.isEmpty)

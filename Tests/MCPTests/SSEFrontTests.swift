@@ -114,6 +114,26 @@ struct SSEFrontTests {
         #expect(streams.allSatisfy(\.isClosed) && old.count == 0 && bench.host.sessions.isEmpty)
     }
 
+    @Test func closingLetsCallsBeAnswered() throws {
+        let (stream, query) = try open()
+        _ = send(.post, call, query: query)
+        let running = try #require(bench.service.calls.last { $0.request.method == "tools/call" })
+        old.closeAll()
+        bench.front.closeAll()
+        #expect(!stream.isClosed && running.cancels == 0)
+        running.sink.finish(.result(ByteBuffer(string: #"{"content":[]}"#)))
+        #expect(stream.events.last == #"{"jsonrpc":"2.0","id":5,"result":{"content":[]}}"# && stream.isClosed && old.count == 0)
+    }
+
+    @Test func anOpenStreamIsInUseAndKeepsNoHistory() throws {
+        let (stream, query) = try open()
+        #expect(bench.front.sessionsInUse == ["session-1"])
+        _ = send(.post, call, query: query)
+        _ = try #require(bench.service.calls.last { $0.request.method == "tools/call" }).sink.notification(
+            ByteBuffer(string: #"{"jsonrpc":"2.0","method":"notifications/message","params":{"level":"info","data":1}}"#))
+        #expect(stream.ids.allSatisfy { $0 == nil } && bench.front.historyBytes == 0)
+    }
+
     /// One that was given the old address by mistake.
     @Test func aStreamableClientIsServedThereToo() throws {
         var request = bench.legacyRequest(

@@ -129,6 +129,39 @@ import Testing
         }
     }
 
+    /// A living session gives the files of one that ends new names as fast as it can.
+    @Test func whoLinksAnothersFilesCannotHoldUpItsRemoval() async throws {
+        try await with { rig in
+            let uid = try #require(try await rig.run("x", "answer = str(os.getuid())"))
+            try await rig.run("x", "open('/tmp/x', 'w').close()\nos.chmod('/tmp/x', 0o666)")
+            let linked = try await rig.run(
+                "y",
+                """
+                os.link('/tmp/x', '/tmp/y-0')
+                pids = []
+                for worker in range(2):
+                    pids.append(os.fork())
+                    if pids[-1] == 0:
+                        os.setsid()
+                        os.dup2(os.open('/dev/null', os.O_RDWR), 1)
+                        n = 0
+                        while True:
+                            n += 1
+                            for name in ('/tmp/x', '/tmp/y-0', '/tmp/y-%d-%d' % (worker, n % 400)):
+                                try: os.link(name, '/tmp/y-%d-%d' % (worker, (n + 1) % 400))
+                                except OSError: pass
+                answer = ' '.join(map(str, pids))
+                """)
+            let daemons = linked?.split(separator: " ").compactMap { Int($0) } ?? []
+            try #require(daemons.count == 2, "\(linked ?? "")")
+            try await rig.end("x")
+            await eventually("nothing of it is left") { !rig.entries().contains { $0.uid == Int(uid) } }
+            #expect(try await rig.run("next", "answer = 'here'") == "here")
+            try await rig.end("y")
+            await eventually("they are gone") { !daemons.contains { exists($0) } }
+        }
+    }
+
     /// A process that stops whatever comes under its uid, the removal of what its session left among it.
     @Test func whatStopsItsRemovalIsEndedAllTheSame() async throws {
         try await with { rig in

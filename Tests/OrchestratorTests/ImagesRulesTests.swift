@@ -32,6 +32,7 @@ import Testing
         ("--find-links ./wheels", 1, "--find-links ./wheels"),
         ("six==1 \\\n --hash=sha256:0\n-i http://x", 3, "-i http://x"), ("--index\\\n-url x", 1, "--index-url x"),
         ("--requirement=/etc/passwd", 1, "--requirement=/etc/passwd"), ("-chttp://x", 1, "-chttp://x"),
+        ("\u{FEFF}-i http://x\nsix", 1, "-i http://x"),
     ])
     func aRequirementsFileNamesNoOtherSource(_ text: String, _ line: Int, _ said: String) throws {
         let failure = try #require(throws: ImageBuildFailure.self) { try RequirementsFile.check(Array(text.utf8)) }

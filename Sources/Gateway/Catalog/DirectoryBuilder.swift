@@ -17,7 +17,7 @@ struct DirectoryBuilder: Sendable {
             let sources = members.compactMap { name in
                 byName[name]?.tools.map { ToolMerge.Source(connector: name, toolsListResult: $0) }
             }
-            let merged = try ToolMerge.merge(sources)
+            let merged = try merge(sources, slug)
             virtualMCPs[slug] = VirtualMCP(
                 slug: slug, title: slug, connectors: members, tools: merged.tools, toolsListResult: merged.toolsListResult,
                 serverInfo: Self.text([("name", .string(slug)), ("title", .string(slug)), ("version", .string(BerthVersion.current))]),
@@ -27,6 +27,16 @@ struct DirectoryBuilder: Sendable {
             grants: try await tokens.grants(), virtualMCPs: virtualMCPs,
             connectors: Dictionary(uniqueKeysWithValues: records.compactMap { record in record.connector.map { (record.name, $0) } }),
             version: version)
+    }
+
+    /// A list that cannot be read leaves its virtual MCP without tools: the directory says who was revoked, and waits for nobody.
+    private func merge(_ sources: [ToolMerge.Source], _ slug: String) throws -> ToolMerge.Merged {
+        do {
+            return try ToolMerge.merge(sources)
+        } catch {
+            logger.error("a virtual MCP's tools cannot be merged; it has none", metadata: ["virtual MCP": "\(slug)", "error": "\(error)"])
+            return try ToolMerge.merge([])
+        }
     }
 
     private static func text(_ members: [(String, JSONValue)]) -> ByteBuffer {

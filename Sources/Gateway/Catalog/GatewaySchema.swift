@@ -54,7 +54,7 @@ enum GatewaySchema {
                 table.column("capabilities", .text).notNull()
                 table.column("clientInfo", .text).notNull()
                 table.column("createdAt", .integer).notNull()
-                // When a gateway last took it into memory.
+                // When a gateway last took it into memory, or, not long after it, saw it used.
                 table.column("usedAt", .integer).notNull()
             }
             try db.create(table: "pins") { table in

@@ -17,6 +17,8 @@ public struct DataPathSettings: Sendable {
     public var sessionIdle = TimeAmount.hours(24)
     /// The same for the pins of a modern client, which has no session of its own.
     public var modernIdle = TimeAmount.hours(1)
+    /// How often the rows of sessions hear that these are used.
+    public var sessionMark = TimeAmount.hours(1)
     /// Legacy sessions of one principal; one more ends the longest unused.
     public var sessionsPerPrincipal = 64
     /// Calls of one principal under way at a time.

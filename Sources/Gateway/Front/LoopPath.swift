@@ -118,8 +118,9 @@ final class LoopPath {
     /// Ends what never ends by itself; calls under way may finish.
     func shutdown() {
         isShutDown = true
-        front.closeAll()
+        // Before the streams: theirs are among them, and carry the answers of calls.
         oldFront.closeAll()
+        front.closeAll()
     }
 
     // MARK: Time
@@ -132,7 +133,7 @@ final class LoopPath {
         guard !isShutDown else { return }
         let now = WallClock.milliseconds()
         end(grants: { !$0.isCurrent(at: now) })
-        hub.sweep(busy: stack.audit.busySessions.union(live.values.compactMap(\.session)))
+        hub.sweep(busy: stack.audit.busySessions.union(front.sessionsInUse))
         scheduleSweep()
     }
 

@@ -18,6 +18,8 @@ final class SessionHub: FrontHost {
     private var identities: [String: ServerIdentity] = [:]
     private var modernKeys: [SessionTable.Owner: String] = [:]
     private var ended = RecentlyEnded()
+    /// When the rows last heard which sessions are used.
+    private var markedAt = NIODeadline.now()
     /// A session ended by itself or from outside: its calls, streams and pins go too.
     var onEnd: (String) -> Void = { _ in }
     /// The same, for what the other loops know of the session.
@@ -139,6 +141,18 @@ final class SessionHub: FrontHost {
         let now = NIODeadline.now()
         for id in busy { table.touch(id, now: now) }
         for id in table.idle(now: now, legacy: settings.sessionIdle, modern: settings.modernIdle) { end(id) }
+        if now - markedAt >= settings.sessionMark { mark(now) }
+    }
+
+    /// A session that stays in memory is read once, and would look unused at the next start.
+    private func mark(_ now: NIODeadline) {
+        let used = table.legacy(usedSince: markedAt)
+        markedAt = now
+        guard !used.isEmpty else { return }
+        let (support, logger) = (support, logger)
+        eventLoop.makeFutureWithTask { try await support.sessionsUsed(used) }.whenFailure { error in
+            logger.error("sessions cannot be marked as used", metadata: ["error": "\(error)"])
+        }
     }
 
     func end(where isGone: (SessionTable.Owner) -> Bool) {

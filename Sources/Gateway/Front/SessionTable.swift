@@ -64,6 +64,11 @@ struct SessionTable {
         }
     }
 
+    /// Legacy sessions that were used since `time`.
+    func legacy(usedSince time: NIODeadline) -> [String] {
+        sessions.compactMap { id, session in session.kind != .modern && session.usedAt >= time ? id : nil }
+    }
+
     /// Sessions whose owner `isGone` says has no access any more.
     func ids(where isGone: (Owner) -> Bool) -> [String] {
         sessions.compactMap { isGone($0.value.owner) ? $0.key : nil }

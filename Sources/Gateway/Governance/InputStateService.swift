@@ -4,7 +4,7 @@ import NIOCore
 import Sealing
 
 /// Seals the `requestState` that a server gives its client to bring back: it leaves the gateway opaque, and comes back only from the
-/// same principal, for the same tool, in time and once (protocol.md §1.5, multi round-trip requests).
+/// same principal, for the same request, in time and once while the gateway runs (protocol.md §1.5, multi round-trip requests).
 final class InputStateService: MCPService {
     /// Characters of a server's own state at most.
     static let stateLimit = 4096
@@ -14,6 +14,7 @@ final class InputStateService: MCPService {
     let eventLoop: any EventLoop
     private let next: any MCPService
     private let key: AEADKey
+    private let hash: SHA256
     private let clock: () -> Int64
     private var used = UsedStates()
 
@@ -23,52 +24,56 @@ final class InputStateService: MCPService {
         eventLoop = next.eventLoop
         self.next = next
         self.key = try AEADKey(key)
+        hash = try SHA256()
         self.clock = clock
     }
 
     func call(_ request: MCPRequest, in context: CallContext, sink: any MCPSink) -> any MCPCall {
         guard let record = CallRecord.of(context), Self.methods.contains(request.method) else { return next.call(request, in: context, sink: sink) }
-        let identity = Self.identity(request, record)
+        let original = request
         var request = request
         if let sealed = request.requestState {
-            guard let state = open(sealed, identity, of: record.principal) else {
+            guard let state = open(sealed, original, record) else {
                 sink.finish(.error(MCPError(code: MCPError.Code.invalidParams, message: Self.refusal)))
                 return EndedCall()
             }
             request = request.replacingRequestState(with: state)
         }
-        return next.call(request, in: context, sink: Sealer(sink) { [self] in seal($0, identity) })
+        return next.call(request, in: context, sink: Sealer(sink) { [self] in seal($0, original, record) })
     }
 
     private static let methods: Set<String> = ["tools/call", "prompts/get", "resources/read"]
     private static let refusal = "requestState is not one of ours for this request, was used before, or has expired"
 
-    /// What a state is bound to. No part but the last can hold a zero byte.
-    private static func identity(_ request: MCPRequest, _ record: CallRecord) -> [UInt8] {
+    /// What a state is bound to: who asks what, with which arguments, since a server of the handshake revisions sees those of the first
+    /// round alone. No part but the last can hold a zero byte.
+    private func identity(_ request: MCPRequest, _ record: CallRecord) throws -> [UInt8] {
+        try request.arguments?.withUnsafeReadableBytes { try hash.update($0) }
+        let digest = try hash.finish()
         let parts = [record.principal, record.virtualMCP.slug, record.connector?.name ?? "", request.method, request.name ?? request.uri ?? ""]
-        return Array(parts.joined(separator: "\0").utf8)
+        return digest + Array(parts.joined(separator: "\0").utf8)
     }
 
     // MARK: The text
 
     /// The answer with its state sealed; an error when that cannot be.
-    private func seal(_ result: ByteBuffer, _ identity: [UInt8]) -> MCPOutcome {
+    private func seal(_ result: ByteBuffer, _ request: MCPRequest, _ record: CallRecord) -> MCPOutcome {
         guard let span = RequestState.span(in: result) else { return .result(result) }
         guard span.end - span.start <= Self.stateLimit else { return .error(.internalError("the server's requestState is too long")) }
         let expiry = clock() + Self.lifetime
         let plain = withUnsafeBytes(of: expiry.bigEndian) { Array($0) } + (result.getBytes(at: result.readerIndex + span.start, length: span.end - span.start) ?? [])
-        guard let sealed = try? key.seal(plain, aad: identity) else { return .error(.internalError("the server's requestState cannot be sealed")) }
+        guard let sealed = try? key.seal(plain, aad: identity(request, record)) else { return .error(.internalError("the server's requestState cannot be sealed")) }
         return .result(RequestState.replacing(span, in: result, with: Base64URL.encode(sealed)))
     }
 
     /// The server's own state, a JSON string; nil when it is not ours, not for this request, late, or was here before.
-    private func open(_ text: String, _ identity: [UInt8], of principal: String) -> [UInt8]? {
+    private func open(_ text: String, _ request: MCPRequest, _ record: CallRecord) -> [UInt8]? {
         guard text.utf8.count <= Base64URL.encodedCount(Self.stateLimit + 8 + AEADKey.overhead), let sealed = Base64URL.decode(text),
-            let plain = try? key.open(sealed, aad: identity), plain.count > 8
+            let plain = try? key.open(sealed, aad: identity(request, record)), plain.count > 8
         else { return nil }
         let expiry = plain.prefix(8).reduce(Int64(0)) { $0 << 8 | Int64($1) }
         let now = clock()
-        guard now < expiry, used.insert(sealed.prefix(AEADKey.nonceSize), of: principal, until: expiry, now: now) else { return nil }
+        guard now < expiry, used.insert(sealed.prefix(AEADKey.nonceSize), of: record.principal, until: expiry, now: now) else { return nil }
         return Array(plain.dropFirst(8))
     }
 }
@@ -82,7 +87,7 @@ struct UsedStates {
 
     /// - Returns: False when it was here before.
     mutating func insert(_ nonce: ArraySlice<UInt8>, of principal: String, until expiry: Int64, now: Int64) -> Bool {
-        if now >= nextSweep {
+        if now >= nextSweep || expiries[principal, default: [:]].count >= Self.limit {
             expiries = expiries.mapValues { $0.filter { $0.value > now } }.filter { !$0.value.isEmpty }
             nextSweep = now + InputStateService.lifetime
         }

@@ -45,6 +45,15 @@ struct SessionStore: Sendable {
     /// In milliseconds: how exactly a row tells when it was last asked for.
     private static let usePrecision: Int64 = 60_000
 
+    /// Marks sessions that are known in memory as used.
+    func used(_ ids: [String]) async throws {
+        let now = WallClock.milliseconds()
+        try await database.write { db in
+            let statement = try db.makeStatement(sql: "UPDATE sessions SET usedAt = ? WHERE id = ?")
+            for id in ids { try statement.execute(arguments: [now, id]) }
+        }
+    }
+
     func end(id: String) async throws {
         try await database.write { db in
             try db.execute(sql: "DELETE FROM sessions WHERE id = ?", arguments: [id])
@@ -52,7 +61,7 @@ struct SessionStore: Sendable {
         }
     }
 
-    /// Forgets sessions that no gateway took into memory since `time` (while one is there it ends the idle ones itself), and
+    /// Forgets sessions that were not used since `time` (while a gateway is there it ends the idle ones itself), and
     /// older pins without a row of their session: a modern client's, or what a kill left.
     func prune(before time: Int64) async throws {
         try await database.write { db in

@@ -97,7 +97,7 @@ extension Machine {
 extension MachineConfig {
     /// Whether a machine of this configuration does what `wanted` asks for.
     fileprivate func serves(_ wanted: MachineConfig) -> Bool {
-        image == wanted.image && self.`init`?.exec == wanted.`init`?.exec && (env ?? [:]) == (wanted.env ?? [:])
+        image == wanted.image && self.`init`?.exec == wanted.`init`?.exec && (env ?? [:]) == (wanted.env ?? [:]) && guest == wanted.guest
             && metadata?["berth_generation"] == wanted.metadata?["berth_generation"]
     }
 }

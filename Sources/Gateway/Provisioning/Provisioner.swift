@@ -69,6 +69,8 @@ struct Provisioner: Sendable {
         var record = old
         record.definition = definition
         record.generation += 1
+        // What an earlier update left that failed would have the new machine's name.
+        try await destroyMachines(app: old.app, exceptGeneration: old.generation)
         do {
             // The new secrets are only in memory until the new machine has answered with them: the old one's children never see them.
             let preview = try await credentials.credentials(connector: old.name, changing: request.secrets ?? [:], dropping: dropped)

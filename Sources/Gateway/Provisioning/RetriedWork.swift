@@ -1,18 +1,29 @@
 import Synchronization
 
 /// Work on names that may fail for a while, in a task of its own: tried when it is asked for, then again with growing pauses
-/// until it has succeeded. It ends with ``stop()``.
+/// until it has succeeded. Names do not wait for each other. It ends with ``stop()``.
 final class RetriedWork: Sendable {
+    private struct State {
+        /// To be tried as soon as there is room.
+        var ready: Set<String> = []
+        var running: Set<String> = []
+        /// Of names that failed: how long they wait before the next attempt.
+        var pauses: [String: Duration] = [:]
+    }
+
     private let first: Duration
     private let longest: Duration
-    private let names = Mutex<Set<String>>([])
+    /// Attempts at a time.
+    private let width: Int
+    private let state = Mutex(State())
     private let signal: AsyncStream<Void>.Continuation
     private let signals: AsyncStream<Void>
     private let task = Mutex<Task<Void, Never>?>(nil)
 
-    init(first: Duration = .seconds(1), longest: Duration = .seconds(60)) {
+    init(first: Duration = .seconds(1), longest: Duration = .seconds(60), width: Int = 8) {
         self.first = first
         self.longest = longest
+        self.width = width
         (signals, signal) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
     }
 
@@ -23,24 +34,22 @@ final class RetriedWork: Sendable {
         task.withLock { task in
             guard task == nil else { return }
             task = Task { [self] in
-                for await _ in signals {
-                    var pause = first
-                    while !Task.isCancelled, await !round(attempt) {
-                        try? await Task.sleep(for: pause)
-                        pause = min(pause * 2, longest)
+                await withDiscardingTaskGroup { group in
+                    for await _ in signals {
+                        while let name = next() { group.addTask { await self.work(on: name, attempt) } }
                     }
                 }
             }
         }
     }
 
-    /// There is something to do for a name.
+    /// There is something to do for a name: it is tried now, whatever it or another one waits for.
     func ask(_ name: String) {
-        _ = names.withLock { $0.insert(name) }
+        _ = state.withLock { $0.ready.insert(name) }
         signal.yield()
     }
 
-    /// Returns when the task has ended; an attempt under way is cancelled.
+    /// Returns when the task has ended; attempts under way are cancelled.
     func stop() async {
         signal.finish()
         let task = task.withLock { $0 }
@@ -48,12 +57,32 @@ final class RetriedWork: Sendable {
         await task?.value
     }
 
-    private func round(_ attempt: (String) async -> Bool) async -> Bool {
-        for name in names.withLock({ $0 }) {
-            // Taken out first: whoever asks meanwhile is not forgotten.
-            _ = names.withLock { $0.remove(name) }
-            if await !attempt(name) { _ = names.withLock { $0.insert(name) } }
+    private func next() -> String? {
+        state.withLock { state in
+            // Who asks during an attempt is served by another one after it.
+            guard state.running.count < width, let name = state.ready.first(where: { !state.running.contains($0) }) else { return nil }
+            state.ready.remove(name)
+            state.running.insert(name)
+            return name
         }
-        return names.withLock { $0.isEmpty }
+    }
+
+    private func work(on name: String, _ attempt: @Sendable (String) async -> Bool) async {
+        let isDone = await attempt(name)
+        let pause: Duration? = state.withLock { state in
+            state.running.remove(name)
+            guard !isDone else {
+                state.pauses[name] = nil
+                return nil
+            }
+            let pause = state.pauses[name].map { min($0 * 2, longest) } ?? first
+            state.pauses[name] = pause
+            return pause
+        }
+        signal.yield()
+        guard let pause, (try? await Task.sleep(for: pause)) != nil else { return }
+        // Another attempt may have come between, which pauses by itself or was the last one.
+        guard state.withLock({ $0.pauses[name] == pause }) else { return }
+        ask(name)
     }
 }

@@ -10,6 +10,10 @@ struct StartDiagnosis {
         if lines.contains(where: { $0.contains("exec ") && $0.contains("No such file or directory") }) {
             return "the first line (#!) of its file names a program that the image does not have, /usr/bin/env for one: use -- python3 FILE"
         }
+        let said = lines.filter { !$0.contains("server process ") }
+        if !said.isEmpty, said.allSatisfy({ $0.contains(Self.noise) }) {
+            return "it prints what is no MCP message: is it an MCP server on standard input and output?"
+        }
         // The last error is the one that ended it; an earlier one may have been handled.
         guard let error = lines.last(where: { line in Self.errors.contains { line.hasPrefix($0) } }) else {
             return stderr.isEmpty
@@ -27,6 +31,9 @@ struct StartDiagnosis {
         }
         return "its standard error is above; --arg, --env and --secret give what it may miss"
     }
+
+    /// How the bridge tells of a line that is no message.
+    private static let noise = "not a message on the server's stdout"
 
     private static let errors = ["ModuleNotFoundError", "ImportError", "AttributeError", "TypeError"]
 

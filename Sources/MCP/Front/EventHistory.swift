@@ -9,6 +9,8 @@ struct EventHistory {
     static let maximumBytes = 1 << 20
     /// How long after its end a stream can be read again.
     static let keptAfterEnd: TimeAmount = .seconds(60)
+    /// How long a message of a stream that goes on is kept.
+    static let keptWhileOpen: TimeAmount = .minutes(5)
     /// The stream that GET opens; those of calls have the calls' numbers, which begin at 1.
     static let sessionStream = 0
 
@@ -26,12 +28,13 @@ struct EventHistory {
         var stream: Int
         var number: Int
         var message: ByteBuffer
+        var sentAt: NIODeadline
     }
 
     private var streams: [Int: Stream] = [:]
     /// Of all streams, oldest first.
     private var kept: [Kept] = []
-    private var bytes = 0
+    private(set) var bytes = 0
 
     var isEmpty: Bool { streams.isEmpty }
 
@@ -43,11 +46,12 @@ struct EventHistory {
     /// Keeps a message that goes out on a stream.
     ///
     /// - Returns: The id of its event; nil when it is longer than all that may be kept.
-    mutating func append(_ message: ByteBuffer, to stream: Int) -> String? {
+    mutating func append(_ message: ByteBuffer, to stream: Int, now: NIODeadline) -> String? {
         guard message.readableBytes <= Self.maximumBytes else { return nil }
         let id = next(stream)
         // A copy: the message may be a slice of something much larger, which would be kept with it.
-        kept.append(Kept(stream: stream, number: streams[stream]?.last ?? 0, message: ByteBuffer(bytes: message.readableBytesView)))
+        let copy = ByteBuffer(bytes: message.readableBytesView)
+        kept.append(Kept(stream: stream, number: streams[stream]?.last ?? 0, message: copy, sentAt: now))
         bytes += message.readableBytes
         if kept.count > Self.maximumMessages || bytes > Self.maximumBytes { makeRoom() }
         return id
@@ -61,9 +65,10 @@ struct EventHistory {
     /// Forgets what nobody came back for.
     mutating func expire(now: NIODeadline) {
         let over = streams.filter { $0.value.endedAt.map { now - $0 >= Self.keptAfterEnd } ?? false }
-        if over.isEmpty { return }
         for stream in over.keys { streams[stream] = nil }
-        kept.removeAll { over[$0.stream] != nil }
+        let before = kept.count
+        kept.removeAll { over[$0.stream] != nil || now - $0.sentAt >= Self.keptWhileOpen }
+        if kept.count == before { return }
         bytes = kept.reduce(0) { $0 + $1.message.readableBytes }
     }
 

@@ -53,6 +53,7 @@ final class FrontCall: MCPSink {
         self.exchange = exchange
         self.streams = streams
         self.primes = primes
+        isResumable = era == .legacy && session != nil && streams && exchange.isResumable
         self.front = front
         self.serverInfo = serverInfo
         startedAt = front.service.eventLoop.now
@@ -114,7 +115,7 @@ final class FrontCall: MCPSink {
     // MARK: The stream
 
     /// The client can ask for the rest of a stream that broke off.
-    private var isResumable: Bool { era == .legacy && session != nil && streams }
+    private let isResumable: Bool
 
     /// The client is away, and has what it needs to come back.
     var awaitsReturn: Bool { leftAt != nil }

@@ -65,6 +65,8 @@ public protocol FrontExchange: AnyObject {
     func openStream()
     /// One `message` event; opens the stream if it is not open yet.
     func event(_ data: ByteBuffer, id: String?) -> Demand
+    /// Its client could come back for what it missed, by the ids of events.
+    var isResumable: Bool { get }
     /// An event without a message, whose id a client can resume after and which says how soon it may try; opens the stream first.
     func prime(id: String)
     /// The `endpoint` event of 2024-11-05, which says where to post; opens the stream first.
@@ -75,4 +77,8 @@ public protocol FrontExchange: AnyObject {
     var onClientGone: (() -> Void)? { get set }
     /// Called when a paused client can take more.
     var onResume: (() -> Void)? { get set }
+}
+
+extension FrontExchange {
+    public var isResumable: Bool { true }
 }

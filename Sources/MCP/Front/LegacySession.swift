@@ -48,6 +48,8 @@ struct LegacySession {
         logLevel == nil && calls.isEmpty && stream == nil && subscribed.isEmpty && listen == nil && changes.isEmpty && history.isEmpty
     }
 
+    var isInUse: Bool { stream != nil || !calls.isEmpty }
+
     mutating func add(_ call: Int, key: RequestKey) {
         calls[key, default: []].append(call)
     }

@@ -107,7 +107,8 @@ extension MCPFront {
         let number = sessions[id]?.stream
         // Without a stream it is kept for one that was there and may come back.
         guard number != nil || sessions[id]?.history.isEmpty == false else { return .more }
-        let event = remember(message, stream: EventHistory.sessionStream, session: id)
+        let keeps = number.flatMap { streams[$0]?.isResumable } ?? true
+        let event = keeps ? remember(message, stream: EventHistory.sessionStream, session: id) : nil
         guard let number, let stream = streams[number] else {
             streamEnded(EventHistory.sessionStream, session: id)
             return .more

@@ -24,10 +24,17 @@ extension MCPFront {
         }
     }
 
+    /// Bytes that all sessions' histories may hold; beyond it messages go out without being kept.
+    static let historyLimit = 64 << 20
+
     /// Keeps a message of a session's stream; its event id.
     func remember(_ message: ByteBuffer, stream: Int, session id: String) -> String? {
+        let before = sessions[id]?.history.bytes ?? 0
+        guard historyBytes - before + message.readableBytes <= Self.historyLimit else { return nil }
         // In place: a copy of the session would copy its whole history.
-        sessions[id, default: LegacySession()].history.append(message, to: stream)
+        let event = sessions[id, default: LegacySession()].history.append(message, to: stream, now: service.eventLoop.now)
+        historyBytes += (sessions[id]?.history.bytes ?? 0) - before
+        return event
     }
 
     /// The id of an event that says nothing but where to begin again.
@@ -45,6 +52,7 @@ extension MCPFront {
     func expireHistories() {
         let now = service.eventLoop.now
         for id in sessions.keys where sessions[id]?.history.isEmpty == false { change(session: id) { $0.history.expire(now: now) } }
+        historyBytes = sessions.values.reduce(0) { $0 + $1.history.bytes }
         for call in calls.values where call.leftAt.map({ now - $0 >= Self.patienceForReturn }) ?? false { call.abandonRound() }
     }
 

@@ -17,6 +17,8 @@ public final class MCPFront {
     var calls: [Int: FrontCall] = [:]
     var streams: [Int: any FrontExchange] = [:]
     var listens: [Int: FrontListen] = [:]
+    /// Kept for clients that lost a stream, of all sessions.
+    var historyBytes = 0
     /// Our requests to clients that are not answered, and the calls that they belong to.
     var questions: [Int: Int] = [:]
     private var lastQuestion = 0
@@ -33,6 +35,9 @@ public final class MCPFront {
 
     public var callsInFlight: Int { calls.count }
 
+    /// Legacy sessions with a stream or a call: in use, though no request comes.
+    public var sessionsInUse: Set<String> { Set(sessions.keys.filter { sessions[$0]?.isInUse == true }) }
+
     /// Answers one HTTP request, at once or later.
     public func handle(_ request: FrontRequest, caller: FrontCaller, exchange: any FrontExchange) {
         let isModern = EraRouting.isModern(header: request.protocolVersion)
@@ -48,6 +53,7 @@ public final class MCPFront {
     /// The host ended a session by itself: its calls are cancelled and its stream closed.
     public func sessionEnded(_ id: String) {
         guard let session = sessions.removeValue(forKey: id) else { return }
+        historyBytes -= session.history.bytes
         for number in session.allCalls { calls[number]?.cancel(sessionIsOver: true) }
         if let stream = session.stream { streams.removeValue(forKey: stream)?.closeStream() }
         session.listen?.cancel()

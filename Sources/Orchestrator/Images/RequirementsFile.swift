@@ -20,7 +20,9 @@ enum RequirementsFile {
 
     /// - Throws: the first line that is refused.
     static func check(_ bytes: [UInt8]) throws(ImageBuildFailure) {
-        for (number, line) in lines(String(decoding: bytes, as: UTF8.self)) {
+        // A byte order mark is passed over by the installer, and would hide the option behind it.
+        let text = String(decoding: bytes.starts(with: [0xEF, 0xBB, 0xBF]) ? bytes.dropFirst(3) : bytes[...], as: UTF8.self)
+        for (number, line) in lines(text) {
             guard line.hasPrefix("-") else { continue }
             let word = line.prefix { $0 != " " && $0 != "\t" && $0 != "=" }
             guard let option = options.first(where: { $0.names.contains { matches(word, $0) } }) else { continue }

@@ -38,7 +38,7 @@ enum MCPCall {
         case (401, _): hint = "give a token with --token-file or BERTH_TOKEN"
         case (404, _): hint = "berth vmcp list has the URLs, berth token list what a token opens"
         case (_, MCPError.Code.invalidParams?) where method == "tools/call" && text.contains("Unknown tool"):
-            hint = try? await toolsHint(name ?? "", url: url, token: token)
+            hint = try? await toolsHint(name ?? "", url: url, token: token, socket: socket)
         case (_, MCPError.Code.notDelivered?), (_, MCPError.Code.outcomeUnknown?): hint = "berth logs NAME shows what the server said"
         default: break
         }
@@ -82,8 +82,8 @@ enum MCPCall {
     }
 
     /// The tools that there are, the nearest one first.
-    private static func toolsHint(_ name: String, url: String, token: String?) async throws -> String {
-        let names = try await request("tools/list", .record(), name: nil, url: url, token: token)["tools"]?.arrayValue?
+    private static func toolsHint(_ name: String, url: String, token: String?, socket: String?) async throws -> String {
+        let names = try await request("tools/list", .record(), name: nil, url: url, token: token, socket: socket)["tools"]?.arrayValue?
             .compactMap { $0["name"]?.stringValue } ?? []
         return Suggestion.text(for: name, among: names) ?? "it has \(names.prefix(30).joined(separator: ", "))"
     }

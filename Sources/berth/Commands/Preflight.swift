@@ -9,7 +9,8 @@ enum Preflight {
         guard geteuid() == 0 else {
             throw Failure(
                 "berth up needs root: machines are user namespaces, mounts and cgroups of this host",
-                hint: "sudo berth up; berth bridge and berth doctor work for anybody")
+                hint: Rights.again(CommandLine.arguments, state: getenv("BERTH_STATE").map { String(cString: $0) })
+                    + "; bridge and doctor work for anybody")
         }
         guard getpwnam("berth") != nil else {
             throw Failure(

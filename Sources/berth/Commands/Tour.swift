@@ -121,7 +121,7 @@ struct Tour: AsyncParsableCommand {
             ("connector add git --pypi mcp-server-git", "another server"), ("doctor --prove", "attack a live machine from inside"),
         ]
         Output.line("\nTry next:")
-        for (command, why) in next { Output.line("  \(berth) " + command.padded(to: 44) + "# \(why)") }
+        for (command, why) in next { Output.line("  \(berth) " + (command + installation.stateOption).padded(to: 44) + " # \(why)") }
     }
 
     private func machines(_ installation: Installation) async throws -> [JSONValue] {

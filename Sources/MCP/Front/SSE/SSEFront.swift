@@ -34,9 +34,9 @@ public final class SSEFront {
         }
     }
 
-    /// The endpoint is going away: streams end in order.
+    /// The endpoint is going away: streams end in order, each when the calls on it have been answered.
     public func closeAll() {
-        for stream in Array(streams.values) { stream.end() }
+        for stream in Array(streams.values) { stream.drain() }
     }
 
     private func open(_ request: FrontRequest, _ endpoint: String, _ caller: FrontCaller, _ exchange: any FrontExchange) {

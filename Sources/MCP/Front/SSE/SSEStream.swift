@@ -7,6 +7,7 @@ final class SSEStream {
     private let exchange: any FrontExchange
     private var ended: (() -> Void)?
     private var session: String?
+    private var isDraining = false
     /// Answers that are still to come, and what the session hears of by itself.
     private var parts: [ObjectIdentifier: SSEPart] = [:]
 
@@ -39,6 +40,13 @@ final class SSEStream {
         }
     }
 
+    /// Ends the stream when what is under way has been answered.
+    func drain() {
+        isDraining = true
+        for part in parts.values where part.isFeed { forget(part) }
+        if parts.isEmpty { end() }
+    }
+
     /// Ends the stream in order, and with it the session: nobody could resume it.
     func end() {
         guard let callback = ended else { return }
@@ -55,7 +63,7 @@ final class SSEStream {
 
     func finished(_ part: SSEPart) {
         parts[ObjectIdentifier(part)] = nil
-        if part.isFeed { end() }
+        if part.isFeed || isDraining && parts.isEmpty { end() }
     }
 
     /// `initialize` was answered.
@@ -128,6 +136,9 @@ final class SSEPart: FrontExchange {
         finish()
         if let session { stream.opened(session) }
     }
+
+    /// The session ends with its one stream.
+    var isResumable: Bool { false }
 
     func openStream() {}
     func prime(id: String) {}
