@@ -89,6 +89,7 @@ extension Child {
             let process = ChildProcess(
                 spawned, plan: plan, loop: environment.loop, reaper: environment.reaper, limits: environment.limits, owner: self)
             self.process = process
+            tracer = environment.tracing.map { Tracer(bodies: $0.bodies, mask: plan.mask) }
             process.open(spawned) { [weak self] in
                 guard let self, self.starts == start else { return }
                 perform(machine.started())
@@ -134,6 +135,12 @@ extension Child {
         eraRestart = false
         guard let process else { return }
         self.process = nil
+        tracer = nil
+        if isRenewing {
+            // It ended before we could end it; what it failed with may be mended.
+            endRenewal()
+            perform(machine.renew(isWanted: false, now: .now()))
+        }
         if served { untoldRestart = true }
         served = false
         report(process)

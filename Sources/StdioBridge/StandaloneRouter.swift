@@ -1,71 +1,99 @@
+import JSONText
 import MCP
 import NIOCore
 import NIOHTTP1
 import Wire
 
-/// The HTTP side of `berth bridge`: `/mcp` for both eras, `/healthz`, `/readyz`. Confined to the loop.
-final class StandaloneFront: ServerDelegate {
-    private let front: MCPFront
-    private let oldFront: SSEFront
-    private let sessions: Sessions
-    private let host: MemorySessions
+/// The HTTP side of `berth bridge`: who may call, and which server a path is of. `/` lists them, `/healthz` and `/readyz` tell how they
+/// fare. Confined to the loop.
+final class StandaloneRouter: ServerDelegate {
+    private let endpoints: [StandaloneEndpoint]
     private let origins: OriginPolicy
-    private let caller = FrontCaller(principal: "local", endpoint: "")
+    private let tokens: BearerTokens?
 
-    init(sessions: Sessions, configuration: StandaloneConfiguration) {
-        self.sessions = sessions
-        let host = MemorySessions(children: sessions, limit: configuration.sessions, sharing: configuration.limits.sharing)
-        self.host = host
-        let tools = ToolWatch(next: sessions) { [weak host] in host?.learned($1, isFirstPage: $0) }
-        let front = MCPFront(service: tools, host: host)
-        self.front = front
-        oldFront = SSEFront(front: front)
-        host.onEvicted = { [weak front] in front?.sessionEnded($0) }
-        origins = OriginPolicy(allowedHosts: configuration.allowedHosts, allowedOrigins: configuration.allowedOrigins)
+    init(endpoints: [StandaloneEndpoint], configuration: StandaloneConfiguration) {
+        self.endpoints = endpoints
+        tokens = configuration.tokens
+        // Whoever chose the address reaches the bridge by it.
+        let host = configuration.host.contains(":") ? "[\(configuration.host)]" : configuration.host
+        origins = OriginPolicy(allowedHosts: configuration.allowedHosts + [host], allowedOrigins: configuration.allowedOrigins)
+    }
+
+    /// Before a byte of the body is read.
+    func admit(_ head: HTTPRequestHead, peer: ServerPeer) -> Admission {
+        // A web page can make a browser send here: a name that is not ours is another site's.
+        if origins.check(hosts: head.headers["host"], origins: head.headers["origin"]) != nil {
+            return refusal(403, "forbidden_origin", "this host or origin is not allowed")
+        }
+        guard let principal = principal(of: head) else {
+            return refusal(401, "unauthorized", "a bearer token is needed", [("www-authenticate", "Bearer")])
+        }
+        return .accept(bodyLimit: nil, payer: principal)
     }
 
     func handle(_ exchange: ServerExchange) {
-        // A web page can make a browser send here: a name that is not ours is another site's.
-        if origins.check(hosts: exchange.headers("host"), origins: exchange.headers("origin")) != nil {
-            return answer(exchange, 403, #"{"error":"forbidden_origin","message":"this host or origin is not allowed"}"#)
-        }
         switch exchange.path {
-        case "/mcp", "/sse": mcp(exchange)
-        case "/healthz": answer(exchange, 200, #"{"status":"alive"}"#)
+        case "/": answer(exchange, 200, list)
+        case "/healthz": answer(exchange, 200, .record(("status", "alive")))
         case "/readyz": ready(exchange)
-        default: answer(exchange, 404, #"{"error":"not_found","message":"MCP is served at /mcp, and at /sse for clients of 2024-11-05"}"#)
+        default: mcp(exchange)
         }
-    }
-
-    /// What the server offered when the bridge started.
-    func learn(tools result: ByteBuffer) { host.learned(ParameterHeaders.byTool(result), isFirstPage: true) }
-
-    /// Ends what is held open, so that a drain finds no stream.
-    func closeAll() {
-        front.closeAll()
-        oldFront.closeAll()
     }
 
     private func mcp(_ exchange: ServerExchange) {
-        guard let request = FrontRequest(method: exchange.method.rawValue, body: exchange.body, headers: exchange.headers) else {
-            return answer(exchange, 400, #"{"error":"bad_request","message":"a header is there twice with different values"}"#)
+        let path = exchange.path
+        guard let endpoint = endpoints.first(where: { $0.serves(path) }) else {
+            return answer(exchange, 404, Self.problem("not_found", "nothing is served here; GET / lists what is"))
         }
-        let answer = BridgeExchange(exchange)
-        guard exchange.path == "/sse" else { return front.handle(request, caller: caller, exchange: answer) }
-        oldFront.handle(request, query: exchange.query, endpoint: "/sse", caller: caller, exchange: answer)
+        guard let request = FrontRequest(method: exchange.method.rawValue, body: exchange.body, headers: exchange.headers) else {
+            return answer(exchange, 400, Self.problem("bad_request", "a header is there twice with different values"))
+        }
+        // Asked again, since the head is all that is known of its sender: a token of the request, not of the connection.
+        let caller = FrontCaller(principal: principal(of: exchange.head) ?? "", endpoint: endpoint.name ?? "")
+        endpoint.handle(request, path: path, query: exchange.query, caller: caller, exchange: BridgeExchange(exchange))
     }
 
+    private func principal(of head: HTTPRequestHead) -> String? {
+        guard let tokens else { return "local" }
+        return tokens.principal(authorization: head.headers["authorization"])
+    }
+
+    private var list: JSONValue {
+        let rows = endpoints.map { endpoint in
+            JSONValue.record(
+                ("name", endpoint.name.map { .string($0) }), ("mcp", .string(endpoint.path)), ("sse", .string(endpoint.oldPath)))
+        }
+        return .record(("endpoints", .array(rows)))
+    }
+
+    /// Ready when every server is.
     private func ready(_ exchange: ServerExchange) {
-        sessions.warm { [self] result in
-            switch result {
-            case .success: answer(exchange, 200, #"{"status":"ready"}"#)
-            case .failure: answer(exchange, 503, #"{"error":"not_ready","message":"the server does not answer"}"#)
+        var (left, failed) = (endpoints.count, [String]())
+        for endpoint in endpoints {
+            endpoint.sessions.warm { [self] result in
+                if case .failure = result { failed.append(endpoint.name ?? "the server") }
+                left -= 1
+                guard left == 0 else { return }
+                guard failed.isEmpty else {
+                    return answer(exchange, 503, Self.problem("not_ready", "no answer from " + failed.sorted().joined(separator: ", ")))
+                }
+                answer(exchange, 200, .record(("status", "ready")))
             }
         }
     }
 
-    private func answer(_ exchange: ServerExchange, _ status: Int, _ body: String) {
-        exchange.reply(status: status, headers: [("content-type", "application/json")], body: ByteBuffer(string: body))
+    private func answer(_ exchange: ServerExchange, _ status: Int, _ body: JSONValue) {
+        exchange.reply(status: status, headers: Self.json, body: ByteBuffer(bytes: body.serialized()))
+    }
+
+    private func refusal(_ status: Int, _ error: String, _ message: String, _ headers: [(String, String)] = []) -> Admission {
+        .refuse(status: status, headers: Self.json + headers, body: ByteBuffer(bytes: Self.problem(error, message).serialized()))
+    }
+
+    private static let json = [("content-type", "application/json")]
+
+    private static func problem(_ error: String, _ message: String) -> JSONValue {
+        .record(("error", .string(error)), ("message", .string(message)))
     }
 }
 
