@@ -18,6 +18,8 @@ final class Child {
         let cleanedUp: (SpawnPlan.Afterwards, _ succeeded: Bool) -> Void
         /// What shows the messages of every process; nil: nothing does.
         let tracing: Tracer.Settings?
+        /// Whether callers are shown the end of the server's standard error: where they are its author.
+        let showsErrors: Bool
     }
 
     var key: SessionKey
@@ -53,6 +55,8 @@ final class Child {
     /// Its process is to be another one once nobody waits for this one's answers.
     var isRenewing = false
     var renewalTimer: Scheduled<Void>?
+    /// The end of the standard error of a process that is gone.
+    var lastWords = ""
     /// Of the running process, where messages are shown.
     var tracer: Tracer?
     var identityWaiters: [(Result<ServerIdentity, Undelivered>) -> Void] = []

@@ -39,12 +39,14 @@ public final class Sessions: MCPService {
     /// - Parameters:
     ///   - plan: the process to start for a session; on the loop, asked for every start.
     ///   - log: one line for the operator; on the loop, must not block.
+    ///   - showsErrors: gives callers the end of a failed server's standard error, masked: for its author alone.
     ///   - tracing: shows every message between the bridge and its children.
     ///   - cleanedUp: what a plan wants afterwards has run, to success or as often as it is tried; on the loop.
     public init(
         eventLoop: any EventLoop, reaper: Reaper, limits: BridgeLimits = BridgeLimits(),
         plan: @escaping (SessionKey) -> Result<SpawnPlan, Undelivered>, log: @escaping (String) -> Void,
-        cleanedUp: @escaping (SpawnPlan.Afterwards, _ succeeded: Bool) -> Void = { _, _ in }, tracing: Tracer.Settings? = nil
+        cleanedUp: @escaping (SpawnPlan.Afterwards, _ succeeded: Bool) -> Void = { _, _ in }, tracing: Tracer.Settings? = nil,
+        showsErrors: Bool = false
     ) {
         self.eventLoop = eventLoop
         self.limits = limits
@@ -54,7 +56,7 @@ public final class Sessions: MCPService {
         self.failures = failures
         environment = Child.Environment(
             loop: eventLoop, reaper: reaper, limits: limits, plan: plan, log: log, failed: { failures.add($0) }, cleanedUp: cleanedUp,
-            tracing: tracing)
+            tracing: tracing, showsErrors: showsErrors)
     }
 
     // MARK: Calls

@@ -98,7 +98,9 @@ public enum StandaloneBridge {
         let starting = Task.detached {
             let states = await core.start()
             if configuration.exitsOnCrash {
-                if let reason = states.compactMap(\.reason).first { stop.end(.notStarted(reason)) }
+                if let failed = states.first(where: { $0.reason != nil }) {
+                    stop.end(.notStarted((failed.name.map { "\($0): " } ?? "") + (failed.reason ?? "")))
+                }
                 core.onCrash { stop.end(.crashed($0)) }
             }
             guard !stop.hasEnded else { return }

@@ -36,7 +36,8 @@ final class StandaloneCore: Sendable {
             let mask = SecretMask(values: SecretForms.all(of: server.secrets))
             let sessions = Sessions(
                 eventLoop: loop, reaper: reaper, limits: configuration.limits, plan: { _ in server.plan(mask) },
-                log: { log(StandaloneLine(engine: $0, server: server.name)) }, tracing: Self.tracing(configuration.trace, server.name, log))
+                log: { log(StandaloneLine(engine: $0, server: server.name)) }, tracing: Self.tracing(configuration.trace, server.name, log),
+                showsErrors: true)
             return StandaloneEndpoint(server: server, sessions: sessions, configuration: configuration)
         }
         let parts = Parts(endpoints, configuration)

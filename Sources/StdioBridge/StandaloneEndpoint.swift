@@ -49,9 +49,7 @@ final class StandaloneEndpoint {
         let answered = sessions.eventLoop.makePromise(of: Int.self)
         sessions.warm { [sessions, host] result in
             switch result {
-            case .failure(let why):
-                let log = sessions.lastFailure?.stderr ?? ""
-                answered.fail(log.isEmpty ? why : Undelivered(why.kind, why.reason + "\n" + log))
+            case .failure(let why): answered.fail(why)
             case .success:
                 // What the front learns of tools, it learns from the first list.
                 let count = ToolCount(answered) { host.learned(ParameterHeaders.byTool($0), isFirstPage: true) }

@@ -10,10 +10,12 @@ final class StandaloneRouter: ServerDelegate {
     private let endpoints: [StandaloneEndpoint]
     private let origins: OriginPolicy
     private let tokens: BearerTokens?
+    private let pages: StandaloneCORS
 
     init(endpoints: [StandaloneEndpoint], configuration: StandaloneConfiguration) {
         self.endpoints = endpoints
         tokens = configuration.tokens
+        pages = StandaloneCORS(configuration.allowedOrigins)
         // Whoever chose the address reaches the bridge by it.
         let host = configuration.host.contains(":") ? "[\(configuration.host)]" : configuration.host
         origins = OriginPolicy(allowedHosts: configuration.allowedHosts + [host], allowedOrigins: configuration.allowedOrigins)
@@ -25,8 +27,9 @@ final class StandaloneRouter: ServerDelegate {
         if origins.check(hosts: head.headers["host"], origins: head.headers["origin"]) != nil {
             return refusal(403, "forbidden_origin", "this host or origin is not allowed")
         }
+        if let headers = pages.preflight(head) { return .refuse(status: 204, headers: headers, body: nil) }
         guard let principal = principal(of: head) else {
-            return refusal(401, "unauthorized", "a bearer token is needed", [("www-authenticate", "Bearer")])
+            return refusal(401, "unauthorized", "a bearer token is needed", [("www-authenticate", "Bearer")] + pages.headers(head))
         }
         return .accept(bodyLimit: nil, payer: principal)
     }
@@ -50,7 +53,7 @@ final class StandaloneRouter: ServerDelegate {
         }
         // Asked again, since the head is all that is known of its sender: a token of the request, not of the connection.
         let caller = FrontCaller(principal: principal(of: exchange.head) ?? "", endpoint: endpoint.name ?? "")
-        endpoint.handle(request, path: path, query: exchange.query, caller: caller, exchange: BridgeExchange(exchange))
+        endpoint.handle(request, path: path, query: exchange.query, caller: caller, exchange: BridgeExchange(exchange, headers: pages.headers(exchange.head)))
     }
 
     private func principal(of head: HTTPRequestHead) -> String? {
@@ -100,16 +103,40 @@ final class StandaloneRouter: ServerDelegate {
 /// Wire's exchange as MCP's front wants it.
 private final class BridgeExchange: FrontExchange {
     private let exchange: ServerExchange
+    /// Of every answer.
+    private let headers: [(String, String)]
+    private var isOpen = false
 
-    init(_ exchange: ServerExchange) {
+    init(_ exchange: ServerExchange, headers: [(String, String)]) {
         self.exchange = exchange
+        self.headers = headers
     }
 
-    func reply(status: Int, headers: [(String, String)], body: ByteBuffer?) { exchange.reply(status: status, headers: headers, body: body) }
-    func openStream() { exchange.openStream() }
-    func event(_ data: ByteBuffer, id: String?) -> Demand { exchange.event(data, id: id) ? .more : .pause }
-    func prime(id: String) { exchange.prime(id: id) }
-    func endpoint(_ uri: String) { exchange.event(ByteBuffer(string: uri), name: "endpoint") }
+    func reply(status: Int, headers: [(String, String)], body: ByteBuffer?) {
+        exchange.reply(status: status, headers: headers + self.headers, body: body)
+    }
+
+    func openStream() {
+        if isOpen { return }
+        isOpen = true
+        exchange.openStream(headers: headers)
+    }
+
+    func event(_ data: ByteBuffer, id: String?) -> Demand {
+        openStream()
+        return exchange.event(data, id: id) ? .more : .pause
+    }
+
+    func prime(id: String) {
+        openStream()
+        exchange.prime(id: id)
+    }
+
+    func endpoint(_ uri: String) {
+        openStream()
+        exchange.event(ByteBuffer(string: uri), name: "endpoint")
+    }
+
     func closeStream() { exchange.closeStream() }
     var onClientGone: (() -> Void)? {
         get { exchange.onClientGone }

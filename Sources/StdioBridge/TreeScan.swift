@@ -11,11 +11,17 @@ struct TreeScan: Sendable, Equatable {
     }
 
     /// By path from the directory.
-    var files: [String: Stamp] = [:]
-    /// There are more files than are looked at.
+    var files: [String: Stamp]
+    /// There is more than is looked at.
     var isCut = false
+    private var folders = 0
 
     static let limit = 10_000
+
+    init(files: [String: Stamp] = [:]) {
+        self.files = files
+    }
+
     private static let leftOut: Set = ["node_modules", "__pycache__", ".venv"]
 
     /// Looks at every file. Blocks: not for an event loop. Hidden directories and those of dependencies and caches are left out, links
@@ -34,7 +40,13 @@ struct TreeScan: Sendable, Equatable {
     }
 
     private mutating func add(_ directory: String, below prefix: String, _ limit: Int) {
-        var folders: [String] = []
+        var found: [String] = []
+        // Trees of nothing but directories have an end too.
+        folders += 1
+        guard folders <= Self.limit else {
+            isCut = true
+            return
+        }
         for name in Self.names(directory) {
             let path = directory + "/" + name
             var info = stat()
@@ -43,7 +55,7 @@ struct TreeScan: Sendable, Equatable {
             if isLink, stat(path, &info) != 0 { continue }
             switch info.st_mode & S_IFMT {
             case S_IFDIR where !isLink:
-                if !name.hasPrefix("."), !Self.leftOut.contains(name) { folders.append(name) }
+                if !name.hasPrefix("."), !Self.leftOut.contains(name) { found.append(name) }
             case S_IFREG:
                 guard files.count < limit else {
                     isCut = true
@@ -54,7 +66,7 @@ struct TreeScan: Sendable, Equatable {
             default: break
             }
         }
-        for name in folders where !isCut { add(directory + "/" + name, below: prefix + name + "/", limit) }
+        for name in found where !isCut { add(directory + "/" + name, below: prefix + name + "/", limit) }
     }
 
     /// In order, so that the same files are looked at each time.

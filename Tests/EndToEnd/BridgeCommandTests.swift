@@ -38,6 +38,9 @@ import Testing
             ["--env-file", "%/env"], files: ["env": "API_KEY=hunter22", "server.py": server], command: [BridgeRig.python, "%/server.py"]
         ) { bridge in
             #expect(await bridge.says("serves nothing"), "\(bridge.lines)")
+            // Its author is told why, wherever he looks.
+            let answer = try await bridge.client().call("echo")
+            #expect("\(answer.json)".contains("exited with status 3\\nkey ***"), "\(answer.json)")
             #expect(bridge.process.output.contains("key ***") && !bridge.process.output.contains("hunter22"), "\(bridge.lines)")
         }
     }
@@ -82,7 +85,8 @@ import Testing
 
     @Test func aCrashEndsItWhereThatIsWanted() async throws {
         try await BridgeRig.run(["--exit-on-crash"]) { bridge in
-            _ = try await bridge.client().call("crash")
+            let answer = try await bridge.client().call("crash")
+            #expect("\(answer.json)".contains("about to crash"), "\(answer.json)")
             #expect(await bridge.says("berth: the server crashed: the server exited with status"), "\(bridge.lines)")
             #expect(await bridge.process.end(0, within: 20) == 1)
         }

@@ -25,7 +25,7 @@ struct StandaloneFrontTests {
                 path: Rig.python, arguments: ["python3", "-B", Rig.fixtures + fixture], environment: ["PATH=/usr/bin:/bin"])
             let parts = try await loop.submit {
                 let sessions = Sessions(eventLoop: loop, reaper: reaper, limits: limits, plan: { _ in .success(plan) }, log: { _ in })
-                let settings = StandaloneConfiguration(servers: [], tokens: tokens, limits: limits)
+                let settings = StandaloneConfiguration(servers: [], allowedOrigins: ["https://app.test"], tokens: tokens, limits: limits)
                 let server = StandaloneServer(name: "one", command: [], environment: [])
                 let front = StandaloneRouter(
                     endpoints: [
@@ -250,6 +250,30 @@ struct StandaloneFrontTests {
             // A session is its principal's.
             let mine = try await session(bridge, tokens[0]).dropFirst()
             #expect(try await bridge.post("{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"tools/list\"}", tokens[1] + mine).status == 404)
+        }
+    }
+
+    @Test func pagesOfAllowedOriginsMayCall() async throws {
+        let tokens = "alice 0123456789abcdef"
+        try await with(tokens: tokens) { bridge in
+            let origin = [("origin", "https://app.test")]
+            let ask = origin + [("access-control-request-method", "POST"), ("access-control-request-headers", "mcp-session-id, authorization")]
+            let beforehand = try await bridge.client.execute("OPTIONS", "/mcp", headers: ask, to: bridge.endpoint)
+            _ = try await beforehand.collect(upTo: 1000)
+            #expect(beforehand.status == 204 && beforehand.headers["access-control-allow-origin"] == "https://app.test")
+            #expect(beforehand.headers["access-control-allow-headers"] == "mcp-session-id, authorization")
+            for (headers, status) in [(origin, 401), (origin + [("authorization", "Bearer 0123456789abcdef")], 200)] {
+                let body = #"{"jsonrpc":"2.0","id":1,"method":"ping"}"#
+                let all = [("accept", "application/json, text/event-stream"), ("content-type", "application/json")] + headers
+                let answer = try await bridge.client.execute("POST", "/mcp", headers: all, body: ByteBuffer(string: body), to: bridge.endpoint)
+                _ = try await answer.collect(upTo: 10_000)
+                #expect(answer.headers["access-control-allow-origin"] == "https://app.test", "\(status): \(answer.status)")
+            }
+            // This host's own pages pass, but a browser gives them nothing: nobody asked for it.
+            let local = ask.dropFirst() + [("origin", "http://localhost:3000")]
+            let refused = try await bridge.client.execute("OPTIONS", "/mcp", headers: Array(local), to: bridge.endpoint)
+            _ = try await refused.collect(upTo: 1000)
+            #expect(refused.status == 401 && refused.headers["access-control-allow-origin"] == nil)
         }
     }
 }

@@ -6,7 +6,11 @@ import StdioBridge
 struct BridgeLog: Sendable {
     var isJSON: Bool
 
-    func write(_ line: StandaloneLine) { StandaloneBridge.write(line: isJSON ? line.json : line.text, to: 2) }
+    /// What a server wrote is shown as it came, with its colours; of messages, nothing but text.
+    func write(_ line: StandaloneLine) {
+        let text = isJSON ? line.json : line.level == .trace ? Printable.text(line.text) : line.text
+        StandaloneBridge.write(line: text, to: 2)
+    }
 
     /// A line of the command's own.
     func warn(_ text: String) {
