@@ -53,7 +53,8 @@ final class StandaloneRouter: ServerDelegate {
         }
         // Asked again, since the head is all that is known of its sender: a token of the request, not of the connection.
         let caller = FrontCaller(principal: principal(of: exchange.head) ?? "", endpoint: endpoint.name ?? "")
-        endpoint.handle(request, path: path, query: exchange.query, caller: caller, exchange: BridgeExchange(exchange, headers: pages.headers(exchange.head)))
+        let answer = BridgeExchange(exchange, headers: pages.headers(exchange.head))
+        endpoint.handle(request, path: path, query: exchange.query, caller: caller, exchange: answer)
     }
 
     private func principal(of head: HTTPRequestHead) -> String? {
