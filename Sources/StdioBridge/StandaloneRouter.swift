@@ -52,7 +52,9 @@ final class StandaloneRouter: ServerDelegate {
             return answer(exchange, 400, Self.problem("bad_request", "a header is there twice with different values"))
         }
         // Asked again, since the head is all that is known of its sender: a token of the request, not of the connection.
-        let caller = FrontCaller(principal: principal(of: exchange.head) ?? "", endpoint: endpoint.name ?? "")
+        let principal = principal(of: exchange.head) ?? ""
+        if tokens != nil { exchange.trust(payer: principal) }
+        let caller = FrontCaller(principal: principal, endpoint: endpoint.name ?? "")
         let answer = BridgeExchange(exchange, headers: pages.headers(exchange.head))
         endpoint.handle(request, path: path, query: exchange.query, caller: caller, exchange: answer)
     }

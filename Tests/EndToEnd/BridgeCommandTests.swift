@@ -59,6 +59,49 @@ import Testing
         }
     }
 
+    @Test func aProcessThatNobodyCallsEnds() async throws {
+        try await BridgeRig.run(["--idle", "1s"]) { bridge in
+            let client = try await bridge.client()
+            let pid = try await client.pid()
+            #expect(await eventually(within: 30) { kill(pid_t(pid), 0) != 0 })
+            #expect(try await client.pid() != pid)
+        }
+    }
+
+    /// A program is one from here, also where it works elsewhere.
+    @Test func aProgramsPathIsRelativeToTheCaller() async throws {
+        let script = "#!\(BridgeRig.python)\n" + (try String(contentsOfFile: Repository.fixture("fixture.py"), encoding: .utf8))
+        try await BridgeRig.inFolder(["bin/server": script, "work/x": ""]) { folder in
+            chmod(folder + "/bin/server", 0o700)
+            // A shell, because the command's own directory is what this is about.
+            let process = try Background(
+                ["/bin/sh", "-c", "cd \(folder) && exec \(Repository.binary("berth")) bridge --cwd work -- bin/server"], in: folder)
+            defer { process.end() }
+            let client = try await BridgeRig(folder: folder, process: process).client()
+            #expect((try await client.identity()["cwd"] as? String)?.hasSuffix("/work") == true)
+        }
+    }
+
+    /// Clients of 2025-06-18, one after the other.
+    @Test(arguments: ["session", "shared"]) func sessionsShareAProcessWhereAsked(mode: String) async throws {
+        try await BridgeRig.run(["--mode", mode]) { bridge in
+            let client = try await bridge.client()
+            var pids: [Int?] = []
+            for _ in 0..<2 {
+                let hello = #"{"jsonrpc":"2.0","id":7,"method":"initialize","params":{"protocolVersion":"2025-06-18","capabilities":{},"#
+                    + #""clientInfo":{"name":"t","version":"1"}}}"#
+                let accept = "Accept: application/json, text/event-stream"
+                let session = try #require(try await client.post(Data(hello.utf8), [accept]).headers["mcp-session-id"])
+                let call = #"{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{"name":"identity","arguments":{}}}"#
+                let answer = try await client.post(
+                    Data(call.utf8), [accept, "Mcp-Session-Id: \(session)", "MCP-Protocol-Version: 2025-06-18"])
+                let found = try JSONSerialization.jsonObject(with: Data((answer.text ?? "").utf8)) as? [String: Any]
+                pids.append(found?["pid"] as? Int)
+            }
+            #expect(pids[0] != nil && (pids[0] == pids[1]) == (mode == "shared"), "\(pids)")
+        }
+    }
+
     // MARK: Servers that do not start
 
     @Test func aServerThatDoesNotStartDoesNotEndIt() async throws {

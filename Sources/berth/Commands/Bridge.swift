@@ -8,6 +8,14 @@ struct Bridge: ParsableCommand {
     /// Who has a process of the server together.
     enum Mode: String, CaseIterable, ExpressibleByArgument {
         case session, principal, shared
+
+        var sharing: Sharing {
+            switch self {
+            case .session: .session
+            case .principal: .principal
+            case .shared: .shared
+            }
+        }
     }
 
     static let configuration = CommandConfiguration(

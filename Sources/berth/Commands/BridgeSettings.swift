@@ -16,7 +16,7 @@ extension Bridge {
         if port > 0 { try PortCheck.freeForBridge(host: host, port) }
         var limits = BridgeLimits()
         limits.idle = .seconds(idleSeconds)
-        limits.sharing = Sharing(rawValue: mode.rawValue) ?? .session
+        limits.sharing = mode.sharing
         return StandaloneConfiguration(
             servers: try servers(log), host: host, port: port, allowedHosts: allowHost, allowedOrigins: allowOrigin, tokens: tokens,
             limits: limits, watches: watch, exitsOnCrash: exitOnCrash, trace: traceBodies ? .bodies : trace ? .messages : .off)
