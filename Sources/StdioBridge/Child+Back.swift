@@ -38,6 +38,7 @@ extension Child {
     }
 
     func write(_ line: ByteBuffer, call: ChildCall?) {
+        if let text = tracer?.sent(line) { show(text) }
         let id = call?.id
         let taken = process?.write(line) { [weak call, weak self] whole in
             if whole {
@@ -93,9 +94,13 @@ extension Child {
         }
     }
 
+    private func show(_ trace: String) { environment.tracing?.line("[\(process?.pid ?? 0)] \(trace)") }
+
     func backEnded() {
         guard !backSawEnd else { return }
         backSawEnd = true
+        // We ended it: that says nothing of its era.
+        if machine.isRenewing { return }
         // Its calls are finished by the machine, which knows the exit status; what matters here is the era.
         if machine.stage != .ready, back.closed(reason: "").contains(where: \.isRestart) { restartForEra() }
     }
@@ -110,7 +115,9 @@ extension Child: ChildProcess.Owner {
     func process(_ process: ChildProcess, wrote frame: LineFramer.Frame) {
         guard process === self.process else { return }
         switch frame {
-        case .line(let line): perform(back.received(line: line))
+        case .line(let line):
+            if let text = tracer?.received(line) { show(text) }
+            perform(back.received(line: line))
         case .oversized(let prefix, let bytes):
             environment.log("a line of \(bytes) bytes on the server's stdout exceeds the limit")
             perform(back.receivedOversized(prefix: prefix))

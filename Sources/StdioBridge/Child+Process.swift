@@ -36,6 +36,7 @@ extension Child {
     }
 
     func failRunning(_ reason: String) {
+        let reason = explained(reason)
         let lost = calls.values.sorted { $0.id.rawValue < $1.id.rawValue }
         calls = [:]
         for call in lost where call.isListen {
@@ -47,6 +48,7 @@ extension Child {
     }
 
     func failWaiting(_ why: Undelivered) {
+        let told = Undelivered(why.kind, explained(why.reason))
         // Told now: whoever asks why the server did not start asks before it has ended.
         if let process, !machine.isStopping, !hasToldFailure {
             hasToldFailure = true
@@ -54,13 +56,24 @@ extension Child {
         }
         let lost = waiting
         waiting = []
-        for call in lost { call.finish(.failed(why)) }
-        tellIdentity(.failure(why))
+        for call in lost { call.finish(.failed(told)) }
+        tellIdentity(.failure(told))
         stopIfDrained()
+    }
+
+    private static let shownErrors = 1024
+
+    /// With the server's last words in the lines below, where callers may see them.
+    private func explained(_ reason: String) -> String {
+        guard environment.showsErrors, !machine.isStopping else { return reason }
+        let words = process?.errors.lastLines ?? lastWords
+        guard !words.isEmpty else { return reason }
+        return reason + "\n" + words.suffix(Self.shownErrors)
     }
 
     func spawn() {
         starts += 1
+        lastWords = ""
         hasToldFailure = false
         backSawEnd = false
         readingPaused = false
@@ -89,6 +102,7 @@ extension Child {
             let process = ChildProcess(
                 spawned, plan: plan, loop: environment.loop, reaper: environment.reaper, limits: environment.limits, owner: self)
             self.process = process
+            tracer = environment.tracing.map { Tracer(bodies: $0.bodies, mask: plan.mask) }
             process.open(spawned) { [weak self] in
                 guard let self, self.starts == start else { return }
                 perform(machine.started())
@@ -134,6 +148,13 @@ extension Child {
         eraRestart = false
         guard let process else { return }
         self.process = nil
+        lastWords = environment.showsErrors ? process.errors.lastLines : ""
+        tracer = nil
+        if isRenewing {
+            // It ended before we could end it; what it failed with may be mended.
+            endRenewal()
+            perform(machine.renew(isWanted: false, now: .now()))
+        }
         if served { untoldRestart = true }
         served = false
         report(process)

@@ -16,6 +16,10 @@ final class Child {
         let failed: (ChildFailure) -> Void
         /// What runs after a process has run, to success or as often as it is tried.
         let cleanedUp: (SpawnPlan.Afterwards, _ succeeded: Bool) -> Void
+        /// What shows the messages of every process; nil: nothing does.
+        let tracing: Tracer.Settings?
+        /// Whether callers are shown the end of the server's standard error: where they are its author.
+        let showsErrors: Bool
     }
 
     var key: SessionKey
@@ -48,6 +52,13 @@ final class Child {
     var cleanups = 0
     var stopped: [() -> Void] = []
     var draining = false
+    /// Its process is to be another one once nobody waits for this one's answers.
+    var isRenewing = false
+    var renewalTimer: Scheduled<Void>?
+    /// The end of the standard error of a process that is gone.
+    var lastWords = ""
+    /// Of the running process, where messages are shown.
+    var tracer: Tracer?
     var identityWaiters: [(Result<ServerIdentity, Undelivered>) -> Void] = []
     var noise = 0
     var identity: ServerIdentity?
@@ -126,6 +137,8 @@ final class Child {
 
     /// Somebody waits: gets the process going, as soon as it may run.
     private func wake() {
+        // Those that have come wait for the next process.
+        if isRenewing, machine.stage == .ready { return }
         guard isHeld, !machine.isStopping else { return perform(machine.requestArrived(now: .now())) }
         guard heldTimer == nil else { return }
         let bound = NIOLoopBound(self, eventLoop: environment.loop)
@@ -156,8 +169,12 @@ final class Child {
         }
         call.onDelivery = onDelivery
         declare(request.envelope.clientCapabilities.map(request.slice))
-        waiting.append(call)
-        wake()
+        if isRenewing, passesRenewal(request) {
+            deliver(call)
+        } else {
+            waiting.append(call)
+            wake()
+        }
         return call
     }
 
@@ -205,14 +222,18 @@ final class Child {
         stopIfDrained()
     }
 
+    private func deliver(_ call: ChildCall) {
+        calls[call.id] = call
+        perform(back.send(call.request, call: call.id), writing: call)
+    }
+
     func flush() {
+        // It came up as what it no longer is.
+        if isRenewing { return renewIfQuiet() }
         let ready = parked + waiting
         waiting = []
         parked = []
-        for call in ready {
-            calls[call.id] = call
-            perform(back.send(call.request, call: call.id), writing: call)
-        }
+        for call in ready { deliver(call) }
         if let identity, !identityWaiters.isEmpty {
             tellIdentity(.success(identity))
             stopIfDrained()
@@ -251,6 +272,7 @@ final class Child {
         if draining, isIdle { perform(machine.stop("the session is draining")) }
         // Its place in the queue is another's.
         if isHeld, isIdle, !draining { perform(machine.stop("nobody waits")) }
+        renewIfQuiet()
         onCallEnded?()
     }
 
@@ -258,6 +280,7 @@ final class Child {
         guard !hasEnded else { return }
         hasEnded = true
         heldTimer?.cancel()
+        endRenewal()
         let subscriptions = parked
         parked = []
         for call in subscriptions { call.finish(.failed(Undelivered(.outcomeUnknown, "the server's session is over"))) }

@@ -66,6 +66,8 @@ struct ChildStateMachine {
     private var wanted = false
     private var finalReason: String?
     private var startAgainAtOnce = false
+    /// It is being ended so that another one takes its place.
+    private(set) var isRenewing = false
     /// From `prepare` until its process has answered somebody: its death then is nobody's.
     private var isSpare = false
     private var failedToStart = false
@@ -158,6 +160,27 @@ struct ChildStateMachine {
 
     /// A call came back: the server works.
     mutating func answered() { failures = 0 }
+
+    /// Whether `renew` would do something, now or as soon as it has come up.
+    var isRenewable: Bool { stage != .starting && stage != .probing }
+
+    /// The program has changed: this process ends, and the next one is started without delay for whoever wants it.
+    mutating func renew(isWanted: Bool, now: NIODeadline) -> [Action] {
+        guard finalReason == nil else { return [] }
+        switch stage {
+        case .idle, .backingOff:
+            // What made it fail may be mended.
+            failures = 0
+            notBefore = now
+            return isWanted ? [.disarm] + start() : []
+        case .parked, .ready:
+            isRenewing = true
+            wanted = isWanted
+            return climb()
+        case .starting, .probing, .closing, .inputClosed, .terminated, .killed, .ended:
+            return []
+        }
+    }
 
     /// The child no longer reads: it is of no use.
     mutating func inputBroken() -> [Action] {
@@ -262,8 +285,8 @@ struct ChildStateMachine {
     private mutating func die(reason: String? = nil, now: NIODeadline) -> [Action] {
         let reason = reason ?? "the server \(exit?.description ?? "closed its output")"
         var actions: [Action] = [.disarm, .failRunning(reason), .discardProcess]
-        lostSpare = isSpare && finalReason == nil
-        diedStopping = finalReason != nil
+        lostSpare = isSpare && finalReason == nil && !isRenewing
+        diedStopping = finalReason != nil || isRenewing
         if let finalReason {
             stage = .ended
             return actions + [.failWaiting(finalReason), .ended]
@@ -271,6 +294,13 @@ struct ChildStateMachine {
         if isSpare && !wanted {
             stage = .ended
             return actions + [.ended]
+        }
+        if isRenewing {
+            isRenewing = false
+            failures = 0
+            notBefore = now
+            stage = .idle
+            return actions + (wanted ? start() : [])
         }
         // A session that took a spare which was dying has lost nothing: it gets a process of its own.
         if startAgainAtOnce || isSpare { return actions + start() }

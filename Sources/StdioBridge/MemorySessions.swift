@@ -12,6 +12,8 @@ final class MemorySessions: FrontHost {
     private let children: Sessions
     private let limit: Int
     private let sharing: Sharing
+    /// Callers are known, and share the room for children fairly.
+    private let areSharedOut: Bool
     private var entries: [String: Entry] = [:]
     /// As the server's latest list of tools says.
     private var parameterHeaders: [String: ParameterHeaders] = [:]
@@ -20,7 +22,8 @@ final class MemorySessions: FrontHost {
     /// Told when a session ended other than by its client.
     var onEvicted: ((String) -> Void)?
 
-    init(children: Sessions, limit: Int, sharing: Sharing) {
+    init(children: Sessions, limit: Int, sharing: Sharing, areSharedOut: Bool = false) {
+        self.areSharedOut = areSharedOut
         self.children = children
         self.limit = limit
         self.sharing = sharing
@@ -35,7 +38,7 @@ final class MemorySessions: FrontHost {
         if entries.count >= limit {
             for id in inUse() { entries[id]?.lastUse = .now() }
         }
-        if entries.count >= limit, let oldest = entries.min(by: { $0.value.lastUse < $1.value.lastUse })?.key {
+        if entries.count >= limit, let oldest = longestUnused() {
             close(oldest)
             onEvicted?(oldest)
         }
@@ -66,11 +69,19 @@ final class MemorySessions: FrontHost {
     func parameterHeaders(for caller: FrontCaller) -> [String: ParameterHeaders] { parameterHeaders }
 
     func context(for caller: FrontCaller, session: String?) -> CallContext {
-        switch sharing {
-        case .session: CallContext(session: session.map { SessionKey(id: $0) } ?? SessionKey(id: "stateless " + caller.principal))
-        case .principal: CallContext(session: SessionKey(id: "principal " + caller.principal))
+        let owner = areSharedOut ? caller.principal : ""
+        return switch sharing {
+        case .session: CallContext(session: SessionKey(id: session ?? "stateless " + caller.principal, owner: owner))
+        case .principal: CallContext(session: SessionKey(id: "principal " + caller.principal, owner: owner))
         case .shared: CallContext(session: SessionKey(id: "shared"))
         }
+    }
+
+    /// Of whoever has the most: nobody's sessions make room for another's.
+    private func longestUnused() -> String? {
+        let counts = entries.values.reduce(into: [String: Int]()) { $0[$1.principal, default: 0] += 1 }
+        let most = counts.values.max()
+        return entries.filter { counts[$0.value.principal] == most }.min { $0.value.lastUse < $1.value.lastUse }?.key
     }
 
     private func close(_ id: String) {

@@ -18,7 +18,7 @@ public final class Sessions: MCPService {
     var spare: Child?
     var keeper: SpareKeeper
     var spareTimer: Scheduled<Void>?
-    private var era: Era?
+    var era: Era?
     var sweep: Scheduled<Void>?
     /// Nothing is left of this session's child, and no other has taken its place.
     public var onGone: ((SessionKey) -> Void)?
@@ -26,16 +26,27 @@ public final class Sessions: MCPService {
     public var hasMemory: ((_ more: Int) -> Bool)?
     var draining = false
 
-    private final class Failures { var last: ChildFailure? }
+    private final class Failures {
+        var last: ChildFailure?
+        var added: ((ChildFailure) -> Void)?
+
+        func add(_ failure: ChildFailure) {
+            last = failure
+            added?(failure)
+        }
+    }
 
     /// - Parameters:
     ///   - plan: the process to start for a session; on the loop, asked for every start.
     ///   - log: one line for the operator; on the loop, must not block.
+    ///   - showsErrors: gives callers the end of a failed server's standard error, masked: for its author alone.
+    ///   - tracing: shows every message between the bridge and its children.
     ///   - cleanedUp: what a plan wants afterwards has run, to success or as often as it is tried; on the loop.
     public init(
         eventLoop: any EventLoop, reaper: Reaper, limits: BridgeLimits = BridgeLimits(),
         plan: @escaping (SessionKey) -> Result<SpawnPlan, Undelivered>, log: @escaping (String) -> Void,
-        cleanedUp: @escaping (SpawnPlan.Afterwards, _ succeeded: Bool) -> Void = { _, _ in }
+        cleanedUp: @escaping (SpawnPlan.Afterwards, _ succeeded: Bool) -> Void = { _, _ in }, tracing: Tracer.Settings? = nil,
+        showsErrors: Bool = false
     ) {
         self.eventLoop = eventLoop
         self.limits = limits
@@ -44,7 +55,8 @@ public final class Sessions: MCPService {
         let failures = Failures()
         self.failures = failures
         environment = Child.Environment(
-            loop: eventLoop, reaper: reaper, limits: limits, plan: plan, log: log, failed: { failures.last = $0 }, cleanedUp: cleanedUp)
+            loop: eventLoop, reaper: reaper, limits: limits, plan: plan, log: log, failed: { failures.add($0) }, cleanedUp: cleanedUp,
+            tracing: tracing, showsErrors: showsErrors)
     }
 
     // MARK: Calls
@@ -192,6 +204,11 @@ public final class Sessions: MCPService {
     }
 
     public var lastFailure: ChildFailure? { failures.last }
+    /// Told of every process that ends without being asked to, or does not finish its handshake; on the loop.
+    public var onFailure: ((ChildFailure) -> Void)? {
+        get { failures.added }
+        set { failures.added = newValue }
+    }
     public var isDraining: Bool { draining }
     /// Children that exist, those that are leaving included.
     public var count: Int { everyone.count }

@@ -23,7 +23,9 @@ enum ForgottenTerminator {
 
     /// Words that are neither options nor their values.
     private static func strays(_ words: ArraySlice<String>) -> Int {
-        let flags: Set = ["--json", "--reset", "--no-args", "--no-constraints"]
+        let flags: Set = [
+            "--json", "--reset", "--no-args", "--no-constraints", "--watch", "--log-json", "--trace", "--trace-bodies", "--exit-on-crash",
+        ]
         var takesValue = false
         var count = 0
         for word in words {

@@ -79,7 +79,7 @@ struct BadInputCommandTests {
         BadInput(
             "bridge", "--", "/etc/passwd",
             says: "/etc/passwd is not executable — chmod +x /etc/passwd, or name what runs it: -- python3 /etc/passwd"),
-        BadInput("bridge", "--json", "--", "/usr/bin/true", says: "the bridge did not start: *"),
+        BadInput("bridge", "--json", "--exit-on-crash", "--", "/usr/bin/true", says: "the bridge did not start: *"),
         BadInput(
             "audit", "tail", "--method", "tools/cal",
             says: "no row has the method tools/cal, which is neither MCP's nor Berth's — did you mean 'tools/call'?"),

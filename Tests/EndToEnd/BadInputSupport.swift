@@ -115,8 +115,10 @@ final class Background: Sendable {
         process.arguments = Array(arguments.dropFirst())
         process.environment = ProcessInfo.processInfo.environment.merging(environment) { _, own in own }
         process.standardInput = FileHandle.nullDevice
-        process.standardOutput = try FileHandle(forWritingTo: URL(fileURLWithPath: file))
-        process.standardError = try FileHandle(forWritingTo: URL(fileURLWithPath: file))
+        // One for both, and with it one offset: neither overwrites the other.
+        let handle = try FileHandle(forWritingTo: URL(fileURLWithPath: file))
+        process.standardOutput = handle
+        process.standardError = handle
         try process.run()
         pid = process.processIdentifier
     }

@@ -66,7 +66,8 @@ import Testing
         defer { try? FileManager.default.removeItem(atPath: file) }
         chmod(file, 0o755)
         let commands = [
-            ["bridge", "--json", "--", "nosuch"], ["bridge", "--json", "--", file], ["call", "--json", "http://127.0.0.1:1/v/x/mcp", "t"],
+            ["bridge", "--json", "--", "nosuch"], ["bridge", "--json", "--exit-on-crash", "--", file],
+            ["call", "--json", "http://127.0.0.1:1/v/x/mcp", "t"],
             ["status", "--json", "now"],
         ]
         for arguments in commands {

@@ -177,4 +177,45 @@ struct ChildStateMachineTests {
         _ = unborn.stop("over")
         #expect(unborn.startFailed("no", now: now).last == .ended)
     }
+
+    /// Its program has changed: the end that was asked for is no failure, and whoever waits gets the next process at once.
+    @Test(arguments: [false, true]) func renewal(isWanted: Bool) {
+        var machine = ready()
+        #expect(machine.renew(isWanted: isWanted, now: now) == [.closeInput, .arm(.seconds(2))])
+        _ = machine.outputClosed(now: now)
+        _ = machine.errorsClosed(now: now)
+        let end = machine.exited(.code(0), now: now)
+        #expect(end.contains(.discardProcess) && end.contains(.spawn) == isWanted)
+        #expect(machine.failures == 0 && machine.diedStopping && !machine.isRenewing)
+        #expect(machine.requestArrived(now: now) == (isWanted ? [] : [.spawn]))
+    }
+
+    @Test func renewalEndsABackOff() {
+        var machine = ready()
+        for _ in 0..<9 {
+            _ = machine.outputClosed(now: now)
+            _ = machine.errorsClosed(now: now)
+            _ = machine.exited(.code(1), now: now)
+            _ = machine.requestArrived(now: now + .hours(1))
+            _ = machine.started()
+        }
+        _ = machine.outputClosed(now: now)
+        _ = machine.errorsClosed(now: now)
+        _ = machine.exited(.code(1), now: now)
+        #expect(machine.requestArrived(now: now).contains(.spawn) == false)
+        #expect(machine.renew(isWanted: false, now: now) == [])
+        #expect(machine.requestArrived(now: now) == [.spawn])
+        // What comes up is judged when it has.
+        #expect(machine.renew(isWanted: true, now: now) == [] && !machine.isRenewable)
+    }
+
+    @Test func anEndThatWasAskedForIsStrongerThanARenewal() {
+        var machine = ready()
+        _ = machine.renew(isWanted: true, now: now)
+        #expect(machine.stop("over") == [.failWaiting("over")])
+        _ = machine.outputClosed(now: now)
+        _ = machine.errorsClosed(now: now)
+        #expect(machine.exited(.code(0), now: now).last == .ended)
+        #expect(machine.renew(isWanted: true, now: now) == [])
+    }
 }

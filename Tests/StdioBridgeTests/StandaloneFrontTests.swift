@@ -17,7 +17,7 @@ struct StandaloneFrontTests {
         private let loop: any EventLoop
         private let sessions: NIOLoopBound<Sessions>
 
-        init(_ fixture: String, _ limits: BridgeLimits) async throws {
+        init(_ fixture: String, _ limits: BridgeLimits, _ tokens: BearerTokens?) async throws {
             let reaper = try #require(Rig.reaper)
             let loop = Rig.group.next()
             self.loop = loop
@@ -25,7 +25,13 @@ struct StandaloneFrontTests {
                 path: Rig.python, arguments: ["python3", "-B", Rig.fixtures + fixture], environment: ["PATH=/usr/bin:/bin"])
             let parts = try await loop.submit {
                 let sessions = Sessions(eventLoop: loop, reaper: reaper, limits: limits, plan: { _ in .success(plan) }, log: { _ in })
-                let front = StandaloneFront(sessions: sessions, configuration: StandaloneConfiguration(command: [], environment: [], limits: limits))
+                let settings = StandaloneConfiguration(servers: [], allowedOrigins: ["https://app.test"], tokens: tokens, limits: limits)
+                let server = StandaloneServer(name: "one", command: [], environment: [])
+                let front = StandaloneRouter(
+                    endpoints: [
+                        StandaloneEndpoint(server: StandaloneServer(command: [], environment: []), sessions: sessions, configuration: settings),
+                        StandaloneEndpoint(server: server, sessions: sessions, configuration: settings),
+                    ], configuration: settings)
                 return (NIOLoopBound(sessions, eventLoop: loop), NIOLoopBound(front, eventLoop: loop))
             }.get()
             sessions = parts.0
@@ -35,9 +41,11 @@ struct StandaloneFrontTests {
             client = HTTPClient(eventLoopGroup: Rig.group)
         }
 
-        func post(_ body: String, _ headers: [(String, String)] = []) async throws -> (status: Int, session: String?, body: String) {
+        func post(
+            _ body: String, _ headers: [(String, String)] = [], path: String = "/mcp"
+        ) async throws -> (status: Int, session: String?, body: String) {
             let all = [("accept", "application/json, text/event-stream"), ("content-type", "application/json")] + headers
-            let response = try await client.execute("POST", "/mcp", headers: all, body: ByteBuffer(string: body), to: endpoint)
+            let response = try await client.execute("POST", path, headers: all, body: ByteBuffer(string: body), to: endpoint)
             return (response.status, response.headers["mcp-session-id"], String(buffer: try await response.collect(upTo: 1 << 20)))
         }
 
@@ -50,10 +58,12 @@ struct StandaloneFrontTests {
         }
     }
 
-    private func with(_ fixture: String = "fixture.py", sharing: Sharing = .session, _ body: (Bridge) async throws -> Void) async throws {
+    private func with(
+        _ fixture: String = "fixture.py", sharing: Sharing = .session, tokens: String? = nil, _ body: (Bridge) async throws -> Void
+    ) async throws {
         var limits = BridgeLimits()
         limits.sharing = sharing
-        let bridge = try await Bridge(fixture, limits)
+        let bridge = try await Bridge(fixture, limits, try tokens.map { try BearerTokens(parsing: Array($0.utf8), file: "tokens") })
         do {
             try await body(bridge)
         } catch {
@@ -150,18 +160,20 @@ struct StandaloneFrontTests {
     }
 
     /// Opens a session of a client that can be asked, and answers its headers.
-    private func session(_ bridge: Bridge) async throws -> [(String, String)] {
+    private func session(
+        _ bridge: Bridge, _ headers: [(String, String)] = [], path: String = "/mcp"
+    ) async throws -> [(String, String)] {
         let opened = try await bridge.post(
             """
             {"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-06-18","capabilities":{"elicitation":{}},\
             "clientInfo":{"name":"c","version":"1"}}}
-            """)
-        return [("mcp-session-id", try #require(opened.session)), ("mcp-protocol-version", "2025-06-18")]
+            """, headers, path: path)
+        return headers + [("mcp-session-id", try #require(opened.session)), ("mcp-protocol-version", "2025-06-18")]
     }
 
-    private func call(_ bridge: Bridge, _ tool: String, _ headers: [(String, String)]) async throws -> JSONValue {
-        try message(
-            try await bridge.post(#"{"jsonrpc":"2.0","id":3,"method":"tools/call","params":{"name":"\#(tool)","arguments":{}}}"#, headers).body)
+    private func call(_ bridge: Bridge, _ tool: String, _ headers: [(String, String)], path: String = "/mcp") async throws -> JSONValue {
+        let body = #"{"jsonrpc":"2.0","id":3,"method":"tools/call","params":{"name":"\#(tool)","arguments":{}}}"#
+        return try message(try await bridge.post(body, headers, path: path).body)
     }
 
     @Test(arguments: Sharing.allCases) func whoHasAChildTogether(sharing: Sharing) async throws {
@@ -189,11 +201,79 @@ struct StandaloneFrontTests {
             for headers in [[("host", "evil.test")], [("origin", "https://evil.test")]] {
                 #expect(try await bridge.post("{}", headers).status == 403)
             }
-            for (path, status) in [("/healthz", 200), ("/readyz", 200), ("/", 404)] {
+            for (path, status) in [("/healthz", 200), ("/readyz", 200), ("/", 200), ("/none/mcp", 404)] {
                 let response = try await bridge.client.execute("GET", path, to: bridge.endpoint)
                 _ = try await response.collect(upTo: 1000)
                 #expect(response.status == status, "\(path)")
             }
+        }
+    }
+
+    @Test func everyServerHasPathsOfItsOwn() async throws {
+        try await with { bridge in
+            let list = try await bridge.client.execute("GET", "/", to: bridge.endpoint)
+            let text = String(buffer: try await list.collect(upTo: 1000))
+            #expect(text == #"{"endpoints":[{"mcp":"/mcp","sse":"/sse"},{"name":"one","mcp":"/one/mcp","sse":"/one/sse"}]}"#)
+            let headers = try await session(bridge, path: "/one/mcp")
+            #expect(try await call(bridge, "identity", headers, path: "/one/mcp")["result"] != nil)
+            // A session belongs to where it was opened.
+            #expect(try await bridge.post("{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"tools/list\"}", headers).status == 404)
+            let stream = try await bridge.client.execute("GET", "/one/sse", headers: [("accept", "text/event-stream")], to: bridge.endpoint)
+            var reader = SSEReader()
+            var first: String?
+            for try await piece in stream.body {
+                reader.feed(piece)
+                if let event = try reader.next() {
+                    first = String(buffer: event.data)
+                    break
+                }
+            }
+            #expect(first?.hasPrefix("/one/sse?sessionId=") == true)
+        }
+    }
+
+    @Test func onlyTokensPass() async throws {
+        let (alice, bob) = ("alice-0123456789abcdef", "bob-0123456789abcdef")
+        try await with(sharing: .principal, tokens: "alice \(alice)\nbob \(bob)\nbob x\(bob)") { bridge in
+            for headers in [[], [("authorization", "Bearer nobody-0123456789abcdef")], [("authorization", alice)]] {
+                let answer = try await bridge.client.execute("GET", "/", headers: headers, to: bridge.endpoint)
+                _ = try await answer.collect(upTo: 1000)
+                #expect(answer.status == 401 && answer.headers["www-authenticate"] == "Bearer")
+            }
+            let tokens = [alice, bob, "x" + bob].map { [("authorization", "Bearer \($0)")] }
+            var pids: [Int?] = []
+            for token in tokens {
+                let answer = try await call(bridge, "identity", try await session(bridge, token))
+                pids.append(try JSONValue(parsing: answer["result"]?["content"]?[0]?["text"]?.stringValue ?? "")["pid"]?.intValue)
+            }
+            #expect(pids[0] != nil && pids[0] != pids[1] && pids[1] == pids[2], "a child for each principal: \(pids)")
+            // A session is its principal's.
+            let mine = try await session(bridge, tokens[0]).dropFirst()
+            #expect(try await bridge.post("{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"tools/list\"}", tokens[1] + mine).status == 404)
+        }
+    }
+
+    @Test func pagesOfAllowedOriginsMayCall() async throws {
+        let tokens = "alice 0123456789abcdef"
+        try await with(tokens: tokens) { bridge in
+            let origin = [("origin", "https://app.test")]
+            let ask = origin + [("access-control-request-method", "POST"), ("access-control-request-headers", "mcp-session-id, authorization")]
+            let beforehand = try await bridge.client.execute("OPTIONS", "/mcp", headers: ask, to: bridge.endpoint)
+            _ = try await beforehand.collect(upTo: 1000)
+            #expect(beforehand.status == 204 && beforehand.headers["access-control-allow-origin"] == "https://app.test")
+            #expect(beforehand.headers["access-control-allow-headers"] == "mcp-session-id, authorization")
+            for (headers, status) in [(origin, 401), (origin + [("authorization", "Bearer 0123456789abcdef")], 200)] {
+                let body = #"{"jsonrpc":"2.0","id":1,"method":"ping"}"#
+                let all = [("accept", "application/json, text/event-stream"), ("content-type", "application/json")] + headers
+                let answer = try await bridge.client.execute("POST", "/mcp", headers: all, body: ByteBuffer(string: body), to: bridge.endpoint)
+                _ = try await answer.collect(upTo: 10_000)
+                #expect(answer.headers["access-control-allow-origin"] == "https://app.test", "\(status): \(answer.status)")
+            }
+            // This host's own pages pass, but a browser gives them nothing: nobody asked for it.
+            let local = ask.dropFirst() + [("origin", "http://localhost:3000")]
+            let refused = try await bridge.client.execute("OPTIONS", "/mcp", headers: Array(local), to: bridge.endpoint)
+            _ = try await refused.collect(upTo: 1000)
+            #expect(refused.status == 401 && refused.headers["access-control-allow-origin"] == nil)
         }
     }
 }

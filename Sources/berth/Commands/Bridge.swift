@@ -1,62 +1,82 @@
 import ArgumentParser
 import Glibc
-import JSONText
 import StdioBridge
 import Synchronization
 
 /// `berth bridge`
 struct Bridge: ParsableCommand {
+    /// Who has a process of the server together.
+    enum Mode: String, CaseIterable, ExpressibleByArgument {
+        case session, principal, shared
+
+        var sharing: Sharing {
+            switch self {
+            case .session: .session
+            case .principal: .principal
+            case .shared: .shared
+            }
+        }
+    }
+
     static let configuration = CommandConfiguration(
-        abstract: "Serve a STDIO server as Streamable HTTP on this host, for its author to test.",
-        discussion: "One child per session; both protocol eras; loopback only. Ends with INT or TERM and leaves no child.")
-    @Option(help: ArgumentHelp("Port on 127.0.0.1 (0: any).", valueName: "port")) var port = 0
+        abstract: "Serve STDIO servers as Streamable HTTP on this host, for their authors to test.",
+        discussion: """
+            One server after --, at /mcp (and /sse for clients of 2024-11-05), or those of a client's file with --config, each at /NAME/mcp. \
+            Both protocol eras. A server that does not start or crashes is started again, with a growing delay; callers are told why. \
+            Its environment is PATH and what you give, nothing else. Ends with INT or TERM and leaves no child.
+            """)
+    @Option(help: ArgumentHelp("Port to listen on (0: any).", valueName: "port")) var port = 0
+    @Option(help: ArgumentHelp("Numeric address to listen on; any but loopback needs --token-file.", valueName: "address")) var host = "127.0.0.1"
+    @Option(help: "Who shares a process: each session has one, each principal, or all have one (which then can ask clients nothing).")
+    var mode = Mode.session
+    @Option(help: ArgumentHelp("Servers as Claude, Cursor and others keep them: {\"mcpServers\": {…}}.", valueName: "file")) var config: String?
     @Option(parsing: .singleValue, help: ArgumentHelp("Environment of the server (repeatable).", valueName: "k=v")) var env: [String] = []
+    @Option(help: ArgumentHelp("The same from a file of K=V lines; these values are masked in what is printed.", valueName: "file"))
+    var envFile: String?
+    @Option(help: ArgumentHelp("The server's working directory.", valueName: "dir")) var cwd: String?
+    @Option(help: ArgumentHelp("End a process without a request for so long: 30s, 15m, 2h, or seconds.", valueName: "time")) var idle = "15m"
+    @Flag(help: "Start new processes when a file below the working directory changes; sessions live on.") var watch = false
+    @Option(parsing: .singleValue, help: ArgumentHelp("A web origin that may call, as https://app.example.org (repeatable).", valueName: "origin"))
+    var allowOrigin: [String] = []
+    @Option(parsing: .singleValue, help: ArgumentHelp("A name clients reach the bridge by, with or without port (repeatable).", valueName: "host"))
+    var allowHost: [String] = []
+    @Option(help: ArgumentHelp("Bearer tokens that may call: TOKEN or NAME TOKEN a line; readable by you alone.", valueName: "file"))
+    var tokenFile: String?
+    @Flag(help: "Print each line for the operator as a JSON object.") var logJson = false
+    @Flag(help: "Print a line for each message: direction, method, id, milliseconds, bytes.") var trace = false
+    @Flag(help: "The same with arguments and results, up to 2 KiB each.") var traceBodies = false
+    @Flag(help: "End with status 1 when a server does not start or crashes.") var exitOnCrash = false
     @OptionGroup var output: JSONOption
     @Argument(parsing: .postTerminator, help: "The server's command.") var command: [String] = []
 
     func run() throws {
-        guard !command.isEmpty else { throw Failure("no command given", hint: "berth bridge --port 8000 -- python3 server.py", code: 64) }
-        guard (0...65_535).contains(port) else { throw Failure("--port \(port) is out of range", hint: "0 to 65535", code: 64) }
-        if port > 0 { try PortCheck.freeForBridge(port) }
-        let variables = try Variables.plain(env, remedy: "a command line is readable by everybody on this host")
-        let path = variables["PATH"] ?? "/usr/local/bin:/usr/bin:/bin"
-        try Self.check(program: command[0], path: path)
-        let (isJSON, program) = (output.json, command[0])
-        let start = Mutex(Start())
-        let environment = variables.merging(["PATH": path]) { given, _ in given }.map { "\($0.key)=\($0.value)" }
-        let configuration = StandaloneConfiguration(command: command, environment: environment, port: port)
-        let status = StandaloneBridge.run(configuration) { line in
-            if start.withLock({ $0.takes(line) }) { return }
-            StandaloneBridge.write(line: line, to: 2)
-        } announce: { ready in
-            start.withLock { $0.isOver = true }
-            guard isJSON else { return Output.line("\(ready.url) serves \(Count.text(ready.tools, "tool")) of \(program)") }
-            Output.json(
-                .record(
-                    ("event", "ready"), ("url", .string(ready.url)), ("pid", .int(Int(getpid()))), ("port", .int(ready.port)),
-                    ("tools", .int(ready.tools))))
-        }
-        if let reason = start.withLock({ $0.refusal }) { throw Self.failure(reason, code: status) }
-        guard status == 0 else { throw ExitCode(status) }
-    }
-
-    /// What the bridge says before it serves, which becomes this command's one line.
-    private struct Start {
-        var isOver = false
-        var refusal: String?
-
-        mutating func takes(_ line: String) -> Bool {
-            // The same reason, as it is told of every child.
-            if !isOver, line.hasPrefix("server not started: ") { return true }
-            let mark = "not started: "
-            guard line.hasPrefix(mark) else { return false }
-            refusal = String(line.dropFirst(mark.count))
-            return true
+        let log = BridgeLog(isJSON: logJson)
+        do {
+            let configuration = try settings(log)
+            let isReady = Mutex(false)
+            let isJSON = output.json
+            let end = StandaloneBridge.run(configuration) { line in
+                // The same reason is in the ready line, or is why the command fails.
+                if line.message.hasPrefix("server not started: "), !isReady.withLock({ $0 }) { return }
+                log.write(line)
+            } announce: { ready in
+                isReady.withLock { $0 = true }
+                BridgeReady.print(ready, configuration, isJSON: isJSON)
+            }
+            switch end {
+            case .stopped: return
+            case .notStarted(let reason): throw Self.failure(reason)
+            case .crashed(let reason): throw Failure("the server crashed: \(reason)", hint: "without --exit-on-crash it is started again")
+            case .failed(let reason): throw Failure("the bridge did not start: \(reason)", hint: "berth doctor tells what this host lacks", code: 70)
+            }
+        } catch {
+            guard logJson else { throw error }
+            throw log.ended(Failure(of: error), isJSON: output.json)
         }
     }
 
     /// - Parameter reason: One line, and under it what the server wrote to its standard error, which has been shown as it came.
-    private static func failure(_ reason: String, code: Int32) -> Failure {
+    private static func failure(_ reason: String) -> Failure {
         let lines = reason.split(separator: "\n", maxSplits: 1).map(String.init)
         let message = lines.first ?? "no reason given"
         let hint =
@@ -67,22 +87,6 @@ struct Bridge: ParsableCommand {
             } else {
                 "is it an MCP server on standard input and output?"
             }
-        return Failure("the bridge did not start: \(message)", hint: hint, code: code)
-    }
-
-    /// What can be known of the program before anything is started.
-    private static func check(program: String, path: String) throws {
-        guard program.contains("/") else {
-            guard ExecutablePath.find(program, path: path) == nil else { return }
-            throw Failure("no program \(program) in \(path)", hint: "give its whole path, for example $(command -v \(program))")
-        }
-        var info = stat()
-        guard stat(program, &info) == 0 else {
-            throw Failure("\(program) cannot be started: \(String(cString: strerror(errno)))", hint: "give the path of a program, as it is from here")
-        }
-        guard info.st_mode & S_IFMT == S_IFREG else { throw Failure("\(program) is no program", hint: "give the path of a program") }
-        guard access(program, X_OK) == 0 else {
-            throw Failure("\(program) is not executable", hint: "chmod +x \(program), or name what runs it: -- python3 \(program)")
-        }
+        return Failure("the bridge did not start: \(message)", hint: hint)
     }
 }

@@ -14,12 +14,12 @@ enum PortCheck {
     }
 
     /// A bridge's, which is whoever's started it.
-    static func freeForBridge(_ port: Int) throws {
+    static func freeForBridge(host: String, _ port: Int) throws {
         let first = firstOpenPort
         guard port == 0 || port >= first || geteuid() == 0 else {
             throw Failure("port \(port) is root's alone", hint: "choose one from \(first) on with --port PORT")
         }
-        try listen("127.0.0.1", port, option: "--port PORT")
+        try listen(host, port, option: "--port PORT")
     }
 
     /// The first one that needs no privilege.

@@ -4,8 +4,13 @@ import Glibc
 
 /// `--env` and `--secret`
 enum Variables {
-    /// - Parameter remedy: What to do about a name that sounds like a secret's; `%` stands for it.
-    static func plain(_ pairs: [String], remedy: String = "--env is kept in clear — use --secret %") throws -> [String: String] {
+    /// - Parameters:
+    ///   - remedy: What to do about a name that sounds like a secret's; `%` stands for it.
+    ///   - warn: is told so.
+    static func plain(
+        _ pairs: [String], remedy: String = "--env is kept in clear — use --secret %",
+        warn: (String) -> Void = { Output.error("berth: warning: " + $0) }
+    ) throws -> [String: String] {
         var result: [String: String] = [:]
         for pair in pairs {
             guard let equals = pair.firstIndex(of: "="), equals != pair.startIndex else {
@@ -14,7 +19,7 @@ enum Variables {
             let name = String(pair[..<equals])
             if soundsSecret(name) {
                 let remedy = remedy.split(separator: "%", omittingEmptySubsequences: false).joined(separator: name)
-                Output.error("berth: warning: \(name) sounds like a secret and \(remedy)")
+                warn("\(name) sounds like a secret and \(remedy)")
             }
             guard result[name] == nil else { throw Failure("--env \(name) is given twice", hint: "give it once", code: 64) }
             result[name] = String(pair[pair.index(after: equals)...])
