@@ -13,6 +13,9 @@ public final class StdioFront {
     private var lastNumber = 0
     /// The stream of what a legacy server says by itself.
     private var stream: StdioExchange?
+    /// Lines that came while `initialize` was being answered: they belong to the session that it opens.
+    private var held: [ByteBuffer]?
+    private static let maximumHeld = 1_024
     /// What the client declared that it can be asked for; told before the request that says so is handled.
     public var onDeclared: ((ByteBuffer) -> Void)?
     /// Nothing is unanswered any more.
@@ -29,6 +32,10 @@ public final class StdioFront {
 
     /// One line of the client's, with or without its newline.
     public func received(line: ByteBuffer) {
+        if let count = held?.count {
+            if count < Self.maximumHeld { held?.append(line) }
+            return
+        }
         let text = line.readableBytesView
         guard text.contains(where: { $0 != 0x20 && $0 != 0x09 && $0 != 0x0A && $0 != 0x0D }) else { return }
         do throws(ScanError) {
@@ -101,10 +108,16 @@ public final class StdioFront {
         exchange.onEnd = { [weak self] headers in
             guard let self else { return }
             running[number] = nil
-            if isInitialize, let id = headers.first(where: { $0.0.lowercased() == "mcp-session-id" })?.1 { session = id }
+            if isInitialize {
+                if let id = headers.first(where: { $0.0.lowercased() == "mcp-session-id" })?.1 { session = id }
+                let lines = held ?? []
+                held = nil
+                for line in lines { received(line: line) }
+            }
             tellIfIdle()
         }
         running[number] = exchange
+        if isInitialize { held = [] }
         front.handle(request, caller: caller, exchange: exchange)
     }
 
