@@ -56,7 +56,7 @@ struct Berth: ParsableCommand {
         subcommands: [
             Up.self, Down.self, Status.self, Tour.self, ConnectorCommand.self, VMCPCommand.self, TokenCommand.self, AuditCommand.self,
             MachinesCommand.self, Logs.self, Call.self, Tools.self, Prompts.self, Resources.self, Read.self, PromptCommand.self, Complete.self,
-            Inspect.self, Bridge.self, Connect.self, Doctor.self, Supervise.self, OrchestratorProcess.self, GatewayProcess.self,
+            Inspect.self, Bridge.self, Connect.self, Install.self, Doctor.self, Supervise.self, OrchestratorProcess.self, GatewayProcess.self,
         ])
 
     /// The command line, with the nearest name suggested for a command that does not exist.
