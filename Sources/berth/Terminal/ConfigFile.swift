@@ -42,7 +42,8 @@ struct ConfigFile {
     /// The lines that go and come.
     static func difference(_ before: [UInt8], _ after: [UInt8]) -> [String] {
         func lines(_ bytes: [UInt8]) -> [Substring] {
-            bytes.isEmpty ? [] : String(decoding: bytes, as: UTF8.self).split(separator: "\n", omittingEmptySubsequences: false)
+            let lines = String(decoding: bytes, as: UTF8.self).split(separator: "\n", omittingEmptySubsequences: false)
+            return lines.last == "" ? Array(lines.dropLast()) : lines
         }
         let (old, new) = (lines(before), lines(after))
         let changes = new.difference(from: old)
