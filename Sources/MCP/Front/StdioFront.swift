@@ -16,6 +16,8 @@ public final class StdioFront {
     /// Lines that came while `initialize` was being answered: they belong to the session that it opens.
     private var held: [ByteBuffer]?
     private static let maximumHeld = 1_024
+    /// They are being taken now: between two of them nothing may be under way.
+    private var isReplaying = false
     /// What the client declared that it can be asked for; told before the request that says so is handled.
     public var onDeclared: ((ByteBuffer) -> Void)?
     /// Nothing is unanswered any more.
@@ -112,7 +114,9 @@ public final class StdioFront {
                 if let id = headers.first(where: { $0.0.lowercased() == "mcp-session-id" })?.1 { session = id }
                 let lines = held ?? []
                 held = nil
+                isReplaying = true
                 for line in lines { received(line: line) }
+                isReplaying = false
             }
             tellIfIdle()
         }
@@ -133,7 +137,7 @@ public final class StdioFront {
     }
 
     private func tellIfIdle() {
-        if callsInFlight == 0 { onIdle?() }
+        if callsInFlight == 0, !isReplaying, held?.isEmpty ?? true { onIdle?() }
     }
 
     fileprivate func send(_ message: ByteBuffer) -> Demand { write(message.asLine()) }
