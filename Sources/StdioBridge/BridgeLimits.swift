@@ -65,6 +65,8 @@ public struct ChildReport: Sendable {
     public var pid: Int32?
     public var state: String
     public var era: String?
+    /// The revision that is spoken with it.
+    public var version: String?
     public var callsInFlight: Int
     public var starts: Int
     public var idleSeconds: Int64

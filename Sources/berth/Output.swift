@@ -29,6 +29,8 @@ struct Failure: Error {
 enum Output {
     static func line(_ text: String = "") { write(Printable.text(text) + "\n", to: 1) }
     static func json(_ value: JSONValue) { write(value.text + "\n", to: 1) }
+    /// JSON text as it came, and a newline.
+    static func raw(_ bytes: [UInt8]) { write(bytes + [0x0A], to: 1) }
     static func error(_ text: String) { write(Printable.text(text) + "\n", to: 2) }
     /// Without a newline, for a question.
     static func prompt(_ text: String) { write(text, to: 2) }
@@ -71,8 +73,10 @@ enum Output {
         return poll(&one, 1, 0) <= 0 || one.revents & Int16(POLLERR | POLLHUP) == 0
     }
 
-    private static func write(_ text: String, to descriptor: Int32) {
-        var bytes = Array(text.utf8)[...]
+    private static func write(_ text: String, to descriptor: Int32) { write(Array(text.utf8), to: descriptor) }
+
+    private static func write(_ all: [UInt8], to descriptor: Int32) {
+        var bytes = all[...]
         while !bytes.isEmpty {
             let count = bytes.withUnsafeBytes { Glibc.write(descriptor, $0.baseAddress, $0.count) }
             if count < 0 && errno == EINTR { continue }

@@ -5,7 +5,8 @@ import Testing
 /// Every command that prints for people takes `--json`.
 @Suite struct CommandTreeTests {
     /// Processes behind `berth up`, which nobody starts by hand.
-    private static let silent: Set = ["berth supervise", "berth orchestrator", "berth gateway"]
+    /// And one whose standard output is the protocol's.
+    private static let silent: Set = ["berth supervise", "berth orchestrator", "berth gateway", "berth connect"]
 
     private struct Tree: Decodable { var command: Node }
 

@@ -119,6 +119,7 @@ extension Back {
             guard ProtocolVersion.legacy.contains(version) else {
                 return fail("the server chose the unknown protocol version \(version.prefix(32))")
             }
+            self.version = version
             return [.write(JSONRPC.notification("notifications/initialized").asLine())] + ready(identity, .legacy)
         }
         if let late { return ready(late, .modern) }

@@ -41,6 +41,8 @@ public struct Back {
     /// Calls that came before the handshake was done, in order.
     var waiting: [(call: CallID, request: MCPRequest)] = []
     public internal(set) var counters = BackCounters()
+    /// The revision that is spoken with the child, once it is known.
+    public internal(set) var version: String?
 
     /// - Parameters:
     ///   - client: what the child is told of its client.
@@ -80,6 +82,12 @@ public struct Back {
 
     /// Calls that wait for answers of their clients; the child must live on for them.
     public var suspendedCount: Int { suspensions.count }
+
+    /// What the child is told that its client can be asked for.
+    public var declared: ByteBuffer { client.capabilities }
+
+    /// Whose call has this id on the child's side.
+    public func caller(of id: Int) -> CallID? { correlator[id]?.call }
 
     /// Whether a caller with these capabilities gets what it declared: a legacy child knows only what its handshake said.
     public func serves(_ capabilities: ByteBuffer?) -> Bool {
@@ -201,6 +209,7 @@ public struct Back {
 
     /// The handshake is done: say so, then send what waited.
     mutating func ready(_ identity: ServerIdentity, _ era: Era) -> [BackAction] {
+        if era == .modern { version = ProtocolVersion.modern }
         phase = era == .modern ? .modern(ModernBack(identity: identity, client: client)) : .legacy(LegacyBack(identity: identity))
         var actions: [BackAction] = [.disarmTimer(.probe), .disarmTimer(.handshake), .ready(identity, era)]
         let calls = waiting

@@ -1,5 +1,5 @@
 /// The values of `Mcp-Name`: plain, or `=?base64?…?=` where a name does not survive an HTTP field.
-enum HeaderValue {
+public enum HeaderValue {
     private static let prefix = "=?base64?"
     private static let suffix = "?="
 
@@ -11,8 +11,30 @@ enum HeaderValue {
         return String(validating: bytes, as: UTF8.self)
     }
 
+    /// The header value for a name.
+    public static func encode(_ name: String) -> String {
+        let units = Array(name.utf8)
+        let isPlain = units.allSatisfy { (0x20...0x7E).contains($0) } && units.first != 0x20 && units.last != 0x20
+        guard !isPlain || name.hasPrefix(prefix) else { return name }
+        return prefix + base64Text(units) + suffix
+    }
+
+    private static let alphabet = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/".utf8)
+
+    private static func base64Text(_ bytes: [UInt8]) -> String {
+        var out: [UInt8] = []
+        for start in stride(from: 0, to: bytes.count, by: 3) {
+            let group = bytes[start..<min(start + 3, bytes.count)]
+            let value = (0..<3).reduce(UInt32(0)) { $0 << 8 | UInt32($1 < group.count ? group[start + $1] : 0) }
+            for place in 0..<4 {
+                out.append(place <= group.count ? alphabet[Int(value >> UInt32(18 - 6 * place) & 63)] : UInt8(ascii: "="))
+            }
+        }
+        return String(decoding: out, as: UTF8.self)
+    }
+
     /// Standard alphabet, padded, canonical: there is exactly one text for each value.
-    static func base64(_ text: ArraySlice<UInt8>) -> [UInt8]? {
+    public static func base64(_ text: ArraySlice<UInt8>) -> [UInt8]? {
         guard text.count % 4 == 0 else { return nil }
         let padding = text.reversed().prefix(2).prefix { $0 == UInt8(ascii: "=") }.count
         var out: [UInt8] = []

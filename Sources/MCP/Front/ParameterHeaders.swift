@@ -75,6 +75,13 @@ public struct ParameterHeaders: Sendable, Equatable {
         return nil
     }
 
+    /// What a client repeats in headers for these arguments.
+    public func headers(for arguments: ByteBuffer?) -> [(String, String)] {
+        rules.compactMap { rule in
+            arguments.flatMap { Self.value(rule.path, in: $0) }.map { (rule.header, HeaderValue.encode($0)) }
+        }
+    }
+
     /// The text that a header must have for an argument; nil when it is absent or null.
     private static func value(_ path: [String], in arguments: ByteBuffer) -> String? {
         let text = arguments.readableBytesSpan

@@ -93,7 +93,7 @@ extension Bridge {
     }
 
     /// What can be known of the program before anything is started.
-    private static func check(program: String, path: String) throws {
+    static func check(program: String, path: String) throws {
         guard program.contains("/") else {
             guard ExecutablePath.find(program, path: path) == nil else { return }
             throw Failure("no program \(program) in \(path)", hint: "give its whole path, for example $(command -v \(program))")

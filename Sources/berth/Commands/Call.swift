@@ -1,44 +1,50 @@
 import ArgumentParser
-import Glibc
 import JSONText
+import MCP
 
-/// `berth call`: one tool call from a terminal, over Streamable HTTP, in the modern dialect.
+/// `berth call`: one tool call from a terminal.
 struct Call: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Call one tool of an MCP URL.",
-        discussion: "The bearer token comes from --token-file, or from the environment variable BERTH_TOKEN; never from the command line.")
-    @Argument(help: "MCP URL, for example http://127.0.0.1:8787/v/office/mcp") var url: String
-    @Argument(help: "Name of the tool.") var tool: String
-    @Argument(help: "Its arguments, a JSON object.") var arguments = "{}"
-    @Option(help: ArgumentHelp("File with the bearer token.", valueName: "file")) var tokenFile: String?
-    @OptionGroup var output: JSONOption
+        abstract: "Call one tool of an MCP URL, or of a STDIO server.",
+        usage: """
+            berth call URL TOOL ['{"name": "value"}'] [options]
+            berth call TOOL ['{"name": "value"}'] [options] -- COMMAND …
+            """,
+        discussion: """
+            The bearer token comes from --token-file, or from the environment variable BERTH_TOKEN; never from the command line.
+            What the server asks meanwhile is asked on the terminal; without one it is declined, or answered from --answers.
+            """)
+    @Argument(help: "MCP URL, for example http://127.0.0.1:8787/v/office/mcp; left out with -- COMMAND.") var url: String?
+    @Argument(help: "Name of the tool.") var tool: String?
+    @Argument(help: "Its arguments, a JSON object.") var arguments: String?
+    @OptionGroup var server: ServerOptions
+    @OptionGroup var json: JSONOption
 
     func run() async throws {
-        let token: String?
-        if let tokenFile {
-            guard let bytes = readFile(tokenFile) else {
-                throw Failure(
-                    "--token-file \(tokenFile) cannot be read", hint: "give a file with the token that berth token create printed", code: 64)
+        let target = try ServerTarget([url, tool, arguments], command: server.command, names: ["TOOL", "'{json}'"], optional: 1)
+        let arguments = try target.object(1)
+        let (isJSON, output) = (json.json, server.output)
+        try await ServerTalk.run(target, server) { talk in
+            let answer = try await talk.call("tools/call", ["name": .string(target.words[0]), "arguments": .object(arguments)])
+            let blocks = answer.value["content"]?.arrayValue ?? []
+            try Results.print(answer, json: isJSON, output: output, contents: blocks) {
+                for block in blocks { Output.line(ContentText.line(block)) }
+                if blocks.isEmpty, let value = answer.value["structuredContent"] { Output.line(value.text) }
             }
-            token = String(decoding: bytes, as: UTF8.self).trimmingCharacters()
-        } else {
-            token = getenv("BERTH_TOKEN").map { String(cString: $0) }
+            if answer.value["isError"]?.boolValue == true { throw ExitCode(1) }
         }
-        guard let parsed = try? JSONValue(parsing: arguments), parsed.objectValue != nil else {
-            throw Failure("the arguments are no JSON object", hint: "for example '{\"timezone\":\"UTC\"}'", code: 64)
-        }
-        let result = try await MCPCall.tool(tool, arguments: parsed, url: url, token: token)
-        if output.json {
-            Output.json(result)
-        } else {
-            for block in result["content"]?.arrayValue ?? [] { Output.line(block["text"]?.stringValue ?? block.text) }
-        }
-        if result["isError"]?.boolValue == true { throw ExitCode(1) }
     }
 }
 
-extension String {
-    fileprivate func trimmingCharacters() -> String {
-        String(drop { $0.isWhitespace }.reversed().drop { $0.isWhitespace }.reversed())
+/// How a result is told.
+enum Results {
+    /// - Parameters:
+    ///   - contents: what `--output` saves.
+    ///   - text: prints it for people.
+    static func print(_ answer: ServerTalk.Answer, json: Bool, output: String?, contents: [JSONValue] = [], text: () -> Void) throws {
+        if let output { return try ContentText.save(json ? answer.bytes : ContentText.bytes(contents), to: output) }
+        guard json else { return text() }
+        // As it came: what is read and written again might not be the same.
+        Output.raw(answer.bytes)
     }
 }

@@ -1,0 +1,118 @@
+/// Sets one member of an object in a configuration file that people keep by hand: everything else stays byte for byte, and what is
+/// written looks like the rest of the file.
+public enum ConfigEdit {
+    /// Why a file cannot be edited.
+    public enum Refusal: Error, Sendable, Equatable {
+        /// Not JSON, at this line and column, counted from one.
+        case broken(line: Int, column: Int, reason: String)
+        /// There is something else where the object must be.
+        case notAnObject(String)
+    }
+
+    /// - Parameters:
+    ///   - section: the object of the root that holds the entries; made where it is missing.
+    ///   - text: the file; empty for a new one.
+    public static func setting(_ name: String, to value: JSONValue, in section: String, of text: [UInt8]) throws(Refusal) -> [UInt8] {
+        let mark: [UInt8] = text.starts(with: [0xEF, 0xBB, 0xBF]) ? [0xEF, 0xBB, 0xBF] : []
+        let body = Array(text.dropFirst(mark.count))
+        guard body.contains(where: { !isSpace($0) }) else {
+            let fresh: JSONValue = .record((section, .record((name, value))))
+            return mark + Array(pretty(fresh, unit: "  ", level: 0).utf8) + [0x0A]
+        }
+        do throws(ScanError) {
+            // All of it, so that nothing is written into a file that its own program cannot read.
+            let whole = try JSONValue(parsing: body, limits: ScanLimits(maximumBytes: 256 << 20))
+            guard whole.objectValue != nil else { throw ScanError(.notAnObject, at: 0) }
+            guard whole[section].map({ $0.objectValue != nil }) ?? true else { throw ScanError(.invalidMember, at: 0) }
+            return mark + (try edited(name, value, section, body))
+        } catch {
+            switch error.reason {
+            case .notAnObject: throw .notAnObject("the file")
+            case .invalidMember: throw .notAnObject("\"\(section)\"")
+            default:
+                let (line, column) = place(error.offset, in: body)
+                throw .broken(line: line, column: column, reason: error.reason.rawValue)
+            }
+        }
+    }
+
+    private static func edited(_ name: String, _ value: JSONValue, _ section: String, _ body: [UInt8]) throws(ScanError) -> [UInt8] {
+        let text = body.span.bytes
+        let start = body.firstIndex { !isSpace($0) } ?? 0
+        let root = JSONSpan(start: start, end: body.count)
+        let unit = indentation(of: body, from: start)
+        var splice = Splice()
+        guard let entries = try member(section, of: root, in: text) else {
+            let object: JSONValue = .record((name, value))
+            try append(section, pretty(object, unit: unit, level: 1), to: root, unit: unit, level: 1, body: body, splice: &splice)
+            return splice.apply(to: text)
+        }
+        let new = pretty(value, unit: unit, level: 2)
+        if let old = try member(name, of: entries, in: text) {
+            splice.replace(old, with: Array(new.utf8))
+        } else {
+            try append(name, new, to: entries, unit: unit, level: 2, body: body, splice: &splice)
+        }
+        return splice.apply(to: text)
+    }
+
+    private static func member(_ name: String, of object: JSONSpan, in text: RawSpan) throws(ScanError) -> JSONSpan? {
+        var members = JSONMembers(of: object)
+        while let member = try members.next(in: text) {
+            if member.keyString(in: text) == name { return member.value }
+        }
+        return nil
+    }
+
+    /// Behind the last member, on a line of its own.
+    private static func append(
+        _ key: String, _ value: String, to object: JSONSpan, unit: String, level: Int, body: [UInt8], splice: inout Splice
+    ) throws(ScanError) {
+        var members = JSONMembers(of: object)
+        var last: JSONSpan?
+        while let member = try members.next(in: body.span.bytes) { last = member.value }
+        let indent = String(repeating: unit, count: level)
+        let entry = "\n\(indent)\(String(decoding: JSONString.quote(key), as: UTF8.self)): \(value)"
+        if let last {
+            splice.insert(Array(("," + entry).utf8), at: last.end)
+        } else {
+            // From the brace to the other one there is only white space.
+            var end = object.start + 1
+            while end < body.count, isSpace(body[end]) { end += 1 }
+            let closing = String(repeating: unit, count: level - 1)
+            splice.replace(JSONSpan(start: object.start + 1, end: end), with: Array((entry + "\n" + closing).utf8))
+        }
+    }
+
+    /// What the root's first member is indented by; two spaces where that cannot be seen.
+    private static func indentation(of body: [UInt8], from start: Int) -> String {
+        let between = body[(start + 1)...].prefix(while: isSpace)
+        guard let newline = between.lastIndex(of: 0x0A) else { return "  " }
+        let indent = between[(newline + 1)...]
+        return indent.isEmpty ? "  " : String(decoding: indent, as: UTF8.self)
+    }
+
+    /// A value over several lines, the way people write them.
+    public static func pretty(_ value: JSONValue, unit: String, level: Int) -> String {
+        let (inner, outer) = (String(repeating: unit, count: level + 1), String(repeating: unit, count: level))
+        switch value {
+        case .object(let object) where !object.isEmpty:
+            let members = object.members.map {
+                inner + String(decoding: JSONString.quote($0.key), as: UTF8.self) + ": " + pretty($0.value, unit: unit, level: level + 1)
+            }
+            return "{\n" + members.joined(separator: ",\n") + "\n\(outer)}"
+        case .array(let elements) where !elements.isEmpty:
+            return "[" + elements.map { pretty($0, unit: unit, level: level + 1) }.joined(separator: ", ") + "]"
+        default: return value.text
+        }
+    }
+
+    private static func place(_ offset: Int, in body: [UInt8]) -> (line: Int, column: Int) {
+        let before = body.prefix(offset)
+        let line = before.count { $0 == 0x0A } + 1
+        let column = before.count - (before.lastIndex(of: 0x0A).map { $0 + 1 } ?? 0) + 1
+        return (line, column)
+    }
+
+    private static func isSpace(_ byte: UInt8) -> Bool { byte == 0x20 || byte == 0x09 || byte == 0x0A || byte == 0x0D }
+}

@@ -1,0 +1,181 @@
+import CLinux
+public import JSONText
+public import MCP
+public import NIOCore
+import NIOPosix
+import Wire
+
+/// One server for code that waits: a command of this host through the bridge's own sessions, or a URL. Both eras, in the modern dialect.
+public final class ServerConnection: Sendable {
+    /// What the server said of itself.
+    public struct Greeting: Sendable {
+        public var identity: ServerIdentity
+        public var era: Era?
+        /// The revision that is spoken with it.
+        public var version: String?
+    }
+
+    private enum Parts {
+        case remote(RemoteServer)
+        case local(Sessions)
+
+        var service: any MCPService {
+            switch self {
+            case .remote(let server): server
+            case .local(let sessions): sessions
+            }
+        }
+    }
+
+    private static let session = SessionKey(id: "terminal")
+
+    private let group: MultiThreadedEventLoopGroup
+    private let loop: any EventLoop
+    private let parts: NIOLoopBound<Parts>
+    private let reaper: Reaper?
+
+    private init(_ group: MultiThreadedEventLoopGroup, _ loop: any EventLoop, _ parts: NIOLoopBound<Parts>, _ reaper: Reaper?) {
+        self.group = group
+        self.loop = loop
+        self.parts = parts
+        self.reaper = reaper
+    }
+
+    /// A server behind a URL; nothing is sent before the first call.
+    public static func open(_ address: RemoteAddress, token: String?) async throws -> ServerConnection {
+        let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
+        let loop = group.next()
+        let parts = try await loop.submit {
+            NIOLoopBound(Parts.remote(RemoteServer(address, token: token, eventLoop: loop)), eventLoop: loop)
+        }.get()
+        return ServerConnection(group, loop, parts, nil)
+    }
+
+    /// A server that is started here; the process must have no other children.
+    ///
+    /// - Parameter log: gets what the server writes to its standard error, on any thread.
+    public static func open(
+        command: [String], program: String, environment: [String], log: @escaping @Sendable (String) -> Void
+    ) async throws -> ServerConnection {
+        _ = clinux_set_child_subreaper(1)
+        let reaper = try Reaper(Reaper.Configuration(sweepsOrphans: true))
+        let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
+        let loop = group.next()
+        let plan = SpawnPlan(path: program, arguments: command, environment: environment)
+        let parts = try await loop.submit {
+            NIOLoopBound(Parts.local(Sessions(eventLoop: loop, reaper: reaper, plan: { _ in .success(plan) }, log: { log($0) })), eventLoop: loop)
+        }.get()
+        return ServerConnection(group, loop, parts, reaper)
+    }
+
+    /// One request. Cancelling the task cancels the call, whose outcome still comes.
+    ///
+    /// - Parameters:
+    ///   - params: with the caller's declared capabilities in `_meta`.
+    ///   - capabilities: the same, for a server that is told once.
+    ///   - notified: one message of this call (progress, log), on the connection's thread.
+    public func call(
+        _ method: String, _ params: JSONObject, capabilities: ByteBuffer, notified: @escaping @Sendable (ByteBuffer) -> Void
+    ) async -> MCPOutcome {
+        let running = RunningCall(loop)
+        return await withTaskCancellationHandler {
+            await withCheckedContinuation { continuation in
+                loop.execute { [parts] in
+                    let request = MCPRequest(method: method, params: params, client: ClientIdentity(info: ClientIdentity.berth.info, capabilities: capabilities))
+                    var context = CallContext(session: Self.session)
+                    context.clientCapabilities = capabilities
+                    running.start { parts.value.service.call(request, in: context, sink: WaitingSink(continuation, notified)) }
+                }
+            }
+        } onCancel: {
+            running.cancel()
+        }
+    }
+
+    /// What the server said in its handshake.
+    public func greeting(capabilities: ByteBuffer) async -> Result<Greeting, Undelivered> {
+        await withCheckedContinuation { continuation in
+            loop.execute { [parts] in
+                switch parts.value {
+                case .remote(let server):
+                    server.identity(declaring: capabilities) { result in
+                        continuation.resume(returning: result.map { Greeting(identity: $0, era: server.era, version: server.version) })
+                    }
+                case .local(let sessions):
+                    sessions.identity(for: Self.session) { result in
+                        let child = sessions.reports().first
+                        continuation.resume(
+                            returning: result.map { Greeting(identity: $0, era: child?.era.flatMap(Era.init), version: child?.version) })
+                    }
+                }
+            }
+        }
+    }
+
+    /// The status of the last HTTP answer that was no MCP answer.
+    public var lastStatus: Int? {
+        get async {
+            try? await loop.submit { [parts] in if case .remote(let server) = parts.value { server.lastStatus } else { nil } }.get()
+        }
+    }
+
+    /// Ends the session, or the server and whatever it started.
+    public func close() async {
+        let ended = loop.makePromise(of: Void.self)
+        loop.execute { [parts] in
+            switch parts.value {
+            case .remote(let server): server.close { ended.succeed() }
+            case .local(let sessions): sessions.shutdown { ended.succeed() }
+            }
+        }
+        _ = try? await ended.futureResult.get()
+        if let reaper {
+            await withCheckedContinuation { continuation in reaper.killOrphans { continuation.resume() } }
+            reaper.stop()
+        }
+        try? await group.shutdownGracefully()
+    }
+}
+
+/// A call that may be cancelled before it began.
+private final class RunningCall: Sendable {
+    private let loop: any EventLoop
+    private let state: NIOLoopBoundBox<(call: (any MCPCall)?, isCancelled: Bool)>
+
+    init(_ loop: any EventLoop) {
+        self.loop = loop
+        state = NIOLoopBoundBox.makeBoxSendingValue((nil, false), eventLoop: loop)
+    }
+
+    /// On the loop.
+    func start(_ begin: () -> any MCPCall) {
+        let call = begin()
+        if state.value.isCancelled { call.cancel() }
+        state.value.call = call
+    }
+
+    func cancel() {
+        loop.execute { [state] in
+            state.value.isCancelled = true
+            state.value.call?.cancel()
+        }
+    }
+}
+
+/// Hands an outcome to a task that waits for it.
+private final class WaitingSink: MCPSink {
+    private let continuation: CheckedContinuation<MCPOutcome, Never>
+    private let notified: (ByteBuffer) -> Void
+
+    init(_ continuation: CheckedContinuation<MCPOutcome, Never>, _ notified: @escaping (ByteBuffer) -> Void) {
+        self.continuation = continuation
+        self.notified = notified
+    }
+
+    func notification(_ message: ByteBuffer) -> Demand {
+        notified(message)
+        return .more
+    }
+
+    func finish(_ outcome: consuming MCPOutcome) { continuation.resume(returning: outcome) }
+}

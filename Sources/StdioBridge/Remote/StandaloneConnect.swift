@@ -1,0 +1,170 @@
+import Glibc
+import MCP
+import NIOCore
+import NIOPosix
+import Synchronization
+import Wire
+
+/// `berth connect`: a STDIO server in front of a URL, for clients that speak only STDIO. Both eras on both sides.
+public final class StandaloneConnect: Sendable {
+    /// How long calls may go on once the client has closed its end.
+    private static let farewell: TimeAmount = .seconds(5)
+    private static let longestLine = 16 << 20
+
+    private let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
+    private let loop: any EventLoop
+    private let output = LineOutput()
+    private let ended: EventLoopPromise<Void>
+    private let parts: NIOLoopBoundBox<Parts?>
+
+    private struct Parts {
+        var remote: RemoteServer
+        var front: StdioFront
+        var framer = LineFramer(limit: StandaloneConnect.longestLine)
+        var isEnding = false
+    }
+
+    public init(_ address: RemoteAddress, token: String?) {
+        let loop = group.next()
+        self.loop = loop
+        ended = loop.makePromise()
+        parts = NIOLoopBoundBox.makeBoxSendingValue(nil, eventLoop: loop)
+        loop.execute { [parts, output] in
+            let remote = RemoteServer(address, token: token, eventLoop: loop)
+            let host = ConnectHost(remote)
+            let settings = FrontSettings(maximumBytes: Self.longestLine)
+            let front = StdioFront(front: MCPFront(service: remote, host: host, settings: settings)) { output.write($0) ? .more : .pause }
+            front.onDeclared = { host.declared = $0 }
+            parts.value = Parts(remote: remote, front: front)
+            let resumed = NIOLoopBound(front, eventLoop: loop)
+            output.onDrained = { loop.execute { resumed.value.resume() } }
+        }
+    }
+
+    /// Serves `input` until it ends, or until `stop()`.
+    public func run(input: Int32 = 0) async {
+        // Blocked in read() until its input ends, so it is nobody's to wait for.
+        NIOThreadPool.singleton.submit { [self] _ in read(input) }
+        _ = try? await ended.futureResult.get()
+        await output.finish()
+        try? await group.shutdownGracefully()
+    }
+
+    /// Ends at once: calls under way are cancelled, and the session is deleted.
+    public func stop() {
+        loop.execute { [self] in end() }
+    }
+
+    /// On a thread of its own, which the loop's pace slows down.
+    private func read(_ input: Int32) {
+        var chunk = [UInt8](repeating: 0, count: 1 << 16)
+        while true {
+            let count = chunk.withUnsafeMutableBytes { Glibc.read(input, $0.baseAddress, $0.count) }
+            if count < 0 && errno == EINTR { continue }
+            guard count > 0 else { break }
+            let bytes = ByteBuffer(bytes: chunk.prefix(count))
+            guard (try? loop.submit { [self] in take(bytes) }.wait()) != nil else { return }
+        }
+        loop.execute { [self] in inputEnded() }
+    }
+
+    private func take(_ bytes: ByteBuffer) {
+        guard var framer = parts.value?.framer, let front = parts.value?.front else { return }
+        framer.append(bytes)
+        while let frame = framer.next() {
+            switch frame {
+            case .line(let line): front.received(line: line)
+            // Nobody can tell which request it was.
+            case .oversized: break
+            }
+        }
+        parts.value?.framer = framer
+    }
+
+    private func inputEnded() {
+        guard let front = parts.value?.front, parts.value?.isEnding == false else { return }
+        front.onIdle = { [weak self] in self?.end() }
+        loop.scheduleTask(in: Self.farewell) { [weak self] in self?.end() }
+        front.inputEnded()
+    }
+
+    private func end() {
+        guard let current = parts.value, !current.isEnding else { return }
+        parts.value?.isEnding = true
+        current.front.onIdle = nil
+        current.front.end()
+        current.remote.close { [ended] in ended.succeed() }
+    }
+}
+
+/// The one client's session. Confined to the loop.
+private final class ConnectHost: FrontHost {
+    private static let session = "stdio"
+    private let remote: RemoteServer
+    private var record: LegacySessionRecord?
+    var declared: ByteBuffer?
+
+    init(_ remote: RemoteServer) { self.remote = remote }
+
+    func identity(for caller: FrontCaller, version: String, completion: @escaping (Result<ServerIdentity, MCPError>) -> Void) {
+        remote.identity(declaring: declared) { completion($0.mapError { MCPError($0) }) }
+    }
+
+    func openSession(_ new: LegacySessionRecord, caller: FrontCaller, completion: @escaping (Result<String, MCPError>) -> Void) {
+        record = new
+        completion(.success(Self.session))
+    }
+
+    func session(id: String, caller: FrontCaller, completion: @escaping (LegacySessionRecord?) -> Void) { completion(record) }
+    func closeSession(id: String, caller: FrontCaller) { record = nil }
+    func parameterHeaders(for caller: FrontCaller) -> [String: ParameterHeaders] { [:] }
+    func context(for caller: FrontCaller, session: String?) -> CallContext { CallContext(session: SessionKey(id: Self.session)) }
+}
+
+/// Standard output, written on a thread of its own in order.
+private final class LineOutput: Sendable {
+    private static let limit = 4 << 20
+    private let pool = NIOThreadPool(numberOfThreads: 1)
+    private let queued = Mutex(0)
+    nonisolated(unsafe) var onDrained: () -> Void = {}
+
+    init() { pool.start() }
+
+    /// - Returns: Whether it can take more at once.
+    func write(_ line: ByteBuffer) -> Bool {
+        let count = line.readableBytes
+        let waiting = queued.withLock { $0 += count; return $0 }
+        pool.submit { [self] _ in
+            Self.put(line)
+            let (before, after) = queued.withLock { queued in
+                queued -= count
+                return (queued + count, queued)
+            }
+            if before >= Self.limit, after < Self.limit { onDrained() }
+        }
+        return waiting < Self.limit
+    }
+
+    /// Everything is written.
+    func finish() async {
+        await withCheckedContinuation { continuation in pool.submit { _ in continuation.resume() } }
+        try? await pool.shutdownGracefully()
+    }
+
+    private static func put(_ line: ByteBuffer) {
+        line.withUnsafeReadableBytes { bytes in
+            var done = 0
+            while done < bytes.count {
+                let count = Glibc.write(1, bytes.baseAddress?.advanced(by: done), bytes.count - done)
+                if count < 0 && errno == EINTR { continue }
+                if count < 0 && errno == EAGAIN {
+                    var one = pollfd(fd: 1, events: Int16(POLLOUT), revents: 0)
+                    poll(&one, 1, 1_000)
+                    continue
+                }
+                guard count > 0 else { return }
+                done += count
+            }
+        }
+    }
+}

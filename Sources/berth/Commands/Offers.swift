@@ -1,0 +1,112 @@
+import ArgumentParser
+import JSONText
+
+/// `berth tools`
+struct Tools: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "List the tools of an MCP URL, or of a STDIO server.", usage: "berth tools URL [options]\nberth tools [options] -- COMMAND …")
+    @Argument(help: "MCP URL; left out with -- COMMAND.") var url: String?
+    @OptionGroup var server: ServerOptions
+    @OptionGroup var json: JSONOption
+
+    func run() async throws {
+        let target = try ServerTarget([url], command: server.command, names: [])
+        let (isJSON, output) = (json.json, server.output)
+        try await ServerTalk.run(target, server) { talk in
+            let answer = try await talk.list("tools/list", "tools")
+            try Results.print(answer, json: isJSON, output: output) {
+                for tool in answer.value["tools"]?.arrayValue ?? [] { Output.line(OfferText.tool(tool)) }
+            }
+        }
+    }
+}
+
+/// `berth prompts`
+struct Prompts: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "List the prompts of an MCP URL, or of a STDIO server.", usage: "berth prompts URL [options]\nberth prompts [options] -- COMMAND …")
+    @Argument(help: "MCP URL; left out with -- COMMAND.") var url: String?
+    @OptionGroup var server: ServerOptions
+    @OptionGroup var json: JSONOption
+
+    func run() async throws {
+        let target = try ServerTarget([url], command: server.command, names: [])
+        let (isJSON, output) = (json.json, server.output)
+        try await ServerTalk.run(target, server) { talk in
+            let answer = try await talk.list("prompts/list", "prompts")
+            try Results.print(answer, json: isJSON, output: output) {
+                for prompt in answer.value["prompts"]?.arrayValue ?? [] { Output.line(OfferText.prompt(prompt)) }
+            }
+        }
+    }
+}
+
+/// `berth resources`
+struct Resources: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "List the resources and resource templates of an MCP URL, or of a STDIO server.",
+        usage: "berth resources URL [options]\nberth resources [options] -- COMMAND …",
+        discussion: "With --json: one object a line, the result of resources/list and that of resources/templates/list.")
+    @Argument(help: "MCP URL; left out with -- COMMAND.") var url: String?
+    @OptionGroup var server: ServerOptions
+    @OptionGroup var json: JSONOption
+
+    func run() async throws {
+        let target = try ServerTarget([url], command: server.command, names: [])
+        let isJSON = json.json
+        try await ServerTalk.run(target, server) { talk in
+            let resources = try await talk.list("resources/list", "resources")
+            // A server may have resources and know nothing of templates.
+            let templates = try? await talk.list("resources/templates/list", "resourceTemplates")
+            if isJSON {
+                for answer in [resources, templates].compactMap(\.self) { Output.raw(answer.bytes) }
+                return
+            }
+            for resource in resources.value["resources"]?.arrayValue ?? [] { Output.line(OfferText.resource(resource, "uri")) }
+            for template in templates?.value["resourceTemplates"]?.arrayValue ?? [] { Output.line(OfferText.resource(template, "uriTemplate")) }
+        }
+    }
+}
+
+/// What servers offer, a line or a few for each.
+enum OfferText {
+    static func tool(_ tool: JSONValue) -> String {
+        head(tool["name"]?.stringValue ?? "", tool) + schema(tool["inputSchema"])
+    }
+
+    static func prompt(_ prompt: JSONValue) -> String {
+        let arguments = (prompt["arguments"]?.arrayValue ?? []).map { argument in
+            "\n    \(argument["name"]?.stringValue ?? "")\(argument["required"]?.boolValue == true ? " (required)" : "")" + detail(argument)
+        }
+        return head(prompt["name"]?.stringValue ?? "", prompt) + arguments.joined()
+    }
+
+    static func resource(_ resource: JSONValue, _ member: String) -> String {
+        let type = resource["mimeType"]?.stringValue.map { " (\($0))" } ?? ""
+        return head((resource[member]?.stringValue ?? "") + type, resource)
+    }
+
+    /// The arguments of a tool: name, type, whether it must be given.
+    static func schema(_ schema: JSONValue?) -> String {
+        let required = Set(schema?["required"]?.arrayValue?.compactMap(\.stringValue) ?? [])
+        return (schema?["properties"]?.objectValue?.members ?? []).map { name, property in
+            "\n    \(name): \(type(property))\(required.contains(name) ? " (required)" : "")" + detail(property)
+        }.joined()
+    }
+
+    static func type(_ property: JSONValue) -> String {
+        if let values = property["enum"]?.arrayValue { return values.map { $0.stringValue ?? $0.text }.joined(separator: "|") }
+        if let several = (property["anyOf"] ?? property["oneOf"])?.arrayValue { return several.map(type).joined(separator: "|") }
+        if let several = property["type"]?.arrayValue { return several.compactMap(\.stringValue).joined(separator: "|") }
+        if property["type"]?.stringValue == "array" { return property["items"].map { type($0) + "[]" } ?? "array" }
+        return property["type"]?.stringValue ?? "any"
+    }
+
+    private static func head(_ name: String, _ item: JSONValue) -> String {
+        Printable.line(name) + detail(item)
+    }
+
+    private static func detail(_ item: JSONValue) -> String {
+        (item["description"] ?? item["title"])?.stringValue.map { "  " + Printable.line($0) } ?? ""
+    }
+}

@@ -1,0 +1,136 @@
+import Glibc
+import JSONText
+
+/// A configuration file of somebody else's program, replaced as a whole or not at all.
+struct ConfigFile {
+    let path: String
+    let before: [UInt8]
+    let exists: Bool
+
+    /// - Parameter path: absolute; a link is followed.
+    init(_ path: String) throws {
+        var resolved = path
+        if let target = realpath(path, nil) {
+            resolved = String(cString: target)
+            free(target)
+        }
+        self.path = resolved
+        if let bytes = readFile(resolved) {
+            before = bytes
+            exists = true
+        } else if errno == ENOENT {
+            before = []
+            exists = false
+        } else {
+            throw Failure("\(resolved) cannot be read: \(String(cString: strerror(errno)))", hint: "make it a file that you can read")
+        }
+    }
+
+    func setting(_ name: String, to value: JSONValue, in section: String) throws -> [UInt8] {
+        do throws(ConfigEdit.Refusal) {
+            return try ConfigEdit.setting(name, to: value, in: section, of: before)
+        } catch {
+            switch error {
+            case .broken(let line, let column, let reason):
+                throw Failure("\(path) is no JSON: line \(line), column \(column): \(reason)", hint: "mend that line; comments are not JSON either")
+            case .notAnObject(let what):
+                throw Failure("\(what) in \(path) is no JSON object", hint: "mend it, or move it away")
+            }
+        }
+    }
+
+    /// The lines that go and come.
+    static func difference(_ before: [UInt8], _ after: [UInt8]) -> [String] {
+        func lines(_ bytes: [UInt8]) -> [Substring] {
+            let lines = String(decoding: bytes, as: UTF8.self).split(separator: "\n", omittingEmptySubsequences: false)
+            return lines.last == "" ? Array(lines.dropLast()) : lines
+        }
+        let (old, new) = (lines(before), lines(after))
+        let changes = new.difference(from: old)
+        var gone: [Int: Substring] = [:]
+        var come: [Int: Substring] = [:]
+        for change in changes {
+            switch change {
+            case .remove(let offset, let line, _): gone[offset] = line
+            case .insert(let offset, let line, _): come[offset] = line
+            }
+        }
+        var shown: [String] = []
+        var (left, right) = (0, 0)
+        while left < old.count || right < new.count {
+            if let line = gone[left] {
+                shown.append("- " + line)
+                left += 1
+            } else if let line = come[right] {
+                shown.append("+ " + line)
+                right += 1
+            } else {
+                left += 1
+                right += 1
+            }
+        }
+        return shown
+    }
+
+    /// Writes `after`, with the file as it was kept beside it.
+    ///
+    /// - Returns: The backup's path; nil for a file that was not there.
+    func write(_ after: [UInt8]) throws -> String? {
+        let folder = path.split(separator: "/").dropLast().joined(separator: "/")
+        if mkdir("/" + folder, 0o777) != 0, errno != EEXIST { throw cannot("/" + folder, "made") }
+        var backup: String?
+        if exists {
+            guard readFile(path) == before else { throw Failure("\(path) has just changed", hint: "run the command again") }
+            let name = Self.unused(path + ".before-berth")
+            try put(before, to: name)
+            backup = name
+        }
+        let fresh = Self.unused(path + ".berth-new")
+        try put(after, to: fresh)
+        guard rename(fresh, path) == 0 else {
+            let failure = cannot(path, "written")
+            unlink(fresh)
+            throw failure
+        }
+        return backup
+    }
+
+    private func put(_ bytes: [UInt8], to target: String) throws {
+        let source = exists ? open(path, O_RDONLY | O_CLOEXEC) : -1
+        defer { if source >= 0 { close(source) } }
+        var info = stat()
+        let isKnown = source >= 0 && fstat(source, &info) == 0
+        let descriptor = open(target, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, isKnown ? info.st_mode & 0o777 : 0o666)
+        guard descriptor >= 0 else { throw cannot(target, "made") }
+        defer { close(descriptor) }
+        if isKnown {
+            _ = fchown(descriptor, info.st_uid, info.st_gid)
+            _ = fchmod(descriptor, info.st_mode & 0o777)
+        }
+        var rest = bytes[...]
+        while !rest.isEmpty {
+            let count = rest.withUnsafeBytes { Glibc.write(descriptor, $0.baseAddress, $0.count) }
+            if count < 0 && errno == EINTR { continue }
+            guard count > 0 else {
+                let failure = cannot(target, "written")
+                unlink(target)
+                throw failure
+            }
+            rest = rest.dropFirst(count)
+        }
+        fsync(descriptor)
+    }
+
+    private func cannot(_ path: String, _ what: String) -> Failure {
+        Failure("\(path) cannot be \(what): \(String(cString: strerror(errno)))", hint: "check who owns the folder, and its disk")
+    }
+
+    private static func unused(_ path: String) -> String {
+        var (name, number) = (path, 1)
+        while access(name, F_OK) == 0 {
+            number += 1
+            name = "\(path).\(number)"
+        }
+        return name
+    }
+}

@@ -1,0 +1,205 @@
+import ArgumentParser
+import Dispatch
+import Glibc
+import JSONText
+import MCP
+import NIOCore
+import StdioBridge
+import Synchronization
+
+/// One command's talk with a server: calls, rounds of questions, pages.
+struct ServerTalk {
+    /// A result: as it came, and read.
+    struct Answer {
+        var text: ByteBuffer
+        var value: JSONValue
+
+        var bytes: [UInt8] { Array(text.readableBytesView) }
+    }
+
+    /// A text of the server's as a value.
+    static func value(_ text: ByteBuffer) -> JSONValue { (try? JSONValue(parsing: text.readableBytesSpan)) ?? .null }
+
+    private static let maximumRounds = 16
+    private static let maximumPages = 1_000
+    private static let asked: Set = ["tools/call", "prompts/get", "resources/read"]
+
+    let target: ServerTarget
+    let connection: ServerConnection
+    private let questions: Questions
+
+    /// Opens the server of `target`, runs `body`, and ends both whatever happens. INT and TERM cancel what is under way.
+    static func run(
+        _ target: ServerTarget, _ options: ServerOptions, _ body: @escaping @Sendable (ServerTalk) async throws -> Void
+    ) async throws {
+        let questions = try Questions(answers: options.answers)
+        let log = ErrorLog(isShown: options.verbose)
+        let connection: ServerConnection
+        switch target.place {
+        case .url(let address): connection = try await .open(address, token: ServerOptions.token(options.tokenFile))
+        case .command(let command):
+            let variables = try Variables.plain(options.env, remedy: "a command line is readable by everybody on this host")
+            let path = variables["PATH"] ?? "/usr/local/bin:/usr/bin:/bin"
+            try Bridge.check(program: command[0], path: path)
+            guard let program = ExecutablePath.find(command[0], path: path) else {
+                throw Failure("no program \(command[0]) in \(path)", hint: "give its whole path")
+            }
+            let environment = variables.merging(["PATH": path]) { given, _ in given }.map { "\($0.key)=\($0.value)" }
+            connection = try await .open(command: command, program: program, environment: environment) { log.take($0) }
+        }
+        let work = Task { try await body(ServerTalk(target: target, connection: connection, questions: questions)) }
+        let interrupted = Interruption { work.cancel() }
+        let result = await work.result
+        await connection.close()
+        if interrupted.cameAs != 0 { throw ExitCode(128 + interrupted.cameAs) }
+        if case .failure(let error) = result, !(error is ExitCode), !options.verbose { log.tell() }
+        try result.get()
+    }
+
+    /// One request, and as many rounds as the server has questions.
+    func call(_ method: String, _ params: JSONObject = JSONObject()) async throws -> Answer {
+        var params = params
+        for _ in 0..<Self.maximumRounds {
+            var meta = params["_meta"]?.objectValue ?? JSONObject()
+            if Self.asked.contains(method) { meta["progressToken"] = 1 }
+            params["_meta"] = .object(meta)
+            let outcome = await connection.call(method, params, capabilities: Questions.capabilities) { Self.show($0) }
+            let text = try await result(outcome, method)
+            guard let value = try? JSONValue(parsing: text.readableBytesSpan) else {
+                throw Failure("\(target.name) answered with a result that is no JSON", hint: "report it to the server's author")
+            }
+            guard value["resultType"]?.stringValue == "input_required" else { return Answer(text: text, value: value) }
+            params["inputResponses"] = .object(try questions.answer(value["inputRequests"]?.objectValue ?? JSONObject()))
+            params["requestState"] = value["requestState"]
+        }
+        throw Failure("the server asked more than \(Self.maximumRounds) times", hint: "report it to the server's author")
+    }
+
+    /// All pages of a list. One page is told as it came; several are put together, their numbers as they were written.
+    func list(_ method: String, _ member: String) async throws -> Answer {
+        var answer = try await call(method)
+        guard var cursor = answer.value["nextCursor"] else { return answer }
+        var items = answer.value[member]?.arrayValue ?? []
+        for _ in 0..<Self.maximumPages {
+            let page = try await call(method, ["cursor": cursor]).value
+            items += page[member]?.arrayValue ?? []
+            guard let next = page["nextCursor"], next != cursor else { break }
+            cursor = next
+        }
+        var whole = answer.value.objectValue ?? JSONObject()
+        whole[member] = .array(items)
+        whole["nextCursor"] = nil
+        answer.value = .object(whole)
+        answer.text = ByteBuffer(bytes: answer.value.serialized())
+        return answer
+    }
+
+    func greeting() async throws -> ServerConnection.Greeting {
+        switch await connection.greeting(capabilities: Questions.capabilities) {
+        case .success(let greeting): return greeting
+        case .failure(let why): throw await failure(why)
+        }
+    }
+
+    private func result(_ outcome: MCPOutcome, _ method: String) async throws -> ByteBuffer {
+        switch outcome {
+        case .result(let text): return text
+        case .failed(let why): throw await failure(why)
+        case .error(let error):
+            if error.code == MCPError.Code.notDelivered || error.code == MCPError.Code.outcomeUnknown, error.message.hasPrefix("the server answered HTTP") {
+                throw await failure(Undelivered(.notDelivered, error.message))
+            }
+            throw Failure("the call failed: \(error.message)", hint: await hint(error, method))
+        }
+    }
+
+    private func hint(_ error: MCPError, _ method: String) async -> String {
+        switch error.code {
+        case MCPError.Code.methodNotFound: return "berth inspect shows what the server offers"
+        case MCPError.Code.notDelivered, MCPError.Code.outcomeUnknown: return "berth logs NAME shows what a hosted server said"
+        case MCPError.Code.invalidParams where method == "tools/call" && error.message.contains("nknown tool"):
+            guard let name = target.word(0), let tools = try? await list("tools/list", "tools").value["tools"]?.arrayValue else { break }
+            let names = tools.compactMap { $0["name"]?.stringValue }
+            return Suggestion.text(for: name, among: names) ?? "it has \(names.prefix(30).joined(separator: ", "))"
+        default: break
+        }
+        return "berth inspect shows what the server offers and takes"
+    }
+
+    /// What the kernel and HTTP say in numbers, in words.
+    private func failure(_ why: Undelivered) async -> Failure {
+        if why.reason.contains("errno: \(ECONNREFUSED)") {
+            return Failure("nothing listens at \(target.name)", hint: "berth status has the URL; berth bridge prints its own")
+        }
+        if why.reason.hasPrefix("cannot connect") {
+            return Failure("\(target.name) cannot be reached", hint: "berth status has the URL; berth bridge prints its own")
+        }
+        switch await connection.lastStatus {
+        case 401: return Failure("the call failed: \(why.reason)", hint: "give a token with --token-file or BERTH_TOKEN")
+        case 403: return Failure("the call failed: \(why.reason)", hint: "the token does not open this URL: berth token list")
+        case 404: return Failure("the call failed: \(why.reason)", hint: "berth vmcp list has the URLs, berth token list what a token opens")
+        default: break
+        }
+        let hint = why.kind == .notDelivered ? "is it an MCP server?" : "it may have acted on the call"
+        return Failure("the call failed: \(why.reason)", hint: hint)
+    }
+
+    private static func show(_ message: ByteBuffer) {
+        guard let value = try? JSONValue(parsing: message.readableBytesSpan), let params = value["params"] else { return }
+        switch value["method"]?.stringValue {
+        case "notifications/progress":
+            let total = params["total"].map { "/\($0.text)" } ?? ""
+            let text = params["message"]?.stringValue.map { " " + Printable.line($0) } ?? ""
+            Output.error("berth: progress \(params["progress"]?.text ?? "")\(total)\(text)")
+        case "notifications/message":
+            Output.error("berth: server \(params["level"]?.stringValue ?? "log"): " + Printable.line(params["data"]?.stringValue ?? params["data"]?.text ?? ""))
+        default: break
+        }
+    }
+}
+
+/// INT and TERM while a command talks to a server: the first cancels, the second ends the process.
+final class Interruption: Sendable {
+    private let signals = Mutex<Int32>(0)
+    nonisolated(unsafe) private let sources: [any DispatchSourceSignal]
+
+    init(_ cancel: @escaping @Sendable () -> Void) {
+        sources = [SIGINT, SIGTERM].map { number in
+            signal(number, SIG_IGN)
+            return DispatchSource.makeSignalSource(signal: number, queue: .global())
+        }
+        for (source, number) in zip(sources, [SIGINT, SIGTERM]) {
+            source.setEventHandler { [self] in
+                let isFirst = signals.withLock { last in
+                    defer { last = number }
+                    return last == 0
+                }
+                if isFirst { cancel() } else { _exit(128 + number) }
+            }
+            source.activate()
+        }
+    }
+
+    /// The signal that came; 0 for none.
+    var cameAs: Int32 { signals.withLock { $0 } }
+}
+
+/// What a started server wrote to its standard error: shown as it comes, or the end of it where the command fails.
+private final class ErrorLog: Sendable {
+    private let isShown: Bool
+    private let lines = Mutex<[String]>([])
+
+    init(isShown: Bool) { self.isShown = isShown }
+
+    func take(_ line: String) {
+        if isShown { return Output.error(line) }
+        lines.withLock { lines in
+            lines.append(line)
+            if lines.count > 20 { lines.removeFirst() }
+        }
+    }
+
+    func tell() {
+        for line in lines.withLock({ $0 }) { Output.error(line) }
+    }
+}

@@ -1,0 +1,99 @@
+import ArgumentParser
+import Glibc
+import JSONText
+import StdioBridge
+
+/// Which server a command talks to, and with what.
+struct ServerOptions: ParsableArguments {
+    @Option(help: ArgumentHelp("File with the bearer token of a URL (else the environment variable BERTH_TOKEN).", valueName: "file"))
+    var tokenFile: String?
+    @Option(parsing: .singleValue, help: ArgumentHelp("Environment of the server behind -- (repeatable).", valueName: "k=v"))
+    var env: [String] = []
+    @Option(help: ArgumentHelp("Answers to the server's questions, a JSON object; without it they are asked on the terminal.", valueName: "json"))
+    var answers: String?
+    @Option(help: ArgumentHelp("Save what is binary, or the whole text, in a file; - is standard output.", valueName: "file"))
+    var output: String?
+    @Flag(help: "Show what the server behind -- writes to its standard error.") var verbose = false
+    @Argument(parsing: .postTerminator, help: "Instead of a URL: a STDIO server's command, behind --.") var command: [String] = []
+
+    /// What `--token-file` or the environment says.
+    static func token(_ file: String?) throws -> String? {
+        guard let file else { return getenv("BERTH_TOKEN").map { String(cString: $0) } }
+        guard let bytes = readFile(file) else {
+            throw Failure("--token-file \(file) cannot be read", hint: "give a file with the token that berth token create printed", code: 64)
+        }
+        let text = String(decoding: bytes, as: UTF8.self).trimmed
+        guard !text.isEmpty, text.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7F }) else {
+            throw Failure("--token-file \(file) holds no token", hint: "one line, as berth token create prints it", code: 64)
+        }
+        return text
+    }
+}
+
+/// A server to talk to, and the words of the command line that are not its address.
+struct ServerTarget {
+    enum Place {
+        case url(RemoteAddress)
+        case command([String])
+    }
+
+    var place: Place
+    var words: [String]
+
+    /// - Parameters:
+    ///   - words: the command line's own, in order: the first is the URL, unless there is a command behind `--`.
+    ///   - names: what the others are called, for the message about one that is missing.
+    init(_ words: [String?], command: [String], names: [String], optional: Int = 0) throws {
+        var given = words.compactMap(\.self)
+        if command.isEmpty {
+            guard let url = given.first else {
+                throw Failure(
+                    "neither a URL nor a server's command is given", hint: "for example \(CommandPath.current) http://127.0.0.1:8787/v/office/mcp"
+                        + names.map { " \($0)" }.joined() + ", or … -- python3 server.py", code: 64)
+            }
+            guard url.hasPrefix("http://") else {
+                throw Failure(
+                    "'\(url)' is not http://HOST:PORT/…", hint: "TLS comes with a later version; a server's command stands behind --", code: 64)
+            }
+            guard let address = RemoteAddress(url) else { throw Failure("'\(url)' is no URL", hint: "berth vmcp list prints them", code: 64) }
+            place = .url(address)
+            given.removeFirst()
+        } else {
+            if let first = given.first, first.hasPrefix("http://") {
+                throw Failure("both a URL and a server's command are given", hint: "give one of them", code: 64)
+            }
+            place = .command(command)
+        }
+        let needed = names.count - optional
+        guard given.count >= needed else {
+            throw Failure("\(names[given.count]) is missing", hint: "\(CommandPath.current) --help shows how", code: 64)
+        }
+        guard given.count <= names.count else {
+            throw Failure("unexpected argument '\(given[names.count])'", hint: "\(CommandPath.current) --help shows how", code: 64)
+        }
+        self.words = given
+    }
+
+    func word(_ index: Int) -> String? { words.indices.contains(index) ? words[index] : nil }
+
+    /// A word that must be a JSON object; an empty one where it is missing.
+    func object(_ index: Int) throws -> JSONObject {
+        guard let text = word(index) else { return JSONObject() }
+        guard let object = (try? JSONValue(parsing: text))?.objectValue else {
+            throw Failure("the arguments are no JSON object", hint: "for example '{\"timezone\":\"UTC\"}'", code: 64)
+        }
+        return object
+    }
+
+    /// How failures call it.
+    var name: String {
+        switch place {
+        case .url(let address): address.url
+        case .command(let command): command[0]
+        }
+    }
+}
+
+extension String {
+    var trimmed: String { String(drop(while: \.isWhitespace).reversed().drop(while: \.isWhitespace).reversed()) }
+}

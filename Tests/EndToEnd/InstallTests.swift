@@ -1,0 +1,84 @@
+import Foundation
+import TestSupport
+import Testing
+
+/// `berth install`: the client's own file, one entry changed.
+@Suite struct InstallTests {
+    private static let url = "http://127.0.0.1:8787/v/office/mcp"
+
+    private func inFolder(_ body: (String) async throws -> Void) async throws {
+        let folder = "/tmp/berth-install-\(UUID().uuidString)"
+        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(atPath: folder) }
+        try Data("secret-token\n".utf8).write(to: URL(fileURLWithPath: folder + "/token"))
+        try await body(folder)
+    }
+
+    private func install(_ folder: String, _ arguments: String...) async throws -> CommandResult {
+        try await Command.run(
+            [Repository.binary("berth"), "install"] + arguments, environment: ["HOME": folder + "/home"], directory: folder, seconds: 30)
+    }
+
+    @Test(arguments: [
+        ("claude-code", false, ".mcp.json", "mcpServers"), ("claude-code", true, "home/.claude.json", "mcpServers"),
+        ("cursor", false, ".cursor/mcp.json", "mcpServers"), ("cursor", true, "home/.cursor/mcp.json", "mcpServers"),
+        ("vscode", false, ".vscode/mcp.json", "servers"),
+    ])
+    func everyClientHasItsFile(_ client: String, _ user: Bool, _ file: String, _ section: String) async throws {
+        try await inFolder { folder in
+            try FileManager.default.createDirectory(atPath: folder + "/home", withIntermediateDirectories: true)
+            let more = user ? ["--user"] : []
+            let result = try await Command.run(
+                [Repository.binary("berth"), "install", client, "office", Self.url, "--token-file", "token", "--yes"] + more,
+                environment: ["HOME": folder + "/home"], directory: folder)
+            #expect(result.status == 0 && result.output.contains("+ "), "\(result)")
+            let data = try Data(contentsOf: URL(fileURLWithPath: "\(folder)/\(file)"))
+            let json = try #require(try JSONSerialization.jsonObject(with: data) as? [String: [String: [String: Any]]])
+            let entry = try #require(json[section]?["office"])
+            #expect(entry["args"] as? [String] == ["connect", Self.url, "--token-file", folder + "/token"], "\(entry)")
+            #expect((entry["command"] as? String)?.hasSuffix("/berth") == true)
+            #expect(!String(decoding: data, as: UTF8.self).contains("secret-token"))
+        }
+    }
+
+    @Test func theRestOfTheFileStaysAndIsKept() async throws {
+        try await inFolder { folder in
+            let before = "{\n\t\"mcpServers\": {\n\t\t\"a\": {\"x\": 1.0}\n\t},\n\t\"other\":\"\\u00e9\"\n}\n"
+            let file = folder + "/.mcp.json"
+            try before.write(toFile: file, atomically: true, encoding: .utf8)
+            chmod(file, 0o600)
+            let refused = try await install(folder, "claude-code", "office", Self.url)
+            #expect(refused.status == 64 && refused.errors.contains("--yes") && refused.output.contains("+ \t\t\"office\": {"), "\(refused)")
+            #expect(try String(contentsOfFile: file, encoding: .utf8) == before)
+
+            let done = try await install(folder, "claude-code", "office", Self.url, "--yes", "--json")
+            let backup = try #require(done.lastJSON?["backup"] as? String, "\(done)")
+            #expect(try String(contentsOfFile: backup, encoding: .utf8) == before)
+            let after = try String(contentsOfFile: file, encoding: .utf8)
+            #expect(after.hasPrefix("{\n\t\"mcpServers\": {\n\t\t\"a\": {\"x\": 1.0},\n\t\t\"office\": {\n\t\t\t\"type\": \"stdio\""), "\(after)")
+            #expect(after.hasSuffix("\n\t},\n\t\"other\":\"\\u00e9\"\n}\n"), "\(after)")
+            let mode = try FileManager.default.attributesOfItem(atPath: file)[.posixPermissions] as? Int
+            #expect(mode == 0o600)
+            #expect(try await install(folder, "claude-code", "office", Self.url, "--yes", "--json").lastJSON?["changed"] as? Bool == false)
+            #expect(try FileManager.default.contentsOfDirectory(atPath: folder).sorted() == [".mcp.json", ".mcp.json.before-berth", "token"])
+        }
+    }
+
+    @Test func mistakesChangeNothing() async throws {
+        try await inFolder { folder in
+            let broken = "{\n  // a comment\n}\n"
+            try broken.write(toFile: folder + "/.mcp.json", atomically: true, encoding: .utf8)
+            let refused = try await install(folder, "claude-code", "office", Self.url, "--yes")
+            #expect(refused.status == 1 && refused.errors.contains("/.mcp.json is no JSON: line 2, column 3"), "\(refused)")
+            #expect(try String(contentsOfFile: folder + "/.mcp.json", encoding: .utf8) == broken)
+            for (arguments, says) in [
+                (["cursor", "a b", Self.url], "'a b' is no name"), (["cursor", "a", "x"], "'x' is not http://"),
+                (["cursor", "a", Self.url, "--token-file", "none"], "--token-file none cannot be read"), (["vscode", "a", Self.url, "--user"], "VS Code"),
+                (["vim", "a", Self.url], "'claude-code'"),
+            ] {
+                let result = try await Command.run([Repository.binary("berth"), "install"] + arguments, directory: folder)
+                #expect(result.status == 64 && result.errors.contains(says), "\(result)")
+            }
+        }
+    }
+}

@@ -1,0 +1,136 @@
+import Foundation
+import TestSupport
+import Testing
+
+/// The quick checks from a terminal: `call`, `tools`, `prompts`, `resources`, `read`, `prompt`, `complete`, `inspect`.
+@Suite struct TerminalTests {
+    static let python = "/usr/bin/python3"
+
+    static func berth(_ arguments: [String], environment: [String: String] = [:]) async throws -> CommandResult {
+        try await Command.run([Repository.binary("berth")] + arguments, environment: environment, seconds: 60)
+    }
+
+    /// The words with which a command reaches a fixture.
+    private static func local(_ fixture: String) -> [String] { ["--", python, Repository.fixture(fixture)] }
+
+    @Test(arguments: [("fixture.py", "2025-11-25 (legacy)"), ("modern.py", "2026-07-28 (modern)")])
+    func aCommandIsAServer(_ fixture: String, _ protocolLine: String) async throws {
+        let inspected = try await Self.berth(["inspect"] + Self.local(fixture))
+        #expect(inspected.status == 0 && inspected.output.contains(protocolLine) && inspected.output.contains("25 tools"), "\(inspected)")
+        let called = try await Self.berth(["call", "progress"] + Self.local(fixture))
+        #expect(called.status == 0 && called.output == "done\n", "\(called)")
+        #expect(called.errors.contains("berth: progress 2/3 step 2\n"), "\(called)")
+        let missing = try await Self.berth(["call", "ecko", "--json"] + Self.local(fixture))
+        #expect(missing.status == 1 && missing.errors.contains("did you mean 'echo'?") && missing.lastJSON?["event"] as? String == "failed", "\(missing)")
+    }
+
+    @Test func numbersStayAsTheyWereWritten() async throws {
+        let arguments = #"{"params":{"n":1.50,"big":12345678901234567890},"method":"x/y"}"#
+        let result = try await Self.berth(["call", "declared", "--json"] + Self.local("fixture.py"))
+        #expect(result.output.contains(#"{"content": [{"type": "text""#), "\(result)")
+        let echoed = try await Self.berth(["call", "echo", #"{"text":"1.50"}"#, "--json"] + Self.local("modern.py"))
+        #expect(echoed.output == "{\"resultType\": \"complete\", \"content\": [{\"type\": \"text\", \"text\": \"1.50\"}]}\n", "\(echoed) \(arguments)")
+    }
+
+    @Test func aQuestionIsDeclinedAnsweredOrRefused() async throws {
+        let form = #"{"params":{"message":"how old?","requestedSchema":{"type":"object","properties":{"age":{"type":"integer"}},"required":["age"]}}}"#
+        let declined = try await Self.berth(["call", "ask", form] + Self.local("fixture.py"))
+        #expect(declined.output.contains("decline") && declined.errors.contains("declined what the server asks ('how old?')"), "\(declined)")
+        let answered = try await Self.berth(["call", "ask", form, "--answers", #"{"age": 41}"#] + Self.local("fixture.py"))
+        #expect(answered.output == "[{\"action\": \"accept\", \"content\": {\"age\": 41}}]\n", "\(answered)")
+        let wrong = try await Self.berth(["call", "ask", form, "--answers", #"{"age": "old"}"#] + Self.local("fixture.py"))
+        #expect(wrong.status == 64 && wrong.errors.contains("age must be a number"), "\(wrong)")
+        let sampling = try await Self.berth(["call", "ask", #"{"method":"sampling/createMessage"}"#] + Self.local("fixture.py"))
+        #expect(sampling.output.contains("Method not found"), "\(sampling)")
+    }
+
+    @Test(arguments: [
+        ("forty|41|green", 0, #""content": {"age": 41, "colour": "green"}"#), ("|41|", 0, #""content": {"age": 41, "colour": "red"}"#),
+        ("decline", 0, #"{"action": "decline"}"#), ("41|cancel", 0, #"{"action": "cancel"}"#), ("^C", 130, "age (integer; required): "),
+    ] as [(String, Int32, String)])
+    func aQuestionIsAskedOnTheTerminal(_ typed: String, _ status: Int32, _ says: String) async throws {
+        let form =
+            #"{"params":{"message":"who?","requestedSchema":{"type":"object","required":["age"],"properties":{"age":{"type":"integer"},"#
+            + #""colour":{"type":"string","enum":["red","green"],"default":"red"}}}}}"#
+        let result = try await Command.run(
+            [Self.python, Repository.fixture("terminal.py"), typed, Repository.binary("berth"), "call", "ask", form] + Self.local("fixture.py"),
+            seconds: 60)
+        #expect(result.status == status && result.output.contains(says), "\(result)")
+    }
+
+    @Test func anInterruptionCancelsTheCallAndLeavesNothing() async throws {
+        let folder = NSTemporaryDirectory() + "berth-terminal-\(UUID().uuidString)"
+        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(atPath: folder) }
+        let mark = folder + "/server.py"
+        try FileManager.default.copyItem(atPath: Repository.fixture("fixture.py"), toPath: mark)
+        let call = try Background([Repository.binary("berth"), "call", "progress_then_wait", "--", Self.python, mark], in: folder)
+        defer { call.end() }
+        _ = try await call.line { $0.contains("progress 1 started") }
+        #expect(await call.end(SIGINT, within: 20) == 130)
+        let left = try await Command.run(["/usr/bin/pgrep", "-f", mark])
+        #expect(left.output.isEmpty, "\(left)")
+    }
+
+    @Test(arguments: [
+        (["tools"], "neither a URL nor a server's command is given — *", 64), (["call", "http://127.0.0.1:1/mcp"], "TOOL is missing — *", 64),
+        (["tools", "https://x/mcp"], "'https://x/mcp' is not http://HOST:PORT/… — *", 64),
+        (["tools", "http://127.0.0.1:1/mcp", "--", "x"], "both a URL and a server's command are given — *", 64),
+        (["read", "--", "nosuch"], "RESOURCE is missing — *", 64), (["tools", "--", "nosuch"], "no program nosuch in *", 1),
+        (["prompt", "http://127.0.0.1:1/mcp", "p", "[1]"], "the arguments are no JSON object — *", 64),
+        (["call", "http://127.0.0.1:1/mcp", "t", "--answers", "x"], "--answers is no JSON object — *", 64),
+        (["inspect", "http://127.0.0.1:1/mcp"], "nothing listens at http://127.0.0.1:1/mcp — *", 1),
+    ] as [([String], String, Int32)])
+    func mistakesAreOneLine(_ arguments: [String], _ says: String, _ status: Int32) async throws {
+        let result = try await Self.berth(arguments)
+        #expect(result.status == status && result.errors.hasPrefix("berth: " + says.dropLast()), "\(result)")
+        #expect(result.errors.split(separator: "\n").count == 1, "\(result)")
+    }
+}
+
+/// The same against a server of the handshake revisions over HTTP, which refuses the modern request.
+@Suite(.enabled(if: FileManager.default.fileExists(atPath: Repository.python(mcp: "1.30.0")), "needs the SDK 1.30.0"))
+struct LegacyRemoteTests {
+    /// A server for the length of `body`.
+    static func serve(_ body: (_ url: String, _ tokenFile: String, _ log: () -> String) async throws -> Void) async throws {
+        let folder = NSTemporaryDirectory() + "berth-remote-\(UUID().uuidString)"
+        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(atPath: folder) }
+        try Data("tok-1\n".utf8).write(to: URL(fileURLWithPath: folder + "/token"))
+        let server = try Background(
+            [Repository.python(mcp: "1.30.0"), Repository.fixture("legacy_http.py")], environment: ["BERTH_FIXTURE_TOKEN": "tok-1"], in: folder)
+        defer { server.end() }
+        let url = try await server.line(within: 60) { $0.hasPrefix("http://") }
+        try await body(url, folder + "/token") { server.output }
+    }
+
+    @Test func everyCommandFallsBack() async throws {
+        try await Self.serve { url, token, log in
+            func run(_ arguments: String...) async throws -> CommandResult { try await TerminalTests.berth(arguments + ["--token-file", token]) }
+            let refused = try await TerminalTests.berth(["tools", url])
+            #expect(refused.status == 1 && refused.errors.contains("HTTP 401") && refused.errors.contains("--token-file"), "\(refused)")
+
+            let inspected = try await run("inspect", url)
+            #expect(inspected.output.contains("2025-11-25 (legacy)") && inspected.output.contains("3 tools, 1 prompt, 2 resources, 1 resource template"))
+            let counted = try await run("call", url, "count")
+            #expect(counted.output == "counted\n" && counted.errors.contains("step 3"), "\(counted)")
+            let greeted = try await run("call", url, "greet", "--answers", #"{"name":"Ann"}"#)
+            #expect(greeted.output == "accept name='Ann' age=7\n", "\(greeted)")
+            #expect(try await run("read", url, "data://text").output == "a text\n")
+            #expect(try await run("read", url, "data://of/me").output == "of me\n")
+            #expect(try await run("prompt", url, "review", #"{"code":"x"}"#).output == "user: Please review x\n")
+            #expect(try await run("complete", url, "review", "code", "a").output == "a-one\na-two\n")
+            #expect(try await run("resources", url).output.contains("data://of/{name} (text/plain)"))
+            #expect(try await run("prompts", url, "--json").output.contains(#""name":"review""#))
+
+            let bytes = try await run("read", url, "data://bytes")
+            #expect(bytes.output.hasPrefix("[data://bytes: application/x-bytes, 256 bytes"), "\(bytes)")
+            let file = token + ".bin"
+            #expect(try await run("read", url, "data://bytes", "--output", file).status == 0)
+            #expect(try Data(contentsOf: URL(fileURLWithPath: file)) == Data(0...255))
+            // One session for each command, deleted by it.
+            let methods = log().split(separator: "\n")
+            #expect(methods.count { $0 == "DELETE" } == 11, "\(methods)")
+        }
+    }
+}
