@@ -9,7 +9,7 @@ public enum RequestState {
     ///
     /// A result is searched for the word first, which is much faster than reading it, and nearly none has it.
     public static func span(in result: ByteBuffer) -> JSONSpan? {
-        guard contains(result, InputRequired.resultType) else { return nil }
+        guard mayContain(result, InputRequired.resultType) else { return nil }
         let text = result.readableBytesSpan
         let whole = JSONSpan(start: 0, end: result.readableBytes)
         guard let type = try? JSONMembers.value(of: "resultType", object: whole, in: text),
@@ -30,19 +30,23 @@ public enum RequestState {
         return result.applying(splice)
     }
 
-    /// Whether a text has a word in it anywhere.
-    static func contains(_ text: ByteBuffer, _ word: String) -> Bool { text.withUnsafeReadableBytes { contains($0, word) } }
+    /// Whether a text may have a word in it; surely not when it answers no.
+    ///
+    /// A text full of the word's first letter is answered yes unread: looking at each would take longer than to read the whole as JSON.
+    static func mayContain(_ text: ByteBuffer, _ word: String) -> Bool { text.withUnsafeReadableBytes { mayContain($0, word) } }
 
-    private static func contains(_ bytes: UnsafeRawBufferPointer, _ word: String) -> Bool {
+    private static func mayContain(_ bytes: UnsafeRawBufferPointer, _ word: String) -> Bool {
         var word = word
         return word.withUTF8 { word in
             guard let start = word.baseAddress, let base = bytes.baseAddress, bytes.count >= word.count else { return false }
+            var patience = 64 + bytes.count / 8
             var position = 0
-            while let found = memchr(base + position, Int32(start.pointee), bytes.count - word.count + 1 - position) {
+            let end = bytes.count - word.count + 1
+            while position < end, let found = memchr(base + position, Int32(start.pointee), end - position) {
                 let place = UnsafeRawPointer(found) - base
-                if memcmp(base + place, start, word.count) == 0 { return true }
+                patience -= 1
+                if patience < 0 || memcmp(base + place, start, word.count) == 0 { return true }
                 position = place + 1
-                if position > bytes.count - word.count { return false }
             }
             return false
         }

@@ -55,6 +55,8 @@ private final class ConnectHandler: ChannelInboundHandler {
             return refuse(context, 405)
         }
         connecting = true
+        // Nothing more is read until there is somewhere to put it.
+        context.channel.setOption(.autoRead, value: false).whenFailure { _ in }
         connect(context, first: first)
     }
 
@@ -88,9 +90,10 @@ private final class ConnectHandler: ChannelInboundHandler {
 
     private func join(_ context: ChannelHandlerContext, _ upstream: any Channel, _ head: ByteBuffer) {
         let client = context.channel
+        let (near, far) = ChannelPump.pair()
         do {
-            try upstream.pipeline.syncOperations.addHandler(Pump(to: client))
-            try client.pipeline.syncOperations.addHandler(Pump(to: upstream))
+            try upstream.pipeline.syncOperations.addHandler(far)
+            try client.pipeline.syncOperations.addHandler(near)
         } catch {
             upstream.close(promise: nil)
             return context.close(promise: nil)
@@ -99,8 +102,8 @@ private final class ConnectHandler: ChannelInboundHandler {
         first.writeImmutableBuffer(received)
         upstream.writeAndFlush(first, promise: nil)
         context.pipeline.syncOperations.removeHandler(context: context, promise: nil)
-        let bound = NIOLoopBound(upstream, eventLoop: context.eventLoop)
-        upstream.setOption(.autoRead, value: true).whenSuccess { bound.value.read() }
+        near.begin()
+        far.begin()
     }
 
     private func refuse(_ context: ChannelHandlerContext, _ status: Int) {
@@ -116,34 +119,3 @@ private final class ConnectHandler: ChannelInboundHandler {
 }
 
 extension ConnectHandler: RemovableChannelHandler {}
-
-/// Carries bytes to the other channel and stops reading while that one is full.
-private final class Pump: ChannelInboundHandler {
-    typealias InboundIn = ByteBuffer
-    private let peer: any Channel
-
-    init(to peer: any Channel) {
-        self.peer = peer
-    }
-
-    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-        peer.writeAndFlush(unwrapInboundIn(data), promise: nil)
-        if !peer.isWritable { context.channel.setOption(.autoRead, value: false).whenFailure { _ in } }
-    }
-
-    func channelWritabilityChanged(context: ChannelHandlerContext) {
-        // This channel has room again: its peer may be read.
-        if context.channel.isWritable {
-            let bound = NIOLoopBound(peer, eventLoop: context.eventLoop)
-            peer.setOption(.autoRead, value: true).whenSuccess { bound.value.read() }
-        }
-    }
-
-    func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
-        if case .inputClosed? = event as? ChannelEvent { peer.close(mode: .output, promise: nil) }
-        context.fireUserInboundEventTriggered(event)
-    }
-
-    func channelInactive(context: ChannelHandlerContext) { peer.close(promise: nil) }
-    func errorCaught(context: ChannelHandlerContext, error: any Error) { context.close(promise: nil) }
-}

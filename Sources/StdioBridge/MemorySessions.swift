@@ -42,12 +42,7 @@ final class MemorySessions: FrontHost {
             close(oldest)
             onEvicted?(oldest)
         }
-        var random = SystemRandomNumberGenerator()
-        let halves = [random.next(), random.next()].map { value in
-            let digits = String(value as UInt64, radix: 16)
-            return String(repeating: "0", count: 16 - digits.utf8.count) + digits
-        }
-        let id = halves.joined()
+        let id = RandomID.hex128()
         entries[id] = Entry(record: new, principal: caller.principal, lastUse: .now())
         completion(.success(id))
     }

@@ -1,13 +1,13 @@
 import JSONText
+import MCP
 
 /// A secret as a server may repeat it: as it is, in a JSON string, in base64, in a URL.
 enum SecretForms {
-    static func all(of values: [String]) -> [String] {
-        var forms: [String] = []
-        for value in values where value.utf8.count >= 4 {
-            forms += [value, inJSON(value), base64(value), inURL(value)]
-        }
-        return forms
+    /// Shorter ones would be found by chance inside another text's base64.
+    private static let shortestInside = 8
+
+    static func all(of value: String) -> [String] {
+        [value, inJSON(value), inURL(value)] + inBase64(value)
     }
 
     private static func inJSON(_ value: String) -> String {
@@ -28,16 +28,15 @@ enum SecretForms {
         }
     }
 
-    /// Without padding, which another text may follow.
-    private static func base64(_ value: String) -> String {
-        let alphabet = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/")
+    /// Of a text that holds it: at each of three places in a group its middle has a form of its own, and so again in a URL's alphabet.
+    private static func inBase64(_ value: String) -> [String] {
         let bytes = Array(value.utf8)
-        var text = ""
-        for start in stride(from: 0, to: bytes.count, by: 3) {
-            let group = bytes[start..<min(start + 3, bytes.count)]
-            let bits = group.enumerated().reduce(0) { $0 | Int($1.element) << (16 - 8 * $1.offset) }
-            for position in 0...group.count { text.append(alphabet[bits >> (18 - 6 * position) & 63]) }
+        let forms = (0..<(bytes.count < shortestInside ? 1 : 3)).map { before in
+            let text = Base64.encode([UInt8](repeating: 0, count: before) + bytes).utf8
+            // A character at an edge holds bits of what stands beside it.
+            let (first, end) = ((before * 8 + 5) / 6, (before + bytes.count) * 8 / 6)
+            return String(decoding: text.dropFirst(first).prefix(end - first), as: UTF8.self)
         }
-        return text
+        return forms + forms.map { String($0.map { $0 == "+" ? "-" : $0 == "/" ? "_" : $0 }) }
     }
 }

@@ -7,12 +7,12 @@ public struct SecretMask: Sendable {
     let longest: Int
 
     /// Values shorter than four bytes are left alone: masking every `1` would destroy the log and hide nothing.
-    /// Of a value with several lines, each line is masked as well, since logs are read by line.
+    /// Each value is masked in JSON, base64 and a URL too. Of a value with several lines, each line is masked as well, since logs are read by line.
     public init(values: [String] = []) {
         var all = Set<[UInt8]>()
         for value in values {
             let bytes = Array(value.utf8)
-            if bytes.count >= 4 { all.insert(bytes) }
+            if bytes.count >= 4 { all.formUnion(SecretForms.all(of: value).map { Array($0.utf8) }) }
             for line in bytes.split(whereSeparator: { $0 == 0x0A || $0 == 0x0D }) where line.count >= 8 && line.count < bytes.count {
                 all.insert(Array(line))
             }

@@ -96,12 +96,13 @@ public enum StandaloneBridge {
         let host = configuration.host.contains(":") ? "[\(configuration.host)]" : configuration.host
         let port = server.port ?? configuration.port
         let starting = Task.detached {
+            // Before anything starts: one may crash while another still comes up.
+            if configuration.exitsOnCrash { core.onCrash { stop.end(.crashed($0)) } }
             let states = await core.start()
             if configuration.exitsOnCrash {
                 if let failed = states.first(where: { $0.reason != nil }) {
                     stop.end(.notStarted((failed.name.map { "\($0): " } ?? "") + (failed.reason ?? "")))
                 }
-                core.onCrash { stop.end(.crashed($0)) }
             }
             guard !stop.hasEnded else { return }
             let base = "http://\(host):\(port)"
@@ -134,11 +135,5 @@ public enum StandaloneBridge {
                 }
             }
         }
-    }
-
-    /// One line at once, whatever the descriptor is.
-    public static func write(line: String, to descriptor: Int32) {
-        let bytes = Array((line + "\n").utf8)
-        _ = bytes.withUnsafeBytes { Glibc.write(descriptor, $0.baseAddress, $0.count) }
     }
 }

@@ -33,7 +33,7 @@ final class StandaloneCore: Sendable {
     ) {
         self.loop = loop
         let endpoints = configuration.servers.map { server in
-            let mask = SecretMask(values: SecretForms.all(of: server.secrets))
+            let mask = SecretMask(values: server.secrets)
             let sessions = Sessions(
                 eventLoop: loop, reaper: reaper, limits: configuration.limits, plan: { _ in server.plan(mask) },
                 log: { log(StandaloneLine(engine: $0, server: server.name)) }, tracing: Self.tracing(configuration.trace, server.name, log),
@@ -47,7 +47,10 @@ final class StandaloneCore: Sendable {
             endpoint.sessions.onGone = { [weak parts] _ in
                 if parts?.endpoints.allSatisfy({ $0.sessions.count == 0 }) == true { reaper.killOrphans {} }
             }
-            endpoint.sessions.onFailure = { [weak parts] failure in parts?.onCrash?(mark + failure.reason) }
+            // What never started has not crashed: `start` tells of that.
+            endpoint.sessions.onFailure = { [weak parts, weak endpoint] failure in
+                if endpoint?.hasStarted == true { parts?.onCrash?(mark + failure.reason) }
+            }
         }
         self.parts = NIOLoopBound(parts, eventLoop: loop)
     }
@@ -80,7 +83,7 @@ final class StandaloneCore: Sendable {
         return (try? await started.futureResult.get()) ?? []
     }
 
-    /// From now on.
+    /// From now on: the end of a server that had started, and why.
     func onCrash(_ told: @escaping @Sendable (String) -> Void) { loop.execute { [parts] in parts.value.onCrash = told } }
 
     /// The program of the server at `index` has changed.

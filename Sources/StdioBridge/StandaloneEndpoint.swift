@@ -12,6 +12,8 @@ final class StandaloneEndpoint {
     private let front: MCPFront
     private let oldFront: SSEFront
     private let host: MemorySessions
+    /// It has told once what it offers.
+    private(set) var hasStarted = false
 
     init(server: StandaloneServer, sessions: Sessions, configuration: StandaloneConfiguration) {
         name = server.name
@@ -58,7 +60,10 @@ final class StandaloneEndpoint {
                 sessions.callSpare(MCPRequest(method: "tools/list"), sink: count)
             }
         }
-        return answered.futureResult
+        return answered.futureResult.assumeIsolated().map { [weak self] count in
+            self?.hasStarted = true
+            return count
+        }.nonisolated()
     }
 }
 

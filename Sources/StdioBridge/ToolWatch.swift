@@ -19,23 +19,10 @@ final class ToolWatch: MCPService {
         let isFirst = request.envelope.params.map { params in
             (try? JSONMembers.value(of: "cursor", object: params, in: request.message.readableBytesSpan)) ?? nil == nil
         }
-        return next.call(request, in: context, sink: ListSink(sink) { [learned] in learned(isFirst ?? true, ParameterHeaders.byTool($0)) })
-    }
-
-    private final class ListSink: MCPSink {
-        private let sink: any MCPSink
-        private let seen: (ByteBuffer) -> Void
-
-        init(_ sink: any MCPSink, seen: @escaping (ByteBuffer) -> Void) {
-            self.sink = sink
-            self.seen = seen
+        let seen = MappingSink(sink) { [learned] outcome in
+            if case .result(let result) = outcome { learned(isFirst ?? true, ParameterHeaders.byTool(result)) }
+            return outcome
         }
-
-        func notification(_ message: ByteBuffer) -> Demand { sink.notification(message) }
-
-        func finish(_ outcome: consuming MCPOutcome) {
-            if case .result(let result) = outcome { seen(result) }
-            sink.finish(outcome)
-        }
+        return next.call(request, in: context, sink: seen)
     }
 }

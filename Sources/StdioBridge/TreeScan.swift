@@ -47,7 +47,7 @@ struct TreeScan: Sendable, Equatable {
             isCut = true
             return
         }
-        for name in Self.names(directory) {
+        for name in directoryNames(directory) ?? [] {
             let path = directory + "/" + name
             var info = stat()
             guard lstat(path, &info) == 0 else { continue }
@@ -67,17 +67,5 @@ struct TreeScan: Sendable, Equatable {
             }
         }
         for name in found where !isCut { add(directory + "/" + name, below: prefix + name + "/", limit) }
-    }
-
-    /// In order, so that the same files are looked at each time.
-    private static func names(_ directory: String) -> [String] {
-        guard let stream = opendir(directory) else { return [] }
-        defer { closedir(stream) }
-        var names: [String] = []
-        while let entry = readdir(stream) {
-            let name = withUnsafePointer(to: &entry.pointee.d_name) { $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) } }
-            if name != ".", name != ".." { names.append(name) }
-        }
-        return names.sorted()
     }
 }

@@ -26,15 +26,3 @@ func readLink(_ path: String, _ buffer: UnsafeMutableRawBufferPointer) -> Int {
     guard let base = buffer.baseAddress else { return -1 }
     return readlink(path, base.assumingMemoryBound(to: CChar.self), buffer.count)
 }
-
-/// The names in a directory, sorted; nil with errno set when it cannot be read.
-func readNames(_ path: String) -> [String]? {
-    guard let stream = opendir(path) else { return nil }
-    defer { closedir(stream) }
-    var names: [String] = []
-    while let entry = readdir(stream) {
-        let name = withUnsafePointer(to: &entry.pointee.d_name) { $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) } }
-        if name != "." && name != ".." { names.append(name) }
-    }
-    return names.sorted()
-}

@@ -135,6 +135,34 @@ import Testing
         }
     }
 
+    /// One may crash while another still comes up.
+    @Test func aCrashCountsFromTheFirstAnswerOn() async throws {
+        let brief = """
+            import json, sys
+            for line in sys.stdin:
+                request = json.loads(line)
+                if "id" not in request: continue
+                about = {"protocolVersion": "2025-11-25", "capabilities": {"tools": {}}, "serverInfo": {"name": "brief", "version": "1"}}
+                results = {"initialize": about, "tools/list": {"tools": []}}
+                if request["method"] not in results: answer = {"error": {"code": -32601, "message": "no"}}
+                else: answer = {"result": results[request["method"]]}
+                print(json.dumps({"jsonrpc": "2.0", "id": request["id"], **answer}), flush=True)
+                if request["method"] == "tools/list": sys.exit(7)
+            """
+        let config = """
+            {"mcpServers": {
+             "brief": {"command": "\(BridgeRig.python)", "args": ["%/brief.py"]},
+             "late": {"command": "\(BridgeRig.python)", "args": ["\(Repository.fixture("never_ready.py"))"]}}}
+            """
+        try await BridgeRig.inFolder(["brief.py": brief]) { folder in
+            try BridgeRig.write(config.replacingOccurrences(of: "%", with: folder), to: folder + "/two.json")
+            try await BridgeRig.run(["--exit-on-crash", "--config", folder + "/two.json"], command: []) { bridge in
+                #expect(await bridge.says("berth: the server crashed: brief: the server exited with status 7"), "\(bridge.lines)")
+                #expect(await bridge.process.end(0, within: 20) == 1)
+            }
+        }
+    }
+
     // MARK: --config
 
     @Test func theServersOfAFile() async throws {

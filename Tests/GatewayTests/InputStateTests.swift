@@ -15,9 +15,14 @@ struct InputStateTests {
         let eventLoop: any EventLoop = EmbeddedEventLoop()
         var state = #""own \"state\"""#
         var seen: [String?] = []
+        var isReachable = true
 
         func call(_ request: MCPRequest, in context: CallContext, sink: any MCPSink) -> any MCPCall {
             seen.append(request.requestState)
+            guard isReachable else {
+                sink.finish(.failed(Undelivered(.notDelivered, "no machine")))
+                return EndedCall()
+            }
             let asking = #"{"inputRequests":{"k":{"method":"elicitation/create","params":{}}},"resultType":"input_required","requestState":\#(state)}"#
             sink.finish(.result(ByteBuffer(string: request.requestState == nil ? asking : #"{"content":[],"resultType":"complete"}"#)))
             return EndedCall()
@@ -31,7 +36,7 @@ struct InputStateTests {
             switch outcome {
             case .result(let result): self.outcome = try? JSONValue(parsing: Array(result.readableBytesView))
             case .error(let error): self.outcome = ["code": .number("\(error.code)")]
-            case .failed: break
+            case .failed(let why): self.outcome = ["reason": .string(why.reason)]
             }
         }
     }
@@ -93,6 +98,16 @@ struct InputStateTests {
         _ = try call(service, state: sealed)
         #expect(try call(service, state: sealed)["code"] == -32602)
         #expect(server.seen.count == 2)
+    }
+
+    @Test func comesBackAgainWhenNobodySawIt() throws {
+        let service = try service()
+        let sealed = try asked(service)
+        server.isReachable = false
+        #expect(try call(service, state: sealed)["reason"] == "no machine")
+        server.isReachable = true
+        #expect(try call(service, state: sealed)["resultType"] == "complete")
+        #expect(try call(service, state: sealed)["code"] == -32602)
     }
 
     @Test func isForItsOwnRequestAlone() throws {

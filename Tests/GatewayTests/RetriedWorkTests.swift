@@ -60,6 +60,22 @@ struct RetriedWorkTests {
         #expect(count("x") == 5)
     }
 
+    /// At the longest pause all pauses are alike.
+    @Test func askingOftenDoesNotMakeItTriedOftener() async throws {
+        let pause = Duration.milliseconds(50)
+        let work = RetriedWork(first: pause, longest: pause)
+        start(work)
+        for number in 1...20 {
+            work.ask("bad")
+            #expect(await eventually { count("bad") >= number })
+        }
+        let (before, start) = (count("bad"), ContinuousClock.now)
+        #expect(await eventually { count("bad") >= before + 10 })
+        // Ten pauses, whatever else the host does; one may have begun before.
+        #expect(ContinuousClock.now - start >= pause * 8)
+        await work.stop()
+    }
+
     @Test func stopEndsThePauses() async throws {
         let work = RetriedWork(first: Self.long, longest: Self.long)
         start(work)

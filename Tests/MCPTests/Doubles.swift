@@ -49,6 +49,8 @@ final class RecordingExchange: FrontExchange {
     var isOpen = false
     var isClosed = false
     var demand = Demand.more
+    /// The client hangs up while it is sent so many.
+    var leavesAfter = 0
     var onClientGone: (() -> Void)?
     var onResume: (() -> Void)?
 
@@ -65,6 +67,11 @@ final class RecordingExchange: FrontExchange {
         guard !isClosed else { return .more }
         events.append(data.text)
         ids.append(id)
+        if events.count == leavesAfter {
+            let gone = onClientGone
+            (onClientGone, isClosed) = (nil, true)
+            gone?()
+        }
         return demand
     }
     func endpoint(_ uri: String) {

@@ -79,6 +79,25 @@ struct ResumeTests {
         #expect(bench.front.sessions[session] == nil, "nothing is kept of a session that is idle")
     }
 
+    /// It would count as in use, and hold its session, for ever.
+    @Test func aStreamWhoseClientHangsUpWhileItIsSentTheRestIsNobodys() throws {
+        let session = bench.open(version: "2025-11-25")
+        let first = get(session, after: nil)
+        let listen = try #require(bench.service.calls.last)
+        for text in [
+            #"{"jsonrpc":"2.0","method":"notifications/subscriptions/acknowledged","params":{"notifications":{"toolsListChanged":true}}}"#,
+            #"{"jsonrpc":"2.0","method":"notifications/tools/list_changed"}"#, #"{"jsonrpc":"2.0","method":"notifications/prompts/list_changed"}"#,
+        ] { _ = listen.sink.notification(ByteBuffer(string: text)) }
+        let second = RecordingExchange()
+        second.leavesAfter = 1
+        var request = FrontRequest(verb: .get)
+        (request.accept, request.sessionID, request.lastEventID) = ("text/event-stream", session, first.primed)
+        first.onClientGone?()
+        bench.front.handle(request, caller: FrontCaller(principal: "ann", endpoint: "e"), exchange: second)
+        #expect(second.events.count == 1)
+        #expect(bench.front.sessions[session]?.stream == nil && bench.front.sessionsInUse.isEmpty)
+    }
+
     @Test func anotherConnectionTakesOver() throws {
         let session = bench.open(version: "2025-11-25")
         let first = call(session)

@@ -1,3 +1,5 @@
+import Foundation
+import MCP
 import Testing
 
 @testable import StdioBridge
@@ -124,9 +126,22 @@ import Testing
     }
 
     @Test func aSecretIsMaskedInEveryForm() {
-        let mask = SecretMask(values: SecretForms.all(of: ["a\"b/cd"]))
+        let mask = SecretMask(values: ["a\"b/cd"])
         for text in ["a\"b/cd", #"a\"b/cd"#, "YSJiL2Nk", "a%22b%2Fcd"] {
             #expect(String(decoding: mask.masked(Array("<\(text)>".utf8)), as: UTF8.self) == "<***>", "\(text)")
         }
+    }
+
+    /// What stands before and after a secret moves its base64.
+    @Test(arguments: ["", "u", "us", "use", "user:"], ["", "x", "xy", "xyz"]) func aSecretInsideBase64IsMasked(before: String, after: String) {
+        let secret = "s3cr>t?value~~"
+        let mask = SecretMask(values: [secret])
+        let text = Base64.encode(Array((before + secret + after).utf8))
+        for text in [text, text.replacingOccurrences(of: "+", with: "-").replacingOccurrences(of: "/", with: "_")] {
+            let masked = String(decoding: mask.masked(Array(text.utf8)), as: UTF8.self)
+            // At each side a character may stay that holds a few bits of it.
+            #expect(masked.contains("***") && masked.utf8.count <= text.utf8.count - 14, "\(text): \(masked)")
+        }
+        #expect(!String(decoding: mask.masked(Array("nothing of it".utf8)), as: UTF8.self).contains("***"))
     }
 }

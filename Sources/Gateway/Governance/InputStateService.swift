@@ -32,14 +32,26 @@ final class InputStateService: MCPService {
         guard let record = CallRecord.of(context), Self.methods.contains(request.method) else { return next.call(request, in: context, sink: sink) }
         let original = request
         var request = request
+        var nonce: ArraySlice<UInt8>?
         if let sealed = request.requestState {
             guard let state = open(sealed, original, record) else {
                 sink.finish(.error(MCPError(code: MCPError.Code.invalidParams, message: Self.refusal)))
                 return EndedCall()
             }
-            request = request.replacingRequestState(with: state)
+            nonce = state.nonce
+            request = request.replacingRequestState(with: state.text)
         }
-        return next.call(request, in: context, sink: Sealer(sink) { [self] in seal($0, original, record) })
+        let sealing = MappingSink(sink) { [self] outcome in
+            switch outcome {
+            case .result(let result): return seal(result, original, record)
+            case .failed(let why):
+                // Nobody saw it: the same answers may be tried again.
+                if why.kind == .notDelivered, let nonce { used.remove(nonce, of: record.principal) }
+                return .failed(why)
+            case .error(let error): return .error(error)
+            }
+        }
+        return next.call(request, in: context, sink: sealing)
     }
 
     private static let methods: Set<String> = ["tools/call", "prompts/get", "resources/read"]
@@ -67,14 +79,15 @@ final class InputStateService: MCPService {
     }
 
     /// The server's own state, a JSON string; nil when it is not ours, not for this request, late, or was here before.
-    private func open(_ text: String, _ request: MCPRequest, _ record: CallRecord) -> [UInt8]? {
+    private func open(_ text: String, _ request: MCPRequest, _ record: CallRecord) -> (text: [UInt8], nonce: ArraySlice<UInt8>)? {
         guard text.utf8.count <= Base64URL.encodedCount(Self.stateLimit + 8 + AEADKey.overhead), let sealed = Base64URL.decode(text),
             let plain = try? key.open(sealed, aad: identity(request, record)), plain.count > 8
         else { return nil }
         let expiry = plain.prefix(8).reduce(Int64(0)) { $0 << 8 | Int64($1) }
         let now = clock()
-        guard now < expiry, used.insert(sealed.prefix(AEADKey.nonceSize), of: record.principal, until: expiry, now: now) else { return nil }
-        return Array(plain.dropFirst(8))
+        let nonce = sealed.prefix(AEADKey.nonceSize)
+        guard now < expiry, used.insert(nonce, of: record.principal, until: expiry, now: now) else { return nil }
+        return (Array(plain.dropFirst(8)), nonce)
     }
 }
 
@@ -87,29 +100,15 @@ struct UsedStates {
 
     /// - Returns: False when it was here before.
     mutating func insert(_ nonce: ArraySlice<UInt8>, of principal: String, until expiry: Int64, now: Int64) -> Bool {
-        if now >= nextSweep || expiries[principal, default: [:]].count >= Self.limit {
+        if now >= nextSweep {
             expiries = expiries.mapValues { $0.filter { $0.value > now } }.filter { !$0.value.isEmpty }
             nextSweep = now + InputStateService.lifetime
         }
+        if expiries[principal, default: [:]].count >= Self.limit { expiries[principal] = expiries[principal]?.filter { $0.value > now } }
         guard expiries[principal, default: [:]].count < Self.limit else { return false }
         return expiries[principal, default: [:]].updateValue(expiry, forKey: nonce) == nil
     }
-}
 
-/// Seals the state of a call's answer on its way out.
-private final class Sealer: MCPSink {
-    private let sink: any MCPSink
-    private let seal: (ByteBuffer) -> MCPOutcome
-
-    init(_ sink: any MCPSink, seal: @escaping (ByteBuffer) -> MCPOutcome) {
-        self.sink = sink
-        self.seal = seal
-    }
-
-    func notification(_ message: ByteBuffer) -> Demand { sink.notification(message) }
-
-    func finish(_ outcome: consuming MCPOutcome) {
-        guard case .result(let result) = outcome else { return sink.finish(outcome) }
-        sink.finish(seal(result))
-    }
+    /// It was brought back, and reached nobody.
+    mutating func remove(_ nonce: ArraySlice<UInt8>, of principal: String) { expiries[principal]?[nonce] = nil }
 }

@@ -7,8 +7,9 @@ final class RetriedWork: Sendable {
         /// To be tried as soon as there is room.
         var ready: Set<String> = []
         var running: Set<String> = []
-        /// Of names that failed: how long they wait before the next attempt.
-        var pauses: [String: Duration] = [:]
+        /// Of names that failed: how long they wait before the next attempt, and which attempt it was.
+        var pauses: [String: (length: Duration, attempt: Int)] = [:]
+        var lastAttempt = 0
     }
 
     private let first: Duration
@@ -69,20 +70,21 @@ final class RetriedWork: Sendable {
 
     private func work(on name: String, _ attempt: @Sendable (String) async -> Bool) async {
         let isDone = await attempt(name)
-        let pause: Duration? = state.withLock { state in
+        let pause: (length: Duration, attempt: Int)? = state.withLock { state in
             state.running.remove(name)
             guard !isDone else {
                 state.pauses[name] = nil
                 return nil
             }
-            let pause = state.pauses[name].map { min($0 * 2, longest) } ?? first
+            state.lastAttempt += 1
+            let pause = (state.pauses[name].map { min($0.length * 2, longest) } ?? first, state.lastAttempt)
             state.pauses[name] = pause
             return pause
         }
         signal.yield()
-        guard let pause, (try? await Task.sleep(for: pause)) != nil else { return }
+        guard let pause, (try? await Task.sleep(for: pause.length)) != nil else { return }
         // Another attempt may have come between, which pauses by itself or was the last one.
-        guard state.withLock({ $0.pauses[name] == pause }) else { return }
+        guard state.withLock({ $0.pauses[name]?.attempt == pause.attempt }) else { return }
         ask(name)
     }
 }

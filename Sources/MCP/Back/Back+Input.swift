@@ -93,15 +93,6 @@ extension Back {
         let params = ByteBuffer(string: #"{"requestId":\#(id),"reason":"the caller cancelled"}"#)
         return JSONRPC.notification("notifications/cancelled", params: params).asLine()
     }
-
-    /// 128 random bits: the handle never leaves the process unsealed where somebody else could try handles.
-    public static func randomHandle() -> String {
-        func hex() -> String {
-            let text = String(UInt64.random(in: .min ... .max), radix: 16)
-            return String(repeating: "0", count: 16 - text.utf8.count) + text
-        }
-        return hex() + hex()
-    }
 }
 
 extension MCPRequest {

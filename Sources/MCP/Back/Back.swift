@@ -54,7 +54,7 @@ public struct Back {
     ///   - makeHandle: what such a call is found by again; unguessable.
     public init(
         client: ClientIdentity = .berth, era: EraChoice = .auto, limits: ScanLimits = ScanLimits(), probeSeconds: Int = 5, handshakeSeconds: Int = 60,
-        inputSeconds: Int = 300, canAsk: Bool = true, makeHandle: @escaping @Sendable () -> String = Back.randomHandle
+        inputSeconds: Int = 300, canAsk: Bool = true, makeHandle: @escaping @Sendable () -> String = RandomID.hex128
     ) {
         self.client = client
         self.limits = limits

@@ -13,8 +13,13 @@ extension MCPFront {
             // Not an empty 200: some clients would ask again once a second for ever.
             return refuse(exchange, 400, .invalidRequest("there is no stream to resume after the event of Last-Event-ID; open a new one"))
         }
+        var isGone = false
+        exchange.onClientGone = { isGone = true }
         exchange.openStream()
-        for event in events { _ = exchange.event(event.message, id: event.id) }
+        for event in events where !isGone { _ = exchange.event(event.message, id: event.id) }
+        // It is told once: who takes the exchange now would never hear of it.
+        guard !isGone else { return }
+        exchange.onClientGone = nil
         if stream == EventHistory.sessionStream {
             adopt(stream: exchange, session: id, caller: caller, primes: false)
         } else if let call = calls[stream], call.session == id {

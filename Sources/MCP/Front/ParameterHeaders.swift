@@ -19,7 +19,7 @@ public struct ParameterHeaders: Sendable, Equatable {
     ///
     /// - Parameter result: of `tools/list`.
     public static func byTool(_ result: ByteBuffer) -> [String: ParameterHeaders] {
-        guard RequestState.contains(result, keyword), let list = try? JSONValue(parsing: result.readableBytesSpan) else { return [:] }
+        guard RequestState.mayContain(result, keyword), let list = try? JSONValue(parsing: result.readableBytesSpan) else { return [:] }
         var found: [String: ParameterHeaders] = [:]
         for tool in list["tools"]?.arrayValue ?? [] {
             guard let name = tool["name"]?.stringValue, let schema = tool["inputSchema"], let headers = ParameterHeaders(schema: schema) else { continue }

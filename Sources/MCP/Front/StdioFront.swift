@@ -35,7 +35,7 @@ public final class StdioFront {
     /// One line of the client's, with or without its newline.
     public func received(line: ByteBuffer) {
         if let count = held?.count {
-            if count < Self.maximumHeld { held?.append(line) }
+            if count < Self.maximumHeld { held?.append(line) } else { refuse(line) }
             return
         }
         let text = line.readableBytesView
@@ -47,6 +47,12 @@ public final class StdioFront {
             if error.reason == .batch, session != nil { return start(request(line), for: nil, isListen: false) }
             _ = write(JSONRPC.error(id: error.isMalformed ? nil : error.id.map(line.slice), MCPError(error)).asLine())
         }
+    }
+
+    /// Answers a request that cannot wait with the others.
+    private func refuse(_ line: ByteBuffer) {
+        guard let envelope = try? EnvelopeScanner.scan(line.readableBytesSpan), envelope.method != nil, let id = envelope.id else { return }
+        _ = write(JSONRPC.error(id: line.slice(id), .internalError("too many requests came before initialize was answered")).asLine())
     }
 
     /// The writer can take more.

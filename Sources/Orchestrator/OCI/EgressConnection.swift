@@ -1,5 +1,6 @@
 import NIOCore
 import NIOPosix
+import Wire
 
 /// One connection of a machine to its egress relay: head, decision, then bytes both ways.
 ///
@@ -36,12 +37,10 @@ final class EgressConnection: ChannelInboundHandler, RemovableChannelHandler {
         guard !isCounted, case .head = state else { return }
         guard context.enter() else { return refuse(channel, host: "", port: 0, .tooMany) }
         isCounted = true
-        guard let options = channel.channel as? any SocketOptionProvider else { return refuse(channel, host: "", port: 0, .foreignPeer) }
         let bound = NIOLoopBound((self, channel), eventLoop: channel.eventLoop)
-        let peer: EventLoopFuture<PeerCredentials> = options.unsafeGetSocketOption(level: .socket, name: .init(rawValue: PeerCredentials.option))
-        peer.whenComplete { result in
+        PeerCredentials.of(channel.channel).whenComplete { result in
             let (handler, channel) = bound.value
-            let uid = (try? result.get())?.uid
+            let uid = (try? result.get())??.uid
             guard let uid, handler.context.peerUIDs.contains(uid) else {
                 return handler.refuse(channel, host: "uid \(uid.map(String.init) ?? "unknown")", port: 0, .foreignPeer)
             }
@@ -114,10 +113,7 @@ final class EgressConnection: ChannelInboundHandler, RemovableChannelHandler {
         }
         state = .relaying
         deadline?.cancel()
-        let near = ChannelPump()
-        let far = ChannelPump()
-        near.partner = far
-        far.partner = near
+        let (near, far) = ChannelPump.pair()
         do {
             try outside.pipeline.syncOperations.addHandler(far)
             try channel.pipeline.syncOperations.addHandler(near)
@@ -160,76 +156,4 @@ final class EgressConnection: ChannelInboundHandler, RemovableChannelHandler {
         isCounted = false
         channel.fireChannelInactive()
     }
-}
-
-/// `struct ucred`.
-private struct PeerCredentials: Sendable {
-    static let option: CInt = 17
-    var pid: Int32 = 0
-    var uid: UInt32 = .max
-    var gid: UInt32 = .max
-}
-
-/// Carries bytes to its partner, and reads only while the partner can write: a slow end slows the other one down.
-private final class ChannelPump: ChannelDuplexHandler {
-    typealias InboundIn = ByteBuffer
-    typealias OutboundIn = ByteBuffer
-    typealias OutboundOut = ByteBuffer
-
-    var partner: ChannelPump?
-    private var channel: ChannelHandlerContext?
-    private var isWanting = false
-
-    func handlerAdded(context: ChannelHandlerContext) { channel = context }
-
-    func handlerRemoved(context: ChannelHandlerContext) {
-        channel = nil
-        partner = nil
-    }
-
-    func begin() { readIfPossible() }
-
-    private var canTake: Bool { channel?.channel.isWritable ?? false }
-
-    private func readIfPossible() {
-        guard let channel, let partner else { return }
-        if partner.canTake {
-            isWanting = false
-            channel.read()
-        } else {
-            isWanting = true
-        }
-    }
-
-    func channelRead(context: ChannelHandlerContext, data: NIOAny) { partner?.channel?.write(data, promise: nil) }
-
-    func channelReadComplete(context: ChannelHandlerContext) {
-        partner?.channel?.flush()
-        readIfPossible()
-    }
-
-    func channelWritabilityChanged(context: ChannelHandlerContext) {
-        if let partner, partner.isWanting { partner.readIfPossible() }
-        context.fireChannelWritabilityChanged()
-    }
-
-    func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
-        if event as? ChannelEvent == .inputClosed { partner?.channel?.close(mode: .output, promise: nil) }
-        context.fireUserInboundEventTriggered(event)
-    }
-
-    func channelInactive(context: ChannelHandlerContext) {
-        partner?.finish()
-        partner = nil
-        context.fireChannelInactive()
-    }
-
-    /// Closes once everything that the other end sent is written.
-    private func finish() {
-        partner = nil
-        guard let channel = channel?.channel else { return }
-        channel.writeAndFlush(ByteBuffer()).whenComplete { _ in channel.close(promise: nil) }
-    }
-
-    func errorCaught(context: ChannelHandlerContext, error: any Error) { context.close(promise: nil) }
 }

@@ -2,7 +2,6 @@ import Glibc
 import MCP
 import NIOCore
 import NIOPosix
-import Synchronization
 import Wire
 
 /// `berth connect`: a STDIO server in front of a URL, for clients that speak only STDIO. Both eras on both sides.
@@ -13,7 +12,7 @@ public final class StandaloneConnect: Sendable {
 
     private let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
     private let loop: any EventLoop
-    private let output = LineOutput()
+    private let output = LineOutput(descriptor: 1)
     private let ended: EventLoopPromise<Void>
     private let parts: NIOLoopBoundBox<Parts?>
 
@@ -119,52 +118,4 @@ private final class ConnectHost: FrontHost {
     func closeSession(id: String, caller: FrontCaller) { record = nil }
     func parameterHeaders(for caller: FrontCaller) -> [String: ParameterHeaders] { [:] }
     func context(for caller: FrontCaller, session: String?) -> CallContext { CallContext(session: SessionKey(id: Self.session)) }
-}
-
-/// Standard output, written on a thread of its own in order.
-private final class LineOutput: Sendable {
-    private static let limit = 4 << 20
-    private let pool = NIOThreadPool(numberOfThreads: 1)
-    private let queued = Mutex(0)
-    nonisolated(unsafe) var onDrained: () -> Void = {}
-
-    init() { pool.start() }
-
-    /// - Returns: Whether it can take more at once.
-    func write(_ line: ByteBuffer) -> Bool {
-        let count = line.readableBytes
-        let waiting = queued.withLock { $0 += count; return $0 }
-        pool.submit { [self] _ in
-            Self.put(line)
-            let (before, after) = queued.withLock { queued in
-                queued -= count
-                return (queued + count, queued)
-            }
-            if before >= Self.limit, after < Self.limit { onDrained() }
-        }
-        return waiting < Self.limit
-    }
-
-    /// Everything is written.
-    func finish() async {
-        await withCheckedContinuation { continuation in pool.submit { _ in continuation.resume() } }
-        try? await pool.shutdownGracefully()
-    }
-
-    private static func put(_ line: ByteBuffer) {
-        line.withUnsafeReadableBytes { bytes in
-            var done = 0
-            while done < bytes.count {
-                let count = Glibc.write(1, bytes.baseAddress?.advanced(by: done), bytes.count - done)
-                if count < 0 && errno == EINTR { continue }
-                if count < 0 && errno == EAGAIN {
-                    var one = pollfd(fd: 1, events: Int16(POLLOUT), revents: 0)
-                    poll(&one, 1, 1_000)
-                    continue
-                }
-                guard count > 0 else { return }
-                done += count
-            }
-        }
-    }
 }

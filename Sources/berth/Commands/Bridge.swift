@@ -51,6 +51,8 @@ struct Bridge: ParsableCommand {
 
     func run() throws {
         let log = BridgeLog(isJSON: logJson)
+        // Before what ends the command is told, on the same descriptor.
+        defer { log.flush() }
         do {
             let configuration = try settings(log)
             let isReady = Mutex(false)

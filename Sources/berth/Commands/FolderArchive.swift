@@ -1,5 +1,6 @@
 import Glibc
 import NIOCore
+import StdioBridge
 
 /// A server's folder as a tar: regular files, folders and links that stay inside. Left out (and named): version control,
 /// environment files, private keys, virtual environments, caches. A link that leaves the folder is refused.
@@ -38,7 +39,7 @@ struct FolderArchive {
         _ path: String, root: String, replaced: String?, to writer: inout TarWriter, leftOut: inout [String], depth: Int
     ) throws {
         guard depth <= 64 else { throw Failure("the folder is nested deeper than 64 levels at \(path)", hint: "flatten it", code: 64) }
-        guard let names = readNames(root + "/" + path) else {
+        guard let names = directoryNames(root + "/" + path) else {
             throw Failure("\(root)/\(path) cannot be read: \(String(cString: strerror(errno)))", hint: "give a folder that you can read", code: 64)
         }
         for name in names {

@@ -1,4 +1,5 @@
 import Glibc
+import StdioBridge
 
 /// Is the port free, and if not, whose is it.
 enum PortCheck {
@@ -79,7 +80,7 @@ enum PortCheck {
             }
         }
         guard !inodes.isEmpty else { return nil }
-        for pid in readNames("/proc") ?? [] where Int(pid) != nil && holds(pid, inodes) {
+        for pid in directoryNames("/proc") ?? [] where Int(pid) != nil && holds(pid, inodes) {
             let name = String(decoding: readFile("/proc/\(pid)/comm") ?? [], as: UTF8.self).filter { $0 != "\n" }
             return "\(name) (pid \(pid))"
         }
@@ -87,7 +88,7 @@ enum PortCheck {
     }
 
     private static func holds(_ pid: String, _ inodes: Set<String>) -> Bool {
-        for name in readNames("/proc/\(pid)/fd") ?? [] {
+        for name in directoryNames("/proc/\(pid)/fd") ?? [] {
             var target = [UInt8](repeating: 0, count: 64)
             let count = target.withUnsafeMutableBytes { readLink("/proc/\(pid)/fd/\(name)", $0) }
             if count > 0, inodes.contains(String(decoding: target.prefix(count), as: UTF8.self)) { return true }

@@ -1,6 +1,7 @@
 import Glibc
 import Orchestrator
 import Persistence
+import StdioBridge
 
 /// What must be true before anything is started; each refusal is one line with its remedy. Nothing is changed here.
 enum Preflight {
@@ -35,7 +36,7 @@ enum Preflight {
             throw Failure(error.message, hint: error.remedy)
         }
         let own: Set<String> = ["lock", "version", "berth.log", "gateway", "orchestrator", "lost+found"]
-        guard let stranger = (readNames(path) ?? []).first(where: { !own.contains($0) }) else { return }
+        guard let stranger = (directoryNames(path) ?? []).first(where: { !own.contains($0) }) else { return }
         throw Failure("\(path) holds \(stranger), which is not Berth's", hint: "give --state a new or empty directory")
     }
 

@@ -48,7 +48,7 @@ enum ContentText {
             throw Failure("the result holds \(binaries.count) binary contents, and --output saves one", hint: "--json prints them all in base64")
         }
         let text = first.base64.utf8.filter { $0 != 0x0A && $0 != 0x0D }
-        guard let bytes = HeaderValue.base64(ArraySlice(text)) else {
+        guard let bytes = Base64.decode(ArraySlice(text)) else {
             throw Failure("the server's binary content is no base64", hint: "report it to the server's author")
         }
         return bytes

@@ -43,18 +43,10 @@ public final class SSEFront {
         guard AcceptHeader(request.accept).eventStream else {
             return front.refuse(exchange, 406, .invalidRequest("Accept must list text/event-stream"))
         }
-        let id = Self.newID()
+        // Whoever knows it may post for its stream, if he is also its principal.
+        let id = RandomID.hex128()
         streams[id] = SSEStream(front: front, caller: caller, exchange: exchange) { [weak self] in self?.streams[id] = nil }
         exchange.endpoint("\(endpoint)?sessionId=\(id)")
-    }
-
-    /// Whoever knows it may post for its stream, if he is also its principal: 128 bits from the kernel.
-    private static func newID() -> String {
-        var random = SystemRandomNumberGenerator()
-        return (0..<2).map { _ in
-            let digits = String(random.next() as UInt64, radix: 16)
-            return String(repeating: "0", count: 16 - digits.utf8.count) + digits
-        }.joined()
     }
 
     private static func streamID(_ query: Substring?) -> String? {
