@@ -16,6 +16,8 @@ extension Child {
             case .ready(let identity, let era):
                 self.identity = identity
                 self.era = era
+                // What a spare was told is told from here on.
+                lastRequest = .now()
                 onEraKnown?(era)
                 perform(machine.handshaken())
             case .restartLegacy: restartForEra()

@@ -105,6 +105,8 @@ final class Child {
     var isDraining: Bool { draining }
     /// No process, and nobody waits for one.
     var isAsleep: Bool { machine.stage == .idle && isIdle }
+    /// Its process has answered a handshake.
+    var isReady: Bool { machine.stage == .ready }
     /// Answered a handshake, and has not died since without answering anything.
     var isProven: Bool { identity != nil && machine.failures == 0 && !hasEnded }
 

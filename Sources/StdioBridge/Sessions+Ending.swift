@@ -119,7 +119,8 @@ extension Sessions {
         // One whose process has ended keeps its seat for the next.
         let sleeping = spare.flatMap { $0.isAsleep ? $0 : nil }
         let hasSeat = sleeping.map { seats.holds(ObjectIdentifier($0)) } ?? (seats.free > 0)
-        switch keeper.decide(hasSpare: spare != nil && sleeping == nil, hasRoom: hasSeat && hasMemory?(1) != false, now: .now()) {
+        let told = spare.flatMap { $0.era == .legacy && $0.isReady && $0.isIdle ? $0.lastRequest : nil }
+        switch keeper.decide(hasSpare: spare != nil && sleeping == nil, told: told, hasRoom: hasSeat && hasMemory?(1) != false, now: .now()) {
         case .nothing: break
         case .wait(let delay):
             let bound = NIOLoopBound(self, eventLoop: eventLoop)

@@ -184,7 +184,11 @@ public final class Sessions: MCPService {
             tendSpare()
         }
         child.onEnded = { [weak self] in self?.forget($0) }
-        child.onCallEnded = { [weak self] in self?.tendSeats() }
+        child.onCallEnded = { [weak self, weak child] in
+            guard let self else { return }
+            tendSeats()
+            if child === spare { tendSpare() }
+        }
         child.onAsleep = { [weak self, weak child] in
             guard let self, let child, child === spare else { return }
             keeper.died(now: .now())

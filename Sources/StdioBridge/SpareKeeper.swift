@@ -4,6 +4,8 @@ import NIOCore
 /// do about it.
 ///
 /// - The first spare follows the first answered handshake, so that a server that does not start is not started for nobody.
+/// - One that a probe spoke to is replaced by one that nobody spoke to, once until the next session comes: a legacy server was told of a
+///   client that can be asked nothing, and most sessions could not use it.
 /// - Once a session with credentials has come there is none: a spare is started with none, and could never be used.
 /// - One that waited as long as an idle child may is let go; the next session brings the next spare.
 /// - It gives way when the others need its memory.
@@ -26,6 +28,10 @@ struct SpareKeeper {
     private var isWanted = false
     private var deaths = 0
     private var notBefore = NIODeadline.uptimeNanoseconds(0)
+    /// A session's own process starts, which has the processor to itself: until then at most.
+    private var ownStart: NIODeadline?
+    private static let longestOwnStart = TimeAmount.seconds(15)
+    private var hasReplacedTold = false
 
     /// - Parameter delay: how long the session that took a spare has the processor to itself.
     init(isOn: Bool, delay: TimeAmount) {
@@ -36,6 +42,10 @@ struct SpareKeeper {
     // MARK: What happens
 
     mutating func handshaken(withCredentials: Bool, now: NIODeadline) {
+        if ownStart != nil {
+            ownStart = nil
+            notBefore = max(notBefore, now + delay)
+        }
         if withCredentials || isProven { return }
         isProven = true
         isWanted = true
@@ -46,7 +56,8 @@ struct SpareKeeper {
     mutating func sessionCame(withCredentials: Bool, tookSpare: Bool, now: NIODeadline) {
         if withCredentials { hasCredentials = true }
         isWanted = true
-        if tookSpare { deaths = 0 }
+        hasReplacedTold = false
+        if tookSpare { deaths = 0 } else { ownStart = now + Self.longestOwnStart }
         notBefore = max(notBefore, now + delay)
     }
 
@@ -65,12 +76,24 @@ struct SpareKeeper {
 
     // MARK: What to do
 
-    /// - Parameter hasRoom: whether a process more would still be within the limits; asked only when one would be started.
-    func decide(hasSpare: Bool, hasRoom: @autoclosure () -> Bool, now: NIODeadline) -> Decision {
+    /// - Parameters:
+    ///   - told: when the spare was last spoken to, where it is a legacy server that nobody waits for; nil for any other.
+    ///   - hasRoom: whether a process more would still be within the limits; asked only when one would be started.
+    mutating func decide(hasSpare: Bool, told: NIODeadline? = nil, hasRoom: @autoclosure () -> Bool, now: NIODeadline) -> Decision {
         guard isOn else { return .nothing }
-        if hasSpare { return hasCredentials ? .end("the sessions of this server have credentials") : .nothing }
+        if hasSpare {
+            if hasCredentials { return .end("the sessions of this server have credentials") }
+            guard let told, !hasReplacedTold else { return .nothing }
+            // A probe comes in several requests.
+            let end = told + delay * 10
+            if now < end { return .wait(end - now) }
+            hasReplacedTold = true
+            isWanted = true
+            return .end("it was told of another client")
+        }
         guard isProven, isWanted, !hasCredentials else { return .nothing }
-        if now < notBefore { return .wait(notBefore - now) }
+        let earliest = max(notBefore, ownStart ?? notBefore)
+        if now < earliest { return .wait(earliest - now) }
         // Without room the end of some child is what asks again.
         return hasRoom() ? .start : .nothing
     }

@@ -11,6 +11,7 @@ public struct StderrLog: Sendable {
     private var allowance: Int
     private var allowanceAt: NIODeadline
     private var dropped = 0
+    private var complaint = ProbeComplaint()
     /// All bytes read so far.
     public private(set) var bytes = 0
     /// Lines that the rate limit kept out of the log.
@@ -44,6 +45,7 @@ public struct StderrLog: Sendable {
     public mutating func finish() -> [String] {
         var lines: [String] = []
         endLine(into: &lines)
+        lines += complaint.finish()
         if dropped > 0 { lines.append("\(dropped) lines dropped") }
         dropped = 0
         return lines
@@ -84,12 +86,13 @@ public struct StderrLog: Sendable {
             droppedLines += 1
             return
         }
-        allowance -= 1
-        if dropped > 0 {
+        let shown = complaint.take(String(decoding: text ?? mask.masked(partial), as: UTF8.self))
+        allowance -= shown.count
+        if dropped > 0, !shown.isEmpty {
             lines.append("\(dropped) lines dropped")
             dropped = 0
         }
-        lines.append(String(decoding: text ?? mask.masked(partial), as: UTF8.self))
+        lines += shown
     }
 
     private mutating func refill(_ now: NIODeadline) {

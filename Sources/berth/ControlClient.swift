@@ -64,7 +64,9 @@ struct ControlClient {
             guard StateLock.holder(installation.lock) == nil else {
                 throw Failure("one of Berth's processes is starting again", hint: "try again in a moment; \(installation.log) tells why")
             }
-            throw Failure("Berth is not running with the state \(installation.state)", hint: "berth up --detach\(installation.stateOption), with the --listen it had")
+            throw Failure(
+                "Berth is not running with the state \(installation.state)",
+                hint: RunningState.hint(besides: installation) ?? "berth up --detach\(installation.stateOption)")
         }
     }
 

@@ -45,6 +45,24 @@ struct Installation {
     var orchestratorState: String { state + "/orchestrator" }
     var lock: String { state + "/lock" }
     var log: String { state + "/berth.log" }
+    /// `address:port` where AI clients were last served, which have it in their configuration.
+    var lastListen: String? {
+        guard let bytes = readFile(state + "/listen"), bytes.count <= 256 else { return nil }
+        let text = String(decoding: bytes, as: UTF8.self).filter { $0 != "\n" }
+        return text.isEmpty ? nil : text
+    }
+
+    /// Keeps it for the next `berth up` that is given none.
+    func remember(listen: String) throws {
+        let path = state + "/listen"
+        let descriptor = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0o600)
+        guard descriptor >= 0 else { throw Failure("\(path) cannot be written: \(String(cString: strerror(errno)))") }
+        defer { close(descriptor) }
+        let bytes = Array((listen + "\n").utf8)
+        guard write(descriptor, bytes, bytes.count) == bytes.count else {
+            throw Failure("\(path) cannot be written: \(String(cString: strerror(errno)))")
+        }
+    }
     var cgroupPrefix: String { "/berth-\(key)" }
 
     private static func defaultState(_ environment: [String: String]) -> String {

@@ -47,6 +47,25 @@ struct SupervisorTests {
         }
     }
 
+    /// Clients have its address; whoever looks in another state is told of this one.
+    @Test func itServesWhereItLastDid() async throws {
+        try await Berth.run { berth in
+            try await berth.up()
+            let stranger = berth.state + "-other"
+            defer { try? FileManager.default.removeItem(atPath: stranger) }
+            let running = [Repository.binary("berth")]
+            let taken = try await Command.run(running + ["up", "--detach", "--state", stranger, "--listen", "127.0.0.1:\(berth.port)"], seconds: 60)
+            #expect(taken.status == 1 && taken.errors.contains("port \(berth.port) is in use by the Berth of the state \(berth.state) — "), "\(taken)")
+            for command in [["down"], ["connector", "list"]] {
+                let lost = try await Command.run(running + command + ["--state", stranger], seconds: 60)
+                #expect(lost.errors.contains("--state \(berth.state)"), "\(lost)")
+            }
+            #expect(try await berth.run(["down"]).status == 0)
+            let again = try await Command.run(running + ["up", "--detach", "--json", "--state", berth.state], seconds: 60)
+            #expect(again.status == 0 && again.output.contains(":\(berth.port)\""), "\(again)")
+        }
+    }
+
     /// `berth supervise` with the three standard descriptors and no other.
     private static func supervise(_ berth: Berth) throws -> pid_t {
         let words = [Repository.binary("berth"), "supervise", "--state", berth.state, "--listen", "127.0.0.1:\(berth.port)"]

@@ -56,6 +56,23 @@ struct SSEFrontTests {
         #expect(stream.primed == nil, "it knows nothing of resuming")
     }
 
+    @Test func whoDoesNotReadCallsNoMore() throws {
+        let (stream, query) = try open()
+        for _ in 0..<40 { #expect(send(.post, call, query: query).status == 202) }
+        let sinks = bench.service.calls.filter { $0.request.method == "tools/call" }.map(\.sink)
+        let result = ByteBuffer(string: #"{"resultType":"complete","content":[],"text":"\#(String(repeating: "x", count: 1 << 20))"}"#)
+        stream.demand = .pause
+        sinks[0].finish(.result(result))
+        #expect(send(.post, call, query: query).status == 429)
+        // Its own answers and cancellations are still heard.
+        #expect(send(.post, #"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":9}}"#, query: query).status == 202)
+        stream.onResume?()
+        #expect(send(.post, call, query: query).status == 202)
+        for sink in sinks.dropFirst() { sink.finish(.result(result)) }
+        #expect(stream.isClosed && old.count == 0 && stream.events.count < 24)
+        #expect(send(.post, call, query: query).status == 404)
+    }
+
     @Test func itsServerMayAskIt() throws {
         let (stream, query) = try open()
         _ = send(.post, call, query: query)

@@ -43,6 +43,29 @@ struct SpareKeeperTests {
         #expect(keeper.decide(hasSpare: false, hasRoom: true, now: later + .seconds(1)) == .start)
     }
 
+    @Test func oneThatWasSpokenToIsReplacedOnce() {
+        var keeper = proven()
+        #expect(keeper.decide(hasSpare: true, told: now, hasRoom: true, now: now) == .wait(.seconds(5)))
+        let later = now + .seconds(5)
+        #expect(keeper.decide(hasSpare: true, told: now, hasRoom: true, now: later) == .end("it was told of another client"))
+        #expect(keeper.decide(hasSpare: false, hasRoom: true, now: later) == .start)
+        // Who asks again and again whether it is ready would start one after the other.
+        #expect(keeper.decide(hasSpare: true, told: later, hasRoom: true, now: later + .hours(1)) == .nothing)
+        keeper.sessionCame(withCredentials: false, tookSpare: true, now: later)
+        #expect(keeper.decide(hasSpare: true, told: later, hasRoom: true, now: later + .hours(1)) == .end("it was told of another client"))
+    }
+
+    @Test func aSessionsOwnStartGoesFirst() {
+        var keeper = proven()
+        let later = now + .minutes(1)
+        keeper.sessionCame(withCredentials: false, tookSpare: false, now: later)
+        #expect(keeper.decide(hasSpare: false, hasRoom: true, now: later + .seconds(1)) == .wait(.seconds(14)))
+        keeper.handshaken(withCredentials: false, now: later + .seconds(2))
+        #expect(keeper.decide(hasSpare: false, hasRoom: true, now: later + .seconds(2)) == .wait(.milliseconds(500)))
+        keeper.sessionCame(withCredentials: false, tookSpare: false, now: later + .minutes(1))
+        #expect(keeper.decide(hasSpare: false, hasRoom: true, now: later + .minutes(1) + .seconds(15)) == .start)
+    }
+
     @Test func credentialsEndIt() {
         var keeper = proven()
         keeper.sessionCame(withCredentials: true, tookSpare: false, now: now)

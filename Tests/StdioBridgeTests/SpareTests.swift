@@ -126,8 +126,25 @@ struct SpareTests {
             let warmed = rig.loop.makePromise(of: Bool.self)
             _ = await rig.on { sessions in sessions.warm { result in warmed.succeed((try? result.get()) != nil) } }
             #expect(try await warmed.futureResult.get())
-            #expect(await rig.reports().map(\.pid) == [Int32(spare)])
-            #expect(await rig.call("identity", session: "b").json?["pid"]?.intValue == spare)
+            #expect(!rig.log.contains { $0.contains("spare server process") })
+            // Another one that nobody spoke to takes its place.
+            let next = try #require(await Self.spare(of: rig, other: spare))
+            #expect(await rig.call("identity", session: "b").json?["pid"]?.intValue == next)
+        }
+    }
+
+    /// What it was told of its client is nothing that a session with another could use.
+    @Test func whatTheProbeSpokeToIsReplacedByOneThatNobodySpokeTo() async throws {
+        try await Rig.with(limits: { (limits) in
+            limits.spare = true
+            limits.spareDelay = .milliseconds(200)
+        }) { rig in
+            #expect(try await Self.warm(rig))
+            let probed = try #require(await rig.on { $0.sparePID } ?? nil)
+            let spare = try #require(await Self.spare(of: rig))
+            #expect(spare != Int(probed))
+            let answer = await rig.start("identity", session: "b", capabilities: #"{"roots":{}}"#).reply()
+            #expect(answer.json?["pid"]?.intValue == spare, "\(answer)")
         }
     }
 
@@ -139,9 +156,12 @@ struct SpareTests {
 
     /// One that was spoken to and then died is no spare any more.
     @Test func oneThatDiesAfterTheProbeIsReplaced() async throws {
-        try await Rig.with(limits: Self.on) { rig in
+        try await Rig.with(limits: { (limits) in
+            limits.spare = true
+            limits.spareDelay = .milliseconds(200)
+        }) { rig in
             #expect(try await Self.warm(rig))
-            let probed = try #require(await rig.reports().first?.pid)
+            let probed = try #require(await rig.on { $0.sparePID } ?? nil)
             kill(probed, SIGKILL)
             let next = try #require(await Self.spare(of: rig))
             #expect(next != Int(probed))

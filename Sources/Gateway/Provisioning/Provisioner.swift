@@ -78,7 +78,8 @@ struct Provisioner: Sendable {
             let changes = try credentials.changes(request.secrets ?? [:], dropping: dropped, connector: old.name)
             return try await bringUp(record, keeping: kept, with: preview, secrets: changes, say: say)
         } catch {
-            let failure = await explain(error, record)
+            var failure = await explain(error, record)
+            failure.message += "; \(old.name) serves on as it was"
             await Task { await leaving(old.name) { try await destroyMachines(app: old.app, exceptGeneration: old.generation) } }.value
             throw failure
         }

@@ -14,13 +14,16 @@ struct StartDiagnosis {
         if !said.isEmpty, said.allSatisfy({ $0.contains(Self.noise) }) {
             return "it prints what is no MCP message: is it an MCP server on standard input and output?"
         }
+        if let line = lines.last(where: { $0.contains("can't open file ") }), let file = Self.quoted(line, after: "can't open file ") {
+            return "the image has no \(file): give the file's path in the folder"
+        }
         // The last error is the one that ended it; an earlier one may have been handled.
         guard let error = lines.last(where: { line in Self.errors.contains { line.hasPrefix($0) } }) else {
             return stderr.isEmpty
                 ? "it wrote nothing to its standard error; --arg, --env and --secret give what it may miss"
                 : "its standard error is above; --arg, --env and --secret give what it may miss"
         }
-        if let module = Self.quoted(error, after: "No module named "), !Self.isSDK(module) {
+        if let module = Self.quoted(error, after: "No module named "), isFolder && sdk == nil || !Self.isSDK(module) {
             return isFolder
                 ? "the image has no module \(module): name its package in a file and give it with --requirements"
                 : "its dependencies do not bring the module \(module): choose another version, or add its package with --constraint"

@@ -57,7 +57,7 @@ struct ConsoleScript: Equatable, Sendable {
         guard !scripts.isEmpty else {
             throw ImageBuildFailure(
                 error: "no_console_script", message: "\(package) brings no command to start.",
-                hint: "It may be a library. Give the command yourself, such as python -m \(package.replacingHyphens).")
+                hint: "It may be a library. Give the command yourself, such as -- python3 -m \(package.replacingHyphens).")
         }
         throw ImageBuildFailure(
             error: "no_console_script", message: "\(package) brings several commands and none has its name: \(list(scripts)).",

@@ -140,6 +140,7 @@ struct CommandResolver {
         let list = ConsoleScript.list(scripts)
         return ImageBuildFailure(
             error: "no_console_script", message: "The image holds no program \(word.prefix(200)).",
-            hint: list.isEmpty ? "Give a path in the folder, or python3 and a module." : "It brings: \(list).")
+            hint: ["node", "npx", "npm", "bun", "deno"].contains(word)
+                ? "Images have Python and git, and no Node yet." : list.isEmpty ? "Give a path in the folder, or python3 and a module." : "It brings: \(list).")
     }
 }

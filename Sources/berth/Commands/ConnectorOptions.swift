@@ -1,6 +1,8 @@
 import ArgumentParser
 import Gateway
+import Glibc
 import JSONText
+import StdioBridge
 
 extension ConnectorCommand {
     /// What `add` and `update` have in common.
@@ -73,10 +75,27 @@ extension ConnectorCommand {
             if change?.noConstraints == true, !constraint.isEmpty {
                 throw Failure("--constraint and --no-constraints exclude each other", hint: "give one of them", code: 64)
             }
+            if let word = command.first, word.hasPrefix("-") {
+                throw Failure("\(word.prefix(64)) is no program", hint: "arguments of the server go by --arg: --arg \(word.prefix(64))", code: 64)
+            }
+            if command.contains("--state") {
+                Output.error("berth: warning: --state after -- goes to the server; put it before --")
+            }
+            if let dir { try Self.checkFiles(of: command, in: dir) }
             guard change == nil else { return }
             if pypi == nil && dir == nil { throw Failure("no source given", hint: "give --pypi SPEC or --dir DIR", code: 64) }
             if dir != nil && command.isEmpty {
                 throw Failure("--dir needs the command of its server", hint: "put it after --, for example -- python3 server.py", code: 64)
+            }
+        }
+
+        /// A script that the command names is looked for before anything is built.
+        private static func checkFiles(of command: [String], in folder: String) throws {
+            for word in command where word.hasSuffix(".py") && !word.hasPrefix("/") && !word.hasPrefix("-") {
+                guard access(folder + "/" + word, F_OK) != 0, errno == ENOENT, let names = directoryNames(folder) else { continue }
+                throw Failure(
+                    "the folder \(folder) has no \(word.prefix(64))",
+                    hint: Suggestion.text(for: word, among: names) ?? "its command runs in a copy of it", code: 64)
             }
         }
     }

@@ -34,13 +34,19 @@ struct Down: AsyncParsableCommand {
             output.json
                 ? Output.json(.record(("stopped", .bool(false)), ("machines", .int(0))))
                 : Output.line("Berth does not run with the state \(installation.state)")
-            return
+            return noteOthers(installation)
         }
         // A one-shot orchestrator adopts what lives, stops it, and ends.
         let status = OneShot.run(["orchestrator", "--stop-all", "--state", installation.state], log: installation.log)
         guard status == 0 else { throw Failure("the machines could not be stopped", hint: "berth doctor --leftovers --state \(installation.state)") }
         RunDirectory.remove(installation)
         output.json ? Output.json(.record(("stopped", .bool(true)))) : Output.line("Berth was not running; its machines are stopped")
+        noteOthers(installation)
+    }
+
+    /// Whoever stopped nothing may have meant another.
+    private func noteOthers(_ installation: Installation) {
+        if let hint = RunningState.hint(besides: installation) { Output.error("berth: \(hint)") }
     }
 
     private static func waitForEnd(of pid: pid_t, seconds: Int32) -> Bool {

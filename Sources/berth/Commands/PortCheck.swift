@@ -60,6 +60,11 @@ enum PortCheck {
             guard reason == EADDRINUSE else {
                 throw Failure("\(host):\(port) cannot be listened on: \(String(cString: strerror(reason)))", hint: "choose another with \(option)")
             }
+            if let other = RunningState.all().first(where: { $0.listen.hasSuffix(":\(port)") }) {
+                throw Failure(
+                    "port \(port) is in use by the Berth of the state \(other.state)",
+                    hint: "--state \(other.state) is for its commands (STATE= for make); or choose another port with \(option)")
+            }
             throw Failure("port \(port) is in use\(owner(of: port).map { " by \($0)" } ?? "")", hint: "stop it, or choose another with \(option)")
         }
     }

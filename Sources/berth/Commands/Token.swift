@@ -21,7 +21,8 @@ struct TokenCommand: ParsableCommand {
             guard admin || vmcp != nil else { throw Failure("--vmcp is missing", hint: "berth token create --for alice --vmcp office", code: 64) }
             guard admin || principal != nil else { throw Failure("--for is missing", hint: "berth token create --for alice --vmcp office", code: 64) }
             let seconds = try expires.map { try DurationText.seconds($0) }
-            let answer = try await ControlClient.gateway(state.installation()).json(
+            let installation = try state.installation()
+            let answer = try await ControlClient.gateway(installation).json(
                 "POST", "/api/v1/tokens",
                 .record(
                     ("principal", .string(principal ?? "admin")), ("vmcp", vmcp.map { .string($0) }), ("admin", admin ? .bool(true) : nil),
@@ -31,7 +32,7 @@ struct TokenCommand: ParsableCommand {
             let token = answer.cell("token")
             let end = answer["expires_at"]?.intValue.map { "until \(Time.text(milliseconds: $0))" } ?? "until revoked"
             let id = answer.cell("id")
-            Output.line("URL    \(url)\nToken  \(token)   (shown once)\nID     \(id)   (good \(end): berth token revoke \(id))")
+            Output.line("URL    \(url)\nToken  \(token)   (shown once)\nID     \(id)   (good \(end): berth token revoke \(id)\(installation.stateOption))")
             guard !admin, let vmcp else { return }
             Output.line(
                 """

@@ -21,11 +21,13 @@ struct Up: AsyncParsableCommand {
     @Flag(help: "Return when ready; Berth runs on in the background.") var detach = false
     @OptionGroup var output: JSONOption
 
-    func run() async throws {
+    mutating func run() async throws {
         let begin = ContinuousClock.now
+        let installation = try settings.state.installation()
+        // Clients have it in their configuration.
+        if settings.givenListen == nil { settings.givenListen = installation.lastListen }
         try settings.check()
         if let warning = try settings.warning() { Output.error("berth: " + warning) }
-        let installation = try settings.state.installation()
         try await Preflight.check()
         try Preflight.check(state: installation.state)
         if let supervisor = StateLock.holder(installation.lock) {
@@ -35,6 +37,7 @@ struct Up: AsyncParsableCommand {
         let (host, port) = try settings.listenAddress()
         try PortCheck.free(host: host, port: port)
         try Preflight.make(state: installation.state)
+        try installation.remember(listen: settings.listen)
 
         var ready: [Int32] = [-1, -1]
         guard clinux_pipe_cloexec(&ready) == 0 else { throw Failure("no pipe: \(String(cString: strerror(errno)))") }

@@ -6,7 +6,7 @@ import Wire
 /// What `berth up` is started with; handed on to the supervisor and the two processes.
 struct UpSettings: ParsableArguments {
     @OptionGroup var state: StateOption
-    @Option(name: .customLong("listen"), help: ArgumentHelp("Where AI clients connect (default: 127.0.0.1:8787).", valueName: "address:port"))
+    @Option(name: .customLong("listen"), help: ArgumentHelp("Where AI clients connect (default: where they last did with this state, else 127.0.0.1:8787).", valueName: "address:port"))
     var givenListen: String?
     var listen: String { givenListen ?? "127.0.0.1:8787" }
     @Option(help: ArgumentHelp("The name in every printed URL, behind a proxy that ends TLS.", valueName: "url")) var publicURL: String?

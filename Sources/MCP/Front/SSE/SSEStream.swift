@@ -1,3 +1,4 @@
+import JSONText
 import NIOCore
 
 /// One client of the transport of 2024-11-05: its stream, and the session that it opens with `initialize`.
@@ -8,6 +9,10 @@ final class SSEStream {
     private var ended: (() -> Void)?
     private var session: String?
     private var isDraining = false
+    /// The client does not read: what has gone onto its stream since then.
+    private var unread: Int?
+    /// Bytes that may wait for a client that does not read; beyond it the stream ends.
+    static let unreadLimit = 16 << 20
     /// Answers that are still to come, and what the session hears of by itself.
     private var parts: [ObjectIdentifier: SSEPart] = [:]
 
@@ -19,6 +24,7 @@ final class SSEStream {
         self.ended = ended
         exchange.onClientGone = { [weak self] in self?.end() }
         exchange.onResume = { [weak self] in
+            self?.unread = nil
             for part in self.map({ Array($0.parts.values) }) ?? [] { part.onResume?() }
         }
     }
@@ -27,6 +33,10 @@ final class SSEStream {
 
     /// Takes a message of the client's: its answer comes on the stream. What is no message at all is refused at once.
     func post(_ request: FrontRequest, caller: FrontCaller, exchange: any FrontExchange) {
+        // Acknowledged at once, its calls are bounded by nothing else.
+        if unread != nil, (try? EnvelopeScanner.scan(request.body.readableBytesSpan))?.kind == .request {
+            return front.refuse(exchange, 429, .invalidRequest("the stream is not being read: read it, then call again"))
+        }
         var message = FrontRequest(verb: .post, body: request.body)
         message.contentType = request.contentType
         message.accept = "application/json, text/event-stream"
@@ -59,7 +69,13 @@ final class SSEStream {
 
     // MARK: For the parts
 
-    func send(_ message: ByteBuffer) -> Demand { exchange.event(message, id: nil) }
+    func send(_ message: ByteBuffer) -> Demand {
+        guard ended != nil else { return .more }
+        let demand = exchange.event(message, id: nil)
+        if demand == .pause { unread = (unread ?? 0) + message.readableBytes }
+        if let unread, unread > Self.unreadLimit { end() }
+        return demand
+    }
 
     func finished(_ part: SSEPart) {
         parts[ObjectIdentifier(part)] = nil
