@@ -51,9 +51,11 @@ let targets: [[Target]] = [
         library("Persistence", ["Sealing", grdb]),
         library("Orchestrator", ["ControlSurface", "MachineAPI", "Door", "Wire", "Persistence", "Sealing", "JSONText", "CLinux", nioCore, nioPosix, nioHTTP1, nioLocks, logging, hummingbird, httpTypes, grdb]),
         library("Gateway", ["ControlSurface", "MCP", "Door", "Wire", "MachineAPI", "Persistence", "Sealing", "JSONText", nioCore, nioLocks, nioPosix, nioHTTP1, logging, hummingbird, httpTypes, grdb]),
+        // What needs no Berth on the host, and how every command speaks to people.
+        library("AuthorCommands", ["StdioBridge", "MCP", "Wire", "JSONText", nioCore, arguments]),
         .executableTarget(
             name: "berth",
-            dependencies: ["Gateway", "Orchestrator", "StdioBridge", "MCP", "MachineAPI", "Persistence", "Wire", "CLinux", "Sealing", "JSONText", nioCore, nioPosix, logging, arguments],
+            dependencies: ["AuthorCommands", "Gateway", "Orchestrator", "StdioBridge", "MCP", "MachineAPI", "Persistence", "Wire", "CLinux", "Sealing", "JSONText", nioCore, nioPosix, logging, arguments],
             swiftSettings: settings),
         .executableTarget(
             name: "berth-agent",

@@ -1,4 +1,5 @@
 import ArgumentParser
+import AuthorCommands
 import Gateway
 import JSONText
 
@@ -33,7 +34,7 @@ extension ConnectorCommand {
             try check(change)
             let environment = try Variables.plain(env)
             let folder = try dir.map { try FolderArchive(folder: $0, requirements: requirements) }
-            let secrets = try Variables.secrets(secret)
+            let secrets = try Secrets.values(secret)
             for name in secrets.keys.sorted() where environment[name] != nil {
                 throw Failure("\(name) is given as --env too", hint: "give it once, with --secret", code: 64)
             }

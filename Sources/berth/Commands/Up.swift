@@ -1,4 +1,5 @@
 import ArgumentParser
+import AuthorCommands
 import CLinux
 import Glibc
 import JSONText
@@ -24,7 +25,7 @@ struct Up: AsyncParsableCommand {
     func run() async throws {
         let begin = ContinuousClock.now
         try settings.check()
-        if let warning = try settings.warning() { Output.error("berth: " + warning) }
+        if let warning = try settings.warning() { Output.note(warning) }
         let installation = try settings.state.installation()
         try await Preflight.check()
         try Preflight.check(state: installation.state)
@@ -137,7 +138,7 @@ struct Up: AsyncParsableCommand {
         }
         var status: Int32 = 0
         while waitpid(supervisor, &status, 0) < 0 && errno == EINTR {}
-        if wasTold { Output.error("berth: machines live on for the next berth up; berth down stops them") }
+        if wasTold { Output.note("machines live on for the next berth up; berth down stops them") }
         let code = status & 0x7f == 0 ? (status >> 8) & 0xff : 1
         if code != 0 { throw ExitCode(code) }
     }

@@ -1,9 +1,9 @@
 import Glibc
 
 /// Is the port free, and if not, whose is it.
-enum PortCheck {
+package enum PortCheck {
     /// The gateway's, which runs without any capability.
-    static func free(host: String, port: Int) throws {
+    package static func free(host: String, port: Int) throws {
         let first = firstOpenPort
         guard port == 0 || port >= first else {
             throw Failure(

@@ -15,12 +15,12 @@ struct BridgeLog: Sendable {
     /// A line of the command's own.
     func warn(_ text: String) {
         if isJSON { return write(StandaloneLine(.warning, text)) }
-        Output.error("berth: warning: " + text)
+        Output.note("warning: " + text)
     }
 
     func note(_ text: String) {
         if isJSON { return write(StandaloneLine(.info, text)) }
-        Output.error("berth: " + text)
+        Output.note(text)
     }
 
     /// Tells what ended the command, in this log's form.
