@@ -32,7 +32,7 @@ extension Bridge {
         }
         variables.merge(given) { _, given in given }
         secrets += given.filter { Variables.soundsSecret($0.key) }.map(\.value)
-        let program = LocalProgram(command, variables)
+        let program = LocalProgram.typed(command, variables)
         let directory = try cwd.map { try Self.directory($0, "--cwd") }
         _ = try program.found()
         return StandaloneServer(command: program.fromAnywhere, environment: program.environment, directory: directory, secrets: secrets)

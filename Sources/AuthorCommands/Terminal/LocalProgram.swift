@@ -15,6 +15,18 @@ struct LocalProgram {
         self.variables = ["PATH": Self.usualPath].merging(variables) { _, given in given }
     }
 
+    /// A command that somebody typed: its program is the one their shell would start, though the server's own PATH is another.
+    static func typed(_ command: [String], _ variables: [String: String]) -> LocalProgram {
+        guard let program = command.first, !program.contains("/"), variables["PATH"] == nil, let path = getenv("PATH") else {
+            return LocalProgram(command, variables)
+        }
+        let folders = String(cString: path).split(separator: ":").filter { $0.hasPrefix("/") }
+        guard let file = ExecutablePath.find(program, path: folders.joined(separator: ":")),
+            file != ExecutablePath.find(program, path: usualPath)
+        else { return LocalProgram(command, variables) }
+        return LocalProgram([file] + command.dropFirst(), variables)
+    }
+
     var environment: [String] { variables.map { "\($0.key)=\($0.value)" }.sorted() }
 
     /// The command for a server that works elsewhere: a program's path is one from here.

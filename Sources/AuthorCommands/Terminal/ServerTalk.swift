@@ -39,8 +39,8 @@ struct ServerTalk {
         case .url(let address): connection = try await .open(address, token: ServerOptions.token(options.tokenFile))
         case .command(let command):
             let variables = try Variables.plain(options.env, remedy: "a command line is readable by everybody on this host")
-            let local = LocalProgram(command, variables)
-            connection = try await .open(command: command, program: local.found(), environment: local.environment) { log.take($0) }
+            let local = LocalProgram.typed(command, variables)
+            connection = try await .open(command: local.command, program: local.found(), environment: local.environment) { log.take($0) }
         }
         let work = Task { try await body(ServerTalk(target: target, connection: connection, questions: questions)) }
         let interrupted = Interruption { work.cancel() }
