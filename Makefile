@@ -5,10 +5,11 @@ STATE ?=
 LISTEN ?=
 export BERTH_STATE := $(if $(STATE),$(STATE),$(BERTH_STATE))
 
-.PHONY: up down build test bench clean
+.PHONY: up down build dist test bench clean
 up: ; @HOST='$(HOST)' LISTEN='$(LISTEN)' scripts/up
 down: ; @scripts/down
 build: ; @scripts/build
+dist: ; @scripts/dist
 test: ; @SUITE='$(SUITE)' SEED='$(SEED)' scripts/test
 bench: ; @scripts/bench
-clean: ; @rm -rf .build bin .venv-*
+clean: ; @rm -rf .build bin dist .venv-*

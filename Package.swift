@@ -11,6 +11,9 @@ let settings: [SwiftSetting] = [
     .treatAllWarnings(as: .error),
 ]
 
+/// Nothing of the host's is linked: the file runs where there is no Swift, no other libc and no root file system.
+let staticExecutable: [LinkerSetting] = [.unsafeFlags(["-static-executable"])]
+
 let nioCore = Target.Dependency.product(name: "NIOCore", package: "swift-nio")
 let nioPosix = Target.Dependency.product(name: "NIOPosix", package: "swift-nio")
 let nioHTTP1 = Target.Dependency.product(name: "NIOHTTP1", package: "swift-nio")
@@ -51,15 +54,23 @@ let targets: [[Target]] = [
         library("Persistence", ["Sealing", grdb]),
         library("Orchestrator", ["ControlSurface", "MachineAPI", "Door", "Wire", "Persistence", "Sealing", "JSONText", "CLinux", nioCore, nioPosix, nioHTTP1, nioLocks, logging, hummingbird, httpTypes, grdb]),
         library("Gateway", ["ControlSurface", "MCP", "Door", "Wire", "MachineAPI", "Persistence", "Sealing", "JSONText", nioCore, nioLocks, nioPosix, nioHTTP1, logging, hummingbird, httpTypes, grdb]),
+        // What needs no Berth on the host, and how every command speaks to people.
+        library("AuthorCommands", ["StdioBridge", "MCP", "Wire", "JSONText", nioCore, arguments]),
         .executableTarget(
             name: "berth",
-            dependencies: ["Gateway", "Orchestrator", "StdioBridge", "MCP", "MachineAPI", "Persistence", "Wire", "CLinux", "Sealing", "JSONText", nioCore, nioPosix, logging, arguments],
+            dependencies: ["AuthorCommands", "Gateway", "Orchestrator", "StdioBridge", "MCP", "MachineAPI", "Persistence", "Wire", "CLinux", "Sealing", "JSONText", nioCore, nioPosix, logging, arguments],
             swiftSettings: settings),
         .executableTarget(
             name: "berth-agent",
             dependencies: ["MachineAgent"],
             swiftSettings: settings,
-            linkerSettings: [.unsafeFlags(["-static-executable"])]),
+            linkerSettings: staticExecutable),
+        .executableTarget(
+            name: "berth-bridge",
+            dependencies: ["AuthorCommands", "MCP", arguments],
+            swiftSettings: settings,
+            // A debug build does not name by itself what ArgumentParser's FoundationEssentials stands on.
+            linkerSettings: staticExecutable + [.linkedLibrary("_FoundationCollections"), .linkedLibrary("_FoundationCShims")]),
         .target(name: "TestSupport", dependencies: ["CLinux", nioCore, nioPosix], path: "Tests/TestSupport", swiftSettings: settings),
     ],
     tests("SealingTests", ["Sealing"]),
@@ -82,6 +93,7 @@ let package = Package(
     products: [
         .executable(name: "berth", targets: ["berth"]),
         .executable(name: "berth-agent", targets: ["berth-agent"]),
+        .executable(name: "berth-bridge", targets: ["berth-bridge"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),

@@ -1,3 +1,4 @@
+import AuthorCommands
 import JSONText
 import NIOCore
 import Wire

@@ -1,4 +1,5 @@
 import ArgumentParser
+import AuthorCommands
 import FoundationEssentials
 import Glibc
 import Sealing
@@ -117,13 +118,4 @@ struct StateOption: ParsableArguments {
     var state: String?
 
     func installation() throws -> Installation { try Installation(state: state) }
-}
-
-/// `--json`
-struct JSONOption: ParsableArguments {
-    @Flag(name: .customLong("json"), help: "Print JSON instead of text.")
-    var json = false
-
-    /// For what ends a command, whatever it has parsed by then.
-    static var isGiven: Bool { CommandLine.arguments.dropFirst().prefix { $0 != "--" }.contains("--json") }
 }

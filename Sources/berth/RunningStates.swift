@@ -1,4 +1,5 @@
 import ArgumentParser
+import AuthorCommands
 import Glibc
 import StdioBridge
 
@@ -21,6 +22,14 @@ struct RunningState {
             else { return nil }
             return RunningState(state: state, listen: settings.listen)
         }
+    }
+
+    /// - Throws: whose port it is, where it is another Berth's.
+    static func refuse(port: Int) throws {
+        guard let other = all().first(where: { $0.listen.hasSuffix(":\(port)") }) else { return }
+        throw Failure(
+            "port \(port) is in use by the Berth of the state \(other.state)",
+            hint: "its commands take --state \(other.state) (make: STATE=); or choose another port with --listen 127.0.0.1:PORT")
     }
 
     /// What to add to a command that looked elsewhere, for example `a Berth runs with --state /x`; nil where none runs.

@@ -1,4 +1,5 @@
 import ArgumentParser
+import AuthorCommands
 import Gateway
 import Glibc
 import JSONText
@@ -39,7 +40,7 @@ struct AuditCommand: ParsableCommand {
                 let names = try await gateway.get("/api/v1/tokens")["tokens"]?.arrayValue?.compactMap { $0["principal"]?.stringValue } ?? []
                 if names.contains(principal) { return }
                 let near = Suggestion.text(for: principal, among: names)
-                Output.error("berth: no row and no token is of \(Printable.line(principal)) — \(near ?? "berth token list")")
+                Output.note("no row and no token is of \(Printable.line(principal)) — \(near ?? "berth token list")")
             }
         }
 

@@ -1,4 +1,5 @@
 import ArgumentParser
+import AuthorCommands
 import Gateway
 import Glibc
 import JSONText
@@ -35,7 +36,7 @@ extension ConnectorCommand {
             try check(change)
             let environment = try Variables.plain(env)
             let folder = try dir.map { try FolderArchive(folder: $0, requirements: requirements) }
-            let secrets = try Variables.secrets(secret)
+            let secrets = try Secrets.values(secret)
             for name in secrets.keys.sorted() where environment[name] != nil {
                 throw Failure("\(name) is given as --env too", hint: "give it once, with --secret", code: 64)
             }
@@ -79,7 +80,7 @@ extension ConnectorCommand {
                 throw Failure("\(word.prefix(64)) is no program", hint: "arguments of the server go by --arg: --arg \(word.prefix(64))", code: 64)
             }
             if command.contains("--state") {
-                Output.error("berth: warning: --state after -- goes to the server; put it before --")
+                Output.note("warning: --state after -- goes to the server; put it before --")
             }
             if let dir { try Self.checkFiles(of: command, in: dir) }
             guard change == nil else { return }

@@ -1,4 +1,5 @@
 import ArgumentParser
+import AuthorCommands
 import CLinux
 import Glibc
 import JSONText
@@ -46,7 +47,7 @@ struct Down: AsyncParsableCommand {
 
     /// Whoever stopped nothing may have meant another.
     private func noteOthers(_ installation: Installation) {
-        if let hint = RunningState.hint(besides: installation) { Output.error("berth: \(hint)") }
+        if let hint = RunningState.hint(besides: installation) { Output.note(hint) }
     }
 
     private static func waitForEnd(of pid: pid_t, seconds: Int32) -> Bool {

@@ -1,3 +1,4 @@
+import AuthorCommands
 import Glibc
 import NIOCore
 import StdioBridge

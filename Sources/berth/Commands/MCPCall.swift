@@ -1,3 +1,4 @@
+import AuthorCommands
 import Glibc
 import JSONText
 import MCP

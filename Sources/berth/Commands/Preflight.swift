@@ -1,3 +1,4 @@
+import AuthorCommands
 import Glibc
 import Orchestrator
 import Persistence

@@ -1,3 +1,4 @@
+import AuthorCommands
 import JSONText
 
 /// Follows an `add` or `update` to its end.

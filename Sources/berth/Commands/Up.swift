@@ -1,4 +1,5 @@
 import ArgumentParser
+import AuthorCommands
 import CLinux
 import Glibc
 import JSONText
@@ -27,7 +28,7 @@ struct Up: AsyncParsableCommand {
         // Clients have it in their configuration.
         if settings.givenListen == nil { settings.givenListen = installation.lastListen }
         try settings.check()
-        if let warning = try settings.warning() { Output.error("berth: " + warning) }
+        if let warning = try settings.warning() { Output.note(warning) }
         try await Preflight.check()
         try Preflight.check(state: installation.state)
         if let supervisor = StateLock.holder(installation.lock) {
@@ -35,6 +36,7 @@ struct Up: AsyncParsableCommand {
             return try await report(installation, since: begin, isRunning: true)
         }
         let (host, port) = try settings.listenAddress()
+        try RunningState.refuse(port: port)
         try PortCheck.free(host: host, port: port)
         try Preflight.make(state: installation.state)
         try installation.remember(listen: settings.listen)
@@ -140,7 +142,7 @@ struct Up: AsyncParsableCommand {
         }
         var status: Int32 = 0
         while waitpid(supervisor, &status, 0) < 0 && errno == EINTR {}
-        if wasTold { Output.error("berth: machines live on for the next berth up; berth down stops them") }
+        if wasTold { Output.note("machines live on for the next berth up; berth down stops them") }
         let code = status & 0x7f == 0 ? (status >> 8) & 0xff : 1
         if code != 0 { throw ExitCode(code) }
     }

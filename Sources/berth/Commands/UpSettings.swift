@@ -1,4 +1,5 @@
 import ArgumentParser
+import AuthorCommands
 import MachineAPI
 import Orchestrator
 import Wire

@@ -1,3 +1,4 @@
+import AuthorCommands
 import CLinux
 import Glibc
 import JSONText

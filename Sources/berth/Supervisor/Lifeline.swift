@@ -1,3 +1,4 @@
+import AuthorCommands
 import CLinux
 import Foundation
 import Glibc

@@ -1,4 +1,5 @@
 import ArgumentParser
+import AuthorCommands
 import CLinux
 import FoundationEssentials
 import Gateway

@@ -1,3 +1,4 @@
+import AuthorCommands
 import FoundationEssentials
 import Gateway
 import Glibc

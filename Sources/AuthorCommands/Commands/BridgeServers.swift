@@ -3,12 +3,9 @@ import StdioBridge
 
 /// The servers that a `berth bridge` is to run.
 extension Bridge {
-    /// Where programs are looked for when no PATH is given: never along the bridge's own.
-    private static let path = "/usr/local/bin:/usr/bin:/bin"
-
     func servers(_ log: BridgeLog) throws -> [StandaloneServer] {
         guard let config else {
-            guard !command.isEmpty else { throw Failure("no command given", hint: "berth bridge --port 8000 -- python3 server.py", code: 64) }
+            guard !command.isEmpty else { throw Failure("no command given", hint: "\(CommandPath.current) --port 8000 -- python3 server.py", code: 64) }
             return [try server(log)]
         }
         guard command.isEmpty else {
@@ -35,11 +32,10 @@ extension Bridge {
         }
         variables.merge(given) { _, given in given }
         secrets += given.filter { Variables.soundsSecret($0.key) }.map(\.value)
-        let server = StandaloneServer(
-            command: Self.absolute(command), environment: Self.environment(variables), directory: try cwd.map { try Self.directory($0, "--cwd") },
-            secrets: secrets)
-        try Self.check(program: command[0], path: variables["PATH"] ?? Self.path)
-        return server
+        let program = LocalProgram.typed(command, variables)
+        let directory = try cwd.map { try Self.directory($0, "--cwd") }
+        _ = try program.found()
+        return StandaloneServer(command: program.fromAnywhere, environment: program.environment, directory: directory, secrets: secrets)
     }
 
     private func servers(of file: String, _ log: BridgeLog) throws -> [StandaloneServer] {
@@ -47,13 +43,14 @@ extension Bridge {
         for remark in parsed.remarks { log.note(remark) }
         var problems: [Failure] = []
         let servers = try parsed.servers.map { entry in
+            let program = LocalProgram([entry.command] + entry.arguments, entry.environment)
             do {
-                try Self.check(program: entry.command, path: entry.environment["PATH"] ?? Self.path)
+                _ = try program.found()
             } catch let failure as Failure {
                 problems.append(Failure("\(file): \(entry.name): \(failure.message)", hint: failure.hint))
             }
             return StandaloneServer(
-                name: entry.name, command: Self.absolute([entry.command] + entry.arguments), environment: Self.environment(entry.environment),
+                name: entry.name, command: program.fromAnywhere, environment: program.environment,
                 directory: try entry.directory.map { try Self.directory($0, "\(file): \(entry.name): cwd") },
                 secrets: entry.environment.filter { Variables.soundsSecret($0.key) }.map(\.value))
         }
@@ -66,22 +63,7 @@ extension Bridge {
         guard let bytes = readFile(path) else {
             throw Failure("\(option) \(path) cannot be read: \(String(cString: strerror(errno)))", hint: "give the path of a file", code: 64)
         }
-        do {
-            return try parse(bytes)
-        } catch {
-            throw Failure(error.message, hint: error.hint, code: 64)
-        }
-    }
-
-    private static func environment(_ variables: [String: String]) -> [String] {
-        ["PATH": path].merging(variables) { _, given in given }.map { "\($0.key)=\($0.value)" }.sorted()
-    }
-
-    /// A program's path is one from here, also where the server works elsewhere.
-    private static func absolute(_ command: [String]) -> [String] {
-        guard let program = command.first, program.contains("/"), !program.hasPrefix("/"), let here = getcwd(nil, 0) else { return command }
-        defer { free(here) }
-        return [String(cString: here) + "/" + program] + command.dropFirst()
+        return try parse(bytes)
     }
 
     private static func directory(_ path: String, _ place: String) throws -> String {
@@ -90,21 +72,5 @@ extension Bridge {
             throw Failure("\(place) '\(path.prefix(256))' is no directory", hint: "give one that exists", code: 64)
         }
         return path
-    }
-
-    /// What can be known of the program before anything is started.
-    static func check(program: String, path: String) throws {
-        guard program.contains("/") else {
-            guard ExecutablePath.find(program, path: path) == nil else { return }
-            throw Failure("no program \(program) in \(path)", hint: "give its whole path, for example $(command -v \(program))")
-        }
-        var info = stat()
-        guard stat(program, &info) == 0 else {
-            throw Failure("\(program) cannot be started: \(String(cString: strerror(errno)))", hint: "give the path of a program, as it is from here")
-        }
-        guard info.st_mode & S_IFMT == S_IFREG else { throw Failure("\(program) is no program", hint: "give the path of a program") }
-        guard access(program, X_OK) == 0 else {
-            throw Failure("\(program) is not executable", hint: "chmod +x \(program), or name what runs it: -- python3 \(program)")
-        }
     }
 }

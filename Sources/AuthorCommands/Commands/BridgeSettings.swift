@@ -16,7 +16,7 @@ extension Bridge {
         if port > 0 { try PortCheck.freeForBridge(host: host, port) }
         var limits = BridgeLimits()
         limits.idle = .seconds(idleSeconds)
-        limits.sharing = mode.sharing
+        limits.sharing = mode
         return StandaloneConfiguration(
             servers: try servers(log), host: host, port: port, allowedHosts: allowHost, allowedOrigins: allowOrigin, tokens: tokens,
             limits: limits, watches: watch, exitsOnCrash: exitOnCrash, trace: traceBodies ? .bodies : trace ? .messages : .off)
@@ -64,10 +64,6 @@ extension Bridge {
         guard info.st_mode & 0o077 == 0 else {
             throw Failure("--token-file \(tokenFile) is readable by others", hint: "chmod 600 \(tokenFile)", code: 64)
         }
-        do {
-            return try BearerTokens(parsing: bytes, file: tokenFile)
-        } catch {
-            throw Failure(error.message, hint: error.hint, code: 64)
-        }
+        return try BearerTokens(parsing: bytes, file: tokenFile)
     }
 }

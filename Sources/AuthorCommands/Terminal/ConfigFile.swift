@@ -107,22 +107,16 @@ struct ConfigFile {
             _ = fchown(descriptor, info.st_uid, info.st_gid)
             _ = fchmod(descriptor, info.st_mode & 0o777)
         }
-        var rest = bytes[...]
-        while !rest.isEmpty {
-            let count = rest.withUnsafeBytes { Glibc.write(descriptor, $0.baseAddress, $0.count) }
-            if count < 0 && errno == EINTR { continue }
-            guard count > 0 else {
-                let failure = cannot(target, "written")
-                unlink(target)
-                throw failure
-            }
-            rest = rest.dropFirst(count)
+        let problem = writeAll(bytes, to: descriptor)
+        guard problem == 0 else {
+            unlink(target)
+            throw cannot(target, "written", problem)
         }
         fsync(descriptor)
     }
 
-    private func cannot(_ path: String, _ what: String) -> Failure {
-        Failure("\(path) cannot be \(what): \(String(cString: strerror(errno)))", hint: "check who owns the folder, and its disk")
+    private func cannot(_ path: String, _ what: String, _ problem: Int32 = errno) -> Failure {
+        Failure("\(path) cannot be \(what): \(String(cString: strerror(problem)))", hint: "check who owns the folder, and its disk")
     }
 
     private static func unused(_ path: String) -> String {

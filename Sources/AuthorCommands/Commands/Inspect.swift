@@ -7,7 +7,7 @@ import StdioBridge
 struct Inspect: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Show what an MCP URL, or a STDIO server, says of itself and offers.",
-        usage: "berth inspect URL [options]\nberth inspect [options] -- COMMAND …")
+        usage: "\(Program.name) inspect URL [options]\n\(Program.name) inspect [options] -- COMMAND …")
     @Argument(help: "MCP URL; left out with -- COMMAND.") var url: String?
     @OptionGroup var server: ServerOptions
     @OptionGroup var json: JSONOption

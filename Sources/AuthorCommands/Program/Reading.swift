@@ -1,7 +1,7 @@
 import Glibc
 
 /// The bytes of a regular file; nil with errno set when it cannot be read.
-func readFile(_ path: String) -> [UInt8]? {
+package func readFile(_ path: String) -> [UInt8]? {
     let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
     guard descriptor >= 0 else { return nil }
     defer { close(descriptor) }
@@ -22,7 +22,7 @@ func readFile(_ path: String) -> [UInt8]? {
 }
 
 /// `readlink` into a buffer of bytes.
-func readLink(_ path: String, _ buffer: UnsafeMutableRawBufferPointer) -> Int {
+package func readLink(_ path: String, _ buffer: UnsafeMutableRawBufferPointer) -> Int {
     guard let base = buffer.baseAddress else { return -1 }
     return readlink(path, base.assumingMemoryBound(to: CChar.self), buffer.count)
 }

@@ -46,7 +46,7 @@ struct Questions: Sendable {
             }
         }
         guard isatty(0) == 1 else {
-            Output.error("berth: declined what the server asks ('\(Printable.line(message))'): standard input is no terminal; --answers gives \(Self.names(form))")
+            Output.note("declined what the server asks ('\(Printable.line(message))'): standard input is no terminal; --answers gives \(Self.names(form))")
             return ["action": "decline"]
         }
         return try ask(message, form)
@@ -84,7 +84,7 @@ struct Questions: Sendable {
     private func url(_ message: String, _ url: String) throws -> JSONValue {
         Output.error("The server asks you to open a page: \(message)\n  \(url)")
         guard isatty(0) == 1 else {
-            Output.error("berth: declined, standard input is no terminal")
+            Output.note("declined, standard input is no terminal")
             return ["action": "decline"]
         }
         Output.prompt("Enter when it is done, or 'decline' or 'cancel': ")

@@ -7,8 +7,8 @@ struct Call: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Call one tool of an MCP URL, or of a STDIO server.",
         usage: """
-            berth call URL TOOL ['{"name": "value"}'] [options]
-            berth call TOOL ['{"name": "value"}'] [options] -- COMMAND …
+            \(Program.name) call URL TOOL ['{"name": "value"}'] [options]
+            \(Program.name) call TOOL ['{"name": "value"}'] [options] -- COMMAND …
             """,
         discussion: """
             The bearer token comes from --token-file, or from the environment variable BERTH_TOKEN; never from the command line.

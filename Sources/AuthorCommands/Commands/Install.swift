@@ -35,13 +35,13 @@ struct Install: ParsableCommand {
         abstract: "Put an MCP URL into the configuration of Claude Code, Cursor or VS Code.",
         discussion: """
             The difference is shown before anything is written, and the old file is kept beside the new one. The client is told to run
-            berth connect, which reads the token from its file: no token stands in the configuration. Files: .mcp.json (claude-code; with
+            \(Program.name) connect, which reads the token from its file: no token stands in the configuration. Files: .mcp.json (claude-code; with
             --user ~/.claude.json), .cursor/mcp.json (cursor; with --user in the home), .vscode/mcp.json (vscode).
             """)
     @Argument(help: "claude-code, cursor or vscode.") var client: Client
     @Argument(help: "What the client calls the server.") var name: String
     @Argument(help: "MCP URL.") var url: String
-    @Option(help: ArgumentHelp("File with the bearer token, which berth connect reads.", valueName: "file")) var tokenFile: String?
+    @Option(help: ArgumentHelp("File with the bearer token, which \(Program.name) connect reads.", valueName: "file")) var tokenFile: String?
     @Flag(help: "For all projects of this user, and not for the folder this is run in.") var user = false
     @Flag(help: "Write without asking.") var yes = false
     @OptionGroup var output: JSONOption
@@ -89,7 +89,7 @@ struct Install: ParsableCommand {
                 .record(("event", "installed"), ("file", .string(path)), ("changed", .bool(changed)), ("backup", backup.map { .string($0) })))
         }
         guard changed else { return Output.line("\(path) has it already") }
-        Output.line("\(client.rawValue) starts \(name) by berth connect" + (backup.map { "; the file as it was: \($0)" } ?? ""))
+        Output.line("\(client.rawValue) starts \(name) by \(Program.name) connect" + (backup.map { "; the file as it was: \($0)" } ?? ""))
     }
 
     private static func ownPath() throws -> String {

@@ -2,9 +2,9 @@ import Glibc
 import StdioBridge
 
 /// Is the port free, and if not, whose is it.
-enum PortCheck {
+package enum PortCheck {
     /// The gateway's, which runs without any capability.
-    static func free(host: String, port: Int) throws {
+    package static func free(host: String, port: Int) throws {
         let first = firstOpenPort
         guard port == 0 || port >= first else {
             throw Failure(
@@ -59,11 +59,6 @@ enum PortCheck {
             let reason = errno
             guard reason == EADDRINUSE else {
                 throw Failure("\(host):\(port) cannot be listened on: \(String(cString: strerror(reason)))", hint: "choose another with \(option)")
-            }
-            if let other = RunningState.all().first(where: { $0.listen.hasSuffix(":\(port)") }) {
-                throw Failure(
-                    "port \(port) is in use by the Berth of the state \(other.state)",
-                    hint: "--state \(other.state) is for its commands (STATE= for make); or choose another port with \(option)")
             }
             throw Failure("port \(port) is in use\(owner(of: port).map { " by \($0)" } ?? "")", hint: "stop it, or choose another with \(option)")
         }

@@ -4,48 +4,30 @@ import JSONText
 /// `berth tools`
 struct Tools: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "List the tools of an MCP URL, or of a STDIO server.", usage: "berth tools URL [options]\nberth tools [options] -- COMMAND …")
+        abstract: "List the tools of an MCP URL, or of a STDIO server.", usage: "\(Program.name) tools URL [options]\n\(Program.name) tools [options] -- COMMAND …")
     @Argument(help: "MCP URL; left out with -- COMMAND.") var url: String?
     @OptionGroup var server: ServerOptions
     @OptionGroup var json: JSONOption
 
-    func run() async throws {
-        let target = try ServerTarget([url], command: server.command, names: [])
-        let (isJSON, output) = (json.json, server.output)
-        try await ServerTalk.run(target, server) { talk in
-            let answer = try await talk.list("tools/list", "tools")
-            try Results.print(answer, json: isJSON, output: output) {
-                for tool in answer.value["tools"]?.arrayValue ?? [] { Output.line(OfferText.tool(tool)) }
-            }
-        }
-    }
+    func run() async throws { try await OfferText.list("tools", of: url, server, json: json.json, OfferText.tool) }
 }
 
 /// `berth prompts`
 struct Prompts: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "List the prompts of an MCP URL, or of a STDIO server.", usage: "berth prompts URL [options]\nberth prompts [options] -- COMMAND …")
+        abstract: "List the prompts of an MCP URL, or of a STDIO server.", usage: "\(Program.name) prompts URL [options]\n\(Program.name) prompts [options] -- COMMAND …")
     @Argument(help: "MCP URL; left out with -- COMMAND.") var url: String?
     @OptionGroup var server: ServerOptions
     @OptionGroup var json: JSONOption
 
-    func run() async throws {
-        let target = try ServerTarget([url], command: server.command, names: [])
-        let (isJSON, output) = (json.json, server.output)
-        try await ServerTalk.run(target, server) { talk in
-            let answer = try await talk.list("prompts/list", "prompts")
-            try Results.print(answer, json: isJSON, output: output) {
-                for prompt in answer.value["prompts"]?.arrayValue ?? [] { Output.line(OfferText.prompt(prompt)) }
-            }
-        }
-    }
+    func run() async throws { try await OfferText.list("prompts", of: url, server, json: json.json, OfferText.prompt) }
 }
 
 /// `berth resources`
 struct Resources: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "List the resources and resource templates of an MCP URL, or of a STDIO server.",
-        usage: "berth resources URL [options]\nberth resources [options] -- COMMAND …",
+        usage: "\(Program.name) resources URL [options]\n\(Program.name) resources [options] -- COMMAND …",
         discussion: "With --json: one object a line, the result of resources/list and that of resources/templates/list.")
     @Argument(help: "MCP URL; left out with -- COMMAND.") var url: String?
     @OptionGroup var server: ServerOptions
@@ -70,6 +52,20 @@ struct Resources: AsyncParsableCommand {
 
 /// What servers offer, a line or a few for each.
 enum OfferText {
+    /// Prints all pages of a list.
+    static func list(
+        _ member: String, of url: String?, _ server: ServerOptions, json: Bool, _ text: @escaping @Sendable (JSONValue) -> String
+    ) async throws {
+        let target = try ServerTarget([url], command: server.command, names: [])
+        let output = server.output
+        try await ServerTalk.run(target, server) { talk in
+            let answer = try await talk.list(member + "/list", member)
+            try Results.print(answer, json: json, output: output) {
+                for item in answer.value[member]?.arrayValue ?? [] { Output.line(text(item)) }
+            }
+        }
+    }
+
     static func tool(_ tool: JSONValue) -> String {
         head(tool["name"]?.stringValue ?? "", tool) + schema(tool["inputSchema"])
     }

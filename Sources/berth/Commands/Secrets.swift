@@ -1,34 +1,12 @@
 import ArgumentParser
+import AuthorCommands
 import FoundationEssentials
 import Glibc
 
-/// `--env` and `--secret`
-enum Variables {
-    /// - Parameters:
-    ///   - remedy: What to do about a name that sounds like a secret's; `%` stands for it.
-    ///   - warn: is told so.
-    static func plain(
-        _ pairs: [String], remedy: String = "--env is kept in clear — use --secret %",
-        warn: (String) -> Void = { Output.error("berth: warning: " + $0) }
-    ) throws -> [String: String] {
-        var result: [String: String] = [:]
-        for pair in pairs {
-            guard let equals = pair.firstIndex(of: "="), equals != pair.startIndex else {
-                throw Failure("--env '\(pair.prefix(64))' is not of the form NAME=VALUE", hint: "for example --env LOG_LEVEL=info", code: 64)
-            }
-            let name = String(pair[..<equals])
-            if soundsSecret(name) {
-                let remedy = remedy.split(separator: "%", omittingEmptySubsequences: false).joined(separator: name)
-                warn("\(name) sounds like a secret and \(remedy)")
-            }
-            guard result[name] == nil else { throw Failure("--env \(name) is given twice", hint: "give it once", code: 64) }
-            result[name] = String(pair[pair.index(after: equals)...])
-        }
-        return result
-    }
-
+/// `--secret`
+enum Secrets {
     /// `K`, `K=` or `K=@FILE`. A value on the command line itself is refused: argv is readable by everybody.
-    static func secrets(_ arguments: [String]) throws -> [String: String] {
+    static func values(_ arguments: [String]) throws -> [String: String] {
         var result: [String: String] = [:]
         var inputLines: [String]?
         for argument in arguments {
@@ -54,7 +32,7 @@ enum Variables {
             }
             if result[name]?.isEmpty != false { throw Failure("the value of \(name) is empty", hint: "give a value", code: 64) }
             if let value = result[name], value.utf8.count < shortest {
-                Output.error("berth: warning: \(name) has fewer than \(shortest) bytes: too few to be masked where a server repeats it")
+                Output.note("warning: \(name) has fewer than \(shortest) bytes: too few to be masked where a server repeats it")
             }
         }
         if let left = inputLines?.count, left > 0 {
@@ -66,11 +44,6 @@ enum Variables {
 
     /// Shorter values are not looked for in logs and audit rows: they would be found everywhere.
     private static let shortest = 4
-
-    static func soundsSecret(_ name: String) -> Bool {
-        let upper = name.uppercased()
-        return ["TOKEN", "KEY", "PASSWORD", "PASSWD", "SECRET", "CREDENTIAL", "_PAT", "AUTH", "DSN"].contains { upper.contains($0) }
-    }
 
     private static func file(_ path: String, _ name: String) throws -> String {
         guard let data = FileManager.default.contents(atPath: path) else {
@@ -102,7 +75,7 @@ enum Variables {
         silent.c_lflag &= ~UInt32(ECHO)
         // Somebody who thinks better of it must not be left with a terminal that does not echo.
         let previous = signal(SIGINT) { _ in
-            tcsetattr(0, TCSANOW, &Variables.shown)
+            tcsetattr(0, TCSANOW, &Secrets.shown)
             _exit(130)
         }
         tcsetattr(0, TCSAFLUSH, &silent)

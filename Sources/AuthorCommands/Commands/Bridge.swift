@@ -5,19 +5,6 @@ import Synchronization
 
 /// `berth bridge`
 struct Bridge: ParsableCommand {
-    /// Who has a process of the server together.
-    enum Mode: String, CaseIterable, ExpressibleByArgument {
-        case session, principal, shared
-
-        var sharing: Sharing {
-            switch self {
-            case .session: .session
-            case .principal: .principal
-            case .shared: .shared
-            }
-        }
-    }
-
     static let configuration = CommandConfiguration(
         abstract: "Serve STDIO servers as Streamable HTTP on this host, for their authors to test.",
         discussion: """
@@ -28,7 +15,7 @@ struct Bridge: ParsableCommand {
     @Option(help: ArgumentHelp("Port to listen on (0: any).", valueName: "port")) var port = 0
     @Option(help: ArgumentHelp("Numeric address to listen on; any but loopback needs --token-file.", valueName: "address")) var host = "127.0.0.1"
     @Option(help: "Who shares a process: each session has one, each principal, or all have one (which then can ask clients nothing).")
-    var mode = Mode.session
+    var mode = Sharing.session
     @Option(help: ArgumentHelp("Servers as Claude, Cursor and others keep them: {\"mcpServers\": {…}}.", valueName: "file")) var config: String?
     @Option(parsing: .singleValue, help: ArgumentHelp("Environment of the server (repeatable).", valueName: "k=v")) var env: [String] = []
     @Option(help: ArgumentHelp("The same from a file of K=V lines; these values are masked in what is printed.", valueName: "file"))
@@ -69,7 +56,7 @@ struct Bridge: ParsableCommand {
             case .stopped: return
             case .notStarted(let reason): throw Self.failure(reason)
             case .crashed(let reason): throw Failure("the server crashed: \(reason)", hint: "without --exit-on-crash it is started again")
-            case .failed(let reason): throw Failure("the bridge did not start: \(reason)", hint: "berth doctor tells what this host lacks", code: 70)
+            case .failed(let reason): throw Failure("the bridge did not start: \(reason)", hint: "this host refuses what a bridge needs: ulimit -a shows the limits", code: 70)
             }
         } catch {
             guard logJson else { throw error }
@@ -92,3 +79,5 @@ struct Bridge: ParsableCommand {
         return Failure("the bridge did not start: \(message)", hint: hint)
     }
 }
+
+extension Sharing: ExpressibleByArgument {}

@@ -18,12 +18,12 @@ struct BridgeLog: Sendable {
     /// A line of the command's own.
     func warn(_ text: String) {
         if isJSON { return write(StandaloneLine(.warning, text)) }
-        output.offer("berth: warning: " + text)
+        output.offer(Output.named("warning: " + text))
     }
 
     func note(_ text: String) {
         if isJSON { return write(StandaloneLine(.info, text)) }
-        output.offer("berth: " + text)
+        output.offer(Output.named(text))
     }
 
     /// The lines are out, or nobody reads them.

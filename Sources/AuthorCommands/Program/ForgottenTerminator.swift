@@ -2,17 +2,19 @@ import ArgumentParser
 
 /// A server's command that was typed without the `--` before it: the parser speaks of its words as if they were ours.
 enum ForgottenTerminator {
+    /// The commands that take a server's, and how many words of their own.
+    private static let own = ["bridge": 0, "connector add": 1, "connector update": 1]
+
     /// - Parameter message: The parser's.
     static func hint(_ message: String, _ arguments: [String] = Array(CommandLine.arguments.dropFirst())) -> String? {
-        let path = CommandPath.current
-        if path == "berth call", message.contains("nexpected argument") {
+        let path = CommandPath.words
+        let command = path.isEmpty ? Program.root.configuration.defaultSubcommand?._commandName : path.joined(separator: " ")
+        if command == "call", message.contains("nexpected argument") {
             return "a tool's arguments are one JSON object: '{\"timezone\": \"UTC\"}'"
         }
-        // How many words of its own the command takes.
-        let own = ["berth bridge": 0, "berth connector add": 1, "berth connector update": 1]
-        guard let own = own[path], !arguments.contains("--") else { return nil }
-        let words = arguments.dropFirst(path.split(separator: " ").count - 1)
-        let example = "put the server's command after --: \(path)\(own == 1 ? " NAME …" : "") -- python3 server.py"
+        guard let own = command.flatMap({ Self.own[$0] }), !arguments.contains("--") else { return nil }
+        let words = arguments.dropFirst(path.count)
+        let example = example(CommandPath.current + (own == 1 ? " NAME …" : ""))
         if message.contains("nexpected argument") { return example }
         // The command's own options are unknown to us: is one of its words before them?
         guard let option = message.split(separator: "'").dropFirst().first, message.hasPrefix("Unknown option"),
@@ -20,6 +22,9 @@ enum ForgottenTerminator {
         else { return nil }
         return strays(words[..<end]) > own ? example : nil
     }
+
+    /// - Parameter path: what stands before the `--`.
+    static func example(_ path: String) -> String { "put the server's command after --: \(path) -- python3 server.py" }
 
     /// Words that are neither options nor their values.
     private static func strays(_ words: ArraySlice<String>) -> Int {

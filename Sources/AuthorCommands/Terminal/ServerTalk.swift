@@ -39,13 +39,8 @@ struct ServerTalk {
         case .url(let address): connection = try await .open(address, token: ServerOptions.token(options.tokenFile))
         case .command(let command):
             let variables = try Variables.plain(options.env, remedy: "a command line is readable by everybody on this host")
-            let path = variables["PATH"] ?? "/usr/local/bin:/usr/bin:/bin"
-            try Bridge.check(program: command[0], path: path)
-            guard let program = ExecutablePath.find(command[0], path: path) else {
-                throw Failure("no program \(command[0]) in \(path)", hint: "give its whole path")
-            }
-            let environment = variables.merging(["PATH": path]) { given, _ in given }.map { "\($0.key)=\($0.value)" }
-            connection = try await .open(command: command, program: program, environment: environment) { log.take($0) }
+            let local = LocalProgram.typed(command, variables)
+            connection = try await .open(command: local.command, program: local.found(), environment: local.environment) { log.take($0) }
         }
         let work = Task { try await body(ServerTalk(target: target, connection: connection, questions: questions)) }
         let interrupted = Interruption { work.cancel() }
@@ -115,7 +110,7 @@ struct ServerTalk {
 
     private func hint(_ error: MCPError, _ method: String) async -> String {
         switch error.code {
-        case MCPError.Code.methodNotFound: return "berth inspect shows what the server offers"
+        case MCPError.Code.methodNotFound: return "\(Program.name) inspect shows what the server offers"
         case MCPError.Code.notDelivered, MCPError.Code.outcomeUnknown: return "berth logs NAME shows what a hosted server said"
         case MCPError.Code.invalidParams where method == "tools/call" && error.message.contains("nknown tool"):
             guard let name = target.word(0), let tools = try? await list("tools/list", "tools").value["tools"]?.arrayValue else { break }
@@ -123,16 +118,16 @@ struct ServerTalk {
             return Suggestion.text(for: name, among: names) ?? "it has \(names.prefix(30).joined(separator: ", "))"
         default: break
         }
-        return "berth inspect shows what the server offers and takes"
+        return "\(Program.name) inspect shows what the server offers and takes"
     }
 
     /// What the kernel and HTTP say in numbers, in words.
     private func failure(_ why: Undelivered) async -> Failure {
         if why.reason.contains("errno: \(ECONNREFUSED)") {
-            return Failure("nothing listens at \(target.name)", hint: "berth status has the URL; berth bridge prints its own")
+            return Failure("nothing listens at \(target.name)", hint: "berth status has the URL; \(Program.name) bridge prints its own")
         }
         if why.reason.hasPrefix("cannot connect") {
-            return Failure("\(target.name) cannot be reached", hint: "berth status has the URL; berth bridge prints its own")
+            return Failure("\(target.name) cannot be reached", hint: "berth status has the URL; \(Program.name) bridge prints its own")
         }
         switch await connection.lastStatus {
         case 401: return Failure("the call failed: \(why.reason)", hint: "give a token with --token-file or BERTH_TOKEN")
@@ -150,9 +145,9 @@ struct ServerTalk {
         case "notifications/progress":
             let total = params["total"].map { "/\($0.text)" } ?? ""
             let text = params["message"]?.stringValue.map { " " + Printable.line($0) } ?? ""
-            Output.error("berth: progress \(params["progress"]?.text ?? "")\(total)\(text)")
+            Output.note("progress \(params["progress"]?.text ?? "")\(total)\(text)")
         case "notifications/message":
-            Output.error("berth: server \(params["level"]?.stringValue ?? "log"): " + Printable.line(params["data"]?.stringValue ?? params["data"]?.text ?? ""))
+            Output.note("server \(params["level"]?.stringValue ?? "log"): " + Printable.line(params["data"]?.stringValue ?? params["data"]?.text ?? ""))
         default: break
         }
     }

@@ -60,13 +60,8 @@ enum ContentText {
             throw Failure("\(file) cannot be written: \(String(cString: strerror(errno)))", hint: "give a path in a folder that exists")
         }
         defer { close(descriptor) }
-        var rest = bytes[...]
-        while !rest.isEmpty {
-            let count = rest.withUnsafeBytes { write(descriptor, $0.baseAddress, $0.count) }
-            if count < 0 && errno == EINTR { continue }
-            guard count > 0 else { throw Failure("\(file) cannot be written: \(String(cString: strerror(errno)))", hint: "is the disk full?") }
-            rest = rest.dropFirst(count)
-        }
-        if file != "-" { Output.error("berth: \(Count.text(bytes.count, "byte")) in \(file)") }
+        let problem = writeAll(bytes, to: descriptor)
+        guard problem == 0 else { throw Failure("\(file) cannot be written: \(String(cString: strerror(problem)))", hint: "is the disk full?") }
+        if file != "-" { Output.note("\(Count.text(bytes.count, "byte")) in \(file)") }
     }
 }

@@ -5,7 +5,7 @@ import JSONText
 struct Read: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Read one resource of an MCP URL, or of a STDIO server.",
-        usage: "berth read URL RESOURCE [options]\nberth read RESOURCE [options] -- COMMAND …",
+        usage: "\(Program.name) read URL RESOURCE [options]\n\(Program.name) read RESOURCE [options] -- COMMAND …",
         discussion: "Binary contents are told by type and size; --output FILE saves them.")
     @Argument(help: "MCP URL; left out with -- COMMAND.") var url: String?
     @Argument(help: "The resource's URI.") var resource: String?
@@ -29,7 +29,7 @@ struct Read: AsyncParsableCommand {
 struct PromptCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "prompt", abstract: "Get one prompt of an MCP URL, or of a STDIO server.",
-        usage: "berth prompt URL NAME ['{\"argument\": \"value\"}'] [options]\nberth prompt NAME ['{…}'] [options] -- COMMAND …")
+        usage: "\(Program.name) prompt URL NAME ['{\"argument\": \"value\"}'] [options]\n\(Program.name) prompt NAME ['{…}'] [options] -- COMMAND …")
     @Argument(help: "MCP URL; left out with -- COMMAND.") var url: String?
     @Argument(help: "Name of the prompt.") var name: String?
     @Argument(help: "Its arguments, a JSON object of strings.") var arguments: String?
@@ -57,7 +57,7 @@ struct PromptCommand: AsyncParsableCommand {
 struct Complete: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Ask an MCP URL, or a STDIO server, to complete an argument of a prompt or a resource template.",
-        usage: "berth complete URL REF ARGUMENT VALUE [options]\nberth complete REF ARGUMENT VALUE [options] -- COMMAND …",
+        usage: "\(Program.name) complete URL REF ARGUMENT VALUE [options]\n\(Program.name) complete REF ARGUMENT VALUE [options] -- COMMAND …",
         discussion: "REF is a prompt's name, or a resource template's URI (whatever holds ://).")
     @Argument(help: "MCP URL; left out with -- COMMAND.") var url: String?
     @Argument(help: "A prompt's name, or a resource template's URI.") var reference: String?
@@ -79,7 +79,7 @@ struct Complete: AsyncParsableCommand {
             let answer = try await talk.call("completion/complete", ["ref": reference, "argument": argument])
             try Results.print(answer, json: isJSON, output: output) {
                 for value in answer.value["completion"]?["values"]?.arrayValue ?? [] { Output.line(value.stringValue ?? value.text) }
-                if answer.value["completion"]?["hasMore"]?.boolValue == true { Output.error("berth: there are more") }
+                if answer.value["completion"]?["hasMore"]?.boolValue == true { Output.note("there are more") }
             }
         }
     }

@@ -16,17 +16,24 @@ struct ServerOptions: ParsableArguments {
     @Flag(help: "Show what the server behind -- writes to its standard error.") var verbose = false
     @Argument(parsing: .postTerminator, help: "Instead of a URL: a STDIO server's command, behind --.") var command: [String] = []
 
-    /// What `--token-file` or the environment says.
+    /// What `--token-file` or the environment says; an empty variable says nothing.
     static func token(_ file: String?) throws -> String? {
-        guard let file else { return getenv("BERTH_TOKEN").map { String(cString: $0) } }
+        guard let file else {
+            guard let text = getenv("BERTH_TOKEN").map({ String(cString: $0).trimmed }), !text.isEmpty else { return nil }
+            return try checked(text, from: "BERTH_TOKEN")
+        }
         guard let bytes = readFile(file) else {
             throw Failure("--token-file \(file) cannot be read", hint: "give a file with the token that berth token create printed", code: 64)
         }
-        let text = String(decoding: bytes, as: UTF8.self).trimmed
-        guard !text.isEmpty, text.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7F }) else {
-            throw Failure("--token-file \(file) holds no token", hint: "one line, as berth token create prints it", code: 64)
+        return try checked(String(decoding: bytes, as: UTF8.self).trimmed, from: "--token-file \(file)")
+    }
+
+    /// Fit for a header.
+    private static func checked(_ token: String, from place: String) throws -> String {
+        guard !token.isEmpty, token.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7F }) else {
+            throw Failure("\(place) holds no token", hint: "one line, as berth token create prints it", code: 64)
         }
-        return text
+        return token
     }
 }
 
@@ -92,8 +99,4 @@ struct ServerTarget {
         case .command(let command): command[0]
         }
     }
-}
-
-extension String {
-    var trimmed: String { String(drop(while: \.isWhitespace).reversed().drop(while: \.isWhitespace).reversed()) }
 }

@@ -1,0 +1,13 @@
+import ArgumentParser
+
+/// The commands that need no Berth on this host: what the author of a server tests it with, and clients of any URL.
+package enum AuthorCommands {
+    /// As a help page lists them.
+    package static let all: [any ParsableCommand.Type] = [
+        Call.self, Tools.self, Prompts.self, Resources.self, Read.self, PromptCommand.self, Complete.self, Inspect.self,
+        Bridge.self, Connect.self, Install.self,
+    ]
+
+    /// What an executable of these alone does when its command line names none of them.
+    package static let bridge: any ParsableCommand.Type = Bridge.self
+}
