@@ -31,16 +31,19 @@ struct RemoteRig: Sendable {
         try await Command.run([Repository.binary("berth")] + arguments, environment: environment, input: input, seconds: 90)
     }
 
-    /// `berth connect` with lines for it; the first one, `initialize` of a client that can be asked, has the id 0.
-    func connect(_ lines: [String], url: String? = nil, environment: [String: String] = [:]) async throws -> Talk {
+    /// `berth connect` for a client that says these lines in turn (`in_turn.py`), after its `initialize`, which has the id 0.
+    func connect(_ lines: [String], query: String = "", environment: [String: String] = [:]) async throws -> Talk {
         let start =
-            #"{"jsonrpc":"2.0","id":0,"method":"initialize","params":{"protocolVersion":"2025-06-18","capabilities":{},"#
+            #"{"jsonrpc":"2.0","id":0,"method":"initialize","params":{"protocolVersion":"2025-06-18","capabilities":{"elicitation":{}},"#
             + #""clientInfo":{"name":"x","version":"1"}}}"#
         let input = ([start, #"{"jsonrpc":"2.0","method":"notifications/initialized"}"#] + lines).joined(separator: "\n") + "\n"
-        return Talk(try await berth(["connect", url ?? self.url], environment: environment, input: input))
+        let command = [BridgeRig.python, Repository.fixture("in_turn.py"), Repository.binary("berth"), "connect", url + query, "--token-file", folder + "/token"]
+        return Talk(try await Command.run(command, environment: environment, input: input, seconds: 120))
     }
 
-    static func call(_ id: Int, _ tool: String) -> String { #"{"jsonrpc":"2.0","id":\#(id),"method":"tools/call","params":{"name":"\#(tool)"}}"# }
+    static func call(_ id: Int, _ tool: String) -> String {
+        #"{"jsonrpc":"2.0","id":\#(id),"method":"tools/call","params":{"name":"\#(tool)","_meta":{"progressToken":"p"}}}"#
+    }
 
     /// What the server was asked, in order.
     var requests: [[String: Any]] {
@@ -71,6 +74,9 @@ struct RemoteRig: Sendable {
         var messages: [[String: Any]] {
             result.output.split(separator: "\n").compactMap { try? JSONSerialization.jsonObject(with: Data($0.utf8)) as? [String: Any] }
         }
+
+        /// How it ended: its status, and the seconds that took.
+        var end: (status: Int?, seconds: Double) { (result.lastJSON?["ended"] as? Int, result.lastJSON?["seconds"] as? Double ?? .infinity) }
 
         var description: String { "\(result)" }
     }

@@ -15,9 +15,8 @@ struct SecureRemoteTests {
             // By a name, which is told to the server and looked for in its certificate, as by an address.
             let named = try await remote.berth(["tools", remote.url.replacingOccurrences(of: "127.0.0.1", with: "localhost")], environment: trust)
             #expect(named.output == "echo\nask\n", "\(named)")
-            let line = #"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"echo","arguments":{"text":"x"}}}"#
-            let talk = try await remote.connect([line], environment: trust)
-            #expect(talk.text(1) == "x" && talk.result.errors.isEmpty, "\(talk)")
+            let talk = try await remote.connect([RemoteRig.call(1, "echo")], environment: trust)
+            #expect(talk.text(1) == "" && talk.end.status == 0 && talk.result.errors.isEmpty, "\(talk)")
         }
     }
 

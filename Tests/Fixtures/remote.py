@@ -70,6 +70,7 @@ class Server(http.server.BaseHTTPRequestHandler):
         self.reply(200)
 
     def get(self): self.reply(405)
+    def unknown(self, message): self.reply(404, error(message, -32601, "Method not found"))
 
 
 class Modern(Server):
@@ -81,8 +82,6 @@ class Modern(Server):
                 message, resultType="complete", supportedVersions=["2026-07-28"], capabilities={"tools": {}}, ttlMs=0, cacheScope="private",
                 serverInfo={"name": "remote", "version": "1"}))
         getattr(self, message["method"].replace("/", "_"), self.unknown)(message)
-
-    def unknown(self, message): self.reply(404, error(message, -32601, "Method not found"))
 
     def tools_list(self, message):
         tools = [{"name": name, "inputSchema": {"type": "object"}} for name in ("echo", "ask")]
@@ -120,7 +119,7 @@ class Legacy(Server):
         if method == "initialize":
             self.state["session"] += 1
             return self.reply(200, answer(
-                message, protocolVersion="2025-11-25", capabilities={"tools": {}}, serverInfo={"name": "remote", "version": "1"}),
+                message, protocolVersion="2025-11-25", capabilities={"tools": {"listChanged": True}}, serverInfo={"name": "remote", "version": "1"}),
                 mcp_session_id="s%d" % self.state["session"])
         if session in self.state["forgotten"] or session is None: return self.reply(404, error(message, -32001, "Session not found"))
         if "id" not in message or "result" in message: return self.reply(202)
@@ -133,6 +132,7 @@ class Legacy(Server):
         getattr(self, message["params"]["name"])(message)
 
     def echo(self, message): self.reply(200, text(message, self.headers["mcp-session-id"]))
+    def big(self, message): self.reply(200, text(message, "x" * 1_000_000))
     def forget(self, message):
         self.state["forgotten"].add(self.headers["mcp-session-id"])
         self.echo(message)
@@ -142,6 +142,20 @@ class Amnesiac(Legacy):
     "Opens sessions, and knows none of them in a call."
 
     def tools_call(self, message): self.reply(404, error(message, -32001, "Session not found"))
+
+
+class Gathering(Legacy):
+    "Refuses calls of a session that it forgot together, and not before there are four."
+    together = threading.Barrier(4)
+
+    def post(self, message):
+        if (message.get("params") or {}).get("name") == "together" and self.headers.get("mcp-session-id") in self.state["forgotten"]:
+            self.together.wait(20)
+        super().post(message)
+
+    def tools_call(self, message):
+        if message["params"]["name"] == "together": return self.echo(message)
+        super().tools_call(message)
 
 
 class Polling(Legacy):
@@ -167,7 +181,9 @@ class Polling(Legacy):
     def own(self, last):
         self.stream()
         self.event(id="own-%d" % (0 if last is None else int(last[4:]) + 1), retry=120)
-        if last is not None: self.hold()
+        if last is None: return
+        self.event({"jsonrpc": "2.0", "method": "notifications/tools/list_changed"})
+        self.hold()
 
 
 class Ladder(Legacy):
@@ -230,10 +246,24 @@ class Pages(Modern):
         self.reply(200, answer(message, resultType="complete", prompts=[{"name": "p"}], nextCursor="again"))
 
 
+class Mirroring(Modern):
+    "Wants an argument in a header."
+
+    def tools_list(self, message):
+        schema = {"type": "object", "properties": {"where": {"type": "string", "x-mcp-header": "Region"}}}
+        self.reply(200, answer(message, resultType="complete", tools=[{"name": "region", "inputSchema": schema}], ttlMs=0, cacheScope="private"))
+
+    def tools_call(self, message):
+        region = self.headers.get("mcp-param-region")
+        if region is None: return self.reply(400, error(message, -32020, "Mcp-Param-Region is missing"))
+        self.reply(200, text(message, region, resultType="complete"))
+
+
 class Huge(Modern):
     "Answers without an end, or with one message that is too long."
 
     def tools_call(self, message):
+        if message["params"]["name"] == "fine": return self.reply(200, text(message, "fine", resultType="complete"))
         self.stream()
         if message["params"]["name"] == "long":
             return self.event(text(message, "x" * (17 << 20), resultType="complete"))
@@ -249,10 +279,28 @@ class Huge(Modern):
 class Silent(Legacy):
     "Answers no call, and no end of a session."
 
-    def tools_call(self, message): self.hold()
+    def tools_call(self, message):
+        self.stream()
+        params = {"progressToken": message["params"]["_meta"]["progressToken"], "progress": 1}
+        self.event({"jsonrpc": "2.0", "method": "notifications/progress", "params": params})
+        self.hold()
+
     def do_DELETE(self):
         self.tell()
         self.hold()
+
+
+class Mute(Server):
+    "Takes requests and says nothing."
+
+    def post(self, message): self.hold()
+
+
+class Nothing(Server):
+    "No MCP server."
+
+    def post(self, message): self.reply(404)
+    def get(self): self.reply(404)
 
 
 class EventStream(Server):
