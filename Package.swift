@@ -17,6 +17,7 @@ let staticExecutable: [LinkerSetting] = [.unsafeFlags(["-static-executable"])]
 let nioCore = Target.Dependency.product(name: "NIOCore", package: "swift-nio")
 let nioPosix = Target.Dependency.product(name: "NIOPosix", package: "swift-nio")
 let nioHTTP1 = Target.Dependency.product(name: "NIOHTTP1", package: "swift-nio")
+let nioSSL = Target.Dependency.product(name: "NIOSSL", package: "swift-nio-ssl")
 let nioLocks = Target.Dependency.product(name: "NIOConcurrencyHelpers", package: "swift-nio")
 let nioEmbedded = Target.Dependency.product(name: "NIOEmbedded", package: "swift-nio")
 let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
@@ -47,6 +48,8 @@ let targets: [[Target]] = [
         library("MCP", ["JSONText", nioCore]),
         library("Door", ["JSONText", "Sealing"]),
         library("StdioBridge", ["MCP", "Wire", "JSONText", "CLinux", nioCore, nioPosix, nioHTTP1]),
+        // TLS towards servers elsewhere, passed into Wire's pool by a seam: BoringSSL must not reach the machine agent.
+        library("RemoteTLS", ["Wire", nioCore, nioSSL]),
         library("MachineAgent", ["StdioBridge", "MCP", "Wire", "Door", "JSONText", "Sealing", "CLinux", nioCore, nioPosix]),
         // What both control surfaces share: Hummingbird's router behind Wire's server.
         library("ControlSurface", ["Wire", nioCore, hummingbird, httpTypes]),
@@ -55,7 +58,7 @@ let targets: [[Target]] = [
         library("Orchestrator", ["ControlSurface", "MachineAPI", "Door", "Wire", "Persistence", "Sealing", "JSONText", "CLinux", nioCore, nioPosix, nioHTTP1, nioLocks, logging, hummingbird, httpTypes, grdb]),
         library("Gateway", ["ControlSurface", "MCP", "Door", "Wire", "MachineAPI", "Persistence", "Sealing", "JSONText", nioCore, nioLocks, nioPosix, nioHTTP1, logging, hummingbird, httpTypes, grdb]),
         // What needs no Berth on the host, and how every command speaks to people.
-        library("AuthorCommands", ["StdioBridge", "MCP", "Wire", "JSONText", nioCore, arguments]),
+        library("AuthorCommands", ["StdioBridge", "RemoteTLS", "MCP", "Wire", "JSONText", nioCore, arguments]),
         .executableTarget(
             name: "berth",
             dependencies: ["AuthorCommands", "Gateway", "Orchestrator", "StdioBridge", "MCP", "MachineAPI", "Persistence", "Wire", "CLinux", "Sealing", "JSONText", nioCore, nioPosix, logging, arguments],
@@ -97,6 +100,8 @@ let package = Package(
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
+        // Remote servers are reached by https, and there is no other TLS for NIO. Only RemoteTLS links it; it compiles BoringSSL.
+        .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.37.6"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
         .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),

@@ -12,10 +12,13 @@ public final class LineOutput: Sendable {
     private let state = Mutex(State())
     /// It holds little again after it held too much. Set before the first line.
     nonisolated(unsafe) var onDrained: () -> Void = {}
+    /// Nobody can read any more; told once. Set before the first line.
+    nonisolated(unsafe) var onBroken: () -> Void = {}
 
     private struct State {
         var bytes = 0
         var dropped = 0
+        var isBroken = false
     }
 
     /// - Parameter limit: Bytes that wait before it says that it is full.
@@ -60,15 +63,25 @@ public final class LineOutput: Sendable {
         close(reader)
     }
 
-    /// Everything is written, and its thread has ended.
-    func finish() async {
-        await withCheckedContinuation { continuation in pool.submit { _ in continuation.resume() } }
-        try? await pool.shutdownGracefully()
+    /// Everything is written, or nobody reads it: the thread that is stuck there then ends with the process.
+    func finish(within seconds: Int) async {
+        let isDone = await withCheckedContinuation { continuation in
+            let wait = FirstOf(continuation)
+            pool.submit { _ in wait.end(true) }
+            Task {
+                try? await Task.sleep(for: .seconds(seconds))
+                wait.end(false)
+            }
+        }
+        if isDone { try? await pool.shutdownGracefully() }
     }
 
     private func submit(_ line: ByteBuffer) {
         pool.submit { [self] _ in
-            put(line)
+            if !state.withLock({ $0.isBroken }), !put(line) {
+                state.withLock { $0.isBroken = true }
+                onBroken()
+            }
             let (before, after) = state.withLock { state in
                 state.bytes -= line.readableBytes
                 return (state.bytes + line.readableBytes, state.bytes)
@@ -77,7 +90,8 @@ public final class LineOutput: Sendable {
         }
     }
 
-    private func put(_ line: ByteBuffer) {
+    /// - Returns: False when it cannot be written.
+    private func put(_ line: ByteBuffer) -> Bool {
         line.withUnsafeReadableBytes { bytes in
             var done = 0
             while done < bytes.count {
@@ -88,9 +102,25 @@ public final class LineOutput: Sendable {
                     poll(&one, 1, 1_000)
                     continue
                 }
-                guard count > 0 else { return }
+                guard count > 0 else { return false }
                 done += count
             }
+            return true
         }
+    }
+}
+
+/// Two who may end one wait, of which the first does.
+private final class FirstOf: Sendable {
+    private let continuation: Mutex<CheckedContinuation<Bool, Never>?>
+
+    init(_ continuation: CheckedContinuation<Bool, Never>) { self.continuation = Mutex(continuation) }
+
+    func end(_ value: Bool) {
+        let waiting = continuation.withLock { continuation in
+            defer { continuation = nil }
+            return continuation
+        }
+        waiting?.resume(returning: value)
     }
 }

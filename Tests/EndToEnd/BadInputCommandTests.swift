@@ -50,7 +50,7 @@ struct BadInputCommandTests {
         BadInput("up", "--package-index", "ftp://index", code: 64, says: "--package-index: ftp://index cannot be the package index: *"),
         BadInput("bridge", "--port", "99999", "--", "true", code: 64, says: "--port 99999 is out of range — 0 to 65535"),
         BadInput("bridge", code: 64, says: "no command given — berth bridge --port 8000 -- python3 server.py"),
-        BadInput("call", "ftp://x", "t", code: 64, says: "'ftp://x' is not http://HOST:PORT/… — *"),
+        BadInput("call", "ftp://x", "t", code: 64, says: "'ftp://x' is not http://HOST:PORT/… or https://HOST/… — *"),
         BadInput("call", "http://127.0.0.1:1/v/x/mcp", "t", "[]", code: 64, says: "the arguments are no JSON object — *"),
     ]
 

@@ -74,7 +74,7 @@ import Testing
 
     @Test(arguments: [
         (["tools"], "neither a URL nor a server's command is given — *", 64), (["call", "http://127.0.0.1:1/mcp"], "TOOL is missing — *", 64),
-        (["tools", "https://x/mcp"], "'https://x/mcp' is not http://HOST:PORT/… — *", 64),
+        (["tools", "ws://x/mcp"], "'ws://x/mcp' is not http://HOST:PORT/… or https://HOST/… — *", 64),
         (["tools", "http://127.0.0.1:1/mcp", "--", "x"], "both a URL and a server's command are given — *", 64),
         (["read", "--", "nosuch"], "RESOURCE is missing — *", 64), (["tools", "--", "nosuch"], "no program nosuch in *", 1),
         (["prompt", "http://127.0.0.1:1/mcp", "p", "[1]"], "the arguments are no JSON object — *", 64),

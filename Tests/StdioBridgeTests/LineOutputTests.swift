@@ -25,7 +25,7 @@ struct LineOutputTests {
         // All of it, now that somebody reads.
         output.flush(within: 20_000)
         output.offer("last")
-        await output.finish()
+        await output.finish(within: 20)
         close(writer)
         let lines = await reading.value
         close(reader)

@@ -226,6 +226,14 @@ private final class Recorder: ExchangeHandler, @unchecked Sendable {
         }
     }
 
+    @Test func withoutTLSNothingGoesToAnEndpointThatWantsIt() async throws {
+        let server = try await RawServer.start()
+        let harness = try await Harness()
+        guard case .tcp(let host, let port) = server.endpoint else { return await server.stop() }
+        #expect(await (try harness.request(.tls(host: host, port: port))).all() == [.failed(.notSent)])
+        await server.stop()
+    }
+
     @Test func aRequestThatNeverWentOutWholeIsNotSent() async throws {
         let server = try await RawServer.start(autoRead: false)
         let harness = try await Harness()

@@ -4,6 +4,7 @@ import Glibc
 import JSONText
 import MCP
 import NIOCore
+import RemoteTLS
 import StdioBridge
 import Synchronization
 
@@ -36,7 +37,7 @@ struct ServerTalk {
         let log = ErrorLog(isShown: options.verbose)
         let connection: ServerConnection
         switch target.place {
-        case .url(let address): connection = try await .open(address, token: ServerOptions.token(options.tokenFile))
+        case .url(let address): connection = try await .open(address, token: ServerOptions.token(options.tokenFile), security: address.security())
         case .command(let command):
             let variables = try Variables.plain(options.env, remedy: "a command line is readable by everybody on this host")
             let local = LocalProgram.typed(command, variables)
@@ -73,13 +74,17 @@ struct ServerTalk {
     /// All pages of a list. One page is told as it came; several are put together, their numbers as they were written.
     func list(_ method: String, _ member: String) async throws -> Answer {
         var answer = try await call(method)
-        guard var cursor = answer.value["nextCursor"] else { return answer }
+        var next = Self.cursor(answer.value)
+        guard next != nil else { return answer }
         var items = answer.value[member]?.arrayValue ?? []
-        for _ in 0..<Self.maximumPages {
-            let page = try await call(method, ["cursor": cursor]).value
+        var seen: Set<String> = []
+        while let cursor = next {
+            guard seen.insert(cursor).inserted, seen.count < Self.maximumPages else {
+                throw Failure("\(method) does not end: a page follows that was there before, or there are \(Self.maximumPages)", hint: "report it to the server's author")
+            }
+            let page = try await call(method, ["cursor": .string(cursor)]).value
             items += page[member]?.arrayValue ?? []
-            guard let next = page["nextCursor"], next != cursor else { break }
-            cursor = next
+            next = Self.cursor(page)
         }
         var whole = answer.value.objectValue ?? JSONObject()
         whole[member] = .array(items)
@@ -88,6 +93,8 @@ struct ServerTalk {
         answer.text = ByteBuffer(bytes: answer.value.serialized())
         return answer
     }
+
+    private static func cursor(_ page: JSONValue) -> String? { page["nextCursor"]?.stringValue }
 
     func greeting() async throws -> ServerConnection.Greeting {
         switch await connection.greeting(capabilities: Questions.capabilities) {
@@ -123,6 +130,7 @@ struct ServerTalk {
 
     /// What the kernel and HTTP say in numbers, in words.
     private func failure(_ why: Undelivered) async -> Failure {
+        if let failure = TLSFailure(in: why.reason) { return Failure("the call failed: \(failure.rawValue)", hint: failure.remedy) }
         if why.reason.contains("errno: \(ECONNREFUSED)") {
             return Failure("nothing listens at \(target.name)", hint: "berth status has the URL; \(Program.name) bridge prints its own")
         }

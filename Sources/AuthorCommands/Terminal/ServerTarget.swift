@@ -58,15 +58,14 @@ struct ServerTarget {
                     "neither a URL nor a server's command is given", hint: "for example \(CommandPath.current) http://127.0.0.1:8787/v/office/mcp"
                         + names.map { " \($0)" }.joined() + ", or … -- python3 server.py", code: 64)
             }
-            guard url.hasPrefix("http://") else {
-                throw Failure(
-                    "'\(url)' is not http://HOST:PORT/…", hint: "TLS comes with a later version; a server's command stands behind --", code: 64)
+            guard Self.isURL(url) else {
+                throw Failure("'\(url)' is not http://HOST:PORT/… or https://HOST/…", hint: "a server's command stands behind --", code: 64)
             }
             guard let address = RemoteAddress(url) else { throw Failure("'\(url)' is no URL", hint: "berth vmcp list prints them", code: 64) }
             place = .url(address)
             given.removeFirst()
         } else {
-            if let first = given.first, first.hasPrefix("http://") {
+            if let first = given.first, Self.isURL(first) {
                 throw Failure("both a URL and a server's command are given", hint: "give one of them", code: 64)
             }
             place = .command(command)
@@ -80,6 +79,8 @@ struct ServerTarget {
         }
         self.words = given
     }
+
+    private static func isURL(_ text: String) -> Bool { ["http://", "https://"].contains { text.lowercased().hasPrefix($0) } }
 
     func word(_ index: Int) -> String? { words.indices.contains(index) ? words[index] : nil }
 

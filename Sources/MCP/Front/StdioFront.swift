@@ -55,6 +55,17 @@ public final class StdioFront {
         _ = write(JSONRPC.error(id: line.slice(id), .internalError("too many requests came before initialize was answered")).asLine())
     }
 
+    /// A line longer than its reader accepts, of which the first bytes are left: its sender is told, by its id if they show one.
+    public func receivedOversized(prefix: ByteBuffer, limit: Int) {
+        var id: ByteBuffer?
+        do throws(ScanError) {
+            _ = try EnvelopeScanner.scan(prefix.readableBytesSpan)
+        } catch {
+            id = error.id.map(prefix.slice)
+        }
+        _ = write(JSONRPC.error(id: id, .invalidRequest("a line is longer than \(limit) bytes")).asLine())
+    }
+
     /// The writer can take more.
     public func resume() {
         for exchange in Array(running.values) + (stream.map { [$0] } ?? []) { exchange.onResume?() }

@@ -12,20 +12,40 @@ final class RemotePost: ExchangeHandler {
     }
 
     private static let refusalLimit = 64 << 10
+    /// A message beyond `RemoteServer.messageLimit` fails its own call; one beyond this, the stream that it is on.
     private static let answerLimit = 64 << 20
 
+    let verb: String
+    /// Of the message; the verb where there is none.
+    let method: String
     /// The request's id; nil for everything but requests.
     let id: Int?
-    let method: String
+    let headers: [(String, String)]
+    let body: ByteBuffer?
+    weak var sender: RemoteSender?
+    var target: RemoteAddress?
+    /// How often the server sent it elsewhere.
+    var moves = 0
+
     private(set) var sessionID: String?
     private(set) var isStream = false
     /// Where a stream can be taken up again, and after how long.
-    private(set) var lastEventID: String?
-    private(set) var retryMilliseconds: Int?
+    var lastEventID: String?
+    var retryMilliseconds: Int?
+    /// It takes up the stream of a call that was delivered before.
+    var isResumption = false
+    /// Streams of this call, one after another, on which nothing came.
+    var emptyStreams = 0
+    /// Messages that came.
+    private(set) var messages = 0
     /// Its response has come.
     var isAnswered = false
+    /// Takes the `endpoint` event of the 2024-11-05 transport.
+    var onEndpoint: ((String) -> Void)?
+
     private var status = 0
-    private var body = BodyAccumulator()
+    private var location: String?
+    private var answer = BodyAccumulator()
     private var events = SSEReader(maxEventBytes: RemotePost.answerLimit)
     private var exchange: (any Exchange)?
     private var message: ((RemotePost, ByteBuffer) -> Demand)?
@@ -35,10 +55,14 @@ final class RemotePost: ExchangeHandler {
     ///   - message: one message of the answer.
     ///   - end: called once, unless it is cancelled.
     init(
-        id: Int? = nil, method: String, message: @escaping (RemotePost, ByteBuffer) -> Demand, end: @escaping (RemotePost, End) -> Void
+        _ verb: String, method: String? = nil, id: Int? = nil, headers: [(String, String)], body: ByteBuffer? = nil,
+        message: @escaping (RemotePost, ByteBuffer) -> Demand, end: @escaping (RemotePost, End) -> Void
     ) {
+        self.verb = verb
+        self.method = method ?? verb
         self.id = id
-        self.method = method
+        self.headers = headers
+        self.body = body
         self.message = message
         self.end = end
     }
@@ -52,8 +76,18 @@ final class RemotePost: ExchangeHandler {
 
     func resume() { exchange?.resume() }
 
+    /// Somebody else takes what comes from here on.
+    func hand(message: @escaping (RemotePost, ByteBuffer) -> Demand, end: @escaping (RemotePost, End) -> Void) {
+        self.message = message
+        self.end = end
+    }
+
+    /// The answer has begun.
+    var hasHead: Bool { status != 0 }
+
     func received(head: ResponseHead) {
         status = head.status
+        location = head.fields["location"]
         sessionID = head.fields["mcp-session-id"]
         isStream = (200..<300).contains(status) && head.fields["content-type"]?.hasPrefix("text/event-stream") == true
     }
@@ -61,11 +95,11 @@ final class RemotePost: ExchangeHandler {
     func received(body piece: ByteBuffer) -> Bool {
         guard isStream else {
             let limit = (200..<300).contains(status) ? Self.answerLimit : Self.refusalLimit
-            guard body.readableBytes + piece.readableBytes <= limit else {
+            guard answer.readableBytes + piece.readableBytes <= limit else {
                 giveUp("the server's answer is longer than \(limit) bytes")
                 return true
             }
-            body.append(piece)
+            answer.append(piece)
             return true
         }
         events.feed(piece)
@@ -74,18 +108,26 @@ final class RemotePost: ExchangeHandler {
             while let event = try events.next() {
                 lastEventID = event.id ?? lastEventID
                 retryMilliseconds = event.retry ?? retryMilliseconds
-                guard event.data.readableBytes > 0, event.event == "message" else { continue }
+                guard event.data.readableBytes > 0 else { continue }
+                if event.event == "endpoint" { onEndpoint?(String(buffer: event.data)) }
+                guard event.event == "message" else { continue }
+                messages += 1
                 if message?(self, event.data) == .pause { demand = .pause }
             }
         } catch {
-            giveUp("the server's event stream cannot be read")
+            giveUp("the server's event stream cannot be read, or holds an event of more than \(Self.answerLimit) bytes")
         }
         return demand == .more
     }
 
     func ended() {
-        guard (200..<300).contains(status) else { return finish(.refused(status: status, body: body.take())) }
-        if !isStream, body.readableBytes > 0 { _ = message?(self, body.take()) }
+        guard (200..<300).contains(status) else {
+            guard let location, let sender, RemoteSender.isMove(status, of: verb) else { return finish(.refused(status: status, body: answer.take())) }
+            answer = BodyAccumulator()
+            if let why = sender.move(self, status: status, to: location) { finish(.failed(why)) }
+            return
+        }
+        if !isStream, answer.readableBytes > 0 { _ = message?(self, answer.take()) }
         finish(.complete)
     }
 
@@ -109,5 +151,6 @@ final class RemotePost: ExchangeHandler {
         exchange = nil
         message = nil
         end = nil
+        onEndpoint = nil
     }
 }

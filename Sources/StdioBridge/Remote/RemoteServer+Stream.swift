@@ -1,52 +1,66 @@
 import MCP
 import NIOCore
-import Wire
 
 /// The streams of the handshake revisions that no request opened: the session's own, and one that is taken up again.
 extension RemoteServer {
     private static let maximumFailures = 10
+    private static let shortestWait = 100
+    private static let longestWait = 60_000
 
     /// Opens the stream of what the server says by itself. Servers may refuse it.
-    func openStream() {
+    ///
+    /// - Parameter last: the stream that it takes up.
+    func openStream(after last: RemotePost? = nil) {
         guard !isClosed, era == .legacy, stream == nil else { return }
         let post = RemotePost(
-            method: "GET", message: { [weak self] in self?.received($1, from: $0) ?? .more },
-            end: { [weak self] post, how in
-                guard let self, stream === post else { return }
-                stream = nil
-                guard case .complete = how, post.isStream else {
-                    if case .failed = how { reopen(after: 1_000) }
-                    return
-                }
-                reopen(after: post.retryMilliseconds ?? 1_000)
-            })
+            "GET", headers: streamHeaders(after: last?.lastEventID), message: { [weak self] in self?.received($1, from: $0) ?? .more },
+            end: { [weak self] in self?.streamEnded($0, $1) })
+        post.lastEventID = last?.lastEventID
+        post.retryMilliseconds = last?.retryMilliseconds
         stream = post
-        post.started(request("GET", streamHeaders(after: nil), body: nil, handler: post))
+        sender.send(post)
     }
 
-    private func reopen(after milliseconds: Int) {
+    private func streamEnded(_ post: RemotePost, _ how: RemotePost.End) {
+        guard stream === post else { return }
+        stream = nil
+        if post.messages > 0 { streamFailures = 0 }
+        switch how {
+        case .complete where post.isStream, .failed: break
+        case .complete, .refused: return
+        }
         guard !isClosed, streamFailures < Self.maximumFailures else { return }
         streamFailures += 1
-        let bound = NIOLoopBound(self, eventLoop: eventLoop)
-        streamTimer = eventLoop.scheduleTask(in: .milliseconds(Int64(min(milliseconds, 60_000)))) { bound.value.openStream() }
+        let bound = NIOLoopBound((self, post), eventLoop: eventLoop)
+        streamTimer = eventLoop.scheduleTask(in: Self.wait(after: post)) { bound.value.0.openStream(after: bound.value.1) }
     }
 
     /// Takes up a call's stream where it ended: a server may close it and tell the rest later.
     ///
     /// - Returns: Whether that can be tried.
     func resume(_ post: RemotePost, id: Int) -> Bool {
-        guard !isClosed, era == .legacy, post.isStream, let eventID = post.lastEventID, post.method != "initialize" else { return false }
+        let empty = post.messages > 0 ? 0 : post.emptyStreams + 1
+        guard !isClosed, era == .legacy, post.isStream || post.isResumption, post.method != "initialize", empty <= Self.maximumFailures,
+            let eventID = post.lastEventID
+        else { return false }
         let again = RemotePost(
-            id: id, method: post.method, message: { [weak self] in self?.received($1, from: $0) ?? .more },
-            end: { [weak self] in self?.ended($0, $1) })
+            "GET", method: post.method, id: id, headers: streamHeaders(after: eventID),
+            message: { [weak self] in self?.received($1, from: $0) ?? .more }, end: { [weak self] in self?.ended($0, $1) })
+        again.lastEventID = eventID
+        again.retryMilliseconds = post.retryMilliseconds
+        again.isResumption = true
+        again.emptyStreams = empty
         posts[id] = again
         let bound = NIOLoopBound((self, again), eventLoop: eventLoop)
-        eventLoop.scheduleTask(in: .milliseconds(Int64(min(post.retryMilliseconds ?? 1_000, 60_000)))) {
+        eventLoop.scheduleTask(in: Self.wait(after: post)) {
             let (server, again) = bound.value
-            guard server.posts[id] === again else { return }
-            again.started(server.request("GET", server.streamHeaders(after: eventID), body: nil, handler: again))
+            if server.posts[id] === again { server.sender.send(again) }
         }
         return true
+    }
+
+    private static func wait(after post: RemotePost) -> TimeAmount {
+        .milliseconds(Int64(min(max(post.retryMilliseconds ?? 1_000, shortestWait), longestWait)))
     }
 
     private func streamHeaders(after eventID: String?) -> [(String, String)] {

@@ -3,7 +3,7 @@ public import JSONText
 public import MCP
 public import NIOCore
 import NIOPosix
-import Wire
+public import Wire
 
 /// One server for code that waits: a command of this host through the bridge's own sessions, or a URL. Both eras, in the modern dialect.
 public final class ServerConnection: Sendable {
@@ -42,11 +42,13 @@ public final class ServerConnection: Sendable {
     }
 
     /// A server behind a URL; nothing is sent before the first call.
-    public static func open(_ address: RemoteAddress, token: String?) async throws -> ServerConnection {
+    ///
+    /// - Parameter security: for an `https` address.
+    public static func open(_ address: RemoteAddress, token: String?, security: (any ClientSecurity)? = nil) async throws -> ServerConnection {
         let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
         let loop = group.next()
         let parts = try await loop.submit {
-            NIOLoopBound(Parts.remote(RemoteServer(address, token: token, eventLoop: loop)), eventLoop: loop)
+            NIOLoopBound(Parts.remote(RemoteServer(address, token: token, security: security, eventLoop: loop)), eventLoop: loop)
         }.get()
         return ServerConnection(group, loop, parts, nil)
     }
@@ -92,23 +94,28 @@ public final class ServerConnection: Sendable {
         }
     }
 
-    /// What the server said in its handshake.
+    /// What the server said in its handshake. Cancelling the task ends the wait.
     public func greeting(capabilities: ByteBuffer) async -> Result<Greeting, Undelivered> {
-        await withCheckedContinuation { continuation in
-            loop.execute { [parts] in
-                switch parts.value {
-                case .remote(let server):
-                    server.identity(declaring: capabilities) { result in
-                        continuation.resume(returning: result.map { Greeting(identity: $0, era: server.era, version: server.version) })
-                    }
-                case .local(let sessions):
-                    sessions.identity(for: Self.session) { result in
-                        let child = sessions.reports().first
-                        continuation.resume(
-                            returning: result.map { Greeting(identity: $0, era: child?.era.flatMap(Era.init), version: child?.version) })
+        let wait = GreetingWait(loop)
+        return await withTaskCancellationHandler {
+            await withCheckedContinuation { continuation in
+                loop.execute { [parts] in
+                    wait.begin(continuation)
+                    switch parts.value {
+                    case .remote(let server):
+                        server.identity(declaring: capabilities) { result in
+                            wait.end(result.map { Greeting(identity: $0, era: server.era, version: server.version) })
+                        }
+                    case .local(let sessions):
+                        sessions.identity(for: Self.session) { result in
+                            let child = sessions.reports().first
+                            wait.end(result.map { Greeting(identity: $0, era: child?.era.flatMap(Era.init), version: child?.version) })
+                        }
                     }
                 }
             }
+        } onCancel: {
+            loop.execute { wait.end(.failure(Undelivered(.notDelivered, "the wait was cancelled"))) }
         }
     }
 
@@ -135,47 +142,4 @@ public final class ServerConnection: Sendable {
         }
         try? await group.shutdownGracefully()
     }
-}
-
-/// A call that may be cancelled before it began.
-private final class RunningCall: Sendable {
-    private let loop: any EventLoop
-    private let state: NIOLoopBoundBox<(call: (any MCPCall)?, isCancelled: Bool)>
-
-    init(_ loop: any EventLoop) {
-        self.loop = loop
-        state = NIOLoopBoundBox.makeBoxSendingValue((nil, false), eventLoop: loop)
-    }
-
-    /// On the loop.
-    func start(_ begin: () -> any MCPCall) {
-        let call = begin()
-        if state.value.isCancelled { call.cancel() }
-        state.value.call = call
-    }
-
-    func cancel() {
-        loop.execute { [state] in
-            state.value.isCancelled = true
-            state.value.call?.cancel()
-        }
-    }
-}
-
-/// Hands an outcome to a task that waits for it.
-private final class WaitingSink: MCPSink {
-    private let continuation: CheckedContinuation<MCPOutcome, Never>
-    private let notified: (ByteBuffer) -> Void
-
-    init(_ continuation: CheckedContinuation<MCPOutcome, Never>, _ notified: @escaping (ByteBuffer) -> Void) {
-        self.continuation = continuation
-        self.notified = notified
-    }
-
-    func notification(_ message: ByteBuffer) -> Demand {
-        notified(message)
-        return .more
-    }
-
-    func finish(_ outcome: consuming MCPOutcome) { continuation.resume(returning: outcome) }
 }

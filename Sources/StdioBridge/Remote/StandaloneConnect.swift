@@ -2,12 +2,14 @@ import Glibc
 import MCP
 import NIOCore
 import NIOPosix
-import Wire
+public import Wire
 
 /// `berth connect`: a STDIO server in front of a URL, for clients that speak only STDIO. Both eras on both sides.
 public final class StandaloneConnect: Sendable {
     /// How long calls may go on once the client has closed its end.
     private static let farewell: TimeAmount = .seconds(5)
+    /// How long the client may take over what was written for it.
+    private static let lastLines = 2
     private static let longestLine = 16 << 20
 
     private let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
@@ -16,20 +18,27 @@ public final class StandaloneConnect: Sendable {
     private let ended: EventLoopPromise<Void>
     private let parts: NIOLoopBoundBox<Parts?>
 
-    private struct Parts {
-        var remote: RemoteServer
-        var front: StdioFront
+    /// Confined to the loop. A class, so that a line that grows is not copied with it.
+    private final class Parts {
+        let remote: RemoteServer
+        let front: StdioFront
         var framer = LineFramer(limit: StandaloneConnect.longestLine)
         var isEnding = false
+
+        init(remote: RemoteServer, front: StdioFront) {
+            self.remote = remote
+            self.front = front
+        }
     }
 
-    public init(_ address: RemoteAddress, token: String?) {
+    /// - Parameter security: for an `https` address.
+    public init(_ address: RemoteAddress, token: String?, security: (any ClientSecurity)? = nil) {
         let loop = group.next()
         self.loop = loop
         ended = loop.makePromise()
         parts = NIOLoopBoundBox.makeBoxSendingValue(nil, eventLoop: loop)
         loop.execute { [parts, output] in
-            let remote = RemoteServer(address, token: token, eventLoop: loop)
+            let remote = RemoteServer(address, token: token, security: security, eventLoop: loop)
             let host = ConnectHost(remote)
             let settings = FrontSettings(maximumBytes: Self.longestLine)
             let front = StdioFront(front: MCPFront(service: remote, host: host, settings: settings)) { output.write($0) ? .more : .pause }
@@ -38,6 +47,7 @@ public final class StandaloneConnect: Sendable {
             let resumed = NIOLoopBound(front, eventLoop: loop)
             output.onDrained = { loop.execute { resumed.value.resume() } }
         }
+        output.onBroken = { [weak self] in self?.stop() }
     }
 
     /// Serves `input` until it ends, or until `stop()`.
@@ -45,7 +55,7 @@ public final class StandaloneConnect: Sendable {
         // Blocked in read() until its input ends, so it is nobody's to wait for.
         NIOThreadPool.singleton.submit { [self] _ in read(input) }
         _ = try? await ended.futureResult.get()
-        await output.finish()
+        await output.finish(within: Self.lastLines)
         try? await group.shutdownGracefully()
     }
 
@@ -68,28 +78,29 @@ public final class StandaloneConnect: Sendable {
     }
 
     private func take(_ bytes: ByteBuffer) {
-        guard var framer = parts.value?.framer, let front = parts.value?.front else { return }
-        framer.append(bytes)
-        while let frame = framer.next() {
-            switch frame {
-            case .line(let line): front.received(line: line)
-            // Nobody can tell which request it was.
-            case .oversized: break
-            }
+        guard let current = parts.value else { return }
+        current.framer.append(bytes)
+        while let frame = current.framer.next() { take(frame, current.front) }
+    }
+
+    private func take(_ frame: LineFramer.Frame, _ front: StdioFront) {
+        switch frame {
+        case .line(let line): front.received(line: line)
+        case .oversized(let prefix, _): front.receivedOversized(prefix: prefix, limit: Self.longestLine)
         }
-        parts.value?.framer = framer
     }
 
     private func inputEnded() {
-        guard let front = parts.value?.front, parts.value?.isEnding == false else { return }
-        front.onIdle = { [weak self] in self?.end() }
+        guard let current = parts.value, !current.isEnding else { return }
+        if let last = current.framer.finish() { take(last, current.front) }
+        current.front.onIdle = { [weak self] in self?.end() }
         loop.scheduleTask(in: Self.farewell) { [weak self] in self?.end() }
-        front.inputEnded()
+        current.front.inputEnded()
     }
 
     private func end() {
         guard let current = parts.value, !current.isEnding else { return }
-        parts.value?.isEnding = true
+        current.isEnding = true
         current.front.onIdle = nil
         current.front.end()
         current.remote.close { [ended] in ended.succeed() }

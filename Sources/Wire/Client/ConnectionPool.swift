@@ -12,6 +12,8 @@ public final class ConnectionPool {
         public var connectTimeout = TimeAmount.seconds(5)
         /// What a response head may be.
         public var limits = HTTPLimits()
+        /// What speaks TLS; without it a `tls` endpoint cannot be reached.
+        public var security: (any ClientSecurity)?
 
         public init() {}
     }
@@ -100,10 +102,21 @@ public final class ConnectionPool {
     private func connect(for exchange: PooledExchange) {
         let connection = ClientConnection(endpoint: exchange.endpoint, pool: self)
         let bound = NIOLoopBound(connection, eventLoop: eventLoop)
+        var secured: (security: any ClientSecurity, host: String)?
+        if case .tls(let host, _) = exchange.endpoint {
+            guard let security = configuration.security else {
+                return exchange.fail(ExchangeFailure(.notSent, "cannot connect to \(exchange.endpoint): there is no TLS here"))
+            }
+            secured = (security, host)
+        }
         let bootstrap = ClientBootstrap(group: eventLoop)
             .connectTimeout(configuration.connectTimeout)
-            .channelInitializer { channel in
-                channel.eventLoop.makeCompletedFuture { try channel.pipeline.syncOperations.addHandler(bound.value) }
+            .channelInitializer { [secured] channel in
+                channel.eventLoop.makeCompletedFuture {
+                    let pipeline = channel.pipeline.syncOperations
+                    if let secured { try pipeline.addHandlers(secured.security.handlers(host: secured.host)) }
+                    try pipeline.addHandler(bound.value)
+                }
             }
         bootstrap.connect(to: exchange.endpoint).assumeIsolated().whenComplete { result in
             switch result {
@@ -144,7 +157,7 @@ extension ClientBootstrap {
         switch endpoint {
         case .unix(let path):
             return connect(unixDomainSocketPath: path)
-        case .tcp(let host, let port):
+        case .tcp(let host, let port), .tls(let host, let port):
             let noDelay = channelOption(.tcpOption(.tcp_nodelay), value: 1)
             if let address = try? SocketAddress(ipAddress: host, port: port) { return noDelay.connect(to: address) }
             return noDelay.connect(host: host, port: port)

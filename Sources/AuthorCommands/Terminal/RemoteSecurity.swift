@@ -1,0 +1,16 @@
+import Glibc
+import RemoteTLS
+import StdioBridge
+import Wire
+
+extension RemoteAddress {
+    /// TLS, where the URL asks for it: certificates are held against the system's authorities, or those in the file `SSL_CERT_FILE`.
+    func security() throws -> (any ClientSecurity)? {
+        guard isSecure else { return nil }
+        do throws(TLSFailure) {
+            return try TLSClient(roots: getenv("SSL_CERT_FILE").map { String(cString: $0) }.flatMap { $0.isEmpty ? nil : $0 })
+        } catch {
+            throw Failure(error.rawValue, hint: error.remedy)
+        }
+    }
+}

@@ -1,0 +1,74 @@
+import JSONText
+import MCP
+import NIOCore
+
+/// What comes to a request: messages, and how it ends.
+extension RemoteServer {
+    func received(_ message: ByteBuffer, from post: RemotePost) -> Demand {
+        guard message.readableBytes <= Self.messageLimit else {
+            return perform(back.receivedOversized(prefix: ByteBuffer(message.readableBytesView.prefix(LineFramer.keptPrefix))))
+        }
+        if let envelope = try? EnvelopeScanner.scan(message.readableBytesSpan), envelope.kind == .response || envelope.kind == .errorResponse {
+            post.isAnswered = true
+            if post.method == "initialize", envelope.kind == .response { sessionID = post.sessionID }
+        }
+        return perform(back.received(line: message))
+    }
+
+    func ended(_ post: RemotePost, _ how: RemotePost.End) {
+        if let id = post.id { posts[id] = nil } else { others[ObjectIdentifier(post)] = nil }
+        if post.method == "notifications/initialized" {
+            heldTimer?.cancel()
+            heldTimer = nil
+            let lines = held ?? []
+            held = nil
+            for line in lines { write(line) }
+            openStream()
+        }
+        switch how {
+        case .complete:
+            // With the transport of 2024-11-05 the answer comes elsewhere.
+            guard let id = post.id, !post.isAnswered, !eventStream.isUsed, !resume(post, id: id) else { return }
+            fail(id, Undelivered(.outcomeUnknown, "the server's stream ended without an answer"))
+        case .failed(let why):
+            if !back.isReady { return giveUp(Undelivered(.notDelivered, why.reason)) }
+            guard let id = post.id, !resume(post, id: id) else { return }
+            fail(id, post.isResumption ? Undelivered(.outcomeUnknown, why.reason) : why)
+        case .refused(let status, let body):
+            refused(post, status, body)
+        }
+    }
+
+    private func refused(_ post: RemotePost, _ status: Int, _ body: ByteBuffer) {
+        if status == 404, sessionID != nil, post.method != "initialize", era == .legacy { return sessionLost(by: post) }
+        guard let id = post.id else { return }
+        let error = Self.error(in: body)
+        if fallsBack(post, status, error) { return }
+        if error == nil || status == 401 || status == 403 {
+            lastStatus = status
+            if !back.isReady, [401, 403, 407].contains(status) || (300..<400).contains(status) {
+                return giveUp(Undelivered(.notDelivered, Self.text(status, error)))
+            }
+        }
+        if post.isResumption { return fail(id, Undelivered(.outcomeUnknown, "the server's stream ended, and cannot be taken up: HTTP \(status)")) }
+        if let error {
+            perform(back.received(line: JSONRPC.error(id: ByteBuffer(string: String(id)), error)))
+        } else {
+            fail(id, Undelivered(status < 500 ? .notDelivered : .outcomeUnknown, Self.text(status, nil)))
+        }
+    }
+
+    func fail(_ id: Int, _ why: Undelivered) {
+        perform(back.received(line: JSONRPC.error(id: ByteBuffer(string: String(id)), MCPError(why))))
+    }
+
+    static func text(_ status: Int, _ error: MCPError?) -> String {
+        "the server answered HTTP \(status)" + (error.map { ": \($0.message)" } ?? "")
+    }
+
+    private static func error(in body: ByteBuffer) -> MCPError? {
+        guard let value = try? JSONValue(parsing: body.readableBytesSpan), let error = value["error"], let code = error["code"]?.intValue else { return nil }
+        let data = error["data"].map { ByteBuffer(bytes: $0.serialized()) }
+        return MCPError(code: code, message: error["message"]?.stringValue ?? "no reason given", data: data)
+    }
+}

@@ -1,0 +1,59 @@
+import JSONText
+import MCP
+import NIOCore
+
+/// Lines as requests.
+extension RemoteServer {
+    func write(_ line: ByteBuffer) {
+        guard held == nil else {
+            held?.append(line)
+            return
+        }
+        if eventStream.isUsed, eventStream.endpoint == nil { return writeOnceOpen(line) }
+        guard let envelope = try? EnvelopeScanner.scan(line.readableBytesSpan) else { return }
+        let id = envelope.kind == .request ? envelope.id.flatMap { Int(String(decoding: line.readableBytesSpan.copy($0), as: UTF8.self)) } : nil
+        if envelope.method == "notifications/cancelled" {
+            // Closing the stream is what the stateless revision knows as cancelling, and nothing else comes on it in the others.
+            let cancelled = envelope.requestID.flatMap { Int(String(decoding: line.readableBytesSpan.copy($0), as: UTF8.self)) }
+            cancelled.flatMap { posts.removeValue(forKey: $0) }?.cancel()
+            if era == .modern { return }
+        }
+        let post = RemotePost(
+            "POST", method: envelope.method ?? "", id: id, headers: headers(line, envelope), body: line,
+            message: { [weak self] in self?.received($1, from: $0) ?? .more }, end: { [weak self] in self?.ended($0, $1) })
+        if let id { posts[id] = post } else { others[ObjectIdentifier(post)] = post }
+        if envelope.method == "notifications/initialized" { holdLines(behind: post) }
+        sender.send(post, to: eventStream.endpoint)
+    }
+
+    /// What follows must not overtake it, nor wait for ever.
+    private func holdLines(behind post: RemotePost) {
+        held = []
+        let bound = NIOLoopBound((self, post), eventLoop: eventLoop)
+        heldTimer = eventLoop.scheduleTask(in: limits.initialized) {
+            let (server, post) = bound.value
+            post.cancel()
+            server.ended(post, .complete)
+        }
+    }
+
+    private func headers(_ line: ByteBuffer, _ envelope: Envelope) -> [(String, String)] {
+        var headers = [("content-type", "application/json"), ("accept", "application/json, text/event-stream")]
+        guard let version = envelope.protocolVersion, let method = envelope.method else {
+            return headers + versionHeader + (sessionID.map { [("mcp-session-id", $0)] } ?? [])
+        }
+        headers += [("mcp-protocol-version", version), ("mcp-method", method)]
+        if let name = envelope.name ?? envelope.uri ?? envelope.taskID, Self.named.contains(method) {
+            headers.append(("mcp-name", HeaderValue.encode(name)))
+        }
+        if method == "tools/call", let rules = parameterHeaders[envelope.name ?? ""] {
+            let arguments = envelope.arguments.map { ByteBuffer(bytes: line.readableBytesSpan.copy($0)) }
+            headers += rules.headers(for: arguments)
+        }
+        return headers
+    }
+
+    private static let named: Set = ["tools/call", "prompts/get", "resources/read", "tasks/get", "tasks/update", "tasks/cancel"]
+
+    var versionHeader: [(String, String)] { version.map { [("mcp-protocol-version", $0)] } ?? [] }
+}

@@ -1,0 +1,53 @@
+import MCP
+import NIOCore
+
+/// A call that was under way when another one learned that their session is gone: most likely it is refused for the same reason, and then
+/// it was not delivered either.
+struct StrayCall {
+    var call: RemoteCall
+    var post: RemotePost
+    var capabilities: ByteBuffer
+    var timer: Scheduled<Void>
+}
+
+extension RemoteServer {
+    /// - Returns: Whether the call can be waited for: its request is out and nothing has come back.
+    func becomesStray(_ call: RemoteCall) -> Bool {
+        guard let post = posts.values.first(where: { $0.id.flatMap { id in back.caller(of: id) } == call.id }), !post.hasHead, !post.isResumption
+        else { return false }
+        if let id = post.id { posts[id] = nil }
+        let key = ObjectIdentifier(call)
+        let bound = NIOLoopBound(self, eventLoop: eventLoop)
+        let timer = eventLoop.scheduleTask(in: limits.stray) { bound.value.settleStray(key, .outcomeUnknown) }
+        strays[key] = StrayCall(call: call, post: post, capabilities: back.declared, timer: timer)
+        post.hand(
+            message: { _, _ in .more },
+            end: { [weak self] _, how in
+                guard case .refused(404, _) = how else { self?.settleStray(key, .outcomeUnknown); return }
+                self?.settleStray(key, .notDelivered)
+            })
+        return true
+    }
+
+    private func settleStray(_ key: ObjectIdentifier, _ kind: Undelivered.Kind) {
+        guard let stray = strays.removeValue(forKey: key) else { return }
+        stray.timer.cancel()
+        stray.post.cancel()
+        let reason = "the server ended the session"
+        switch kind {
+        case .notDelivered: sendAgain(stray.call, declaring: stray.capabilities, otherwise: reason)
+        case .outcomeUnknown: stray.call.sink.finish(.failed(Undelivered(kind, reason)))
+        }
+    }
+
+    /// - Returns: Whether it was one.
+    func cancelStray(_ call: RemoteCall) -> Bool {
+        guard strays[ObjectIdentifier(call)] != nil else { return false }
+        settleStray(ObjectIdentifier(call), .outcomeUnknown)
+        return true
+    }
+
+    func endStrays() {
+        for key in Array(strays.keys) { settleStray(key, .outcomeUnknown) }
+    }
+}
