@@ -81,7 +81,10 @@ import Testing
         (["--port", "8000", "server.py"], "unexpected argument 'server.py' — put the server's command after --: berth-bridge -- python3 server.py"),
         (["calll"], "'berth-bridge calll' is no command — did you mean 'call'?"),
         ([], "no command given — berth-bridge --port 8000 -- python3 server.py"),
-        (["call", "http://127.0.0.1:1/mcp", "x"], "nothing listens at http://127.0.0.1:1/mcp — berth status has the URL; berth-bridge bridge prints its own"),
+        (
+            ["call", "http://127.0.0.1:1/mcp", "x"],
+            "nothing listens at http://127.0.0.1:1/mcp — berth status has the URL; berth-bridge bridge prints its own"
+        ),
     ])
     func itSpeaksByItsOwnName(_ arguments: [String], _ says: String) async throws {
         let result = try await Command.run([Repository.binary("berth-bridge")] + arguments, seconds: 30)

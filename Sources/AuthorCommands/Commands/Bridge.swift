@@ -56,7 +56,8 @@ struct Bridge: ParsableCommand {
             case .stopped: return
             case .notStarted(let reason): throw Self.failure(reason)
             case .crashed(let reason): throw Failure("the server crashed: \(reason)", hint: "without --exit-on-crash it is started again")
-            case .failed(let reason): throw Failure("the bridge did not start: \(reason)", hint: "this host refuses what a bridge needs: ulimit -a shows the limits", code: 70)
+            case .failed(let reason):
+                throw Failure("the bridge did not start: \(reason)", hint: "this host refuses what a bridge needs: ulimit -a shows the limits", code: 70)
             }
         } catch {
             guard logJson else { throw error }

@@ -5,7 +5,9 @@ import StdioBridge
 extension Bridge {
     func servers(_ log: BridgeLog) throws -> [StandaloneServer] {
         guard let config else {
-            guard !command.isEmpty else { throw Failure("no command given", hint: "\(CommandPath.current) --port 8000 -- python3 server.py", code: 64) }
+            guard !command.isEmpty else {
+                throw Failure("no command given", hint: "\(CommandPath.current) --port 8000 -- python3 server.py", code: 64)
+            }
             return [try server(log)]
         }
         guard command.isEmpty else {

@@ -29,7 +29,10 @@ struct Read: AsyncParsableCommand {
 struct PromptCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "prompt", abstract: "Get one prompt of an MCP URL, or of a STDIO server.",
-        usage: "\(Program.name) prompt URL NAME ['{\"argument\": \"value\"}'] [options]\n\(Program.name) prompt NAME ['{…}'] [options] -- COMMAND …")
+        usage: """
+            \(Program.name) prompt URL NAME ['{"argument": "value"}'] [options]
+            \(Program.name) prompt NAME ['{…}'] [options] -- COMMAND …
+            """)
     @Argument(help: "MCP URL; left out with -- COMMAND.") var url: String?
     @Argument(help: "Name of the prompt.") var name: String?
     @Argument(help: "Its arguments, a JSON object of strings.") var arguments: String?

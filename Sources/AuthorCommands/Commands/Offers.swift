@@ -4,7 +4,8 @@ import JSONText
 /// `berth tools`
 struct Tools: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "List the tools of an MCP URL, or of a STDIO server.", usage: "\(Program.name) tools URL [options]\n\(Program.name) tools [options] -- COMMAND …")
+        abstract: "List the tools of an MCP URL, or of a STDIO server.",
+        usage: "\(Program.name) tools URL [options]\n\(Program.name) tools [options] -- COMMAND …")
     @Argument(help: "MCP URL; left out with -- COMMAND.") var url: String?
     @OptionGroup var server: ServerOptions
     @OptionGroup var json: JSONOption
@@ -15,7 +16,8 @@ struct Tools: AsyncParsableCommand {
 /// `berth prompts`
 struct Prompts: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "List the prompts of an MCP URL, or of a STDIO server.", usage: "\(Program.name) prompts URL [options]\n\(Program.name) prompts [options] -- COMMAND …")
+        abstract: "List the prompts of an MCP URL, or of a STDIO server.",
+        usage: "\(Program.name) prompts URL [options]\n\(Program.name) prompts [options] -- COMMAND …")
     @Argument(help: "MCP URL; left out with -- COMMAND.") var url: String?
     @OptionGroup var server: ServerOptions
     @OptionGroup var json: JSONOption

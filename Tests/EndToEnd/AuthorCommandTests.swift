@@ -1,0 +1,38 @@
+import Foundation
+import TestSupport
+import Testing
+
+/// What the author's commands take from the environment they are typed in.
+@Suite struct AuthorCommandTests {
+    private static let server = "#!/bin/sh\nexec /usr/bin/python3 \(Repository.fixture("fixture.py"))\n"
+
+    /// The server's own PATH is another, and stays so.
+    @Test func aProgramIsTheOneThatTheShellWouldStart() async throws {
+        try await BridgeRig.inFolder(["bin/server": Self.server]) { folder in
+            chmod(folder + "/bin/server", 0o755)
+            let environment = ["PATH": "relative:\(folder)/bin:/usr/bin:/bin"]
+            func berth(_ arguments: [String]) async throws -> CommandResult {
+                try await Command.run([Repository.binary("berth")] + arguments, environment: environment, seconds: 60)
+            }
+            let found = try await berth(["call", "echo", #"{"text": "here"}"#, "--", "server"])
+            #expect(found.status == 0 && found.output == "here\n", "\(found)")
+            let given = try await berth(["tools", "--env", "PATH=/usr/bin:/bin", "--", "server"])
+            #expect(given.status == 1 && given.errors.hasPrefix("berth: no program server in /usr/bin:/bin — "), "\(given)")
+            try await BridgeRig.run([], environment: environment, command: ["server"]) { rig in
+                let variables = try await rig.client().identity()["environment"] as? [String: String]
+                #expect(variables?["PATH"] == "/usr/local/bin:/usr/bin:/bin", "\(variables ?? [:])")
+            }
+        }
+    }
+
+    @Test(arguments: [
+        ("two words", "BERTH_TOKEN holds no token — one line, as berth token create prints it", 64),
+        ("line\r\nx-more: 1", "BERTH_TOKEN holds no token — one line, as berth token create prints it", 64),
+        ("good\n", "nothing listens at http://127.0.0.1:1/mcp — berth status has the URL; berth bridge prints its own", 1),
+        ("", "nothing listens at http://127.0.0.1:1/mcp — berth status has the URL; berth bridge prints its own", 1),
+    ] as [(String, String, Int32)])
+    func aTokenIsFitForAHeader(_ token: String, _ says: String, _ status: Int32) async throws {
+        let result = try await TerminalTests.berth(["tools", "http://127.0.0.1:1/mcp"], environment: ["BERTH_TOKEN": token])
+        #expect(result.status == status && result.errors == "berth: \(says)\n", "\(result)")
+    }
+}
