@@ -34,6 +34,21 @@ struct RemoteTests {
         }
     }
 
+    /// A server of the handshake revisions hears only in its handshake what its client can be asked.
+    @Test func aSessionThatIsTooNarrowIsEndedForAWiderOne() async throws {
+        try await RemoteRig.run("legacy") { remote in
+            let calls = [(1, "{}"), (2, #"{"elicitation":{}}"#)].map { id, capabilities in
+                #"{"jsonrpc":"2.0","id":\#(id),"method":"tools/call","params":{"name":"echo","_meta":{"io.modelcontextprotocol/protocolVersion":"#
+                    + #""2026-07-28","io.modelcontextprotocol/clientCapabilities":\#(capabilities)}}}"#
+            }
+            let talk = try await remote.connect(calls, isModern: true)
+            #expect(talk.text(1) == "s1" && talk.text(2) == "s2", "\(talk)")
+            let ended = remote.requests.filter { $0["verb"] as? String == "DELETE" }.map { $0["mcp-session-id"] as? String }
+            #expect(ended == ["s1", "s2"])
+            #expect(remote.requests.allSatisfy { $0["method"] as? String != "initialize" || $0["mcp-session-id"] as? String == nil })
+        }
+    }
+
     // MARK: Streams
 
     @Test func aCallsStreamThatTheServerClosesIsTakenUp() async throws {
@@ -78,6 +93,16 @@ struct RemoteTests {
             let talk = try await remote.connect([line])
             #expect(talk.text(1) == "=?base64?w6k=?=", "\(talk)")
             #expect(remote.methods.filter { $0.hasPrefix("tools") } == ["tools/call", "tools/list", "tools/call"])
+        }
+    }
+
+    @Test func aCallThatIsCancelledMeanwhileIsNotSentAgain() async throws {
+        try await RemoteRig.run("preparing") { remote in
+            let cancel = #"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":1}}"#
+            let talk = try await remote.connect(
+                ["&" + RemoteRig.call(1, "region"), RemoteRig.call(2, "listed"), cancel, RemoteRig.call(3, "release"), RemoteRig.call(4, "last")])
+            #expect(talk.text(3) == "release" && talk.text(4) == "last" && talk.answer(1) == nil, "\(talk)")
+            #expect(remote.requests.count { ($0["params"] as? [String: Any])?["name"] as? String == "region" } == 1)
         }
     }
 
@@ -163,6 +188,13 @@ struct RemoteTests {
         try await RemoteRig.run("legacy") { remote in
             let talk = try await remote.connect(["!deaf", "&" + RemoteRig.call(1, "big"), "!full", "!TERM"])
             #expect(talk.end.status == 0 && talk.end.seconds < 6, "\(talk)")
+        }
+    }
+
+    @Test func aClientThatIsGoneEndsIt() async throws {
+        try await RemoteRig.run("legacy") { remote in
+            let talk = try await remote.connect(["!gone", "&" + RemoteRig.call(1, "echo"), "!end"])
+            #expect(talk.end.status == 0 && talk.end.seconds < 6 && remote.methods.contains("DELETE"), "\(talk)")
         }
     }
 

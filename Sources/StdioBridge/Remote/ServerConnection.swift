@@ -107,7 +107,7 @@ public final class ServerConnection: Sendable {
                             wait.end(result.map { Greeting(identity: $0, era: server.era, version: server.version) })
                         }
                     case .local(let sessions):
-                        sessions.identity(for: Self.session) { result in
+                        sessions.identity(for: Self.session, declaring: capabilities) { result in
                             let child = sessions.reports().first
                             wait.end(result.map { Greeting(identity: $0, era: child?.era.flatMap(Era.init), version: child?.version) })
                         }
