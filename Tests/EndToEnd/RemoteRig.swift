@@ -40,7 +40,9 @@ struct RemoteRig: Sendable {
             + #""clientInfo":{"name":"x","version":"1"}}}"#
         let handshake = isModern ? [] : [start, #"{"jsonrpc":"2.0","method":"notifications/initialized"}"#]
         let input = (handshake + lines).joined(separator: "\n") + "\n"
-        let command = [BridgeRig.python, Repository.fixture("in_turn.py"), Repository.binary("berth"), "connect", url + query, "--token-file", folder + "/token"]
+        let command =
+            [BridgeRig.python, Repository.fixture("in_turn.py"), Repository.binary("berth"), "connect", url + query]
+            + ["--token-file", folder + "/token"]
         return Talk(try await Command.run(command, environment: environment, input: input, seconds: 120))
     }
 
@@ -70,7 +72,9 @@ struct RemoteRig: Sendable {
         /// The text of its result, or the word of its error.
         func text(_ id: Int) -> String? {
             let answer = answer(id)
-            if let error = answer?["error"] as? [String: Any] { return (error["data"] as? [String: Any])?["error"] as? String ?? error["message"] as? String }
+            if let error = answer?["error"] as? [String: Any] {
+                return (error["data"] as? [String: Any])?["error"] as? String ?? error["message"] as? String
+            }
             return ((answer?["result"] as? [String: Any])?["content"] as? [[String: Any]])?.first?["text"] as? String
         }
 

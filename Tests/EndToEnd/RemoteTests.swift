@@ -111,7 +111,8 @@ struct RemoteTests {
     func roundsOfQuestionsReachClientsOfBothEras(_ sdk: String, _ mode: String, _ version: String) async throws {
         try await RemoteRig.run("modern") { remote in
             let result = try await Command.run(
-                [Repository.python(mcp: sdk), Repository.fixture("stdio_client.py"), mode, Repository.binary("berth"), "connect", remote.url], seconds: 90)
+                [Repository.python(mcp: sdk), Repository.fixture("stdio_client.py"), mode, Repository.binary("berth"), "connect", remote.url],
+                seconds: 90)
             let seen = try #require(result.lastJSON, "\(result)")
             #expect(seen["version"] as? String == version && seen["asked"] as? [String] == ["who?", "sure?"], "\(seen)")
             #expect((seen["text"] as? [String: String])?["ask"] == "state 2 Ann accept", "\(seen)")

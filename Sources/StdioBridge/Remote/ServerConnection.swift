@@ -83,7 +83,8 @@ public final class ServerConnection: Sendable {
         return await withTaskCancellationHandler {
             await withCheckedContinuation { continuation in
                 loop.execute { [parts] in
-                    let request = MCPRequest(method: method, params: params, client: ClientIdentity(info: ClientIdentity.berth.info, capabilities: capabilities))
+                    let client = ClientIdentity(info: ClientIdentity.berth.info, capabilities: capabilities)
+                    let request = MCPRequest(method: method, params: params, client: client)
                     var context = CallContext(session: Self.session)
                     context.clientCapabilities = capabilities
                     running.start { parts.value.service.call(request, in: context, sink: WaitingSink(continuation, notified)) }
