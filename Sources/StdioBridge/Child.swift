@@ -181,7 +181,8 @@ final class Child {
     }
 
     /// Starts a process unless there is one, and tells what it said in the handshake.
-    func withIdentity(_ completion: @escaping (Result<ServerIdentity, Undelivered>) -> Void) {
+    func withIdentity(declaring capabilities: ByteBuffer? = nil, _ completion: @escaping (Result<ServerIdentity, Undelivered>) -> Void) {
+        declare(capabilities)
         if let identity, machine.stage == .ready { return completion(.success(identity)) }
         identityWaiters.append(completion)
         wake()

@@ -80,10 +80,14 @@ public final class Sessions: MCPService {
     }
 
     /// What the session's child said in its handshake; starts it if need be.
-    public func identity(for key: SessionKey, completion: @escaping (Result<ServerIdentity, Undelivered>) -> Void) {
-        switch child(for: key) {
+    ///
+    /// - Parameter capabilities: what its client can be asked, which a server that starts for this is told.
+    public func identity(
+        for key: SessionKey, declaring capabilities: ByteBuffer? = nil, completion: @escaping (Result<ServerIdentity, Undelivered>) -> Void
+    ) {
+        switch child(for: key, declaring: capabilities) {
         case .success(let child):
-            child.withIdentity(completion)
+            child.withIdentity(declaring: capabilities, completion)
             tendSeats()
         case .failure(let why): completion(.failure(why))
         }

@@ -16,7 +16,8 @@ struct OldTransportTests {
             #expect(greeted.output == "accept name='Ann'\n", "\(greeted)")
             for (sdk, mode, version) in ConnectTests.clients {
                 let result = try await Command.run(
-                    [Repository.python(mcp: sdk), Repository.fixture("stdio_client.py"), mode, Repository.binary("berth"), "connect", url], seconds: 90)
+                    [Repository.python(mcp: sdk), Repository.fixture("stdio_client.py"), mode, Repository.binary("berth"), "connect", url],
+                    seconds: 90)
                 let seen = try #require(result.lastJSON, "\(result)")
                 #expect(seen["version"] as? String == version && seen["asked"] as? [String] == ["who?"], "\(seen)")
                 #expect(seen["text"] as? [String: String] == ["count": "counted", "greet": "accept name='Ann'"], "\(seen)")

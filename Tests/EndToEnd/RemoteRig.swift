@@ -32,12 +32,17 @@ struct RemoteRig: Sendable {
     }
 
     /// `berth connect` for a client that says these lines in turn (`in_turn.py`), after its `initialize`, which has the id 0.
-    func connect(_ lines: [String], query: String = "", environment: [String: String] = [:]) async throws -> Talk {
+    ///
+    /// - Parameter isModern: the lines alone, as the stateless revision begins.
+    func connect(_ lines: [String], query: String = "", isModern: Bool = false, environment: [String: String] = [:]) async throws -> Talk {
         let start =
             #"{"jsonrpc":"2.0","id":0,"method":"initialize","params":{"protocolVersion":"2025-06-18","capabilities":{"elicitation":{}},"#
             + #""clientInfo":{"name":"x","version":"1"}}}"#
-        let input = ([start, #"{"jsonrpc":"2.0","method":"notifications/initialized"}"#] + lines).joined(separator: "\n") + "\n"
-        let command = [BridgeRig.python, Repository.fixture("in_turn.py"), Repository.binary("berth"), "connect", url + query, "--token-file", folder + "/token"]
+        let handshake = isModern ? [] : [start, #"{"jsonrpc":"2.0","method":"notifications/initialized"}"#]
+        let input = (handshake + lines).joined(separator: "\n") + "\n"
+        let command =
+            [BridgeRig.python, Repository.fixture("in_turn.py"), Repository.binary("berth"), "connect", url + query]
+            + ["--token-file", folder + "/token"]
         return Talk(try await Command.run(command, environment: environment, input: input, seconds: 120))
     }
 
@@ -67,7 +72,9 @@ struct RemoteRig: Sendable {
         /// The text of its result, or the word of its error.
         func text(_ id: Int) -> String? {
             let answer = answer(id)
-            if let error = answer?["error"] as? [String: Any] { return (error["data"] as? [String: Any])?["error"] as? String ?? error["message"] as? String }
+            if let error = answer?["error"] as? [String: Any] {
+                return (error["data"] as? [String: Any])?["error"] as? String ?? error["message"] as? String
+            }
             return ((answer?["result"] as? [String: Any])?["content"] as? [[String: Any]])?.first?["text"] as? String
         }
 

@@ -34,6 +34,21 @@ struct RemoteTests {
         }
     }
 
+    /// A server of the handshake revisions hears only in its handshake what its client can be asked.
+    @Test func aSessionThatIsTooNarrowIsEndedForAWiderOne() async throws {
+        try await RemoteRig.run("legacy") { remote in
+            let calls = [(1, "{}"), (2, #"{"elicitation":{}}"#)].map { id, capabilities in
+                #"{"jsonrpc":"2.0","id":\#(id),"method":"tools/call","params":{"name":"echo","_meta":{"io.modelcontextprotocol/protocolVersion":"#
+                    + #""2026-07-28","io.modelcontextprotocol/clientCapabilities":\#(capabilities)}}}"#
+            }
+            let talk = try await remote.connect(calls, isModern: true)
+            #expect(talk.text(1) == "s1" && talk.text(2) == "s2", "\(talk)")
+            let ended = remote.requests.filter { $0["verb"] as? String == "DELETE" }.map { $0["mcp-session-id"] as? String }
+            #expect(ended == ["s1", "s2"])
+            #expect(remote.requests.allSatisfy { $0["method"] as? String != "initialize" || $0["mcp-session-id"] as? String == nil })
+        }
+    }
+
     // MARK: Streams
 
     @Test func aCallsStreamThatTheServerClosesIsTakenUp() async throws {
@@ -81,12 +96,23 @@ struct RemoteTests {
         }
     }
 
+    @Test func aCallThatIsCancelledMeanwhileIsNotSentAgain() async throws {
+        try await RemoteRig.run("preparing") { remote in
+            let cancel = #"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":1}}"#
+            let talk = try await remote.connect(
+                ["&" + RemoteRig.call(1, "region"), RemoteRig.call(2, "listed"), cancel, RemoteRig.call(3, "release"), RemoteRig.call(4, "last")])
+            #expect(talk.text(3) == "release" && talk.text(4) == "last" && talk.answer(1) == nil, "\(talk)")
+            #expect(remote.requests.count { ($0["params"] as? [String: Any])?["name"] as? String == "region" } == 1)
+        }
+    }
+
     /// Two rounds whose states come back as they were.
     @Test(.enabled(if: FileManager.default.fileExists(atPath: Repository.python(mcp: "2.3.0")), "needs the SDKs"), arguments: ConnectTests.clients)
     func roundsOfQuestionsReachClientsOfBothEras(_ sdk: String, _ mode: String, _ version: String) async throws {
         try await RemoteRig.run("modern") { remote in
             let result = try await Command.run(
-                [Repository.python(mcp: sdk), Repository.fixture("stdio_client.py"), mode, Repository.binary("berth"), "connect", remote.url], seconds: 90)
+                [Repository.python(mcp: sdk), Repository.fixture("stdio_client.py"), mode, Repository.binary("berth"), "connect", remote.url],
+                seconds: 90)
             let seen = try #require(result.lastJSON, "\(result)")
             #expect(seen["version"] as? String == version && seen["asked"] as? [String] == ["who?", "sure?"], "\(seen)")
             #expect((seen["text"] as? [String: String])?["ask"] == "state 2 Ann accept", "\(seen)")
@@ -163,6 +189,13 @@ struct RemoteTests {
         try await RemoteRig.run("legacy") { remote in
             let talk = try await remote.connect(["!deaf", "&" + RemoteRig.call(1, "big"), "!full", "!TERM"])
             #expect(talk.end.status == 0 && talk.end.seconds < 6, "\(talk)")
+        }
+    }
+
+    @Test func aClientThatIsGoneEndsIt() async throws {
+        try await RemoteRig.run("legacy") { remote in
+            let talk = try await remote.connect(["!gone", "&" + RemoteRig.call(1, "echo"), "!end"])
+            #expect(talk.end.status == 0 && talk.end.seconds < 6 && remote.methods.contains("DELETE"), "\(talk)")
         }
     }
 

@@ -9,7 +9,8 @@ struct SecureRemoteTests {
     @Test func aTrustedServerIsServedAndGetsTheToken() async throws {
         try await RemoteRig.run("modern", certificate: "good") { remote in
             let trust = ["SSL_CERT_FILE": remote.folder + "/ca.pem"]
-            let called = try await remote.berth(["call", remote.url, "echo", #"{"text":"hé"}"#, "--token-file", remote.folder + "/token"], environment: trust)
+            let call = ["call", remote.url, "echo", #"{"text":"hé"}"#, "--token-file", remote.folder + "/token"]
+            let called = try await remote.berth(call, environment: trust)
             #expect(called.status == 0 && called.output == "hé\n", "\(called)")
             #expect(remote.requests.last?["authorization"] as? String == "Bearer " + Self.token)
             // By a name, which is told to the server and looked for in its certificate, as by an address.

@@ -58,6 +58,15 @@ import Testing
         #expect(result.status == status && result.output.contains(says), "\(result)")
     }
 
+    /// What it is told in its handshake is what the calls after it declare.
+    @Test func aServerIsStartedOnceToBeInspected() async throws {
+        try await BridgeRig.inFolder(["start.sh": "echo start >> \"$0.log\"; exec \(Self.python) \(Repository.fixture("fixture.py"))"]) { folder in
+            let inspected = try await Self.berth(["inspect", "--", "/bin/sh", folder + "/start.sh"])
+            #expect(inspected.status == 0 && inspected.output.contains("tools"), "\(inspected)")
+            #expect(try String(contentsOfFile: folder + "/start.sh.log", encoding: .utf8) == "start\n")
+        }
+    }
+
     @Test func anInterruptionCancelsTheCallAndLeavesNothing() async throws {
         let folder = NSTemporaryDirectory() + "berth-terminal-\(UUID().uuidString)"
         try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)

@@ -1,7 +1,8 @@
 """A STDIO client by raw lines, one after another: python in_turn.py COMMAND … < lines; prints what it got, and at last how COMMAND ended.
 
 A line is a message, whose answer is waited for. Before it: `&` waits for nothing, `~` for a notification. `!TERM`, `!INT` send a signal;
-`!deaf` reads nothing more; `!full` waits until what nobody reads has filled the pipe; `!long N` sends a call with the id 99 of so many bytes. Questions are accepted by Ann."""
+`!deaf` reads nothing more; `!gone` closes that end;
+`!end` says nothing more, and keeps its own end open; `!full` waits until what nobody reads has filled the pipe; `!long N` sends a call with the id 99 of so many bytes. Questions are accepted by Ann."""
 import array, fcntl, json, os, queue, select, signal, subprocess, sys, termios, threading, time
 
 lines = sys.stdin.read().splitlines()
@@ -56,6 +57,11 @@ for line in lines:
         if word == "deaf":
             deaf.set()
             reader.join()
+        elif word == "gone":
+            deaf.set()
+            reader.join()
+            child.stdout.close()
+        elif word == "end": break
         elif word == "full":
             while waiting() < 60_000: time.sleep(0.01)
         elif word == "long":

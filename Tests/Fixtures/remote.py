@@ -253,10 +253,31 @@ class Mirroring(Modern):
         schema = {"type": "object", "properties": {"where": {"type": "string", "x-mcp-header": "Region"}}}
         self.reply(200, answer(message, resultType="complete", tools=[{"name": "region", "inputSchema": schema}], ttlMs=0, cacheScope="private"))
 
+    listed, released, told = threading.Event(), threading.Event(), threading.Event()
+
     def tools_call(self, message):
         region = self.headers.get("mcp-param-region")
         if region is None: return self.reply(400, error(message, -32020, "Mcp-Param-Region is missing"))
         self.reply(200, text(message, region, resultType="complete"))
+
+
+class Preparing(Mirroring):
+    "The same; the list comes when a call asks for it."
+
+    def tools_list(self, message):
+        self.listed.set()
+        self.released.wait(20)
+        super().tools_list(message)
+        self.told.set()
+
+    def tools_call(self, message):
+        name = message["params"]["name"]
+        if name == "region": return super().tools_call(message)
+        if name == "listed": self.listed.wait(20)
+        if name == "release":
+            self.released.set()
+            self.told.wait(20)
+        self.reply(200, text(message, name, resultType="complete"))
 
 
 class Huge(Modern):
@@ -338,7 +359,7 @@ class Other(Server):
     def post(self, message): self.reply(200, {})
 
 
-scenario = {kind.__name__.lower(): kind for kind in Server.__subclasses__() + Legacy.__subclasses__() + Modern.__subclasses__()}[sys.argv[1]]
+scenario = {kind.__name__.lower(): kind for kind in Server.__subclasses__() + Legacy.__subclasses__() + Modern.__subclasses__() + [Preparing]}[sys.argv[1]]
 listener = Listener(("127.0.0.1", 0), scenario)
 other = Listener(("127.0.0.1", 0), Other)
 if len(sys.argv) > 2:

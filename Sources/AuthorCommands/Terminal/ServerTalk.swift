@@ -80,7 +80,9 @@ struct ServerTalk {
         var seen: Set<String> = []
         while let cursor = next {
             guard seen.insert(cursor).inserted, seen.count < Self.maximumPages else {
-                throw Failure("\(method) does not end: a page follows that was there before, or there are \(Self.maximumPages)", hint: "report it to the server's author")
+                throw Failure(
+                    "\(method) does not end: a page follows that was there before, or there are \(Self.maximumPages)",
+                    hint: "report it to the server's author")
             }
             let page = try await call(method, ["cursor": .string(cursor)]).value
             items += page[member]?.arrayValue ?? []

@@ -122,7 +122,9 @@ final class RemotePost: ExchangeHandler {
 
     func ended() {
         guard (200..<300).contains(status) else {
-            guard let location, let sender, RemoteSender.isMove(status, of: verb) else { return finish(.refused(status: status, body: answer.take())) }
+            guard let location, let sender, RemoteSender.isMove(status, of: verb) else {
+                return finish(.refused(status: status, body: answer.take()))
+            }
             answer = BodyAccumulator()
             if let why = sender.move(self, status: status, to: location) { finish(.failed(why)) }
             return

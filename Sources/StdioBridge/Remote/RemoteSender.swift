@@ -49,9 +49,12 @@ final class RemoteSender {
             return Undelivered(.notDelivered, "the server answered HTTP \(status) with a location that is no URL")
         }
         guard target.isSameOrigin(as: old) else {
-            return Undelivered(.notDelivered, "the server answered HTTP \(status): it has moved to \(target.url), which is another origin; give that URL")
+            let place = "\(target.url), which is another origin; give that URL"
+            return Undelivered(.notDelivered, "the server answered HTTP \(status): it has moved to \(place)")
         }
-        guard post.moves < Self.maximumMoves else { return Undelivered(.notDelivered, "the server moved the request more than \(Self.maximumMoves) times") }
+        guard post.moves < Self.maximumMoves else {
+            return Undelivered(.notDelivered, "the server moved the request more than \(Self.maximumMoves) times")
+        }
         post.moves += 1
         if status == 301 || status == 308, old.path == address.path { address = target }
         send(post, to: target)

@@ -67,7 +67,8 @@ extension RemoteServer {
     }
 
     private static func error(in body: ByteBuffer) -> MCPError? {
-        guard let value = try? JSONValue(parsing: body.readableBytesSpan), let error = value["error"], let code = error["code"]?.intValue else { return nil }
+        guard let value = try? JSONValue(parsing: body.readableBytesSpan), let error = value["error"], let code = error["code"]?.intValue
+        else { return nil }
         let data = error["data"].map { ByteBuffer(bytes: $0.serialized()) }
         return MCPError(code: code, message: error["message"]?.stringValue ?? "no reason given", data: data)
     }

@@ -72,8 +72,11 @@ extension RemoteServer {
         case .failed(let why): failToOpen(why.reason)
         case .refused(let status, _):
             // That there is no stream either says less than what the POST was answered with.
-            if [401, 403].contains(status) { lastStatus = status }
-            failToOpen(eventStream.refusal?.reason ?? Self.text(status, nil))
+            guard let refusal = eventStream.refusal, ![401, 403].contains(status) else {
+                lastStatus = status
+                return failToOpen(Self.text(status, nil))
+            }
+            failToOpen(refusal.reason)
         }
     }
 

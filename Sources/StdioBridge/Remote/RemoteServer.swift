@@ -7,8 +7,8 @@ public import Wire
 /// event loop.
 ///
 /// `MCP.Back` knows the protocol and thinks that it talks to a child; here its lines become HTTP requests and their answers its lines.
-/// Where: `+Requests` writes lines, `+Answers` reads what comes, `+Session` ends and renews the conversation, `+Strays` has what was under way in a lost one, `+Stream` has the streams
-/// that no request opened, `+EventStream` the transport of 2024-11-05.
+/// Where: `+Requests` writes lines, `+Answers` reads what comes, `+Session` ends and renews the conversation, `+Strays` has what was under
+/// way in a lost one, `+Stream` the streams that no request opened, `+EventStream` the transport of 2024-11-05.
 public final class RemoteServer: MCPService {
     /// How long a server may take over steps that `Back` knows nothing of.
     public struct Limits: Sendable {

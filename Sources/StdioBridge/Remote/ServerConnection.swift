@@ -83,7 +83,8 @@ public final class ServerConnection: Sendable {
         return await withTaskCancellationHandler {
             await withCheckedContinuation { continuation in
                 loop.execute { [parts] in
-                    let request = MCPRequest(method: method, params: params, client: ClientIdentity(info: ClientIdentity.berth.info, capabilities: capabilities))
+                    let client = ClientIdentity(info: ClientIdentity.berth.info, capabilities: capabilities)
+                    let request = MCPRequest(method: method, params: params, client: client)
                     var context = CallContext(session: Self.session)
                     context.clientCapabilities = capabilities
                     running.start { parts.value.service.call(request, in: context, sink: WaitingSink(continuation, notified)) }
@@ -107,7 +108,7 @@ public final class ServerConnection: Sendable {
                             wait.end(result.map { Greeting(identity: $0, era: server.era, version: server.version) })
                         }
                     case .local(let sessions):
-                        sessions.identity(for: Self.session) { result in
+                        sessions.identity(for: Self.session, declaring: capabilities) { result in
                             let child = sessions.reports().first
                             wait.end(result.map { Greeting(identity: $0, era: child?.era.flatMap(Era.init), version: child?.version) })
                         }
