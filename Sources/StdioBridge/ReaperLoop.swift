@@ -136,6 +136,7 @@ struct ReaperLoop {
     // MARK: Ending
 
     private mutating func reap(_ pid: pid_t) {
+        if reaper.configuration.onLeftBehind != nil { tellLeftBehind(by: pid) }
         // While the leader is a zombie its id cannot be another's: the rest of its group is killed before it is reaped.
         kill(-pid, SIGKILL)
         var code: Int32 = 0
@@ -145,6 +146,18 @@ struct ReaperLoop {
         close(entry.pidfd)
         // ECHILD means that somebody else waited for it: gone, its status unknowable.
         entry.exited(reaped < 0 ? .code(-1) : signal != 0 ? .signal(signal) : .code(code))
+    }
+
+    /// What the dead process at `pid` leaves has become ours; some of it only needs a moment to end too.
+    private func tellLeftBehind(by pid: pid_t) {
+        var left: [pid_t] = []
+        for _ in 0..<30 {
+            left = ProcessTable.children(of: getpid()).filter { table[$0] == nil }
+            if left.isEmpty { return }
+            var none = pollfd(fd: -1, events: 0, revents: 0)
+            poll(&none, 1, 10)
+        }
+        reaper.configuration.onLeftBehind?(pid, left.map { LeftProcess(pid: $0, command: ProcessTable.command(of: $0)) })
     }
 
     private mutating func sweep() {
