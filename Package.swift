@@ -44,6 +44,8 @@ let targets: [[Target]] = [
         library("MCP", ["JSONText", nioCore]),
         library("Door", ["JSONText", "Sealing"]),
         library("StdioBridge", ["MCP", "Wire", "JSONText", "CLinux", nioCore, nioPosix, nioHTTP1]),
+        // What `berth test` finds out about a server, and how it is told.
+        library("ServerCheck", ["StdioBridge", "MCP", "Wire", "JSONText", nioCore]),
         library("MachineAgent", ["StdioBridge", "MCP", "Wire", "Door", "JSONText", "Sealing", "CLinux", nioCore, nioPosix]),
         // What both control surfaces share: Hummingbird's router behind Wire's server.
         library("ControlSurface", ["Wire", nioCore, hummingbird, httpTypes]),
@@ -53,7 +55,7 @@ let targets: [[Target]] = [
         library("Gateway", ["ControlSurface", "MCP", "Door", "Wire", "MachineAPI", "Persistence", "Sealing", "JSONText", nioCore, nioLocks, nioPosix, nioHTTP1, logging, hummingbird, httpTypes, grdb]),
         .executableTarget(
             name: "berth",
-            dependencies: ["Gateway", "Orchestrator", "StdioBridge", "MCP", "MachineAPI", "Persistence", "Wire", "CLinux", "Sealing", "JSONText", nioCore, nioPosix, logging, arguments],
+            dependencies: ["Gateway", "Orchestrator", "StdioBridge", "ServerCheck", "MCP", "MachineAPI", "Persistence", "Wire", "CLinux", "Sealing", "JSONText", nioCore, nioPosix, logging, arguments],
             swiftSettings: settings),
         .executableTarget(
             name: "berth-agent",
@@ -68,6 +70,7 @@ let targets: [[Target]] = [
     tests("MCPTests", ["MCP", "JSONText", nioCore, nioEmbedded]),
     tests("DoorTests", ["Door", "Sealing", "JSONText"]),
     tests("StdioBridgeTests", ["StdioBridge", "MCP", "Wire", "JSONText", "CLinux", nioCore, nioPosix]),
+    tests("ServerCheckTests", ["ServerCheck", "StdioBridge", "JSONText"]),
     tests("MachineAgentTests", ["MachineAgent", "StdioBridge", "Door", "Wire", "Sealing", "CLinux", nioCore, nioPosix]),
     tests("ControlSurfaceTests", ["ControlSurface", "Wire", nioCore, nioPosix, hummingbird]),
     tests("MachineAPITests", ["MachineAPI", "Wire", nioCore, nioPosix]),

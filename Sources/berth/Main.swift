@@ -49,14 +49,15 @@ struct Berth: ParsableCommand {
         abstract: "Hosts third-party MCP servers as isolated machines behind one governed gateway.",
         discussion: """
             The state directory is --state DIR, else $BERTH_STATE, else /var/lib/berth. Commands that run or
-            administer a Berth need root; those that talk to a server (call … inspect, bridge, connect, install) and doctor do not.
+            administer a Berth need root; those that talk to a server (call … inspect, bridge, test, connect, install) and doctor do not.
             Every command that prints for people takes --json; what goes wrong is then {"event": "failed", "message": …, "hint": …} too.
             """,
         version: BerthVersion.current,
         subcommands: [
             Up.self, Down.self, Status.self, Tour.self, ConnectorCommand.self, VMCPCommand.self, TokenCommand.self, AuditCommand.self,
             MachinesCommand.self, Logs.self, Call.self, Tools.self, Prompts.self, Resources.self, Read.self, PromptCommand.self, Complete.self,
-            Inspect.self, Bridge.self, Connect.self, Install.self, Doctor.self, Supervise.self, OrchestratorProcess.self, GatewayProcess.self,
+            Inspect.self, Bridge.self, TestServer.self, Connect.self, Install.self, Doctor.self, Supervise.self, OrchestratorProcess.self,
+            GatewayProcess.self,
         ])
 
     /// The command line, with the nearest name suggested for a command that does not exist.
