@@ -10,6 +10,8 @@ struct ReaperLoop {
 
     private let reaper: Reaper
     private var table: [pid_t: Entry] = [:]
+    /// Left behind by a process that ended earlier, and told then.
+    private var told: Set<pid_t> = []
 
     init(_ reaper: Reaper) {
         self.reaper = reaper
@@ -149,14 +151,15 @@ struct ReaperLoop {
     }
 
     /// What the dead process at `pid` leaves has become ours; some of it only needs a moment to end too.
-    private func tellLeftBehind(by pid: pid_t) {
+    private mutating func tellLeftBehind(by pid: pid_t) {
         var left: [pid_t] = []
         for _ in 0..<30 {
-            left = ProcessTable.children(of: getpid()).filter { table[$0] == nil }
+            left = ProcessTable.children(of: getpid()).filter { table[$0] == nil && !told.contains($0) }
             if left.isEmpty { return }
             var none = pollfd(fd: -1, events: 0, revents: 0)
             poll(&none, 1, 10)
         }
+        told.formUnion(left)
         reaper.configuration.onLeftBehind?(pid, left.map { LeftProcess(pid: $0, command: ProcessTable.command(of: $0)) })
     }
 

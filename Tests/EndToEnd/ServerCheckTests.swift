@@ -95,6 +95,18 @@ import Testing
         #expect(left.output.isEmpty, "\(left)")
     }
 
+    /// What a killed server could not end is not held against one that ends it when it can.
+    @Test func whatTheTestItselfOrphansIsNoFault() async throws {
+        let result = try await Self.test([], Self.faulty("ends_child"))
+        #expect(result.command.status == 0 && result.severities("end.children") == ["pass"], "\(result.command.output)")
+    }
+
+    @Test func aServerThatNeverAnswers() async throws {
+        let result = try await Self.test(["--timeout", "3"], [BridgeRig.python, Repository.fixture("never_ready.py")])
+        #expect(result.command.status == 1 && result.texts("start.handshake").contains("it did not start: "), "\(result.command.output)")
+        #expect(result.texts("start.handshake").contains("waiting for a database"), "\(result.command.output)")
+    }
+
     @Test func aServerThatDoesNotStart() async throws {
         let result = try await Self.test([], [BridgeRig.python, Repository.fixture("fails_to_start.py")])
         #expect(result.command.status == 1 && result.bad == ["start.handshake"], "\(result.command.output)")
@@ -156,6 +168,7 @@ import Testing
         let command = [Repository.root + "/.venv-servers/bin/mcp-server-time", "--local-timezone", "UTC"]
         let result = try await Self.test(["--call", #"get_current_time={"timezone": "UTC"}"#], command)
         #expect(result.command.status == 0 && result.bad.isEmpty, "\(result.command)")
+        #expect(result.severities("handshake.legacy") == ["pass"] && result.severities("calls.numbers") == ["pass"], "\(result.command.output)")
         let server = result.command.lastJSON?["server"] as? [String: Any]
         #expect(server?["tools"] as? Int == 2 && server?["era"] as? String == "modern", "\(result.command.output)")
         #expect((server?["residentBytes"] as? Int ?? 0) > 10 << 20 && (server?["startMilliseconds"] as? Int ?? 0) > 0)

@@ -53,6 +53,8 @@ if FAULT == "rounds":
     fixture.TOOLS["wait"] = lambda call, number=0: json.dumps(float(number))
 if FAULT == "leaves_child":
     child = subprocess.Popen(["sleep", sys.argv[3] if len(sys.argv) > 3 else "600"], start_new_session="daemon" in sys.argv)
+if FAULT == "ends_child":
+    child = subprocess.Popen(["sleep", "600"], start_new_session=True)
 if FAULT == "one_only":
     lock = open(sys.argv[2], "w")
     try:
@@ -63,6 +65,9 @@ if FAULT == "chatty":
     sys.stderr.write("a line that says nothing\n" * 20000)
     sys.stderr.flush()
 Faulty().run()
+if FAULT == "ends_child":
+    child.kill()
+    child.wait()
 if FAULT == "ignores_eof":
     import time
     time.sleep(600)

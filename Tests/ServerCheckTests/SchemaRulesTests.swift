@@ -78,6 +78,17 @@ import Testing
         #expect(SchemaRules.check(["name": "t"]).map(\.text) == ["there is no inputSchema"])
     }
 
+    @Test(arguments: [
+        (#"{"type":"object","properties":{"a":{"type":"string","x-mcp-header":"Region"}}}"#, 0),
+        (#"{"type":"object","properties":{"a":{"type":"array","items":{},"x-mcp-header":"Region"}}}"#, 1),
+        (#"{"type":"object","properties":{"a":{"type":"string","x-mcp-header":"not a token"}}}"#, 1),
+        (#"{"type":"object","properties":{"a":{"anyOf":[{"type":"string","x-mcp-header":"Region"}]}}}"#, 1),
+        (#"{"type":"object","properties":{"a":{"type":"string","x-mcp-header":"R"},"b":{"type":"string","x-mcp-header":"r"}}}"#, 1),
+    ]) func aMisusedHeaderIsAFailure(_ schema: String, _ count: Int) throws {
+        let found = HeaderRules.check(["name": "t", "inputSchema": try JSONValue(parsing: schema)])
+        #expect(found.count == count && found.allSatisfy { $0.severity == .failure && $0.tool == "t" }, "\(found)")
+    }
+
     @Test func aSchemaWithoutABottomEnds() {
         let deep = (0..<80).reduce(JSONValue.bool(true)) { inner, _ in ["not": inner] }
         let found = SchemaRules.check(["name": "t", "inputSchema": ["type": "object", "properties": ["a": deep]]])

@@ -22,7 +22,9 @@ enum ToolsCheck {
         } else {
             report.add(Finding("tools.list", .pass, size))
         }
-        add(tools.flatMap(SchemaRules.check), or: Finding(SchemaRules.id, .pass, "every schema is one that clients can use"), &report)
+        add(
+            tools.flatMap { SchemaRules.check($0) + HeaderRules.check($0) },
+            or: Finding(SchemaRules.id, .pass, "every schema is one that clients can use"), &report)
         add(
             NameRules.check(tools, server: report.name ?? "server"),
             or: Finding(NameRules.id, .pass, "every name suits Claude, Cursor, VS Code and OpenAI"), &report)

@@ -68,7 +68,8 @@ struct BridgeHTTP: Sendable {
                 }
             }
             group.addTask {
-                try? await Task.sleep(for: .seconds(seconds))
+                // The bridge gives up a start after the same time, and knows why it did not come to an end.
+                try? await Task.sleep(for: .seconds(seconds + 2))
                 return nil
             }
             let first = await group.next()

@@ -27,6 +27,7 @@ public enum CheckRun {
             var outcome = Outcome(report: Report(command: settings.server.command))
             await run(bench, &outcome)
             await bridge.close()
+            if outcome.tools != nil, !Task.isCancelled { await DirectCheck.run(bench, bridges, client, &outcome.report) }
             if let tools = outcome.tools, !Task.isCancelled {
                 await CredentialsCheck.run(bench, tools, bridges, client, &outcome.report)
             }
