@@ -53,7 +53,7 @@ import Testing
         ("no_version", "handshake.identity", "serverInfo has no version"),
         ("no_version", "handshake.capabilities", "it declares prompts, and prompts/list fails"),
         ("no_list", "tools.list", "tools/list failed: the server exited with status 9"), ("prints", "output.stdout", "('called a tool')"),
-        ("dies_on_cancel", "calls.cancel", "did not survive a cancelled call"), ("ignores_eof", "end.input", "ended by SIGTERM after 2 s"),
+        ("dies_on_cancel", "calls.cancel", "did not survive a cancelled call"), ("ignores_eof", "end.input", "ended by SIGTERM after 5 s"),
         ("leaves_child", "end.children", "it left a process behind: 'sleep 600'"),
     ]) func aFaultIsAFailure(_ fault: String, _ id: String, _ text: String) async throws {
         let result = try await Self.test(["--timeout", "20"], Self.faulty(fault))
@@ -65,7 +65,8 @@ import Testing
 
     @Test(
         arguments: [
-            ("dies_on_discover", "start.probe", "had to be started twice", []), ("chatty", "output.stderr", "500000 bytes", []),
+            ("dies_on_discover", "start.probe", "had to be started twice", []), ("ends_late", "end.input", "bridges send SIGTERM after 2 s", []),
+            ("chatty", "output.stderr", "500000 bytes", []),
             (
                 "rounds", "calls.numbers", "was sent 12345678901234567 and answered with 1.2345678901234568e+16",
                 ["--call", #"wait={"number": 12345678901234567}"#]

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 import fixture
 
 FAULT = sys.argv[1]
@@ -68,6 +69,7 @@ Faulty().run()
 if FAULT == "ends_child":
     child.kill()
     child.wait()
+if FAULT == "ends_late":
+    time.sleep(2.5)
 if FAULT == "ignores_eof":
-    import time
     time.sleep(600)

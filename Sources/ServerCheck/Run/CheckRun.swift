@@ -44,6 +44,7 @@ public enum CheckRun {
     static func limits(_ settings: CheckSettings) -> BridgeLimits {
         var limits = BridgeLimits()
         limits.start = .seconds(Int64(settings.seconds))
+        limits.rung = .milliseconds(Int64(EndCheck.rung))
         return limits
     }
 
