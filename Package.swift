@@ -50,6 +50,8 @@ let targets: [[Target]] = [
         library("StdioBridge", ["MCP", "Wire", "JSONText", "CLinux", nioCore, nioPosix, nioHTTP1]),
         // TLS towards servers elsewhere, passed into Wire's pool by a seam: BoringSSL must not reach the machine agent.
         library("RemoteTLS", ["Wire", nioCore, nioSSL]),
+        // What `berth test` finds out about a server, and how it is told.
+        library("ServerCheck", ["StdioBridge", "MCP", "Wire", "JSONText", nioCore]),
         library("MachineAgent", ["StdioBridge", "MCP", "Wire", "Door", "JSONText", "Sealing", "CLinux", nioCore, nioPosix]),
         // What both control surfaces share: Hummingbird's router behind Wire's server.
         library("ControlSurface", ["Wire", nioCore, hummingbird, httpTypes]),
@@ -58,7 +60,7 @@ let targets: [[Target]] = [
         library("Orchestrator", ["ControlSurface", "MachineAPI", "Door", "Wire", "Persistence", "Sealing", "JSONText", "CLinux", nioCore, nioPosix, nioHTTP1, nioLocks, logging, hummingbird, httpTypes, grdb]),
         library("Gateway", ["ControlSurface", "MCP", "Door", "Wire", "MachineAPI", "Persistence", "Sealing", "JSONText", nioCore, nioLocks, nioPosix, nioHTTP1, logging, hummingbird, httpTypes, grdb]),
         // What needs no Berth on the host, and how every command speaks to people.
-        library("AuthorCommands", ["StdioBridge", "RemoteTLS", "MCP", "Wire", "JSONText", nioCore, arguments]),
+        library("AuthorCommands", ["StdioBridge", "ServerCheck", "RemoteTLS", "MCP", "Wire", "JSONText", nioCore, arguments]),
         .executableTarget(
             name: "berth",
             dependencies: ["AuthorCommands", "Gateway", "Orchestrator", "StdioBridge", "MCP", "MachineAPI", "Persistence", "Wire", "CLinux", "Sealing", "JSONText", nioCore, nioPosix, logging, arguments],
@@ -82,6 +84,7 @@ let targets: [[Target]] = [
     tests("MCPTests", ["MCP", "JSONText", nioCore, nioEmbedded]),
     tests("DoorTests", ["Door", "Sealing", "JSONText"]),
     tests("StdioBridgeTests", ["StdioBridge", "MCP", "Wire", "JSONText", "CLinux", nioCore, nioPosix]),
+    tests("ServerCheckTests", ["ServerCheck", "StdioBridge", "JSONText"]),
     tests("MachineAgentTests", ["MachineAgent", "StdioBridge", "Door", "Wire", "Sealing", "CLinux", nioCore, nioPosix]),
     tests("ControlSurfaceTests", ["ControlSurface", "Wire", nioCore, nioPosix, hummingbird]),
     tests("MachineAPITests", ["MachineAPI", "Wire", nioCore, nioPosix]),

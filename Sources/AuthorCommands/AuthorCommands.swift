@@ -5,7 +5,7 @@ package enum AuthorCommands {
     /// As a help page lists them.
     package static let all: [any ParsableCommand.Type] = [
         Call.self, Tools.self, Prompts.self, Resources.self, Read.self, PromptCommand.self, Complete.self, Inspect.self,
-        Bridge.self, Connect.self, Install.self,
+        Bridge.self, TestServer.self, Connect.self, Install.self,
     ]
 
     /// What an executable of these alone does when its command line names none of them.

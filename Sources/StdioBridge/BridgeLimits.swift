@@ -71,6 +71,8 @@ public struct ChildReport: Sendable {
     public var starts: Int
     public var idleSeconds: Int64
     public var noiseLines: Int
+    /// The first of them, masked.
+    public var noise: [String]
     public var stderrBytes: Int
 }
 

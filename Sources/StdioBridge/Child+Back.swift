@@ -49,6 +49,7 @@ extension Child {
                 self?.finish(id, .failed(Undelivered(call.mayHaveRun ? .outcomeUnknown : .notDelivered, "the server closed its input")))
             }
         }
+        if taken == true { tap(line, isSent: true) }
         if taken != true, let id, let call {
             _ = back.cancel(id)
             finish(id, .failed(Undelivered(call.mayHaveRun ? .outcomeUnknown : .notDelivered, "the server does not read its input")))
@@ -96,6 +97,10 @@ extension Child {
         }
     }
 
+    func tap(_ line: ByteBuffer, isSent: Bool) {
+        environment.tracing?.tap?(TappedLine(process: process?.pid ?? 0, isSent: isSent, line: line))
+    }
+
     private func show(_ trace: String) { environment.tracing?.line("[\(process?.pid ?? 0)] \(trace)") }
 
     func backEnded() {
@@ -119,6 +124,7 @@ extension Child: ChildProcess.Owner {
         switch frame {
         case .line(let line):
             if let text = tracer?.received(line) { show(text) }
+            tap(line, isSent: false)
             perform(back.received(line: line))
         case .oversized(let prefix, let bytes):
             environment.log("a line of \(bytes) bytes on the server's stdout exceeds the limit")

@@ -302,8 +302,8 @@ final class Child {
 
     func report(now: NIODeadline) -> ChildReport {
         ChildReport(
-            session: key.id, pid: process?.pid, state: "\(machine.stage)", era: era?.rawValue, version: back.version, callsInFlight: calls.count + waiting.count,
-            starts: starts, idleSeconds: (now - lastRequest).nanoseconds / 1_000_000_000, noiseLines: noise,
-            stderrBytes: process?.errors.bytes ?? 0)
+            session: key.id, pid: process?.pid, state: "\(machine.stage)", era: era?.rawValue, version: back.version,
+            callsInFlight: calls.count + waiting.count, starts: starts,
+            idleSeconds: (now - lastRequest).nanoseconds / 1_000_000_000, noiseLines: noise, noise: keptNoise, stderrBytes: process?.errors.bytes ?? 0)
     }
 }

@@ -1,10 +1,17 @@
 import CLinux
 import Glibc
 
+/// A process that outlived the one that started it.
+public struct LeftProcess: Sendable, Equatable {
+    public var pid: pid_t
+    /// Its command line, shortened.
+    public var command: String
+}
+
 /// What `/proc` says of processes.
-enum ProcessTable {
+public enum ProcessTable {
     /// Ids of the direct children of `parent`, zombies left out.
-    static func children(of parent: pid_t) -> [pid_t] {
+    public static func children(of parent: pid_t) -> [pid_t] {
         guard let directory = opendir("/proc") else { return [] }
         defer { closedir(directory) }
         var found: [pid_t] = []
@@ -15,6 +22,28 @@ enum ProcessTable {
             if fields.count > 1, fields[0] != "Z", pid_t(fields[1]) == parent { found.append(pid) }
         }
         return found
+    }
+
+    /// `process` and all that descends from it.
+    public static func tree(of process: pid_t) -> [pid_t] {
+        var found = [process]
+        var next = 0
+        while next < found.count {
+            found += children(of: found[next]).filter { !found.contains($0) }
+            next += 1
+        }
+        return found
+    }
+
+    /// Bytes of a process in memory; nil when it is gone.
+    public static func residentBytes(of process: pid_t) -> Int? {
+        let fields = contents("/proc/\(process)/statm")?.split(separator: " ") ?? []
+        return fields.count > 1 ? Int(fields[1]).map { $0 * Int(getpagesize()) } : nil
+    }
+
+    static func command(of process: pid_t) -> String {
+        let words = (contents("/proc/\(process)/cmdline") ?? "").split(separator: "\0").joined(separator: " ")
+        return String(words.prefix(120))
     }
 
     private static func contents(_ path: String) -> String? {

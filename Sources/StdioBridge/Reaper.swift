@@ -25,11 +25,18 @@ public final class Reaper: Sendable {
         /// Signals to handle beside SIGCHLD, with what to do about them; called on the reaper's thread.
         public var signals: [Int32]
         public var onSignal: (@Sendable (Int32) -> Void)?
+        /// Told what still runs a moment after a process that started it has ended, before it is killed: for whoever tests servers,
+        /// since that moment holds up everything else. Needs `sweepsOrphans`.
+        public var onLeftBehind: (@Sendable (_ by: pid_t, [LeftProcess]) -> Void)?
 
-        public init(sweepsOrphans: Bool = false, signals: [Int32] = [], onSignal: (@Sendable (Int32) -> Void)? = nil) {
+        public init(
+            sweepsOrphans: Bool = false, signals: [Int32] = [], onSignal: (@Sendable (Int32) -> Void)? = nil,
+            onLeftBehind: (@Sendable (_ by: pid_t, [LeftProcess]) -> Void)? = nil
+        ) {
             self.sweepsOrphans = sweepsOrphans
             self.signals = signals
             self.onSignal = onSignal
+            self.onLeftBehind = onLeftBehind
         }
     }
 

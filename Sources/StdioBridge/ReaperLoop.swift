@@ -10,6 +10,8 @@ struct ReaperLoop {
 
     private let reaper: Reaper
     private var table: [pid_t: Entry] = [:]
+    /// Left behind by a process that ended earlier, and told then.
+    private var told: Set<pid_t> = []
 
     init(_ reaper: Reaper) {
         self.reaper = reaper
@@ -136,6 +138,7 @@ struct ReaperLoop {
     // MARK: Ending
 
     private mutating func reap(_ pid: pid_t) {
+        if reaper.configuration.onLeftBehind != nil { tellLeftBehind(by: pid) }
         // While the leader is a zombie its id cannot be another's: the rest of its group is killed before it is reaped.
         kill(-pid, SIGKILL)
         var code: Int32 = 0
@@ -145,6 +148,19 @@ struct ReaperLoop {
         close(entry.pidfd)
         // ECHILD means that somebody else waited for it: gone, its status unknowable.
         entry.exited(reaped < 0 ? .code(-1) : signal != 0 ? .signal(signal) : .code(code))
+    }
+
+    /// What the dead process at `pid` leaves has become ours; some of it only needs a moment to end too.
+    private mutating func tellLeftBehind(by pid: pid_t) {
+        var left: [pid_t] = []
+        for _ in 0..<30 {
+            left = ProcessTable.children(of: getpid()).filter { table[$0] == nil && !told.contains($0) }
+            if left.isEmpty { return }
+            var none = pollfd(fd: -1, events: 0, revents: 0)
+            poll(&none, 1, 10)
+        }
+        told.formUnion(left)
+        reaper.configuration.onLeftBehind?(pid, left.map { LeftProcess(pid: $0, command: ProcessTable.command(of: $0)) })
     }
 
     private mutating func sweep() {

@@ -29,14 +29,15 @@ final class StandaloneCore: Sendable {
 
     /// On the loop.
     init(
-        _ configuration: StandaloneConfiguration, reaper: Reaper, loop: any EventLoop, log: @escaping @Sendable (StandaloneLine) -> Void
+        _ configuration: StandaloneConfiguration, reaper: Reaper, loop: any EventLoop, tap: (@Sendable (TappedLine) -> Void)? = nil,
+        log: @escaping @Sendable (StandaloneLine) -> Void
     ) {
         self.loop = loop
         let endpoints = configuration.servers.map { server in
             let mask = SecretMask(values: server.secrets)
             let sessions = Sessions(
                 eventLoop: loop, reaper: reaper, limits: configuration.limits, plan: { _ in server.plan(mask) },
-                log: { log(StandaloneLine(engine: $0, server: server.name)) }, tracing: Self.tracing(configuration.trace, server.name, log),
+                log: { log(StandaloneLine(engine: $0, server: server.name)) }, tracing: Self.tracing(configuration.trace, server.name, tap, log),
                 showsErrors: true)
             return StandaloneEndpoint(server: server, sessions: sessions, configuration: configuration)
         }
@@ -56,10 +57,11 @@ final class StandaloneCore: Sendable {
     }
 
     private static func tracing(
-        _ trace: StandaloneTrace, _ server: String?, _ log: @escaping @Sendable (StandaloneLine) -> Void
+        _ trace: StandaloneTrace, _ server: String?, _ tap: (@Sendable (TappedLine) -> Void)?,
+        _ log: @escaping @Sendable (StandaloneLine) -> Void
     ) -> Tracer.Settings? {
         switch trace {
-        case .off: nil
+        case .off: tap.map { Tracer.Settings(bodies: false, tap: $0) { _ in } }
         case .messages: Tracer.Settings(bodies: false) { log(StandaloneLine(.trace, $0, server: server)) }
         case .bodies: Tracer.Settings(bodies: true) { log(StandaloneLine(.trace, $0, server: server)) }
         }
@@ -88,6 +90,11 @@ final class StandaloneCore: Sendable {
 
     /// The program of the server at `index` has changed.
     func renew(_ index: Int) { loop.execute { [parts] in parts.value.endpoints[index].sessions.renew() } }
+
+    /// How every server's children fare.
+    func reports() async -> [ChildReport] {
+        (try? await loop.submit { [parts] in parts.value.endpoints.flatMap { $0.sessions.reports() } }.get()) ?? []
+    }
 
     func closeStreams() async {
         _ = try? await loop.submit { [parts] in for endpoint in parts.value.endpoints { endpoint.closeAll() } }.get()

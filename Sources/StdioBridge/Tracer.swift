@@ -9,9 +9,12 @@ public struct Tracer: Sendable {
         public var bodies: Bool
         /// Takes a line; on the loop.
         public var line: (String) -> Void
+        /// Takes every line as it is, after it was written to a process or read from it; on the loop. Nothing is masked.
+        public var tap: ((TappedLine) -> Void)?
 
-        public init(bodies: Bool, line: @escaping (String) -> Void) {
+        public init(bodies: Bool, tap: ((TappedLine) -> Void)? = nil, line: @escaping (String) -> Void) {
             self.bodies = bodies
+            self.tap = tap
             self.line = line
         }
     }

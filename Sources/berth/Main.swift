@@ -25,7 +25,7 @@ struct Berth: RootCommand {
         abstract: "Hosts third-party MCP servers as isolated machines behind one governed gateway.",
         discussion: """
             The state directory is --state DIR, else $BERTH_STATE, else /var/lib/berth. Commands that run or
-            administer a Berth need root; those that talk to a server (call … inspect, bridge, connect, install) and doctor do not.
+            administer a Berth need root; those that talk to a server (call … inspect, bridge, test, connect, install) and doctor do not.
             Every command that prints for people takes --json; what goes wrong is then {"event": "failed", "message": …, "hint": …} too.
             """,
         version: BerthVersion.current,

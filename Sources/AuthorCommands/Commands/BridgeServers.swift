@@ -8,7 +8,7 @@ extension Bridge {
             guard !command.isEmpty else {
                 throw Failure("no command given", hint: "\(CommandPath.current) --port 8000 -- python3 server.py", code: 64)
             }
-            return [try server(log)]
+            return [try Self.server(command, env: env, envFile: envFile, cwd: cwd) { log.warn($0) }]
         }
         guard command.isEmpty else {
             throw Failure("--config and a command exclude each other", hint: "give one of them", code: 64)
@@ -20,9 +20,11 @@ extension Bridge {
         return try servers(of: config, log)
     }
 
-    /// The one after `--`.
-    private func server(_ log: BridgeLog) throws -> StandaloneServer {
-        let given = try Variables.plain(env, remedy: "a command line is readable by everybody on this host: --env-file FILE is not") { log.warn($0) }
+    /// The one after `--`, with what its options say.
+    static func server(
+        _ command: [String], env: [String], envFile: String?, cwd: String?, warn: (String) -> Void
+    ) throws -> StandaloneServer {
+        let given = try Variables.plain(env, remedy: "a command line is readable by everybody on this host: --env-file FILE is not", warn: warn)
         var (variables, secrets) = ([String: String](), [String]())
         if let envFile {
             let lines = try read(envFile, option: "--env-file") { bytes throws(StandaloneInputError) in
@@ -41,7 +43,7 @@ extension Bridge {
     }
 
     private func servers(of file: String, _ log: BridgeLog) throws -> [StandaloneServer] {
-        let parsed = try read(file, option: "--config") { bytes throws(StandaloneInputError) in try ServersFile(parsing: bytes, file: file) }
+        let parsed = try Self.read(file, option: "--config") { bytes throws(StandaloneInputError) in try ServersFile(parsing: bytes, file: file) }
         for remark in parsed.remarks { log.note(remark) }
         var problems: [Failure] = []
         let servers = try parsed.servers.map { entry in
@@ -61,7 +63,7 @@ extension Bridge {
         return servers
     }
 
-    private func read<T>(_ path: String, option: String, _ parse: ([UInt8]) throws(StandaloneInputError) -> T) throws -> T {
+    private static func read<T>(_ path: String, option: String, _ parse: ([UInt8]) throws(StandaloneInputError) -> T) throws -> T {
         guard let bytes = readFile(path) else {
             throw Failure("\(option) \(path) cannot be read: \(String(cString: strerror(errno)))", hint: "give the path of a file", code: 64)
         }

@@ -1,0 +1,91 @@
+import ArgumentParser
+import Glibc
+import JSONText
+import ServerCheck
+import StdioBridge
+
+/// `berth test`
+struct TestServer: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "test",
+        abstract: "Run a STDIO server through the bridge and say what a gateway will make of it.",
+        usage: "berth test [options] -- COMMAND …",
+        discussion: """
+            Starts the server several times, calls no tool but one that is marked read-only and takes no arguments, or the one of --call, \
+            and leaves nothing behind. Ends with status 0 when nothing failed, 1 when something did. docs/connector-authors.md has examples.
+            """)
+    @Option(parsing: .singleValue, help: ArgumentHelp("Environment of the server (repeatable).", valueName: "k=v")) var env: [String] = []
+    @Option(help: ArgumentHelp("The same from a file of K=V lines.", valueName: "file")) var envFile: String?
+    @Option(help: ArgumentHelp("The server's working directory.", valueName: "dir")) var cwd: String?
+    @Option(help: ArgumentHelp("How long each step may take, in seconds.", valueName: "seconds")) var timeout = 60
+    @Option(help: ArgumentHelp("A call that is safe to make, cancel and break off: TOOL or TOOL='{json}'.", valueName: "call")) var call: String?
+    @Option(help: ArgumentHelp("A file with the list of tools as it should be; every difference is a failure.", valueName: "file")) var baseline:
+        String?
+    @Flag(help: "Write the list of tools to the file of --baseline instead of comparing.") var writeBaseline = false
+    @Option(help: ArgumentHelp("Write the report as JUnit XML too.", valueName: "file")) var junit: String?
+    @Flag(help: "Warnings are failures.") var strict = false
+    @OptionGroup var output: JSONOption
+    @Argument(parsing: .postTerminator, help: "The server's command.") var command: [String] = []
+
+    func run() async throws {
+        let settings = try settings()
+        let isShown = isatty(2) == 1
+        let work = Task.detached { try await CheckRun.run(settings) { if isShown { Output.note($0) } } }
+        let interrupted = Interruption { work.cancel() }
+        let result = await work.result
+        if interrupted.cameAs != 0 { throw ExitCode(128 + interrupted.cameAs) }
+        let outcome: CheckRun.Outcome
+        do {
+            outcome = try result.get()
+        } catch {
+            throw Failure("the test could not be made: \(error)", hint: "does this host let you start processes and listen on 127.0.0.1?", code: 70)
+        }
+        if output.json {
+            Output.json(ReportJSON.value(outcome.report, isStrict: strict))
+        } else {
+            for line in ReportText.lines(outcome.report, isStrict: strict) { Output.line(line) }
+        }
+        if let junit { try OutputFile.write(Array(ReportJUnit.text(outcome.report, isStrict: strict).utf8), to: junit, option: "--junit") }
+        if writeBaseline, let baseline, let tools = outcome.tools {
+            try OutputFile.write(Array(ToolBaseline(tools: tools).text.utf8), to: baseline, option: "--baseline")
+            Output.note("\(baseline) has \(Count.text(tools.count, "tool"))")
+        }
+        if !outcome.report.hasPassed(isStrict: strict) { throw ExitCode(1) }
+    }
+
+    /// The options, checked.
+    private func settings() throws -> CheckSettings {
+        guard !command.isEmpty else { throw Failure("no command given", hint: "\(CommandPath.current) -- python3 server.py", code: 64) }
+        guard (1...3_600).contains(timeout) else { throw Failure("--timeout \(timeout) is out of range", hint: "1 to 3600 seconds", code: 64) }
+        let server = try Bridge.server(command, env: env, envFile: envFile, cwd: cwd) { Output.note("warning: " + $0) }
+        let path = server.environment.filter { $0.hasPrefix("PATH=") }
+        return CheckSettings(
+            server: server, bareEnvironment: server.environment == path ? nil : path, seconds: timeout, call: try safeCall(),
+            baseline: try knownTools())
+    }
+
+    private func safeCall() throws -> SafeCall? {
+        guard let call else { return nil }
+        guard let parsed = SafeCall(call) else {
+            throw Failure("--call '\(call.prefix(64))' is no TOOL='{json}'", hint: #"for example --call echo='{"text": "hello"}'"#, code: 64)
+        }
+        return parsed
+    }
+
+    private func knownTools() throws -> ToolBaseline? {
+        guard let baseline else {
+            if writeBaseline { throw Failure("--write-baseline without --baseline", hint: "name the file: --baseline tools.json", code: 64) }
+            return nil
+        }
+        if writeBaseline { return nil }
+        guard let bytes = readFile(baseline) else {
+            throw Failure(
+                "--baseline \(baseline) cannot be read: \(String(cString: strerror(errno)))", hint: "--write-baseline writes it the first time",
+                code: 64)
+        }
+        guard let tools = ToolBaseline(parsing: bytes) else {
+            throw Failure("--baseline \(baseline) holds no list of tools", hint: "--write-baseline writes it anew", code: 64)
+        }
+        return tools
+    }
+}

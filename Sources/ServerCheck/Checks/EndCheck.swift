@@ -1,0 +1,50 @@
+import StdioBridge
+
+/// The end of a session: its process should go when its input does, and nothing should stay.
+enum EndCheck {
+    /// How long each of closed input and TERM may take here before TERM and KILL: a busy host must not make a slow server a stubborn one.
+    static let rung = 5_000
+    /// And how long elsewhere.
+    private static let usual = 2_000
+
+    static func run(_ bench: TestBench, _ first: StartCheck.First, _ report: inout Report) async {
+        bench.progress("ending its session")
+        let process = first.process
+        guard process > 0, TestBench.isAlive(process) else {
+            for id in ["end.input", "end.children"] { report.add(Finding(id, .skipped, "the first session's process had ended before")) }
+            return
+        }
+        let start = ContinuousClock.now
+        await first.caller.end()
+        let isGone = await bench.eventually(within: 4 * rung) { !TestBench.isAlive(process) }
+        let milliseconds = TestBench.milliseconds(since: start)
+        let left = bench.traffic.leftBehind(by: process)
+        // What was left kept the end of the process itself from being seen at once.
+        let own = left.isEmpty ? milliseconds : max(0, milliseconds - 300)
+        let remedy = "end when reading standard input gives its end: a client that crashes sends no signal"
+        if !isGone {
+            report.add(Finding("end.input", .failure, "its process is still there \(ReportText.seconds(milliseconds)) after its end", remedy: remedy))
+        } else if own >= 2 * rung {
+            report.add(Finding("end.input", .failure, "it ignores the end of its input and SIGTERM, and had to be killed", remedy: remedy))
+        } else if own >= rung {
+            report.add(
+                Finding("end.input", .failure, "it ignores the end of its input, and ended by SIGTERM after \(rung / 1_000) s", remedy: remedy))
+        } else if own >= usual {
+            report.add(
+                Finding(
+                    "end.input", .warning, "it ended \(ReportText.seconds(own)) after its input, and bridges send SIGTERM after 2 s",
+                    remedy: "finish what cannot be lost first, and wait for nothing else"))
+        } else {
+            report.add(Finding("end.input", .pass, "it ended \(ReportText.seconds(own)) after its input"))
+        }
+        if left.isEmpty {
+            report.add(Finding("end.children", .pass, "it left no process behind"))
+        } else {
+            let names = DescriptionRules.listed(left.map { $0.command.isEmpty ? "process \($0.pid)" : "'\($0.command)'" })
+            report.add(
+                Finding(
+                    "end.children", .failure, "it left \(left.count == 1 ? "a process" : "\(left.count) processes") behind: \(names)",
+                    remedy: "end and wait for what you start, also when only your input ends"))
+        }
+    }
+}

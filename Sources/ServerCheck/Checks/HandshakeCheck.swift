@@ -1,0 +1,83 @@
+import JSONText
+
+/// What both kinds of clients are told, and whether it holds.
+enum HandshakeCheck {
+    private static let lists = [
+        ("prompts", "prompts/list", "prompts"), ("resources", "resources/list", "resources"),
+    ]
+
+    static func run(_ bench: TestBench, _ first: StartCheck.First, _ modern: ModernCaller, _ report: inout Report) async {
+        bench.progress("talking to it in both protocol eras")
+        addEra(&report)
+        addIdentity(first.greeting, &report)
+        await addCapabilities(first, &report)
+        await addModern(first, modern, &report)
+    }
+
+    private static func addEra(_ report: inout Report) {
+        let version = report.protocolVersion ?? "an unknown revision"
+        if report.era == "modern" {
+            report.add(Finding("handshake.era", .pass, "it speaks \(version), stateless; clients of every revision reach it through the bridge"))
+        } else {
+            report.add(
+                Finding(
+                    "handshake.era", .note,
+                    "it speaks \(version) and not \(ModernCaller.version): bridges translate, and keep a process for each session",
+                    remedy: "nothing, or a newer SDK (for Python mcp 2.x)"))
+        }
+    }
+
+    private static func addIdentity(_ greeting: JSONValue, _ report: inout Report) {
+        let missing = ["name", "version"].filter { greeting["serverInfo"]?[$0]?.stringValue?.isEmpty != false }
+        report.add(
+            missing.isEmpty
+                ? Finding("handshake.identity", .pass, "it tells its name and version")
+                : Finding(
+                    "handshake.identity", .failure, "serverInfo has no \(missing.joined(separator: " and no "))",
+                    remedy: "give both: clients refuse such a handshake"))
+    }
+
+    private static func addCapabilities(_ first: StartCheck.First, _ report: inout Report) async {
+        let declared = first.greeting["capabilities"]
+        var wrong: [Finding] = []
+        func add(_ severity: Finding.Severity, _ text: String, _ remedy: String) {
+            wrong.append(Finding("handshake.capabilities", severity, text, remedy: remedy))
+        }
+        if declared?["tools"] == nil, !first.tools.isEmpty {
+            add(.failure, "it has tools and does not declare the tools capability: clients do not ask for them", #"declare "tools": {}"#)
+        }
+        for (capability, method, member) in lists where declared?[capability] != nil {
+            let (reply, _) = await first.caller.list(method, member)
+            guard reply.value == nil else { continue }
+            add(
+                .failure, "it declares \(capability), and \(method) fails: \(StartCheck.firstLine(reply.problem))",
+                "answer \(method), or do not declare \(capability)")
+        }
+        report.add(wrong.isEmpty ? [Finding("handshake.capabilities", .pass, "what it declares is there")] : wrong)
+    }
+
+    /// A second process serves the stateless clients, so this also says whether its list is always the same.
+    private static func addModern(_ first: StartCheck.First, _ modern: ModernCaller, _ report: inout Report) async {
+        let discovered = await modern.request("server/discover", JSONObject())
+        let (reply, tools) = await modern.list("tools/list", "tools")
+        guard discovered.value != nil, reply.value != nil else {
+            let why = discovered.value == nil ? discovered.problem : reply.problem
+            return report.add(
+                Finding(
+                    "handshake.modern", .failure, "a client of \(ModernCaller.version) gets no list of tools: \(StartCheck.firstLine(why))",
+                    remedy: "see whether a second process of the server can run (--trace of berth bridge shows the messages)"))
+        }
+        modern.learn(tools)
+        let (old, new) = (first.tools.map { $0["name"]?.stringValue ?? "" }, tools.map { $0["name"]?.stringValue ?? "" })
+        if old == new {
+            report.add(Finding("handshake.modern", .pass, "clients of \(LegacyCaller.version) and of \(ModernCaller.version) see the same tools"))
+        } else {
+            let isOrder = old.sorted() == new.sorted()
+            report.add(
+                Finding(
+                    "handshake.modern", .warning, isOrder ? "two processes list the tools in another order" : "two processes list other tools",
+                    remedy: isOrder
+                        ? "sort the list: the protocol asks for a fixed order, and caches depend on it" : "list the same tools to every session"))
+        }
+    }
+}

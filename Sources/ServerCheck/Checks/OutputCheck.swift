@@ -1,0 +1,34 @@
+import StdioBridge
+
+/// What the server wrote beside its messages.
+enum OutputCheck {
+    private static let chatty = 16 << 10
+    private static let flood = 256 << 10
+
+    static func run(_ bench: TestBench, _ first: StartCheck.First, _ report: inout Report) async {
+        let children = await bench.bridge.reports()
+        let lines = children.reduce(0) { $0 + $1.noiseLines }
+        if lines == 0 {
+            report.add(Finding("output.stdout", .pass, "nothing but messages on standard output"))
+        } else {
+            let example = children.flatMap(\.noise).first.map { " ('\($0.prefix(80))')" } ?? ""
+            report.add(
+                Finding(
+                    "output.stdout", .failure,
+                    "\(ReportText.counted(lines, "line")) on standard output that are no messages\(example); strict clients end the session",
+                    remedy: "print to standard error (Python: file=sys.stderr, logging does; Node: console.error)"))
+        }
+        let bytes = first.errorBytes
+        let what = "\(bytes) bytes on standard error until its tools were listed"
+        if bytes > flood {
+            report.add(
+                Finding(
+                    "output.stderr", .warning, what + ": lines above 100 a second are dropped", remedy: "log less by default, and the rest on demand")
+            )
+        } else if bytes > chatty {
+            report.add(Finding("output.stderr", .note, what, remedy: "log less by default: what matters is lost among it"))
+        } else {
+            report.add(Finding("output.stderr", .pass, what))
+        }
+    }
+}

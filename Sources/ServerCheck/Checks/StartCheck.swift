@@ -1,0 +1,114 @@
+import JSONText
+import StdioBridge
+
+/// From nothing to a list of tools: how long, how much memory, and what the server says of itself.
+enum StartCheck {
+    /// The first session, which lives until the end.
+    struct First: Sendable {
+        var caller: LegacyCaller
+        var greeting: JSONValue
+        var tools: [JSONValue]
+        var process: Int32
+        /// What the process had written to its standard error when it had listed its tools.
+        var errorBytes: Int
+    }
+
+    private static let slow = 10_000
+    private static let large = 256 << 20
+
+    /// - Returns: Nil when there is nothing to test further.
+    static func run(_ bench: TestBench, _ report: inout Report) async -> First? {
+        bench.progress("starting the server")
+        let start = ContinuousClock.now
+        let (caller, reply) = await LegacyCaller.open(bench.http)
+        let milliseconds = TestBench.milliseconds(since: start)
+        guard let caller, let greeting = reply.value else {
+            report.add(failure(reply))
+            return nil
+        }
+        report.startMilliseconds = milliseconds
+        report.name = greeting["serverInfo"]?["name"]?.stringValue
+        report.version = greeting["serverInfo"]?["version"]?.stringValue
+        let took = "it answered the handshake \(ReportText.seconds(milliseconds)) after its start"
+        report.add(
+            milliseconds < slow
+                ? Finding("start.time", .pass, took)
+                : Finding(
+                    "start.time", .warning, took + ", and some clients wait 10 s", remedy: "import and connect at the first call, not at the start"))
+
+        bench.progress("listing its tools")
+        let (listed, tools) = await caller.list("tools/list", "tools")
+        let child = await bench.report(session: caller.session)
+        report.era = child?.era
+        report.protocolVersion = child?.version
+        guard listed.value != nil else {
+            report.add(unlisted(listed, declares: greeting["capabilities"]?["tools"] != nil))
+            return nil
+        }
+        report.tools = tools.count
+        addMemory(child?.pid, &report)
+        addProbe(bench.traffic, starts: child?.starts ?? 1, &report)
+        return First(caller: caller, greeting: greeting, tools: tools, process: child?.pid ?? 0, errorBytes: child?.stderrBytes ?? 0)
+    }
+
+    /// Clients of both eras ask for `server/discover` first, and bridges do.
+    private static func addProbe(_ traffic: Traffic, starts: Int, _ report: inout Report) {
+        let remedy = "answer an unknown method with error -32601; current SDKs do"
+        if starts > 1 {
+            report.add(
+                Finding(
+                    "start.probe", .warning, "it ended when it was asked for server/discover before initialize, and had to be started twice",
+                    remedy: remedy))
+        } else if let probe = traffic.lastExchange("server/discover"), probe.answer == nil {
+            report.add(
+                Finding(
+                    "start.probe", .warning, "it does not answer server/discover before initialize, which made its start 5 s longer", remedy: remedy))
+        } else {
+            report.add(Finding("start.probe", .pass, "it answers server/discover before initialize, as modern clients ask it"))
+        }
+    }
+
+    private static func unlisted(_ listed: Reply, declares: Bool) -> Finding {
+        let remedy =
+            if case .silent = listed {
+                "answer it, or give --timeout more seconds"
+            } else if listed.problem.contains("exited with status") || listed.problem.contains("was killed by") {
+                "find out on which message it ends: berth bridge --trace shows them"
+            } else if declares {
+                "answer tools/list, or do not declare the tools capability"
+            } else {
+                "a gateway has nothing to offer of a server without tools"
+            }
+        return Finding("tools.list", .failure, "tools/list failed: \(firstLine(listed.problem))", remedy: remedy)
+    }
+
+    private static func addMemory(_ process: Int32?, _ report: inout Report) {
+        let tree = process.map(ProcessTable.tree) ?? []
+        let bytes = tree.compactMap(ProcessTable.residentBytes).reduce(0, +)
+        guard bytes > 0 else { return report.add(Finding("start.memory", .skipped, "its process could not be looked at")) }
+        report.residentBytes = bytes
+        let what = "\(ReportText.megabytes(bytes)) of memory with its tools listed" + (tree.count > 1 ? ", in \(tree.count) processes" : "")
+        report.add(
+            bytes <= large
+                ? Finding("start.memory", .pass, what)
+                : Finding(
+                    "start.memory", .warning, what + ": more than the 256 MB of a usual machine, and each session has a process",
+                    remedy: "load less at the start, or have the connector's memory raised"))
+    }
+
+    /// Why there is no server, with its own last words.
+    private static func failure(_ reply: Reply) -> Finding {
+        let lines = reply.problem.split(separator: "\n").map(String.init)
+        let words = lines.dropFirst().suffix(3).map { String($0.drop { $0 == " " }) }.joined(separator: " | ")
+        let text = "it did not start: \(lines.first ?? "no reason given")" + (words.isEmpty ? "" : "; its last words: \(words)")
+        let remedy =
+            if words.isEmpty {
+                "run the command yourself: it must answer initialize on standard output, and say on standard error what it lacks"
+            } else {
+                "mend what it says; an import error is often a dependency that is not pinned (mcp 2.x broke servers written for 1.x)"
+            }
+        return Finding("start.handshake", .failure, text, remedy: remedy)
+    }
+
+    static func firstLine(_ text: String) -> String { text.split(separator: "\n").first.map(String.init) ?? text }
+}

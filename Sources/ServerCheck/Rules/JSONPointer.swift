@@ -1,0 +1,34 @@
+import JSONText
+
+/// Pointers into JSON (RFC 6901).
+enum JSONPointer {
+    static func appending(_ token: String, to pointer: String) -> String {
+        var escaped = ""
+        for character in token {
+            switch character {
+            case "~": escaped += "~0"
+            case "/": escaped += "~1"
+            default: escaped.append(character)
+            }
+        }
+        return pointer + "/" + escaped
+    }
+
+    /// The value at a pointer; nil where there is none.
+    static func value(at pointer: String, in root: JSONValue) -> JSONValue? {
+        if pointer.isEmpty { return root }
+        guard pointer.hasPrefix("/") else { return nil }
+        var value = root
+        for token in pointer.dropFirst().split(separator: "/", omittingEmptySubsequences: false) {
+            let key = token.split(separator: "~1", omittingEmptySubsequences: false).map(unescaped).joined(separator: "/")
+            let next: JSONValue? = if case .array = value { Int(key).flatMap { value[$0] } } else { value[key] }
+            guard let next else { return nil }
+            value = next
+        }
+        return value
+    }
+
+    private static func unescaped(_ text: Substring) -> String {
+        text.split(separator: "~0", omittingEmptySubsequences: false).joined(separator: "~")
+    }
+}

@@ -1,0 +1,72 @@
+import Glibc
+import JSONText
+import NIOCore
+import StdioBridge
+import Synchronization
+
+/// All that passed between the bridge and the server's processes.
+final class Traffic: Sendable {
+    struct Message: Sendable {
+        var process: pid_t
+        var isSent: Bool
+        var method: String?
+        var id: String?
+        var isError: Bool
+        var text: ByteBuffer
+
+        init?(_ line: TappedLine) {
+            let bytes = line.line.readableBytesView
+            let end = bytes.lastIndex { $0 != 0x0A && $0 != 0x0D }.map { $0 + 1 } ?? bytes.startIndex
+            let text = ByteBuffer(bytes: bytes[..<end])
+            guard let envelope = try? EnvelopeScanner.scan(text.readableBytesSpan) else { return nil }
+            process = line.process
+            isSent = line.isSent
+            method = envelope.method
+            id = (envelope.id ?? envelope.requestID).map { String(decoding: text.readableBytesSpan.copy($0), as: UTF8.self) }
+            isError = envelope.kind == .errorResponse
+            self.text = text
+        }
+
+        var value: JSONValue? { try? JSONValue(parsing: text.readableBytesSpan) }
+    }
+
+    private struct State {
+        var messages: [Message] = []
+        var bytes = 0
+        var left: [pid_t: [LeftProcess]] = [:]
+        var watcher: (@Sendable (Message) -> Void)?
+    }
+
+    private static let maximumBytes = 128 << 20
+    private let state = Mutex(State())
+
+    func take(_ line: TappedLine) {
+        guard let message = Message(line) else { return }
+        let watcher = state.withLock { state in
+            if state.bytes < Self.maximumBytes {
+                state.messages.append(message)
+                state.bytes += message.text.readableBytes
+            }
+            return state.watcher
+        }
+        watcher?(message)
+    }
+
+    func left(_ by: pid_t, _ processes: [LeftProcess]) { state.withLock { $0.left[by] = processes } }
+
+    func leftBehind(by process: pid_t) -> [LeftProcess] { state.withLock { $0.left[process] ?? [] } }
+
+    var messages: [Message] { state.withLock { $0.messages } }
+
+    /// Tells every message from now on, on the bridge's thread, until it is set to nil.
+    func watch(_ watcher: (@Sendable (Message) -> Void)?) { state.withLock { $0.watcher = watcher } }
+
+    /// The last request with this method, and its answer.
+    func lastExchange(_ method: String) -> (request: Message, answer: Message?)? {
+        let all = messages
+        guard let index = all.lastIndex(where: { $0.isSent && $0.method == method && $0.id != nil }) else { return nil }
+        let request = all[index]
+        let answer = all[index...].first { !$0.isSent && $0.method == nil && $0.id == request.id && $0.process == request.process }
+        return (request, answer)
+    }
+}
