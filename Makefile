@@ -3,12 +3,16 @@ HOST ?= time
 SUITE ?= all
 STATE ?=
 LISTEN ?=
+SECONDS ?=
+SESSIONS ?=
 export BERTH_STATE := $(if $(STATE),$(STATE),$(BERTH_STATE))
 
-.PHONY: up down build test bench clean
+.PHONY: up down build test fuzz soak bench clean
 up: ; @HOST='$(HOST)' LISTEN='$(LISTEN)' scripts/up
 down: ; @scripts/down
 build: ; @scripts/build
 test: ; @SUITE='$(SUITE)' SEED='$(SEED)' scripts/test
+fuzz: ; @FUZZ_SECONDS='$(SECONDS)' SEED='$(SEED)' scripts/fuzz
+soak: ; @SEED='$(SEED)' scripts/soak $(SESSIONS)
 bench: ; @scripts/bench
 clean: ; @rm -rf .build bin .venv-*

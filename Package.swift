@@ -60,10 +60,12 @@ let targets: [[Target]] = [
             dependencies: ["MachineAgent"],
             swiftSettings: settings,
             linkerSettings: [.unsafeFlags(["-static-executable"])]),
+        // The reference parser that JSONTextTests and scripts/fuzz hold the scanner against.
+        .target(name: "JSONReference", dependencies: ["JSONText"], path: "Tests/JSONReference", swiftSettings: settings),
         .target(name: "TestSupport", dependencies: ["CLinux", nioCore, nioPosix], path: "Tests/TestSupport", swiftSettings: settings),
     ],
     tests("SealingTests", ["Sealing"]),
-    tests("JSONTextTests", ["JSONText"]),
+    tests("JSONTextTests", ["JSONText", "JSONReference"]),
     tests("WireTests", ["Wire", nioCore, nioPosix, nioHTTP1, nioEmbedded]),
     tests("MCPTests", ["MCP", "JSONText", nioCore, nioEmbedded]),
     tests("DoorTests", ["Door", "Sealing", "JSONText"]),

@@ -85,7 +85,7 @@ extension JSONLexer {
             repeat {
                 let token = try key(text)
                 let name = JSONString.string(token, text)
-                guard keys.insert(name).inserted else { throw ScanError(.duplicateKey, at: token.span.start) }
+                guard keys.insert(name).inserted || !members.contains(where: { JSONObject.isSame($0.key, name) }) else { throw ScanError(.duplicateKey, at: token.span.start) }
                 members.append((name, try parse(text, depth: depth)))
             } while try moreMembers(text)
         }
