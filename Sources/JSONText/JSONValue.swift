@@ -69,17 +69,14 @@ public struct JSONObject: Sendable {
         self.members = members
     }
 
-    /// To other readers of JSON two keys are the same when their code points are; to Swift also é in one code point and in two.
-    static func isSame(_ left: String, _ right: String) -> Bool { left == right && left.utf8.elementsEqual(right.utf8) }
-
     public var keys: [String] { members.map(\.key) }
     public var count: Int { members.count }
     public var isEmpty: Bool { members.isEmpty }
 
     public subscript(key: String) -> JSONValue? {
-        get { members.first { Self.isSame($0.key, key) }?.value }
+        get { members.first { $0.key == key && CodePoints(text: $0.key) == CodePoints(text: key) }?.value }
         set {
-            let index = members.firstIndex { Self.isSame($0.key, key) }
+            let index = members.firstIndex { $0.key == key && CodePoints(text: $0.key) == CodePoints(text: key) }
             switch (index, newValue) {
             case (let index?, let value?): members[index].value = value
             case (let index?, nil): members.remove(at: index)

@@ -17,7 +17,9 @@ public enum Agreement {
         guard let reference else { return "a text is accepted that is not JSON" }
         if value.reference != reference { return "a value is read otherwise" }
         if reference.hasDuplicateKeys { return "duplicate keys are accepted" }
-        guard let again = try? JSONValue(parsing: value.serialized()), again.reference == reference else { return "a value written does not come back" }
+        guard let again = try? JSONValue(parsing: value.serialized()), again.reference == reference else {
+            return "a value written does not come back"
+        }
         return nil
     }
 

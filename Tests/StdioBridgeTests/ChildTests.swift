@@ -161,7 +161,7 @@ struct ChildTests {
         }
     }
 
-    @Test func aDeadlineEndsTheCall() async throws {
+    @Test(.tags(.failure22)) func aDeadlineEndsTheCall() async throws {
         try await Rig.with { rig in
             _ = await rig.call("echo")
             let reply = await rig.start("hang", deadline: .milliseconds(200)).reply()
