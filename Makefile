@@ -3,13 +3,17 @@ HOST ?= time
 SUITE ?= all
 STATE ?=
 LISTEN ?=
+SECONDS ?=
+SESSIONS ?=
 export BERTH_STATE := $(if $(STATE),$(STATE),$(BERTH_STATE))
 
-.PHONY: up down build dist test bench clean
+.PHONY: up down build dist test fuzz soak bench clean
 up: ; @HOST='$(HOST)' LISTEN='$(LISTEN)' scripts/up
 down: ; @scripts/down
 build: ; @scripts/build
 dist: ; @scripts/dist
 test: ; @SUITE='$(SUITE)' SEED='$(SEED)' scripts/test
+fuzz: ; @FUZZ_SECONDS='$(SECONDS)' SEED='$(SEED)' scripts/fuzz
+soak: ; @SEED='$(SEED)' scripts/soak $(SESSIONS)
 bench: ; @scripts/bench
 clean: ; @rm -rf .build bin dist .venv-*

@@ -76,10 +76,12 @@ let targets: [[Target]] = [
             swiftSettings: settings,
             // A debug build does not name by itself what ArgumentParser's FoundationEssentials stands on.
             linkerSettings: staticExecutable + [.linkedLibrary("_FoundationCollections"), .linkedLibrary("_FoundationCShims")]),
+        // The reference parser that JSONTextTests and scripts/fuzz hold the scanner against.
+        .target(name: "JSONReference", dependencies: ["JSONText"], path: "Tests/JSONReference", swiftSettings: settings),
         .target(name: "TestSupport", dependencies: ["CLinux", nioCore, nioPosix], path: "Tests/TestSupport", swiftSettings: settings),
     ],
     tests("SealingTests", ["Sealing"]),
-    tests("JSONTextTests", ["JSONText"]),
+    tests("JSONTextTests", ["JSONText", "JSONReference"]),
     tests("WireTests", ["Wire", nioCore, nioPosix, nioHTTP1, nioEmbedded]),
     tests("MCPTests", ["MCP", "JSONText", nioCore, nioEmbedded]),
     tests("DoorTests", ["Door", "Sealing", "JSONText"]),

@@ -80,12 +80,12 @@ extension JSONLexer {
 
     private mutating func parseObject(_ text: RawSpan, depth: Int) throws(ScanError) -> JSONObject {
         var members: [(key: String, value: JSONValue)] = []
-        var keys = Set<String>()
+        var keys = Set<CodePoints>()
         if try openObject(text) {
             repeat {
                 let token = try key(text)
                 let name = JSONString.string(token, text)
-                guard keys.insert(name).inserted else { throw ScanError(.duplicateKey, at: token.span.start) }
+                guard keys.insert(CodePoints(text: name)).inserted else { throw ScanError(.duplicateKey, at: token.span.start) }
                 members.append((name, try parse(text, depth: depth)))
             } while try moreMembers(text)
         }
@@ -101,5 +101,17 @@ extension JSONLexer {
         }
         repeat { elements.append(try parse(text, depth: depth)) } while try more(text, closing: UInt8(ascii: "]"))
         return elements
+    }
+}
+
+/// A key as other readers of JSON compare it: by its code points. To Swift é in one code point and in two is the same.
+struct CodePoints: Hashable {
+    var text: String
+
+    static func == (left: Self, right: Self) -> Bool { left.text.utf8.elementsEqual(right.text.utf8) }
+
+    func hash(into hasher: inout Hasher) {
+        var text = text
+        text.withUTF8 { hasher.combine(bytes: UnsafeRawBufferPointer($0)) }
     }
 }

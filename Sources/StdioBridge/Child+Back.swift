@@ -22,7 +22,7 @@ extension Child {
                 perform(machine.handshaken())
             case .restartLegacy: restartForEra()
             case .handshakeFailed(let reason): perform(machine.handshakeFailed(reason))
-            case .noise(let line): keep(noise: line)
+            case .noise(let line, let isStray): keep(noise: line, isStray: isStray)
             case .armTimer(let timer, let seconds): arm(timer, seconds)
             case .disarmTimer(let timer): backTimers.removeValue(forKey: timer)?.cancel()
             case .broadcast: break
@@ -77,13 +77,14 @@ extension Child {
         }
     }
 
-    func keep(noise line: ByteBuffer) {
-        noise += 1
+    /// Of what a server should not have written, the operator sees the first lines.
+    private func keep(noise line: ByteBuffer, isStray: Bool) {
+        if isStray { strays += 1 } else { noise += 1 }
         guard keptNoise.count < 20 else { return }
         let head = Array(line.readableBytesView.prefix(200))
         let text = String(decoding: plan?.mask.masked(head) ?? head, as: UTF8.self)
         keptNoise.append(text)
-        environment.log("not a message on the server's stdout: \(text)")
+        environment.log((isStray ? "an answer to what the server was not asked: " : "not a message on the server's stdout: ") + text)
     }
 
     func arm(_ timer: BackTimer, _ seconds: Int) {
@@ -130,6 +131,12 @@ extension Child: ChildProcess.Owner {
             environment.log("a line of \(bytes) bytes on the server's stdout exceeds the limit")
             perform(back.receivedOversized(prefix: prefix))
         }
+    }
+
+    func process(_ process: ChildProcess, left frame: LineFramer.Frame) {
+        guard process === self.process, case .line(let line) = frame else { return }
+        if let text = tracer?.received(line) { show(text) }
+        perform(back.received(unended: line))
     }
 
     func processOutputEnded(_ process: ChildProcess) {

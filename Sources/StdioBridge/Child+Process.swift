@@ -77,6 +77,7 @@ extension Child {
         hasToldFailure = false
         backSawEnd = false
         readingPaused = false
+        strays = 0
         switch environment.plan(key.session) {
         case .failure(let why):
             perform(machine.startFailed(why.reason, now: .now()))

@@ -61,6 +61,8 @@ final class Child {
     var tracer: Tracer?
     var identityWaiters: [(Result<ServerIdentity, Undelivered>) -> Void] = []
     var noise = 0
+    /// Answers of the running process to what it was never asked.
+    var strays = 0
     var identity: ServerIdentity?
     var era: Era?
     var hasEnded = false
@@ -166,7 +168,8 @@ final class Child {
             let bound = NIOLoopBound((self, call), eventLoop: environment.loop)
             call.deadline = environment.loop.scheduleTask(deadline: deadline) {
                 let (child, call) = bound.value
-                child.abandon(call, reason: "the server did not answer in time")
+                let instead = child.strays > 0 ? ", but answered what it had not been asked" : ""
+                child.abandon(call, reason: "the server did not answer in time" + instead)
             }
         }
         call.onDelivery = onDelivery

@@ -8,6 +8,8 @@ final class ChildProcess {
     /// What happens on the pipes. Called on the loop.
     protocol Owner: AnyObject {
         func process(_ process: ChildProcess, wrote frame: LineFramer.Frame)
+        /// What stands after the last end of a line, at the end of all.
+        func process(_ process: ChildProcess, left frame: LineFramer.Frame)
         func processOutputEnded(_ process: ChildProcess)
         func processErrorsEnded(_ process: ChildProcess)
         func processInputBroke(_ process: ChildProcess)
@@ -130,7 +132,7 @@ final class ChildProcess {
     private func outputEnded() {
         if discarded { return }
         output = nil
-        if let frame = framer.finish() { owner?.process(self, wrote: frame) }
+        if let frame = framer.finish() { owner?.process(self, left: frame) }
         owner?.processOutputEnded(self)
     }
 

@@ -36,7 +36,7 @@ struct DataPathCallTests {
         }
     }
 
-    @Test func questionsGoRoundWithASealedState() async throws {
+    @Test(.tags(.failure20)) func questionsGoRoundWithASealedState() async throws {
         try await DataPathFixture.with { (fixture) async throws in
             let asked = try #require(try await fixture.call("asks").result)
             #expect(asked["resultType"] == "input_required" && asked["inputRequests"]?["k"] != nil)

@@ -42,7 +42,7 @@ struct DataPathListenTests {
         return Reader(response.body)
     }
 
-    @Test func aChangedListIsTold() async throws {
+    @Test(.tags(.failure21)) func aChangedListIsTold() async throws {
         try await DataPathFixture.with { (fixture) async throws in
             let reader = try await modern(fixture)
             #expect(await eventually { reader.methods == ["notifications/subscriptions/acknowledged"] })

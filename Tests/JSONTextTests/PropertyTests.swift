@@ -1,20 +1,23 @@
 import Foundation
+import JSONReference
 import JSONText
 import Testing
 
 @Suite struct PropertyTests {
-    /// Accepting and refusing, and every value read, are those of an independent reading of the grammar.
-    @Test(arguments: 0..<40) func agreesWithReference(block: Int) {
-        for offset in 0..<150 {
-            var random = Seeded(UInt64(block * 1000 + offset + 1))
-            let text = Array(Generator.value(&random, depth: 4).utf8)
-            for bytes in [text, Generator.mutated(text, &random)] {
-                let reference = Reference.parse(bytes)
-                let value = try? JSONValue(parsing: bytes)
-                if let value {
-                    #expect(reference == value.reference, "seed \(block * 1000 + offset + 1): \(String(decoding: bytes, as: UTF8.self))")
-                } else if let reference {
-                    #expect(reference.hasDuplicateKeys, "seed \(block * 1000 + offset + 1) refused: \(String(decoding: bytes, as: UTF8.self))")
+    /// What BERTH_SEED says, or anything: a failure names its seed, and `SEED=N make test` repeats it.
+    static let seed = ProcessInfo.processInfo.environment["BERTH_SEED"].flatMap(UInt64.init) ?? UInt64.random(in: 0...1 << 40)
+
+    /// Our readers and an independent reading of the grammar agree on every text, whole and damaged: 12,000 that are always the same, and
+    /// 12,000 that are others in each run.
+    @Test(arguments: [0, seed], 0..<40) func agreesWithReference(base: UInt64, block: UInt64) {
+        for offset in 0..<75 {
+            let seed = base + block * 1000 + UInt64(offset)
+            var random = Seeded(seed)
+            let value = Array(Generator.value(&random, depth: 4).utf8)
+            let message = Array(Generator.message(&random).utf8)
+            for bytes in [value, Generator.mutated(value, &random), message, Generator.mutated(message, &random)] {
+                if let difference = Agreement.difference(bytes) {
+                    Issue.record("seed \(base): \(difference): \(String(decoding: bytes, as: UTF8.self))")
                 }
             }
         }
@@ -31,45 +34,6 @@ import Testing
                 #expect(value.equals(other), "\(String(decoding: bytes, as: UTF8.self))")
             }
         }
-    }
-
-    /// An accepted message is one that a parser of whole values reads, and its spans hold what that parser found.
-    @Test(arguments: 0..<40) func envelopesAreWhatParsersSee(block: Int) {
-        for offset in 0..<150 {
-            var random = Seeded(UInt64(block * 1000 + offset + 500_000))
-            let text = Array(Generator.message(&random).utf8)
-            for bytes in [text, Generator.mutated(text, &random)] {
-                let reference = Reference.parse(bytes)
-                do throws(ScanError) {
-                    let envelope = try EnvelopeScanner.scan(bytes.span.bytes)
-                    check(envelope, bytes, reference)
-                } catch {
-                    if error.isMalformed { #expect(reference == nil, "\(error): \(String(decoding: bytes, as: UTF8.self))") }
-                }
-            }
-        }
-    }
-
-    private func check(_ envelope: Envelope, _ bytes: [UInt8], _ reference: Reference.Value?) {
-        guard case .object(let members)? = reference else {
-            Issue.record("accepted what is no object: \(String(decoding: bytes, as: UTF8.self))")
-            return
-        }
-        func member(_ key: String) -> Reference.Value? { members.first { $0.key == key }?.value }
-        func at(_ span: JSONSpan?) -> Reference.Value? { span.flatMap { Reference.parse(Array(bytes[$0.range])) } }
-        #expect(members.count { $0.key == "method" } < 2 && members.count { $0.key == "id" } < 2)
-        #expect(envelope.method.map(Reference.Value.string) == member("method"))
-        #expect(at(envelope.result) == member("result"))
-        if member("id") != .null { #expect(at(envelope.id) == member("id")) }
-        guard case .object(let params)? = member("params") else { return }
-        #expect(at(envelope.params) == member("params"))
-        #expect(params.count { $0.key == "name" } < 2)
-        if case .string(let name)? = params.first(where: { $0.key == "name" })?.value {
-            #expect(envelope.name == name)
-        } else {
-            #expect(envelope.name == nil)
-        }
-        #expect(at(envelope.arguments) == params.first { $0.key == "arguments" }?.value)
     }
 
     /// Editing an object by splicing is the same as editing its value.
@@ -102,17 +66,6 @@ import Testing
 }
 
 extension JSONValue {
-    var reference: Reference.Value {
-        switch self {
-        case .null: .null
-        case .bool(let value): .bool(value)
-        case .number(let text): .number(text)
-        case .string(let value): .string(value)
-        case .array(let elements): .array(elements.map(\.reference))
-        case .object(let object): .object(object.members.map { Reference.Pair(key: $0.key, value: $0.value.reference) })
-        }
-    }
-
     /// Numbers that a double and Foundation's range both hold.
     var hasOnlyModestNumbers: Bool {
         switch self {
@@ -137,16 +90,6 @@ extension JSONValue {
         case .object(let object):
             guard let dictionary = other as? [String: Any], dictionary.count == object.count else { return false }
             return object.members.allSatisfy { member in dictionary[member.key].map { member.value.equals($0) } ?? false }
-        }
-    }
-}
-
-extension Reference.Value {
-    var hasDuplicateKeys: Bool {
-        switch self {
-        case .array(let elements): elements.contains(where: \.hasDuplicateKeys)
-        case .object(let pairs): Set(pairs.map(\.key)).count < pairs.count || pairs.contains(where: \.value.hasDuplicateKeys)
-        default: false
         }
     }
 }

@@ -13,6 +13,13 @@ import Testing
         #expect(throws: ScanError.self) { try JSONValue(parsing: #"{"a":{"x":1,"\u0078":2}}"#) }
     }
 
+    /// Found by the fuzzer: Swift takes the two for equal.
+    @Test func keysAreTheSameByCodePoints() throws {
+        let value = try JSONValue(parsing: "{\"\u{E9}\":1,\"e\u{301}\":2}")
+        #expect(value["\u{E9}"] == 1 && value["e\u{301}"] == 2)
+        #expect(throws: ScanError.self) { try JSONValue(parsing: "{\"\u{E9}\":1,\"e\u{301}\":2,\"e\u{301}\":3}") }
+    }
+
     @Test func literalsBuildValues() {
         var object: JSONObject = ["a": 1, "b": [nil, true, "x"]]
         object["a"] = nil

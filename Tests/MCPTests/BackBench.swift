@@ -48,7 +48,7 @@ struct BackBench {
             case .ready(let identity, let era): log.append("ready \(era) \(identity.serverInfo.text) \(identity.capabilities.text)")
             case .restartLegacy: log.append("restart")
             case .handshakeFailed(let reason): log.append("failed \(reason)")
-            case .noise(let line): log.append("noise \(line.text)")
+            case .noise(let line, let isStray): log.append((isStray ? "stray " : "noise ") + line.text)
             case .armTimer(let timer, let seconds): log.append("arm \(timer) \(seconds)")
             case .disarmTimer(let timer): log.append("disarm \(timer)")
             case .broadcast(let message): log.append("broadcast \(message.text)")

@@ -1,6 +1,7 @@
 import JSONText
 import MCP
 import NIOCore
+import TestSupport
 import Testing
 
 @Suite struct BackCallTests {
@@ -38,7 +39,7 @@ import Testing
         #expect(meta?["io.modelcontextprotocol/clientInfo"]?["name"]?.stringValue == "berth")
     }
 
-    @Test(arguments: [Era.legacy, .modern]) func equalClientIDsNeverMix(era: Era) throws {
+    @Test(.tags(.failure18), arguments: [Era.legacy, .modern]) func equalClientIDsNeverMix(era: Era) throws {
         var bench = try BackBench(ready: era)
         let count = 200
         for call in 0..<count { try bench.send(call, id: "1") }
@@ -110,14 +111,14 @@ import Testing
         #expect(bench.lines.last?["error"]?["code"] == -32601)
     }
 
-    @Test func listChangesAreForEverybody() throws {
+    @Test(.tags(.failure21)) func listChangesAreForEverybody() throws {
         var bench = try BackBench(ready: .modern)
         let message = #"{"jsonrpc":"2.0","method":"notifications/tools/list_changed"}"#
         bench.receive(message)
         #expect(bench.log == ["broadcast \(message)"])
     }
 
-    @Test(arguments: [Era.legacy, .modern]) func cancelNamesTheUpstreamID(era: Era) throws {
+    @Test(.tags(.failure19), arguments: [Era.legacy, .modern]) func cancelNamesTheUpstreamID(era: Era) throws {
         var bench = try BackBench(ready: era)
         try bench.send(1, id: "\"client\"")
         let id = try bench.next("id").text
@@ -138,14 +139,15 @@ import Testing
         #expect(bench[1] == "not_delivered" && bench.lines.isEmpty && bench.back.callsInFlight == 0)
     }
 
-    @Test(arguments: ["99", "\"1\"", "null", "-1", "0", "18446744073709551617"]) func unknownAnswersAreDropped(id: String) throws {
+    @Test(.tags(.failure22), arguments: ["99", "\"1\"", "null", "-1", "0", "18446744073709551617"]) func unknownAnswersAreDropped(id: String) throws {
         var bench = try BackBench(ready: .legacy)
         try bench.send(1)
         bench.receive(#"{"jsonrpc":"2.0","id":\#(id),"error":{"code":1,"message":"m"}}"#)
         #expect(bench.finished.isEmpty && bench.back.counters.unknownAnswers == 1)
+        #expect(bench.log.count == 1 && bench.log[0].hasPrefix("stray {"), "the operator sees it: \(bench.log)")
     }
 
-    @Test(arguments: [Era.legacy, .modern]) func refusesWhatTheChildAsks(era: Era) throws {
+    @Test(.tags(.failure20), arguments: [Era.legacy, .modern]) func refusesWhatTheChildAsks(era: Era) throws {
         var bench = try BackBench(ready: era)
         bench.receive(#"{"jsonrpc":"2.0","id":"s1","method":"sampling/createMessage","params":{"messages":[]}}"#)
         #expect(try bench.next().text == #"{"jsonrpc":"2.0","id":"s1","error":{"code":-32601,"message":"Method not found: sampling/createMessage"}}"#)
@@ -168,7 +170,7 @@ import Testing
         #expect(bench[1] == #"error -32602 m {"uri":"x://y"}"#)
     }
 
-    @Test func anUnacceptableAnswerFailsItsCall() throws {
+    @Test(.tags(.failure12)) func anUnacceptableAnswerFailsItsCall() throws {
         var bench = try BackBench(ready: .legacy)
         for call in 1...4 { try bench.send(call) }
         let ids = try (1...4).map { _ in try bench.next("id").text }
@@ -178,6 +180,9 @@ import Testing
         #expect(bench[2]?.hasPrefix("error -32603") == true)
         bench.perform(bench.back.receivedOversized(prefix: ByteBuffer(string: #"{"jsonrpc":"2.0","id":\#(ids[2]),"result":{"text":"aaaa"#)))
         #expect(bench[3] == "error -32603 Internal error: the server's answer is not acceptable: too large")
+        // Half an answer at the end of all is not what is told: the death is.
+        bench.perform(bench.back.received(unended: ByteBuffer(string: #"{"jsonrpc":"2.0","id":\#(ids[3]),"result":{"te"#)))
+        #expect(bench[4] == nil)
         // A request of the child under the same number is no answer.
         bench.receive(#"{"method":"x","id":\#(ids[3]),"jsonrpc":"2.0","x":"\ud800"}"#)
         #expect(bench[4] == nil && bench.back.callsInFlight == 1)

@@ -1,6 +1,7 @@
 import JSONText
 import MCP
 import NIOCore
+import TestSupport
 import Testing
 
 /// Whatever arrives, every request is answered or under way, every call finished at most once, and nothing crashes.
@@ -54,7 +55,7 @@ import Testing
         #expect(bench.front.callsInFlight == 0)
     }
 
-    @Test(arguments: 1...20) func anyOutputOfAChildIsSurvived(seed: UInt64) throws {
+    @Test(.tags(.failure07, .failure10), arguments: 1...20) func anyOutputOfAChildIsSurvived(seed: UInt64) throws {
         var random = Seeded(state: seed &* 0x9E37_79B9_7F4A_7C15)
         var bench = BackBench(era: [.auto, .legacy, .modern].randomElement(using: &random) ?? .auto)
         for call in 0..<200 {

@@ -1,6 +1,7 @@
 import JSONText
 import MCP
 import NIOCore
+import TestSupport
 import Testing
 
 @Suite struct LegacyFrontTests {
@@ -64,7 +65,7 @@ import Testing
         #expect(exchange.json?["result"]?.text == #"{"_meta":{"a":1},"x":"resultType"}"#)
     }
 
-    @Test func needsASession() {
+    @Test(.tags(.failure24)) func needsASession() {
         #expect(bench.legacy(#"{"jsonrpc":"2.0","id":3,"method":"tools/list"}"#, session: nil).status == 400)
         let unknown = bench.legacy(#"{"jsonrpc":"2.0","id":3,"method":"tools/list"}"#, session: "nope")
         #expect(unknown.status == 404 && unknown.errorCode == -32001 && unknown.json?["id"]?.intValue == 3)
@@ -80,7 +81,7 @@ import Testing
         #expect(bench.service.calls.count == 1)
     }
 
-    @Test func answersPingAndLevelsItself() {
+    @Test(.tags(.failure16)) func answersPingAndLevelsItself() {
         let session = bench.open()
         #expect(bench.legacy(#"{"jsonrpc":"2.0","id":"p","method":"ping"}"#, session: session).body == #"{"jsonrpc":"2.0","id":"p","result":{}}"#)
         #expect(
@@ -115,7 +116,7 @@ import Testing
 
     // MARK: Cancellation
 
-    @Test(arguments: [("1", "1"), ("\"a\"", #""\u0061""#)]) func cancelsByTheClientsID(id: String, spelled: String) throws {
+    @Test(.tags(.failure19), arguments: [("1", "1"), ("\"a\"", #""\u0061""#)]) func cancelsByTheClientsID(id: String, spelled: String) throws {
         let session = bench.open()
         let exchange = call(session, id: id)
         let cancelled = try #require(bench.service.calls.first)
@@ -131,7 +132,7 @@ import Testing
         #expect(bench.front.callsInFlight == 0)
     }
 
-    @Test func doesNotGuessBetweenEqualIDs() {
+    @Test(.tags(.failure18)) func doesNotGuessBetweenEqualIDs() {
         let session = bench.open()
         let exchanges = [call(session), call(session)]
         _ = bench.legacy(#"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":1}}"#, session: session)
@@ -165,7 +166,7 @@ import Testing
         return bench.send(request)
     }
 
-    @Test func newStreamTakesOver() {
+    @Test(.tags(.failure07, .failure26)) func newStreamTakesOver() {
         let session = bench.open()
         let first = get(session)
         #expect(first.isOpen && !first.isClosed)
@@ -176,7 +177,7 @@ import Testing
         #expect(second.isClosed)
     }
 
-    @Test func streamsNeedASessionAndAccept() {
+    @Test(.tags(.failure26)) func streamsNeedASessionAndAccept() {
         let session = bench.open()
         #expect(get(nil).status == 400)
         #expect(get("nope").status == 404)
@@ -185,7 +186,7 @@ import Testing
         #expect(get(session, verb: .other).status == 405)
     }
 
-    @Test func deleteEndsEverything() {
+    @Test(.tags(.failure07)) func deleteEndsEverything() {
         let session = bench.open()
         let running = call(session)
         let stream = get(session)

@@ -1,6 +1,7 @@
 import JSONText
 import NIOCore
 import NIOEmbedded
+import TestSupport
 import Testing
 
 @testable import MCP
@@ -23,7 +24,7 @@ import Testing
     private static let elicit = #""q1":{"method":"elicitation/create","params":{"message":"who?"}}"#
     private static let roots = #""q2":{"method":"roots/list"}"#
 
-    @Test func questionsRideTheCallsStream() throws {
+    @Test(.tags(.failure20)) func questionsRideTheCallsStream() throws {
         let session = open()
         let (exchange, call) = try started(session)
         call.sink.finish(Self.required("\(Self.elicit),\(Self.roots)"))

@@ -1,6 +1,7 @@
 import JSONText
 import NIOCore
 import NIOEmbedded
+import TestSupport
 import Testing
 
 @testable import MCP
@@ -113,7 +114,7 @@ struct ResumeTests {
         #expect(second.events.last == answer && second.isClosed)
     }
 
-    @Test func allHistoriesTogetherAreBounded() throws {
+    @Test(.tags(.failure23)) func allHistoriesTogetherAreBounded() throws {
         let long = ByteBuffer(string: #"{"jsonrpc":"2.0","method":"notifications/message","params":{"level":"info","data":"\#(String(repeating: "x", count: 900_000))"}}"#)
         var last: (session: String, exchange: RecordingExchange)?
         for _ in 0..<(MCPFront.historyLimit / 900_000 + 2) {
@@ -155,7 +156,7 @@ struct ResumeTests {
         #expect(two.events.count == 2)
     }
 
-    @Test func whatIsHeardOfBetweenTwoGETsIsNotLost() throws {
+    @Test(.tags(.failure17)) func whatIsHeardOfBetweenTwoGETsIsNotLost() throws {
         let session = bench.open(version: "2025-11-25")
         let first = get(session, after: nil)
         let listen = try #require(bench.service.calls.last)

@@ -1,5 +1,6 @@
 import JSONText
 import NIOCore
+import TestSupport
 import Testing
 
 @testable import MCP
@@ -109,7 +110,7 @@ struct SSEFrontTests {
         #expect(!bench.service.calls.contains { $0.request.method == "tools/call" })
     }
 
-    @Test func theSessionEndsWithTheStream() throws {
+    @Test(.tags(.failure07)) func theSessionEndsWithTheStream() throws {
         let (stream, query) = try open()
         _ = send(.post, call, query: query)
         let call = try #require(bench.service.calls.last { $0.request.method == "tools/call" })
@@ -125,7 +126,7 @@ struct SSEFrontTests {
         #expect(stream.isClosed && old.count == 0)
     }
 
-    @Test func closingEndsAll() throws {
+    @Test(.tags(.failure07)) func closingEndsAll() throws {
         let streams = [send(.get), try open().stream]
         old.closeAll()
         #expect(streams.allSatisfy(\.isClosed) && old.count == 0 && bench.host.sessions.isEmpty)

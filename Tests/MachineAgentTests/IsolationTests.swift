@@ -1,6 +1,7 @@
 import Door
 import Glibc
 import JSONText
+import TestSupport
 import Testing
 
 @Suite(.enabled(if: AgentRig.isPossible)) struct IsolationTests {
@@ -46,7 +47,7 @@ import Testing
         }
     }
 
-    @Test func endingASessionRemovesDaemonsAndFiles() async throws {
+    @Test(.tags(.failure01, .failure02)) func endingASessionRemovesDaemonsAndFiles() async throws {
         try await AgentRig.with { rig in
             let daemon = try #require(try await rig.call("daemon").text.flatMap { Int($0) })
             let path = try #require(try await rig.call("write_file", #"{"name":"left","text":"x"}"#).text)
@@ -72,7 +73,7 @@ import Testing
         }
     }
 
-    @Test func termEndsEverythingInOrder() async throws {
+    @Test(.tags(.failure01, .failure02)) func termEndsEverythingInOrder() async throws {
         try await AgentRig.with { rig in
             _ = try await rig.call("echo", session: "a")
             let daemon = try #require(try await rig.call("daemon", session: "b").text.flatMap { Int($0) })
@@ -84,7 +85,7 @@ import Testing
         }
     }
 
-    @Test func childrenDieWithTheAgent() async throws {
+    @Test(.tags(.failure01)) func childrenDieWithTheAgent() async throws {
         try await AgentRig.with("ignores_eof.py") { rig in
             _ = try await rig.call("echo")
             rig.signal(SIGKILL)

@@ -9,6 +9,7 @@ import Testing
 struct ChildProcessTests {
     private final class Nobody: ChildProcess.Owner {
         func process(_ process: ChildProcess, wrote frame: LineFramer.Frame) {}
+        func process(_ process: ChildProcess, left frame: LineFramer.Frame) {}
         func processOutputEnded(_ process: ChildProcess) {}
         func processErrorsEnded(_ process: ChildProcess) {}
         func processInputBroke(_ process: ChildProcess) {}

@@ -3,10 +3,11 @@ import JSONText
 import MCP
 import NIOCore
 import StdioBridge
+import TestSupport
 import Testing
 
 struct ChildTests {
-    @Test func answersInBothEras() async throws {
+    @Test(.tags(.failure09)) func answersInBothEras() async throws {
         for fixture in ["fixture.py", "modern.py", "banner.py", "dies_on_probe.py"] {
             try await Rig.with(fixture) { rig in
                 #expect(await rig.call("echo", #"{"text":"grüße"}"#).text == "grüße", "\(fixture)")
@@ -16,7 +17,7 @@ struct ChildTests {
         }
     }
 
-    @Test func aServerThatIsSilentOnTheProbeIsLegacy() async throws {
+    @Test(.tags(.failure09)) func aServerThatIsSilentOnTheProbeIsLegacy() async throws {
         try await Rig.with("silent_on_probe.py") { rig in
             #expect(await rig.call("echo", #"{"text":"at last"}"#).text == "at last")
             // The verdict is kept: the next session is not probed again.
@@ -25,7 +26,7 @@ struct ChildTests {
         }
     }
 
-    @Test func aBannerIsCountedAndKept() async throws {
+    @Test(.tags(.failure10)) func aBannerIsCountedAndKept() async throws {
         try await Rig.with("banner.py") { rig in
             #expect(await rig.call("echo", #"{"text":"x"}"#).text == "x")
             #expect(await rig.reports().first?.noiseLines == 1)
@@ -33,7 +34,7 @@ struct ChildTests {
         }
     }
 
-    @Test func noiseDoesNotDisturb() async throws {
+    @Test(.tags(.failure10)) func noiseDoesNotDisturb() async throws {
         try await Rig.with { rig in
             #expect(await rig.call("noise").text == "noisy")
             #expect(await rig.call("echo", #"{"text":"still"}"#).text == "still")
@@ -54,7 +55,7 @@ struct ChildTests {
         }
     }
 
-    @Test func progressComesBackUnderTheCallersToken() async throws {
+    @Test(.tags(.failure21)) func progressComesBackUnderTheCallersToken() async throws {
         try await Rig.with { rig in
             let pending = rig.start("progress", #"{"steps":4}"#, progress: true)
             #expect(await pending.reply().text == "done")
@@ -63,7 +64,7 @@ struct ChildTests {
         }
     }
 
-    @Test func cancelReachesTheChildUnderItsOwnId() async throws {
+    @Test(.tags(.failure19)) func cancelReachesTheChildUnderItsOwnId() async throws {
         try await Rig.with { rig in
             _ = await rig.call("echo")
             let pending = rig.start("hang", progress: true)
@@ -77,7 +78,7 @@ struct ChildTests {
         }
     }
 
-    @Test func deathInACallIsToldAtOnceWithItsStatus() async throws {
+    @Test(.tags(.failure06)) func deathInACallIsToldAtOnceWithItsStatus() async throws {
         try await Rig.with { rig in
             _ = await rig.call("echo")
             let other = rig.start("hang", progress: true)
@@ -97,7 +98,7 @@ struct ChildTests {
         }
     }
 
-    @Test func deathBySignalIsToldWithTheSignal() async throws {
+    @Test(.tags(.failure06)) func deathBySignalIsToldWithTheSignal() async throws {
         // With the product's own patience: the end of the output may be seen before the end of the process.
         try await Rig.with { rig in
             let reply = await rig.call("abort")
@@ -106,14 +107,14 @@ struct ChildTests {
         }
     }
 
-    @Test func aMuteServerIsReplaced() async throws {
+    @Test(.tags(.failure06)) func aMuteServerIsReplaced() async throws {
         try await Rig.with(limits: { $0.rung = .milliseconds(200) }) { rig in
             #expect(await rig.call("mute") == .failed(.outcomeUnknown, "the server closed its output"))
             #expect(await rig.call("echo", #"{"text":"again"}"#).text == "again")
         }
     }
 
-    @Test func aServerThatDoesNotStartIsToldWithItsReason() async throws {
+    @Test(.tags(.failure08)) func aServerThatDoesNotStartIsToldWithItsReason() async throws {
         try await Rig.with("fails_to_start.py") { rig in
             let reply = await rig.call("echo")
             #expect(reply == .failed(.notDelivered, "the server exited with status 78"))
@@ -122,7 +123,7 @@ struct ChildTests {
         }
     }
 
-    @Test func aServerThatNeverAnswersTheHandshakeIsEnded() async throws {
+    @Test(.tags(.failure08, .failure09)) func aServerThatNeverAnswersTheHandshakeIsEnded() async throws {
         try await Rig.with("never_ready.py", limits: { ($0.start, $0.rung) = (.milliseconds(1500), .milliseconds(100)) }) { rig in
             let reply = await rig.call("echo")
             #expect(reply == .failed(.notDelivered, "the server did not answer the handshake within 1 s"))
@@ -132,7 +133,7 @@ struct ChildTests {
         }
     }
 
-    @Test func aFloodOfStderrDoesNotStopTheServer() async throws {
+    @Test(.tags(.failure11)) func aFloodOfStderrDoesNotStopTheServer() async throws {
         try await Rig.with { rig in
             let begun = NIODeadline.now()
             #expect(await rig.call("flood").text == "flooded")
@@ -152,18 +153,7 @@ struct ChildTests {
         }
     }
 
-    @Test func largeMessagesPassAndTooLargeOnesFailAlone() async throws {
-        try await Rig.with(limits: { $0.lineBytes = 4 << 20 }) { rig in
-            #expect(await rig.call("big", #"{"size":3000000}"#).text?.utf8.count == 3_000_000)
-            let text = String(repeating: "q", count: 2_000_000)
-            #expect(await rig.call("echo", "{\"text\":\"\(text)\"}").text == text)
-            let reply = await rig.call("big", #"{"size":5000000}"#)
-            #expect(reply.text == nil)
-            #expect(await rig.call("echo", #"{"text":"alive"}"#).text == "alive")
-        }
-    }
-
-    @Test func aSlowCallerLosesProgressButNotTheAnswer() async throws {
+    @Test(.tags(.failure13)) func aSlowCallerLosesProgressButNotTheAnswer() async throws {
         try await Rig.with { rig in
             let pending = rig.start("many", #"{"count":1000,"size":100}"#, progress: true, demand: .pause)
             #expect(await pending.reply().text == "done")
@@ -171,7 +161,7 @@ struct ChildTests {
         }
     }
 
-    @Test func aDeadlineEndsTheCall() async throws {
+    @Test(.tags(.failure22)) func aDeadlineEndsTheCall() async throws {
         try await Rig.with { rig in
             _ = await rig.call("echo")
             let reply = await rig.start("hang", deadline: .milliseconds(200)).reply()

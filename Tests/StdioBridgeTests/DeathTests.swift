@@ -2,6 +2,7 @@ import Glibc
 import JSONText
 import MCP
 import NIOCore
+import TestSupport
 import Testing
 
 @testable import StdioBridge
@@ -56,7 +57,7 @@ struct DeathTests {
     }
 
     /// Its caller gave it up while what it had not read held up the whole child.
-    @Test func readingGoesOnWhenPausedCallsAreGivenUp() async throws {
+    @Test(.tags(.failure13)) func readingGoesOnWhenPausedCallsAreGivenUp() async throws {
         try await Rig.with(limits: { $0.queuedOutputBytes = 50_000 }) { rig in
             let slow = rig.start("many", #"{"count":200}"#, progress: true, demand: .pause)
             let paused = rig.watch(Rig.pausedReading("s"))
@@ -69,7 +70,7 @@ struct DeathTests {
         }
     }
 
-    @Test func aDeadlineLetsReadingGoOn() async throws {
+    @Test(.tags(.failure13)) func aDeadlineLetsReadingGoOn() async throws {
         try await Rig.with(limits: { $0.queuedOutputBytes = 50_000 }) { rig in
             _ = await rig.call("echo")
             let paused = rig.watch(Rig.pausedReading("s"))

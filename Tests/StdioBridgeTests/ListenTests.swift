@@ -2,6 +2,7 @@ import Glibc
 import JSONText
 import MCP
 import NIOCore
+import TestSupport
 import Testing
 
 @testable import StdioBridge
@@ -16,7 +17,7 @@ import Testing
         pending.notifications.map { (try? JSONValue(parsing: $0)["method"]?.stringValue) ?? "?" }
     }
 
-    @Test func changesAndUpdatesArrive() async throws {
+    @Test(.tags(.failure21)) func changesAndUpdatesArrive() async throws {
         try await Rig.with("resources.py") { rig in
             let listen = rig.send(Self.message(#"{"toolsListChanged":true,"resourceSubscriptions":["a://1"]}"#))
             await eventually("acknowledged") { listen.notifications.count == 1 }
@@ -32,7 +33,7 @@ import Testing
     }
 
     /// The server dies: the subscription goes on with its next process, and says that anything may have changed.
-    @Test func itOutlivesAProcess() async throws {
+    @Test(.tags(.failure06, .failure21)) func itOutlivesAProcess() async throws {
         try await Rig.with("resources.py") { rig in
             let listen = rig.send(Self.message(#"{"toolsListChanged":true,"resourceSubscriptions":["a://1"]}"#))
             await eventually("acknowledged") { listen.notifications.count == 1 }

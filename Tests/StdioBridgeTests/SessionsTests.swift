@@ -2,10 +2,11 @@ import JSONText
 import MCP
 import NIOCore
 import StdioBridge
+import TestSupport
 import Testing
 
 struct SessionsTests {
-    @Test func everySessionHasItsOwnChild() async throws {
+    @Test(.tags(.failure18)) func everySessionHasItsOwnChild() async throws {
         try await Rig.with { rig in
             let pids = await withTaskGroup(of: (String, Int?).self) { group in
                 for number in 0..<4 {
@@ -35,7 +36,7 @@ struct SessionsTests {
         }
     }
 
-    @Test func theCapMakesRoomForTheIdleAndRefusesOverTheBusy() async throws {
+    @Test(.tags(.failure03)) func theCapMakesRoomForTheIdleAndRefusesOverTheBusy() async throws {
         try await Rig.with(limits: { ($0.children, $0.room) = (2, .seconds(3)) }) { rig in
             _ = await rig.call("echo", session: "a")
             let busy = rig.start("hang", session: "b", progress: true)
@@ -90,7 +91,7 @@ struct SessionsTests {
         }
     }
 
-    @Test func anIdleChildEndsAndComesBack() async throws {
+    @Test(.tags(.failure03)) func anIdleChildEndsAndComesBack() async throws {
         try await Rig.with(limits: { $0.idle = .milliseconds(100) }) { rig in
             let first = await rig.call("identity").json?["pid"]?.intValue
             await eventually("idle end") { await rig.reports().isEmpty }
@@ -99,7 +100,7 @@ struct SessionsTests {
         }
     }
 
-    @Test func endingASessionLeavesNothing() async throws {
+    @Test(.tags(.failure01)) func endingASessionLeavesNothing() async throws {
         try await Rig.with { rig in
             let pid = try #require(await rig.call("identity").json?["pid"]?.intValue)
             let helper = try #require(await rig.call("helper").json?.intValue)
@@ -113,7 +114,7 @@ struct SessionsTests {
         }
     }
 
-    @Test func theLadderEndsAServerThatIgnoresEverything() async throws {
+    @Test(.tags(.failure05)) func theLadderEndsAServerThatIgnoresEverything() async throws {
         try await Rig.with("ignores_eof.py", limits: { $0.rung = .milliseconds(150) }) { rig in
             let pid = try #require(await rig.call("identity").json?["pid"]?.intValue)
             #expect(await rig.end("s"))

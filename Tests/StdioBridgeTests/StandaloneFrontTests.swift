@@ -3,6 +3,7 @@ import JSONText
 import MCP
 import NIOCore
 import NIOPosix
+import TestSupport
 import Testing
 import Wire
 
@@ -10,80 +11,17 @@ import Wire
 
 /// The HTTP side over real sockets and a real server; `run` itself, with its signals, is tested through the binary.
 struct StandaloneFrontTests {
-    private final class Bridge: Sendable {
-        let server: PublicServer
-        let client: HTTPClient
-        let endpoint: Endpoint
-        private let loop: any EventLoop
-        private let sessions: NIOLoopBound<Sessions>
-
-        init(_ fixture: String, _ limits: BridgeLimits, _ tokens: BearerTokens?) async throws {
-            let reaper = try #require(Rig.reaper)
-            let loop = Rig.group.next()
-            self.loop = loop
-            let plan = SpawnPlan(
-                path: Rig.python, arguments: ["python3", "-B", Rig.fixtures + fixture], environment: ["PATH=/usr/bin:/bin"])
-            let parts = try await loop.submit {
-                let sessions = Sessions(eventLoop: loop, reaper: reaper, limits: limits, plan: { _ in .success(plan) }, log: { _ in })
-                let settings = StandaloneConfiguration(servers: [], allowedOrigins: ["https://app.test"], tokens: tokens, limits: limits)
-                let server = StandaloneServer(name: "one", command: [], environment: [])
-                let front = StandaloneRouter(
-                    endpoints: [
-                        StandaloneEndpoint(server: StandaloneServer(command: [], environment: []), sessions: sessions, configuration: settings),
-                        StandaloneEndpoint(server: server, sessions: sessions, configuration: settings),
-                    ], configuration: settings)
-                return (NIOLoopBound(sessions, eventLoop: loop), NIOLoopBound(front, eventLoop: loop))
-            }.get()
-            sessions = parts.0
-            server = try await PublicServer.bind(
-                .tcp(host: "127.0.0.1", port: 0), group: loop, delegate: { _ in parts.1.value })
-            endpoint = .tcp(host: "127.0.0.1", port: server.port ?? 0)
-            client = HTTPClient(eventLoopGroup: Rig.group)
-        }
-
-        func post(
-            _ body: String, _ headers: [(String, String)] = [], path: String = "/mcp"
-        ) async throws -> (status: Int, session: String?, body: String) {
-            let all = [("accept", "application/json, text/event-stream"), ("content-type", "application/json")] + headers
-            let response = try await client.execute("POST", path, headers: all, body: ByteBuffer(string: body), to: endpoint)
-            return (response.status, response.headers["mcp-session-id"], String(buffer: try await response.collect(upTo: 1 << 20)))
-        }
-
-        func end() async {
-            await server.close(drain: .seconds(1))
-            await client.shutdown()
-            let done = loop.makePromise(of: Void.self)
-            loop.execute { self.sessions.value.shutdown { done.succeed() } }
-            _ = try? await done.futureResult.get()
-        }
-    }
+    private typealias Bridge = StandaloneRig
 
     private func with(
         _ fixture: String = "fixture.py", sharing: Sharing = .session, tokens: String? = nil, _ body: (Bridge) async throws -> Void
     ) async throws {
-        var limits = BridgeLimits()
-        limits.sharing = sharing
-        let bridge = try await Bridge(fixture, limits, try tokens.map { try BearerTokens(parsing: Array($0.utf8), file: "tokens") })
-        do {
-            try await body(bridge)
-        } catch {
-            await bridge.end()
-            throw error
-        }
-        await bridge.end()
+        try await StandaloneRig.with(fixture, sharing: sharing, tokens: tokens, body)
     }
 
-    /// The JSON of an answer, whichever of the two forms it has.
-    private func message(_ body: String) throws -> JSONValue {
-        guard !body.hasPrefix("{") else { return try JSONValue(parsing: body) }
-        var reader = SSEReader()
-        reader.feed(ByteBuffer(string: body))
-        var last = JSONValue.null
-        while let event = try reader.next() { last = try JSONValue(parsing: Array(event.data.readableBytesView)) }
-        return last
-    }
+    private func message(_ body: String) throws -> JSONValue { try StandaloneRig.messages(body).last ?? .null }
 
-    @Test(arguments: ["fixture.py", "modern.py"]) func aLegacyClient(fixture: String) async throws {
+    @Test(.tags(.failure24, .failure25), arguments: ["fixture.py", "modern.py"]) func aLegacyClient(fixture: String) async throws {
         try await with(fixture) { bridge in
             let opened = try await bridge.post(
                 """
@@ -125,7 +63,7 @@ struct StandaloneFrontTests {
     }
 
     /// The connection breaks in the middle of a call; the answer comes on the next.
-    @Test func aBrokenStreamGoesOn() async throws {
+    @Test(.tags(.failure17)) func aBrokenStreamGoesOn() async throws {
         try await with { bridge in
             let opened = try await bridge.post(
                 """
@@ -160,15 +98,8 @@ struct StandaloneFrontTests {
     }
 
     /// Opens a session of a client that can be asked, and answers its headers.
-    private func session(
-        _ bridge: Bridge, _ headers: [(String, String)] = [], path: String = "/mcp"
-    ) async throws -> [(String, String)] {
-        let opened = try await bridge.post(
-            """
-            {"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-06-18","capabilities":{"elicitation":{}},\
-            "clientInfo":{"name":"c","version":"1"}}}
-            """, headers, path: path)
-        return headers + [("mcp-session-id", try #require(opened.session)), ("mcp-protocol-version", "2025-06-18")]
+    private func session(_ bridge: Bridge, _ headers: [(String, String)] = [], path: String = "/mcp") async throws -> [(String, String)] {
+        try await bridge.session(headers, path: path)
     }
 
     private func call(_ bridge: Bridge, _ tool: String, _ headers: [(String, String)], path: String = "/mcp") async throws -> JSONValue {
@@ -189,6 +120,25 @@ struct StandaloneFrontTests {
     }
 
     /// Nobody can tell whom it asks: it is told so, and does not wait.
+    /// A process for each of them would fill the host.
+    @Test(.tags(.failure03)) func statelessPostsHaveOneProcess() async throws {
+        try await with { bridge in
+            let meta = #""_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{}}"#
+            let headers = [("mcp-protocol-version", "2026-07-28"), ("mcp-method", "tools/call"), ("mcp-name", "identity")]
+            let body = #"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"identity","arguments":{},\#(meta)}}"#
+            let pids = try await withThrowingTaskGroup(of: Int?.self) { group in
+                for _ in 0..<20 {
+                    group.addTask {
+                        let answer = try StandaloneRig.messages(try await bridge.post(body, headers).body).last
+                        return try JSONValue(parsing: answer?["result"]?["content"]?[0]?["text"]?.stringValue ?? "")["pid"]?.intValue
+                    }
+                }
+                return try await group.reduce(into: [Int?]()) { $0.append($1) }
+            }
+            #expect(Set(pids).count == 1 && pids[0] != nil, "\(pids)")
+        }
+    }
+
     @Test func aSharedServerCanAskNobody() async throws {
         try await with(sharing: .shared) { bridge in
             let answer = try await call(bridge, "ask", try await session(bridge))

@@ -29,10 +29,18 @@ extension Back {
         }
     }
 
+    /// What a child wrote last without ending its line: a message, or what is left of one over which it died. Whose answer that was to
+    /// be is then told of the death, and not of its half.
+    public mutating func received(unended line: ByteBuffer) -> [BackAction] {
+        if (try? EnvelopeScanner.scan(line.trimmed().readableBytesSpan, limits: limits)) != nil { return received(line: line) }
+        counters.noise += 1
+        return [.noise(line, isStray: false)]
+    }
+
     /// A text that is no message. When it is recognisably an answer, its caller is told instead of waiting for ever.
     private mutating func unreadable(_ message: ByteBuffer, _ error: ScanError) -> [BackAction] {
         counters.noise += 1
-        var actions: [BackAction] = [.noise(message)]
+        var actions: [BackAction] = [.noise(message, isStray: false)]
         guard !error.hasMethod, let span = error.id, let id = message.integer(span), let entry = correlator.close(id: id) else { return actions }
         let outcome = MCPOutcome.error(.internalError("the server's answer is not acceptable: \(error.reason.rawValue)"))
         if let call = entry.call { actions.append(.finish(call, outcome)) } else { suspensions.settle(id, outcome) }
@@ -43,8 +51,7 @@ extension Back {
 
     private mutating func answer(_ envelope: Envelope, _ message: ByteBuffer) -> [BackAction] {
         guard let span = envelope.id, let id = message.integer(span) else {
-            counters.unknownAnswers += 1
-            return []
+            return unasked(message)
         }
         switch phase {
         case .probing(id):
@@ -61,7 +68,8 @@ extension Back {
             break
         }
         guard let entry = correlator.close(id: id) else {
-            if correlator.hasGiven(id) { counters.lateAnswers += 1 } else { counters.unknownAnswers += 1 }
+            guard correlator.hasGiven(id) else { return unasked(message) }
+            counters.lateAnswers += 1
             return []
         }
         let outcome = outcome(envelope, message, entry)
@@ -70,6 +78,11 @@ extension Back {
             return []
         }
         return [.finish(call, outcome)]
+    }
+
+    private mutating func unasked(_ message: ByteBuffer) -> [BackAction] {
+        counters.unknownAnswers += 1
+        return [.noise(message, isStray: true)]
     }
 
     private func outcome(_ envelope: Envelope, _ message: ByteBuffer, _ entry: Correlator.Entry) -> MCPOutcome {

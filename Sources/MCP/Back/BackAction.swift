@@ -23,8 +23,8 @@ public enum BackAction: Sendable {
     case restartLegacy
     /// The child does not speak the protocol or refused the handshake: end it. Every call was finished.
     case handshakeFailed(String)
-    /// A line that is no message.
-    case noise(ByteBuffer)
+    /// A line that is no message, or a stray one: an answer to what the child was never asked.
+    case noise(ByteBuffer, isStray: Bool)
     case armTimer(BackTimer, seconds: Int)
     case disarmTimer(BackTimer)
     /// A notification that belongs to no call: a list changed, a resource was updated.

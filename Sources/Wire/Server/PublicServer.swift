@@ -85,7 +85,10 @@ public final class PublicServer: Sendable {
         let listener: any Channel
         switch address {
         case .tcp(let host, let port):
+            // What a client whose host is gone never acknowledges ends its connection no later than a client that reads nothing is ended.
+            let patience = Int(CInt(clamping: limits.stallTimeout.nanoseconds / 1_000_000))
             let reusing = bootstrap.serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
+                .childChannelOption(.socket(Int(IPPROTO_TCP), TCP_USER_TIMEOUT), value: patience)
             if let numeric = try? SocketAddress(ipAddress: host, port: port) {
                 listener = try await reusing.bind(to: numeric).get()
             } else {

@@ -1,17 +1,23 @@
 /// A second reading of RFC 8259, written another way on purpose: over Unicode scalars of a validated string, recursive, building values.
 /// The scanner is held against it.
-struct Reference {
-    enum Value: Equatable {
+public struct Reference {
+    /// A value. Texts are kept as UTF-8: Swift takes two for equal that another reader tells apart.
+    public enum Value: Equatable {
         case null
         case bool(Bool)
         case number(String)
-        case string(String)
+        case string([UInt8])
         case array([Value])
         case object([Pair])
     }
-    struct Pair: Equatable {
-        var key: String
-        var value: Value
+    public struct Pair: Equatable {
+        public var key: [UInt8]
+        public var value: Value
+
+        public init(key: [UInt8], value: Value) {
+            self.key = key
+            self.value = value
+        }
     }
     struct Refused: Error {}
 
@@ -19,7 +25,7 @@ struct Reference {
     private var at = 0
 
     /// The value of a whole text, or `nil` when it is not JSON of at most `depth` levels without lone surrogates.
-    static func parse(_ bytes: [UInt8], depth: Int = 64) -> Value? {
+    public static func parse(_ bytes: [UInt8], depth: Int = 64) -> Value? {
         guard let text = String(validating: bytes, as: UTF8.self) else { return nil }
         var parser = Reference(rest: Array(text.unicodeScalars))
         guard let value = try? parser.value(depth) else { return nil }
@@ -128,7 +134,7 @@ struct Reference {
         return text
     }
 
-    private mutating func string() throws -> String {
+    private mutating func string() throws -> [UInt8] {
         try word("\"")
         var units: [UInt16] = []
         while true {
@@ -159,6 +165,29 @@ struct Reference {
         }
         // Half a pair, wherever it came from, makes the UTF-16 text invalid.
         guard let text = String(validating: units, as: UTF16.self) else { throw Refused() }
-        return text
+        return Array(text.utf8)
     }
+}
+
+extension Reference.Value {
+    /// Whether an object in it has one key twice.
+    public var hasDuplicateKeys: Bool {
+        switch self {
+        case .array(let elements): elements.contains(where: \.hasDuplicateKeys)
+        case .object(let pairs): Set(pairs.map(\.key)).count < pairs.count || pairs.contains(where: \.value.hasDuplicateKeys)
+        default: false
+        }
+    }
+
+    /// The first member of that name, if it is an object.
+    public subscript(key: String) -> Self? {
+        if case .object(let pairs) = self { pairs.first { $0.key == Array(key.utf8) }?.value } else { nil }
+    }
+
+    /// How many members of an object have that name.
+    public func count(of key: String) -> Int {
+        if case .object(let pairs) = self { pairs.count { $0.key == Array(key.utf8) } } else { 0 }
+    }
+
+    public static func text(_ string: String) -> Self { .string(Array(string.utf8)) }
 }

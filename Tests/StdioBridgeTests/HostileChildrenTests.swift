@@ -1,0 +1,152 @@
+import Glibc
+import JSONText
+import MCP
+import NIOCore
+import TestSupport
+import Testing
+
+@testable import StdioBridge
+
+extension Rig {
+    /// A bridge over one of the servers of `hostile.py`.
+    static func hostile(
+        _ name: String = "Server", limits: (inout BridgeLimits) -> Void = { _ in }, body: (Rig) async throws -> Void
+    ) async throws {
+        try await with("hostile.py", environment: ["PATH=/usr/bin:/bin", "AS=\(name)"], limits: limits, body: body)
+    }
+}
+
+/// Servers whose streams go wrong, each in its own way, and what follows: see Tests/Fixtures/hostile.py.
+struct HostileChildrenTests {
+    @Test(.tags(.failure12)) func aMessageMayComeInAnyPieces() async throws {
+        try await Rig.hostile("SplitFrames") { rig in
+            #expect(await rig.call("echo", #"{"text":"grüße 漢字 😀"}"#).text == "grüße 漢字 😀")
+            let glued = rig.start("glued", #"{"text":"both"}"#, progress: true)
+            #expect(await glued.reply().text == "both")
+            #expect(glued.notifications.count == 1 && glued.notifications[0].contains(#""mine""#))
+            #expect(await rig.reports().first?.noiseLines == 0)
+        }
+    }
+
+    /// With the product's own bounds: a line of nearly 16 MiB is an answer, one of 20 MiB fails its own call alone.
+    @Test(.tags(.failure12)) func aLineOf16MiBPassesAndOneOf20FailsAlone() async throws {
+        try await Rig.hostile { rig in
+            #expect(await rig.call("big", "{\"size\":\((16 << 20) - 200)}").text?.utf8.count == (16 << 20) - 200)
+            let other = rig.start("hang", progress: true)
+            await eventually("another call runs") { !other.notifications.isEmpty }
+            let tooLarge = await rig.call("big", "{\"size\":\(20 << 20)}")
+            #expect(tooLarge == .error(-32603, "Internal error: the server's answer is not acceptable: too large"))
+            #expect(rig.log.contains { $0.contains("exceeds the limit") })
+            #expect(await rig.call("echo", #"{"text":"alive"}"#).text == "alive")
+            #expect(!other.isDone)
+            #expect(await rig.reports().first?.starts == 1)
+            other.cancel()
+            let text = String(repeating: "q", count: 2_000_000)
+            #expect(await rig.call("echo", "{\"text\":\"\(text)\"}").text == text)
+        }
+    }
+
+    /// Half an answer is none: what is told is the death.
+    @Test(.tags(.failure06, .failure12)) func aDeathInTheMiddleOfALine() async throws {
+        try await Rig.hostile { rig in
+            _ = await rig.call("echo")
+            #expect(await rig.call("half") == .failed(.outcomeUnknown, "the server exited with status 7"))
+            let again = await rig.call("echo", #"{"text":"again"}"#)
+            #expect(again.text == "again" && again.meta?["berth/restarted"] == true)
+        }
+    }
+
+    @Test(.tags(.failure11)) func aFloodOfStderrBeforeTheFirstWord() async throws {
+        try await Rig.hostile("LoudStart") { rig in
+            #expect(await rig.call("echo", #"{"text":"x"}"#).text == "x")
+            #expect((await rig.reports().first?.stderrBytes ?? 0) > 1 << 20)
+        }
+    }
+
+    /// Neither a second answer nor its text reaches anybody.
+    @Test(.tags(.failure18, .failure22)) func aSecondAnswerIsNobodys() async throws {
+        try await Rig.hostile("AnswersTwice") { rig in
+            for number in 0..<20 { #expect(await rig.call("echo", "{\"text\":\"\(number)\"}").text == "\(number)") }
+            let pending = (0..<50).map { rig.start("echo", "{\"text\":\"\($0)\"}") }
+            for (number, call) in pending.enumerated() { #expect(await call.reply().text == "\(number)") }
+            #expect(await rig.reports().first?.callsInFlight == 0)
+        }
+    }
+
+    /// The caller's deadline ends its call, and says what came instead; calls that are answered rightly are not disturbed.
+    @Test(.tags(.failure22)) func answersUnderOtherIDsAreNobodys() async throws {
+        try await Rig.hostile("WrongIDs") { rig in
+            #expect(await rig.call("right").text == "right")
+            let waiting = rig.start("wrong", deadline: .seconds(3))
+            #expect(await rig.call("right").text == "right")
+            #expect(await waiting.reply() == .failed(.outcomeUnknown, "the server did not answer in time, but answered what it had not been asked"))
+            #expect(rig.log.contains { $0.hasPrefix("an answer to what the server was not asked: {") })
+        }
+    }
+
+    @Test(.tags(.failure13, .failure21)) func aStormOfNotificationsReachesWhoReads() async throws {
+        try await Rig.hostile { rig in
+            let storm = rig.start("storm", #"{"count":5000}"#, progress: true)
+            #expect(await storm.reply(within: 60).text == "over")
+            #expect(storm.notifications.count == 5000, "all of its progress, and none of the logs that nobody asked for")
+        }
+    }
+
+    /// It loses progress, which may be lost, and its call when it does not read what may not.
+    @Test(.tags(.failure13)) func aStormDrownsWhoDoesNotReadAndNobodyElse() async throws {
+        try await Rig.hostile { rig in
+            let slow = rig.start("storm", #"{"count":2000}"#, progress: true, demand: .pause)
+            #expect(await slow.reply(within: 60).text == "over")
+            #expect(slow.notifications.count <= 257)
+            let level = """
+                {"jsonrpc":"2.0","id":7,"method":"tools/call","params":{"name":"storm","arguments":{"count":2000},"_meta":{\
+                "io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{},\
+                "io.modelcontextprotocol/logLevel":"debug"}}}
+                """
+            let drowned = await rig.send(level, demand: .pause).reply(within: 60)
+            #expect(drowned == .failed(.outcomeUnknown, "the caller did not read what the server sent"))
+            #expect(await rig.call("echo", #"{"text":"alive"}"#).text == "alive")
+            #expect(await rig.reports().first?.starts == 1)
+        }
+    }
+
+    /// A server that reads nothing holds up its own session, within bounds, and no other.
+    @Test(.tags(.failure13)) func aNeighbourFinishesAThousandCallsMeanwhile() async throws {
+        try await Rig.hostile("Deaf", limits: { $0.queuedInputBytes = 1 << 20 }) { rig in
+            let pid = try #require(await rig.call("identity", session: "deaf").json?["pid"]?.intValue)
+            #expect(await rig.call("stop_reading", session: "deaf").text == "stopped")
+            let text = String(repeating: "x", count: 600_000)
+            let blocked = rig.start("echo", "{\"text\":\"\(text)\"}", session: "deaf")
+            let refused = await rig.call("echo", "{\"text\":\"\(text)\"}", session: "deaf")
+            #expect(refused == .failed(.notDelivered, "the server does not read its input"))
+            let finished = await withTaskGroup(of: Int.self) { group in
+                for caller in 0..<10 {
+                    group.addTask {
+                        var right = 0
+                        for number in 0..<100 where await rig.call("echo", "{\"text\":\"\(caller) \(number)\"}", session: "near").text == "\(caller) \(number)" {
+                            right += 1
+                        }
+                        return right
+                    }
+                }
+                return await group.reduce(0, +)
+            }
+            #expect(finished == 1000)
+            #expect(!blocked.isDone)
+            kill(pid_t(pid), SIGUSR1)
+            #expect(await blocked.reply().text == text)
+        }
+    }
+
+    /// Nothing pings a server to see whether it lives: some die of it, and others are busy.
+    @Test(.tags(.failure16)) func nobodyIsPinged() async throws {
+        try await Rig.hostile("IgnoresPings") { rig in
+            _ = await rig.start("hang", deadline: .milliseconds(300)).reply()
+            let listen = rig.send(#"{"jsonrpc":"2.0","id":"L","method":"subscriptions/listen","params":{"notifications":{"toolsListChanged":true}}}"#)
+            await eventually("acknowledged") { !listen.notifications.isEmpty }
+            let seen = try #require(await rig.call("seen").json?.arrayValue)
+            #expect(seen.contains("tools/call") && !seen.contains("ping"))
+            #expect(await rig.reports().first?.starts == 1)
+        }
+    }
+}
