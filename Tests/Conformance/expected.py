@@ -115,13 +115,14 @@ def progress(notifications, token):
     expect(seen, wanted, "progress on the call's stream")
 
 
-def until_cancelled(count, read):
-    """`read()` gives how many calls the server saw cancelled."""
+def until_counted(count, read, what):
+    """`read()` gives how many of `what` the server counted."""
     deadline = time.monotonic() + DEADLINE
-    while read() != str(count):
+    while (seen := read()) < count:
         if time.monotonic() > deadline:
-            raise Failed("expected %d cancelled calls at the server within %d s, saw %s" % (count, DEADLINE, read()))
+            raise Failed("expected %d %s at the server within %d s, saw %d" % (count, what, DEADLINE, seen))
         time.sleep(0.02)
+    expect(seen, count, "%s at the server" % what)
 
 
 def together(count, run):

@@ -83,6 +83,17 @@ def declined(run):
     completed(again(run, "elicitation", first, {keys["elicitation/create"]: {"action": "cancel"}}), "Hello, nobody!")
 
 
+@scenario("url-elicitation")
+def url(run):
+    """The other mode of a question: a page to visit, and no form."""
+    capabilities = {"elicitation": {"form": {}, "url": {}}}
+    first = run.client.call(tool("url"), capabilities=capabilities)
+    key = asked(first, "elicitation/create")["elicitation/create"]
+    params = first.result["inputRequests"][key]["params"]
+    expect([params.get(name) for name in ("mode", "url")], ["url", "https://example.com/sign-in"], "mode and url")
+    completed(again(run, "url", first, {key: {"action": "accept"}}, capabilities=capabilities), "sign-in: accept")
+
+
 @scenario("basic-sampling")
 def sampling(run):
     first = run.client.call(tool("sampling"), capabilities=ALL)
@@ -154,7 +165,9 @@ def abandoned(run):
     """A client need not come back with answers, and what it left must not hold up its other calls."""
     asked(run.client.call(tool("elicitation"), capabilities=ALL), "elicitation/create")
     outcome = run.client.call(tool("multiple_inputs"), capabilities=ALL, seconds=8)
-    time.sleep(0.3)  # what a person takes to answer: all that a server asks at once has come by then
+    # What a person takes to answer: all that a server asks at once has come by then. Another call could not find out: a question
+    # that comes while it runs would be taken for its own.
+    time.sleep(0.3)
     completed(answered(run, "multiple_inputs", outcome, seconds=8), "Paris Alice (1 roots)")
 
 
