@@ -8,6 +8,18 @@ import content
 from client import DEADLINE, Failed, check, expect
 
 
+def registry(prefix=""):
+    """A file's scenarios by name, and the decorator that puts them there."""
+    scenarios = {}
+
+    def scenario(name):
+        def register(function):
+            scenarios[prefix + name] = function
+            return function
+        return register
+    return scenarios, scenario
+
+
 def complete(ask):
     ref = {"type": "ref/prompt", "name": "test_prompt_with_arguments"}
     result = ask("completion/complete", {"ref": ref, "argument": {"name": "arg1", "value": "par"}})

@@ -5,16 +5,9 @@ import re
 import content
 import legacy_more
 from client import ACCEPT, Failed, LegacySession, check, expect, within
-from expected import COMMON, compared, progress, rebinding, together
+from expected import COMMON, compared, progress, rebinding, registry, together
 
-SCENARIOS = {}
-
-
-def scenario(name):
-    def register(function):
-        SCENARIOS[name] = function
-        return function
-    return register
+SCENARIOS, scenario = registry()
 
 
 def common(name, function):

@@ -4,16 +4,9 @@ import json
 
 import content
 from client import ACCEPT, LegacySession, check, expect, within
-from expected import together, until_counted
+from expected import registry, together, until_counted
 
-SCENARIOS = {}
-
-
-def scenario(name):
-    def register(function):
-        SCENARIOS[name] = function
-        return function
-    return register
+SCENARIOS, scenario = registry()
 
 
 @scenario("http-rules")

@@ -5,16 +5,9 @@ import modern_input
 import modern_listen
 import modern_stateless
 from client import ACCEPT, PREFIX, ModernClient, check, expect, within
-from expected import COMMON, compared, progress, rebinding, together, until_counted
+from expected import COMMON, compared, progress, rebinding, registry, together, until_counted
 
-SCENARIOS = {}
-
-
-def scenario(name):
-    def register(function):
-        SCENARIOS[name] = function
-        return function
-    return register
+SCENARIOS, scenario = registry()
 
 
 def common(name, function):

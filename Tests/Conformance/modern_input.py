@@ -4,19 +4,12 @@ import time
 
 import content
 from client import check, expect
-from expected import together
+from expected import registry, together
 
-SCENARIOS = {}
+SCENARIOS, scenario = registry("input-required-result-")
 ALL = {"elicitation": {}, "sampling": {}, "roots": {}}
 ROOTS = {"roots": [{"uri": "file:///home", "name": "home"}]}
 SAMPLED = {"role": "assistant", "content": content.text("Paris"), "model": "test-model", "stopReason": "endTurn"}
-
-
-def scenario(name):
-    def register(function):
-        SCENARIOS["input-required-result-" + name] = function
-        return function
-    return register
 
 
 def tool(name):
