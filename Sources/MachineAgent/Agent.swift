@@ -16,7 +16,10 @@ public enum Agent {
         switch arguments.first {
         case "agent":
             // Before anything else: from here on no process of another uid can look into this one.
-            _ = clinux_set_dumpable(0)
+            guard clinux_set_dumpable(0) == 0, clinux_get_dumpable() == 0 else {
+                AgentLog()(.error, "the kernel lets others look into this process (PR_SET_DUMPABLE)")
+                return 71
+            }
             return run(Array(arguments.dropFirst()))
         case "child":
             ChildShim.run(uid: uid(arguments))

@@ -6,7 +6,7 @@ import json
 import time
 import urllib.parse
 
-from validation import Invalid, Validator, brief
+from validation import Invalid, brief
 
 DEADLINE = 30  # seconds for anything that must come
 ACCEPT = "application/json, text/event-stream"
@@ -134,10 +134,10 @@ class Outcome:
 
 
 class Endpoint:
-    def __init__(self, url, revision):
+    def __init__(self, url, validator):
         parts = urllib.parse.urlsplit(url)
-        self.host, self.port, self.path, self.revision = parts.hostname, parts.port, parts.path or "/", revision
-        self.validator = Validator(revision)
+        self.host, self.port, self.path, self.revision = parts.hostname, parts.port, parts.path or "/", validator.revision
+        self.validator = validator
         self.numbers = itertools.count(1)
         self.open_streams = []
 

@@ -8,6 +8,18 @@ import content
 from client import DEADLINE, Failed, check, expect
 
 
+def registry(prefix=""):
+    """A file's scenarios by name, and the decorator that puts them there."""
+    scenarios = {}
+
+    def scenario(name):
+        def register(function):
+            scenarios[prefix + name] = function
+            return function
+        return register
+    return scenarios, scenario
+
+
 def complete(ask):
     ref = {"type": "ref/prompt", "name": "test_prompt_with_arguments"}
     result = ask("completion/complete", {"ref": ref, "argument": {"name": "arg1", "value": "par"}})
@@ -115,13 +127,14 @@ def progress(notifications, token):
     expect(seen, wanted, "progress on the call's stream")
 
 
-def until_cancelled(count, read):
-    """`read()` gives how many calls the server saw cancelled."""
+def until_counted(count, read, what):
+    """`read()` gives how many of `what` the server counted."""
     deadline = time.monotonic() + DEADLINE
-    while read() != str(count):
+    while (seen := read()) < count:
         if time.monotonic() > deadline:
-            raise Failed("expected %d cancelled calls at the server within %d s, saw %s" % (count, DEADLINE, read()))
+            raise Failed("expected %d %s at the server within %d s, saw %d" % (count, what, DEADLINE, seen))
         time.sleep(0.02)
+    expect(seen, count, "%s at the server" % what)
 
 
 def together(count, run):

@@ -33,13 +33,15 @@ def url(text, stack):
 
 @contextlib.contextmanager
 def running(command):
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)  # what it says on standard error is the run's
     guard = threading.Timer(LIMIT, process.kill)
     guard.start()
     try:
         line = process.stdout.readline().split()
         if not line:
             raise SystemExit("%s did not start: status %s" % (command[0], process.wait()))
+        # Read to its end, so that a server that prints more does not wait for us.
+        threading.Thread(target=process.stdout.read, daemon=True).start()
         yield line[0]
     finally:
         guard.cancel()

@@ -5,16 +5,9 @@ import re
 import content
 import legacy_more
 from client import ACCEPT, Failed, LegacySession, check, expect, within
-from expected import COMMON, compared, progress, rebinding, together
+from expected import COMMON, compared, progress, rebinding, registry, together
 
-SCENARIOS = {}
-
-
-def scenario(name):
-    def register(function):
-        SCENARIOS[name] = function
-        return function
-    return register
+SCENARIOS, scenario = registry()
 
 
 def common(name, function):
@@ -157,6 +150,7 @@ def multiple_streams(run):
 def polling(run):
     session = LegacySession(run.endpoint)
     message = {"jsonrpc": "2.0", "id": 9, "method": "tools/call", "params": {"name": "test_reconnection", "arguments": {}}}
+    message["params"]["_meta"] = {"progressToken": "reconnection"}
     stream = session.post(message)
     check(stream.is_events, "an event stream", stream.headers)
     events = list(stream.events())
@@ -174,16 +168,39 @@ def polling(run):
     session.end()
 
 
+UPDATED, CHANGED = "notifications/resources/updated", "notifications/tools/list_changed"
+
+
+def heard(session, stream, is_subscribed):
+    """A change of the resource, then one of the tools: what comes on the GET stream is both, or the second alone."""
+    session.call("test_trigger_resource_change")
+    session.call("test_trigger_tool_change")
+    for wanted in ([UPDATED] if is_subscribed else []) + [CHANGED]:
+        message = within(lambda: next(stream))
+        expect(message["method"], wanted, "the notification of a client that is%s subscribed" % ("" if is_subscribed else " not"))
+        if wanted == UPDATED:
+            expect(message["params"]["uri"], content.WATCHED["uri"], "uri of resources/updated")
+
+
 @scenario("resources-subscribe")
 def subscribe(run):
-    expect(run.session().request("resources/subscribe", {"uri": content.WATCHED["uri"]}).result, {}, "result")
+    session = LegacySession(run.endpoint)
+    stream = session.listen().messages()
+    heard(session, stream, False)
+    expect(session.request("resources/subscribe", {"uri": content.WATCHED["uri"]}).result, {}, "result")
+    heard(session, stream, True)
+    session.end()
 
 
 @scenario("resources-unsubscribe")
 def unsubscribe(run):
-    session = run.session()
+    session = LegacySession(run.endpoint)
+    stream = session.listen().messages()
     session.request("resources/subscribe", {"uri": content.WATCHED["uri"]})
+    heard(session, stream, True)
     expect(session.request("resources/unsubscribe", {"uri": content.WATCHED["uri"]}).result, {}, "result")
+    heard(session, stream, False)
+    session.end()
 
 
 @scenario("dns-rebinding-protection")

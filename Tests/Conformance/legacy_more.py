@@ -1,19 +1,12 @@
-"""What the suite does not ask of a handshake revision and our notes do (`docs/protocol.md` §1.2, §1.3, §1.8, §5)."""
+"""What the suite does not ask of a handshake revision and its specification does."""
 
 import json
 
 import content
 from client import ACCEPT, LegacySession, check, expect, within
-from expected import together, until_cancelled
+from expected import registry, together, until_counted
 
-SCENARIOS = {}
-
-
-def scenario(name):
-    def register(function):
-        SCENARIOS[name] = function
-        return function
-    return register
+SCENARIOS, scenario = registry()
 
 
 @scenario("http-rules")
@@ -79,14 +72,14 @@ def cancel(run):
     session = LegacySession(run.endpoint)
 
     def seen():
-        return session.call("test_cancelled").result["content"][0]["text"]
-    before = int(seen())
+        return int(session.call("test_cancelled").result["content"][0]["text"])
+    before = seen()
     message = {"jsonrpc": "2.0", "id": "wait", "method": "tools/call"}
     message["params"] = {"name": "test_wait", "arguments": {}, "_meta": {"progressToken": "w"}}
     stream = session.post(message)
     within(lambda: next(stream.messages()))
     session.notify("notifications/cancelled", {"requestId": "wait", "reason": "test"})
-    until_cancelled(before + 1, seen)
+    until_counted(before + 1, seen, "cancelled calls")
     stream.close()
     session.end()
 
@@ -109,7 +102,7 @@ def logging_at_once(run):
     seen = [each["data"] for outcome in outcomes for each in outcome.of("notifications/message")]
     try:
         while len(seen) < 6:
-            seen.append(next(stream.messages(1))["params"]["data"])
+            seen.append(next(stream.messages())["params"]["data"])
     except (TimeoutError, StopIteration):
         pass
     expect(sorted(seen), sorted(content.LOGS * 2), "log messages on all streams")

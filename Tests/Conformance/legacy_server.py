@@ -59,7 +59,7 @@ class SDKCaller(tools.Caller):
         if kind in CHANGES:
             method = "notifications/%s/list_changed" % kind
             await self.session.send_notification(types.ServerNotification(CHANGES[kind](method=method)))
-        else:
+        elif kind in tools.subscribed(self.session):
             await self.session.send_resource_updated(kind)
 
 
@@ -105,6 +105,16 @@ async def complete(request):
     return types.CompleteResult.model_validate({"completion": {"values": values, "total": len(values), "hasMore": False}})
 
 
+async def subscribe(request):
+    tools.subscribed(SERVER.request_context.session).add(str(request.params.uri))
+    return types.EmptyResult()
+
+
+async def unsubscribe(request):
+    tools.subscribed(SERVER.request_context.session).discard(str(request.params.uri))
+    return types.EmptyResult()
+
+
 async def nothing(request):
     return types.EmptyResult()
 
@@ -113,7 +123,7 @@ HANDLERS = {
     types.ListToolsRequest: list_tools, types.CallToolRequest: call_tool, types.ListResourcesRequest: list_resources,
     types.ListResourceTemplatesRequest: list_templates, types.ReadResourceRequest: read_resource,
     types.ListPromptsRequest: list_prompts, types.GetPromptRequest: get_prompt, types.CompleteRequest: complete,
-    types.SetLevelRequest: nothing, types.SubscribeRequest: nothing, types.UnsubscribeRequest: nothing,
+    types.SetLevelRequest: nothing, types.SubscribeRequest: subscribe, types.UnsubscribeRequest: unsubscribe,
 }
 
 

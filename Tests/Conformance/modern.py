@@ -5,16 +5,9 @@ import modern_input
 import modern_listen
 import modern_stateless
 from client import ACCEPT, PREFIX, ModernClient, check, expect, within
-from expected import COMMON, compared, progress, rebinding, together, until_cancelled
+from expected import COMMON, compared, progress, rebinding, registry, together, until_counted
 
-SCENARIOS = {}
-
-
-def scenario(name):
-    def register(function):
-        SCENARIOS[name] = function
-        return function
-    return register
+SCENARIOS, scenario = registry()
 
 
 def common(name, function):
@@ -68,12 +61,12 @@ def dns_rebinding(run):
 def cancel(run):
     """The end of the response stream is the cancel."""
     def seen():
-        return run.client.call("test_cancelled").result["content"][0]["text"]
-    before = int(seen())
+        return int(run.client.call("test_cancelled").result["content"][0]["text"])
+    before = seen()
     stream = run.client.open("tools/call", {"name": "test_wait", "arguments": {}}, meta={"progressToken": "w"})
     within(lambda: next(stream.messages()))
     stream.close()
-    until_cancelled(before + 1, seen)
+    until_counted(before + 1, seen, "cancelled calls")
 
 
 @scenario("caching")

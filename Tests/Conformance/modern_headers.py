@@ -3,17 +3,11 @@
 import base64
 
 from client import check, expect
+from expected import registry
 
-SCENARIOS = {}
+SCENARIOS, scenario = registry()
 STANDARD, CUSTOM = "http-header-validation/", "http-custom-header-server-validation/"
 TOOL = "test_simple_text"
-
-
-def scenario(name):
-    def register(function):
-        SCENARIOS[name] = function
-        return function
-    return register
 
 
 def rejected(outcome, what):

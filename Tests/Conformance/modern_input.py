@@ -4,19 +4,12 @@ import time
 
 import content
 from client import check, expect
-from expected import together
+from expected import registry, together
 
-SCENARIOS = {}
+SCENARIOS, scenario = registry("input-required-result-")
 ALL = {"elicitation": {}, "sampling": {}, "roots": {}}
 ROOTS = {"roots": [{"uri": "file:///home", "name": "home"}]}
 SAMPLED = {"role": "assistant", "content": content.text("Paris"), "model": "test-model", "stopReason": "endTurn"}
-
-
-def scenario(name):
-    def register(function):
-        SCENARIOS["input-required-result-" + name] = function
-        return function
-    return register
 
 
 def tool(name):
@@ -81,6 +74,17 @@ def declined(run):
     first = run.client.call(tool("elicitation"), capabilities=ALL)
     keys = asked(first, "elicitation/create")
     completed(again(run, "elicitation", first, {keys["elicitation/create"]: {"action": "cancel"}}), "Hello, nobody!")
+
+
+@scenario("url-elicitation")
+def url(run):
+    """The other mode of a question: a page to visit, and no form."""
+    capabilities = {"elicitation": {"form": {}, "url": {}}}
+    first = run.client.call(tool("url"), capabilities=capabilities)
+    key = asked(first, "elicitation/create")["elicitation/create"]
+    params = first.result["inputRequests"][key]["params"]
+    expect([params.get(name) for name in ("mode", "url")], ["url", "https://example.com/sign-in"], "mode and url")
+    completed(again(run, "url", first, {key: {"action": "accept"}}, capabilities=capabilities), "sign-in: accept")
 
 
 @scenario("basic-sampling")
@@ -154,7 +158,9 @@ def abandoned(run):
     """A client need not come back with answers, and what it left must not hold up its other calls."""
     asked(run.client.call(tool("elicitation"), capabilities=ALL), "elicitation/create")
     outcome = run.client.call(tool("multiple_inputs"), capabilities=ALL, seconds=8)
-    time.sleep(0.3)  # what a person takes to answer: all that a server asks at once has come by then
+    # What a person takes to answer: all that a server asks at once has come by then. Another call could not find out: a question
+    # that comes while it runs would be taken for its own.
+    time.sleep(0.3)
     completed(answered(run, "multiple_inputs", outcome, seconds=8), "Paris Alice (1 roots)")
 
 

@@ -1,18 +1,12 @@
 """`subscriptions/listen`: acknowledged first, tagged, only what was asked for."""
 
 from client import PREFIX, check, expect, within
+from expected import registry
 import content
 
-SCENARIOS = {}
+SCENARIOS, scenario = registry("server-stateless/")
 TAG = PREFIX + "subscriptionId"
 ACKNOWLEDGED = "notifications/subscriptions/acknowledged"
-
-
-def scenario(name):
-    def register(function):
-        SCENARIOS["server-stateless/" + name] = function
-        return function
-    return register
 
 
 def listen(run, identity, **kinds):

@@ -3,17 +3,10 @@
 import json
 
 from client import ACCEPT, MODERN, PREFIX, check, expect
-from expected import together
+from expected import registry, together
 
-SCENARIOS = {}
+SCENARIOS, scenario = registry("server-stateless/")
 REMOVED = ("initialize", "ping", "logging/setLevel", "resources/subscribe", "resources/unsubscribe")
-
-
-def scenario(name):
-    def register(function):
-        SCENARIOS["server-stateless/" + name] = function
-        return function
-    return register
 
 
 def refused(outcome, status, code, identity, what):

@@ -17,7 +17,7 @@ import fixture
 import legacy
 import modern
 from client import DEADLINE, Endpoint
-from validation import brief
+from validation import Validator, brief, schema_file
 
 REVISIONS = {"2025-11-25": legacy, "2026-07-28": modern}
 
@@ -36,8 +36,9 @@ def main():
     names = [name for name in module.SCENARIOS if (not options.only or name in options.only) and name not in options.skip]
     if options.list:
         return print("\n".join(names))
+    validator = Validator(options.revision, schema_file(options.revision))
     with contextlib.ExitStack() as started:
-        endpoints = [Endpoint(fixture.url(each, started), options.revision) for each in (options.url, options.control) if each]
+        endpoints = [Endpoint(fixture.url(each, started), validator) for each in (options.url, options.control) if each]
         failed = run_all(module, names, module.Run(*endpoints), options.json)
     raise SystemExit(1 if failed else 0)
 

@@ -75,7 +75,7 @@ class SDKCaller(tools.Caller):
         if not self.is_modern:
             if notification:
                 await self.session.send_notification(notification())
-            else:
+            elif kind in tools.subscribed(self.session._connection):
                 await self.session.send_resource_updated(kind)
 
     async def close_stream(self):
@@ -142,6 +142,17 @@ async def complete(context, params):
     return types.CompleteResult.model_validate({"completion": {"values": values, "total": len(values), "hasMore": False}})
 
 
+async def subscribe(context, params):
+    # The SDK has no public name for what the requests of one session have in common.
+    tools.subscribed(context.session._connection).add(str(params.uri))
+    return types.EmptyResult()
+
+
+async def unsubscribe(context, params):
+    tools.subscribed(context.session._connection).discard(str(params.uri))
+    return types.EmptyResult()
+
+
 async def nothing(context, params):
     return types.EmptyResult()
 
@@ -151,8 +162,8 @@ def make():
     server = Server(
         NAME, version="1.0", on_list_tools=list_tools, on_call_tool=call_tool, on_list_resources=list_resources,
         on_list_resource_templates=list_templates, on_read_resource=read_resource, on_list_prompts=list_prompts,
-        on_get_prompt=get_prompt, on_completion=complete, on_set_logging_level=nothing, on_subscribe_resource=nothing,
-        on_unsubscribe_resource=nothing, on_subscriptions_listen=ListenHandler(BUS), get_tool_input_schema=schemas.get)
+        on_get_prompt=get_prompt, on_completion=complete, on_set_logging_level=nothing, on_subscribe_resource=subscribe,
+        on_unsubscribe_resource=unsubscribe, on_subscriptions_listen=ListenHandler(BUS), get_tool_input_schema=schemas.get)
     server.middleware.append(RequestStateBoundary(RequestStateSecurity.ephemeral(), default_audience=NAME))
     plain = server.create_initialization_options
     server.create_initialization_options = lambda *_, **__: plain(NotificationOptions(True, True, True))

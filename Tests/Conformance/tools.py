@@ -5,6 +5,7 @@ within the call, `ask` raises `NeedInput` and the tool runs again, from its begi
 
 import asyncio
 import json
+import weakref
 
 import content
 from content import text
@@ -21,6 +22,7 @@ class ToolError(Exception):
 
 
 class Caller:
+    is_modern = False
     state = ""  # what an earlier round left, verified
     declared = frozenset()  # sampling, elicitation, roots
 
@@ -56,11 +58,18 @@ def sampling(question, tokens):
 
 
 ROOTS = {"method": "roots/list", "params": {}}
+# A mode of 2025-11-25; 2026-07-28 has no elicitationId any more.
+URL = {"mode": "url", "message": "Please sign in", "url": "https://example.com/sign-in", "elicitationId": "sign-in-1"}
+SUBSCRIBED = weakref.WeakKeyDictionary()  # a connection of a handshake revision: its URIs
+
+
+def subscribed(connection):
+    return SUBSCRIBED.setdefault(connection, set())
 
 
 def fits(request, answer):
     """Whether a form's answer has what the form requires; the other kinds are checked by the SDK."""
-    if request["method"] != "elicitation/create" or answer.get("action") != "accept":
+    if "requestedSchema" not in request["params"] or answer.get("action") != "accept":
         return True
     schema, values = request["params"]["requestedSchema"], answer.get("content") or {}
     kinds = {"string": str, "boolean": bool}
@@ -130,6 +139,7 @@ async def enums(caller, _):
 
 
 async def reconnection(caller, _):
+    await caller.progress(0)  # what opens the call's stream, where it is not open from the beginning
     await caller.close_stream()
     await asyncio.sleep(0.1)
     return [text("Reconnection test completed")]
@@ -187,6 +197,12 @@ async def resource_change(caller, _):
 async def input_elicitation(caller, _):
     answer = (await caller.ask({"user_name": form("What is your name?", content.NAME_FORM)}))["user_name"]
     return [text("Hello, %s!" % (answer.get("content") or {}).get("name", "nobody"))]
+
+
+async def input_url(caller, _):
+    fields = {key: value for key, value in URL.items() if key != "elicitationId" or not caller.is_modern}
+    answer = (await caller.ask({"sign_in": {"method": "elicitation/create", "params": fields}}))["sign_in"]
+    return [text("sign-in: " + answer["action"])]
 
 
 async def input_sampling(caller, _):
@@ -273,6 +289,7 @@ TOOLS = {
     "test_trigger_prompt_change": (prompt_change, content.EMPTY),
     "test_trigger_resource_change": (resource_change, content.EMPTY),
     "test_input_required_result_elicitation": (input_elicitation, content.EMPTY),
+    "test_input_required_result_url": (input_url, content.EMPTY),
     "test_input_required_result_sampling": (input_sampling, content.EMPTY),
     "test_input_required_result_list_roots": (input_roots, content.EMPTY),
     "test_input_required_result_request_state": (input_state, content.EMPTY),

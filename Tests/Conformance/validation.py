@@ -1,8 +1,10 @@
-"""Every message is held against the SDK's models, and against the revision's JSON schema where its file is there."""
+"""Every message is held against the SDK's models, and against the revision's JSON schema where its file is there:
+MCP_SCHEMA_DIR names the folder of them, which must then have the file."""
 
 import json
 import os
 import pathlib
+import sys
 
 import jsonschema
 import mcp_types.jsonrpc as jsonrpc
@@ -23,12 +25,23 @@ class Invalid(AssertionError):
     """A message that the revision does not allow."""
 
 
+def schema_file(revision):
+    """The file of the revision's schema, or None; said on standard error which."""
+    folder = os.environ.get("MCP_SCHEMA_DIR")
+    file = pathlib.Path(folder or ROOT.parent / "shared" / "schema") / (revision + ".json")
+    if file.exists():
+        print("schemas: messages are held against %s" % file, file=sys.stderr)
+        return file
+    if folder:
+        raise SystemExit("schemas: MCP_SCHEMA_DIR has no %s" % file)
+    print("schemas: none at %s, messages not validated; set MCP_SCHEMA_DIR" % file.parent, file=sys.stderr)
+    return None
+
+
 class Validator:
-    def __init__(self, revision):
+    def __init__(self, revision, file):
         self.revision = revision
-        folder = pathlib.Path(os.environ.get("MCP_SCHEMA_DIR") or ROOT.parent / "shared" / "schema")
-        file = folder / (revision + ".json")
-        self.definitions = json.loads(file.read_text())["$defs"] if file.exists() else None
+        self.definitions = json.loads(file.read_text())["$defs"] if file else None
         self.compiled = {}
 
     def message(self, message, method=None):

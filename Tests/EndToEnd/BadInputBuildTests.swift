@@ -6,26 +6,26 @@ import Testing
 @Suite(.enabled(if: Berth.isPossible, "machines need root"), .serialized)
 struct BadInputBuildTests {
     @Test func packagesThatCannotBeHosted() async throws {
-        let berth = try Berth()
-        try await berth.up()
-        // Waits for the shared parts of images, which are made in the background after the start.
-        try await berth.add("clock", fixture: "fixture.py")
-        try await berth.refuses([
-            BadInput(
-                "connector", "add", "x", "--pypi", "berth-no-such-package-0b5e",
-                says: "failed: the package index has no package berth-no-such-package-0b5e — Check the spelling."),
-            BadInput(
-                "connector", "add", "x", "--pypi", "mcp-server-time==99.1",
-                says:
-                    "failed: the package index has no mcp-server-time==99.1 — Choose another version: https://pypi.org/project/mcp-server-time/#history."
-            ),
-            BadInput(
-                "connector", "add", "x", "--pypi", "mcp-server-time", "--constraint", "mcp<0.1", says: "failed: *"),
-        ])
-        try await crashAtImport(berth)
-        try await badServers(berth)
-        try await noise(berth)
-        await berth.end()
+        try await Berth.run { berth in
+            try await berth.up()
+            // Waits for the shared parts of images, which are made in the background after the start.
+            try await berth.add("clock", fixture: "fixture.py")
+            try await berth.refuses([
+                BadInput(
+                    "connector", "add", "x", "--pypi", "berth-no-such-package-0b5e",
+                    says: "failed: the package index has no package berth-no-such-package-0b5e — Check the spelling."),
+                BadInput(
+                    "connector", "add", "x", "--pypi", "mcp-server-time==99.1",
+                    says:
+                        "failed: the package index has no mcp-server-time==99.1 — Choose another version: https://pypi.org/project/mcp-server-time/#history."
+                ),
+                BadInput(
+                    "connector", "add", "x", "--pypi", "mcp-server-time", "--constraint", "mcp<0.1", says: "failed: *"),
+            ])
+            try await crashAtImport(berth)
+            try await badServers(berth)
+            try await noise(berth)
+        }
     }
 
     /// A real one: its newest version decorates with what mcp 2 does not have any more.
@@ -89,41 +89,41 @@ struct BadInputBuildTests {
 
     /// A source distribution is foreign code that runs at build time: in a machine, where it reaches nothing.
     @Test func setupCannotReachTheHost() async throws {
-        let warm = try Berth()
-        try await warm.up()
         // Makes the shared parts, which the small index of this test does not have.
-        try await warm.add("clock", fixture: "fixture.py")
-        await warm.end()
-
-        let berth = try Berth()
-        let folder = (berth.state as NSString).deletingLastPathComponent
-        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
-        let target = folder + "/written-by-setup"
-        let index = try Background(["/usr/bin/python3", Repository.fixture("index.py"), target], in: folder)
-        defer { index.end() }
-        let line = try await index.line()
-        let ports = try #require(try JSONSerialization.jsonObject(with: Data(line.utf8)) as? [String: Int])
-        let port = try #require(ports["port"])
-        try await berth.up(["--package-index", "http://127.0.0.1:\(port)/simple"])
-        try await berth.add("clock", fixture: "fixture.py")
-        let before = try await Snapshot.of(berth)
-        let result = try await berth.run(["connector", "add", "evil", "--pypi", "berth-evil", "--json"])
-        #expect(result.status == 1)
-        let last = result.errors.split(separator: "\n").last.map(String.init) ?? ""
-        #expect(last.hasPrefix("berth: failed: ") && last.contains("could not be built from source — "), "\(last)")
-        let log = try #require(result.lastJSON?["stderr"] as? String, "\(result.output)")
-        for attack in ["write-file", "write-etc", "connect-loopback", "connect-host", "tunnel", "control-socket"] {
-            #expect(log.contains("attack \(attack) refused"), "\(attack) was tried and refused: \(log)")
+        try await Berth.run { warm in
+            try await warm.up()
+            try await warm.add("clock", fixture: "fixture.py")
         }
-        #expect(!log.contains("POSSIBLE"))
 
-        let report = try await Command.run(["/usr/bin/curl", "--silent", "http://127.0.0.1:\(port)/report"], seconds: 20)
-        #expect(report.lastJSON?["trap"] as? Int == 0, "nothing reached the host's port")
-        #expect((report.lastJSON?["asked"] as? [String])?.contains("simple/berth-evil") == true)
-        #expect(!FileManager.default.fileExists(atPath: target))
-        #expect(!FileManager.default.fileExists(atPath: "/etc/berth-evil"))
-        let after = try await Snapshot.of(berth)
-        #expect(after == before, "\(before.difference(after))")
-        await berth.end()
+        try await Berth.run { berth in
+            let folder = (berth.state as NSString).deletingLastPathComponent
+            try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
+            let target = folder + "/written-by-setup"
+            let index = try Background(["/usr/bin/python3", Repository.fixture("index.py"), target], in: folder)
+            defer { index.end() }
+            let line = try await index.line()
+            let ports = try #require(try JSONSerialization.jsonObject(with: Data(line.utf8)) as? [String: Int])
+            let port = try #require(ports["port"])
+            try await berth.up(["--package-index", "http://127.0.0.1:\(port)/simple"])
+            try await berth.add("clock", fixture: "fixture.py")
+            let before = try await Snapshot.of(berth)
+            let result = try await berth.run(["connector", "add", "evil", "--pypi", "berth-evil", "--json"])
+            #expect(result.status == 1)
+            let last = result.errors.split(separator: "\n").last.map(String.init) ?? ""
+            #expect(last.hasPrefix("berth: failed: ") && last.contains("could not be built from source — "), "\(last)")
+            let log = try #require(result.lastJSON?["stderr"] as? String, "\(result.output)")
+            for attack in ["write-file", "write-etc", "connect-loopback", "connect-host", "tunnel", "control-socket"] {
+                #expect(log.contains("attack \(attack) refused"), "\(attack) was tried and refused: \(log)")
+            }
+            #expect(!log.contains("POSSIBLE"))
+
+            let report = try await Command.run(["/usr/bin/curl", "--silent", "http://127.0.0.1:\(port)/report"], seconds: 20)
+            #expect(report.lastJSON?["trap"] as? Int == 0, "nothing reached the host's port")
+            #expect((report.lastJSON?["asked"] as? [String])?.contains("simple/berth-evil") == true)
+            #expect(!FileManager.default.fileExists(atPath: target))
+            #expect(!FileManager.default.fileExists(atPath: "/etc/berth-evil"))
+            let after = try await Snapshot.of(berth)
+            #expect(after == before, "\(before.difference(after))")
+        }
     }
 }

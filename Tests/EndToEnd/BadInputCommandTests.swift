@@ -6,18 +6,18 @@ import Testing
 @Suite(.enabled(if: Berth.isPossible, "machines need root"))
 struct BadInputCommandTests {
     @Test func everyCommandRefusesInOneLine() async throws {
-        let berth = try Berth()
-        try await berth.up()
-        try await berth.add("clock", fixture: "fixture.py")
-        try await berth.json(["vmcp", "create", "office", "clock"])
-        _ = try await berth.token(for: "alice", vmcp: "office")
+        try await Berth.run { berth in
+            try await berth.up()
+            try await berth.add("clock", fixture: "fixture.py")
+            try await berth.json(["vmcp", "create", "office", "clock"])
+            _ = try await berth.token(for: "alice", vmcp: "office")
 
-        try await berth.refuses(commandLine + processes + sources + names + variables + changes)
-        try await berth.refuses(settings(berth))
-        try await berth.refuses(try folders(berth))
-        try await requests(berth)
-        try await warnings(berth)
-        await berth.end()
+            try await berth.refuses(commandLine + processes + sources + names + variables + changes)
+            try await berth.refuses(settings(berth))
+            try await berth.refuses(try folders(berth))
+            try await requests(berth)
+            try await warnings(berth)
+        }
     }
 
     /// Commands and flags.

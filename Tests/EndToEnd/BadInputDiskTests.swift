@@ -18,32 +18,32 @@ struct BadInputDiskTests {
         // The test sees the tmpfs through the holder's root.
         let seen = "/proc/\(holder.pid)/root" + state
 
-        let berth = try Berth(state: state, prefix: ["/usr/bin/nsenter", "-t", "\(holder.pid)", "-m"])
-        try await berth.up()
-        try await berth.add("clock", fixture: "fixture.py")
-        let before = try await Snapshot.of(berth)
-        // Room for the databases and a beginning, not for an installation.
-        try fill(seen, leaving: 72 << 20)
-        let full = BadInput(
-            "connector", "add", "time", "--pypi", "mcp-server-time", says: "failed: the disk of the state directory is full — Free some space on it.")
-        let result = try await berth.run(full.arguments)
-        if let complaint = full.fits(result) { Issue.record("\(complaint)\n\(result.errors)") }
-        let building = try FileManager.default.contentsOfDirectory(atPath: seen + "/orchestrator/images/building")
-        #expect(building.isEmpty, "\(building)")
-        let after = try await Snapshot.of(berth)
-        #expect(after == before, "\(before.difference(after))")
+        try await Berth.run(state: state, prefix: ["/usr/bin/nsenter", "-t", "\(holder.pid)", "-m"]) { berth in
+            try await berth.up()
+            try await berth.add("clock", fixture: "fixture.py")
+            let before = try await Snapshot.of(berth)
+            // Room for the databases and a beginning, not for an installation.
+            try fill(seen, leaving: 72 << 20)
+            let full = BadInput(
+                "connector", "add", "time", "--pypi", "mcp-server-time", says: "failed: the disk of the state directory is full — Free some space on it.")
+            let result = try await berth.run(full.arguments)
+            if let complaint = full.fits(result) { Issue.record("\(complaint)\n\(result.errors)") }
+            let building = try FileManager.default.contentsOfDirectory(atPath: seen + "/orchestrator/images/building")
+            #expect(building.isEmpty, "\(building)")
+            let after = try await Snapshot.of(berth)
+            #expect(after == before, "\(before.difference(after))")
 
-        // Not one byte left: refused in words, and well again once there is room.
-        try fill(seen, leaving: 0)
-        let none = try await berth.run(["vmcp", "create", "office", "clock"])
-        let line = none.errors.split(separator: "\n").last.map(String.init) ?? ""
-        #expect(none.status == 0 || line.contains("disk") && line.contains(" — "), "\(none.status) \(line)")
-        try FileManager.default.removeItem(atPath: seen + "/filler")
-        if none.status != 0 { try await berth.json(["vmcp", "create", "office", "clock"]) }
-        let alice = try await berth.token(for: "alice", vmcp: "office")
-        let answer = try await RawClient(url: alice.url, token: alice.token).call("echo", ["text": "room again"])
-        #expect(answer.text?.contains("room again") == true, "\(answer.json)")
-        await berth.end()
+            // Not one byte left: refused in words, and well again once there is room.
+            try fill(seen, leaving: 0)
+            let none = try await berth.run(["vmcp", "create", "office", "clock"])
+            let line = none.errors.split(separator: "\n").last.map(String.init) ?? ""
+            #expect(none.status == 0 || line.contains("disk") && line.contains(" — "), "\(none.status) \(line)")
+            try FileManager.default.removeItem(atPath: seen + "/filler")
+            if none.status != 0 { try await berth.json(["vmcp", "create", "office", "clock"]) }
+            let alice = try await berth.token(for: "alice", vmcp: "office")
+            let answer = try await RawClient(url: alice.url, token: alice.token).call("echo", ["text": "room again"])
+            #expect(answer.text?.contains("room again") == true, "\(answer.json)")
+        }
     }
 
     /// Grows a file until only so much is free.

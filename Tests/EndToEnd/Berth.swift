@@ -21,8 +21,10 @@ final class Berth: Sendable {
     }
 
     /// A Berth for the length of `body`, ended whether it succeeds or not.
-    static func run(_ location: SourceLocation = #_sourceLocation, _ body: (Berth) async throws -> Void) async throws {
-        let berth = try Berth()
+    static func run(
+        state: String? = nil, prefix: [String] = [], _ location: SourceLocation = #_sourceLocation, _ body: (Berth) async throws -> Void
+    ) async throws {
+        let berth = try Berth(state: state, prefix: prefix)
         do {
             try await body(berth)
         } catch {
@@ -92,6 +94,17 @@ final class Berth: Sendable {
 
     /// What names this state's run directory and cgroups.
     var key: String { get throws { String(try SHA256.hex(state).prefix(10)) } }
+
+    /// A machine in one of its boots.
+    struct Boot: Equatable { var machine: String; var boot: String }
+
+    /// The one machine that runs.
+    func machine() async throws -> Boot {
+        let machines = try await json(["machines", "list"])["machines"] as? [[String: Any]] ?? []
+        let started = machines.filter { $0["state"] as? String == "started" }
+        guard started.count == 1 else { throw Trouble("\(started.count) machines started") }
+        return Boot(machine: started[0]["id"] as? String ?? "", boot: (started[0]["berth"] as? [String: Any])?["boot_id"] as? String ?? "")
+    }
 
     /// The log of all three processes.
     var wholeLog: String { (try? String(contentsOfFile: state + "/berth.log", encoding: .utf8)) ?? "" }

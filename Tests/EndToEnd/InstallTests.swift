@@ -71,14 +71,24 @@ import Testing
             let refused = try await install(folder, "claude-code", "office", Self.url, "--yes")
             #expect(refused.status == 1 && refused.errors.contains("/.mcp.json is no JSON: line 2, column 3"), "\(refused)")
             #expect(try String(contentsOfFile: folder + "/.mcp.json", encoding: .utf8) == broken)
+            try FileManager.default.createDirectory(atPath: folder + "/home", withIntermediateDirectories: true)
+            let before = try Self.image(of: folder)
             for (arguments, says) in [
                 (["cursor", "a b", Self.url], "'a b' is no name"), (["cursor", "a", "x"], "'x' is not http://"),
                 (["cursor", "a", Self.url, "--token-file", "none"], "--token-file none cannot be read"), (["vscode", "a", Self.url, "--user"], "VS Code"),
                 (["vim", "a", Self.url], "'claude-code'"),
             ] {
-                let result = try await Command.run([Repository.binary("berth"), "install"] + arguments, directory: folder)
+                let result = try await Command.run(
+                    [Repository.binary("berth"), "install"] + arguments + ["--yes"], environment: ["HOME": folder + "/home"], directory: folder)
                 #expect(result.status == 64 && result.errors.contains(says), "\(result)")
+                #expect(try Self.image(of: folder) == before, "\(arguments)")
             }
         }
+    }
+
+    /// Every file below a folder, and what is in it.
+    private static func image(of folder: String) throws -> [String: Data] {
+        let names = try FileManager.default.subpathsOfDirectory(atPath: folder)
+        return Dictionary(uniqueKeysWithValues: names.map { ($0, FileManager.default.contents(atPath: folder + "/" + $0) ?? Data()) })
     }
 }

@@ -19,28 +19,28 @@ struct KillTests {
                 #expect(works, "after \(what): \(berth.log)", sourceLocation: location)
             }
             try await answers("start")
-            let first = try await machine(berth)
+            let first = try await berth.machine()
 
             _ = try? await client.call("crash", [:], seconds: 30)
             try await answers("the child died")
-            #expect(try await machine(berth) == first, "a child's death is not the machine's")
+            #expect(try await berth.machine() == first, "a child's death is not the machine's")
 
             kill(try berth.pid(of: "gateway"), SIGKILL)
             try await answers("the gateway died")
             kill(try berth.pid(of: "orchestrator"), SIGKILL)
             try await answers("the orchestrator died")
-            let adopted = await eventually(within: 30) { (try? await machine(berth)) == first }
+            let adopted = await eventually(within: 30) { (try? await berth.machine()) == first }
             #expect(adopted, "the machine was adopted: same id and boot")
 
             for name in ["supervise", "orchestrator", "gateway"] { if let pid = try? berth.pid(of: name) { kill(pid, SIGKILL) } }
             _ = await eventually(within: 10) { (try? berth.pid(of: "gateway")) == nil && (try? berth.pid(of: "orchestrator")) == nil }
             try await berth.up()
             try await answers("all of Berth died")
-            #expect(try await machine(berth) == first, "the machine that lived on was adopted with its boot")
+            #expect(try await berth.machine() == first, "the machine that lived on was adopted with its boot")
 
             kill(try agent(berth), SIGKILL)
             try await answers("the agent died")
-            let second = try await machine(berth)
+            let second = try await berth.machine()
             #expect(second.boot != first.boot, "a new boot")
         }
     }
@@ -75,15 +75,6 @@ struct KillTests {
             #expect(waited.count == 1 && waited.first?["principal"] as? String == "alice", "\(waited)")
             #expect(try await berth.run(["audit", "verify"]).status == 0)
         }
-    }
-
-    private struct Identity: Equatable { var id: String; var boot: String }
-
-    private func machine(_ berth: Berth) async throws -> Identity {
-        let machines = try await berth.json(["machines", "list"])["machines"] as? [[String: Any]] ?? []
-        let started = machines.filter { $0["state"] as? String == "started" }
-        guard started.count == 1 else { throw Trouble("\(started.count) machines started") }
-        return Identity(id: started[0]["id"] as? String ?? "", boot: (started[0]["berth"] as? [String: Any])?["boot_id"] as? String ?? "")
     }
 
     /// The agent is the one process of its machine whose parent is not in the machine; found by its cgroup.

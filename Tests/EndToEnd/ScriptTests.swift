@@ -26,19 +26,69 @@ struct ScriptTests {
         #expect(result.output == "3 passed, 2 failed, 1 skipped\n", "\(result)")
     }
 
-    @Test func socketsAndPortsAreLookedFor() async throws {
+    /// A filter that has come to match nothing is no success.
+    @Test(arguments: [("1 test in 1 suite", 0), ("12 tests in 2 suites", 0), ("0 tests in 0 suites", 1)] as [(String, Int32)])
+    func aGroupWithoutTestsFails(_ ran: String, _ status: Int32) async throws {
+        try await BridgeRig.inFolder([".build/kept": ""]) { folder in
+            let result = try await Command.run(
+                [Repository.root + "/scripts/test-summary", "one"], input: "✔ Test run with \(ran) passed after 0.2 seconds.\n", directory: folder)
+            #expect(result.status == status && result.output.contains("no test of the group one has run") == (status != 0), "\(result)")
+        }
+    }
+
+    /// An installation that breaks off is no environment: the next run makes it anew.
+    @Test func aFailedInstallationIsNotComplete() async throws {
+        try await BridgeRig.inFolder([:]) { folder in
+            let python = """
+                #!/bin/sh
+                mkdir -p "$3/bin"
+                printf '#!/bin/sh\\ntest ! -e broken\\n' > "$3/bin/pip"
+                chmod +x "$3/bin/pip"
+                """
+            try BridgeRig.write(python, to: folder + "/bin/python3")
+            chmod(folder + "/bin/python3", 0o700)
+            try FileManager.default.createDirectory(atPath: folder + "/scripts", withIntermediateDirectories: true)
+            for script in ["clients", "common.sh"] {
+                try FileManager.default.copyItem(atPath: Repository.root + "/scripts/" + script, toPath: "\(folder)/scripts/\(script)")
+            }
+            // As `stage` calls it, where the caller's own `set -e` is off.
+            func run() async throws -> CommandResult {
+                try await Command.run(
+                    ["/bin/bash", "-c", ". scripts/common.sh; stage x scripts/clients"], environment: ["PATH": folder + "/bin:/usr/bin:/bin"],
+                    directory: folder)
+            }
+            func complete() throws -> Int {
+                try FileManager.default.subpathsOfDirectory(atPath: folder).count { $0.hasSuffix("/.complete") }
+            }
+            try BridgeRig.write("", to: folder + "/broken")
+            #expect(try await run().status != 0)
+            #expect(try complete() == 0)
+            try FileManager.default.removeItem(atPath: folder + "/broken")
+            #expect(try await run().status == 0)
+            #expect(try complete() == 3)
+        }
+    }
+
+    @Test func whatIsLeftIsLookedFor() async throws {
         let path = "/tmp/berth-scripts-\(UUID().uuidString.prefix(8))"
         let loops = MultiThreadedEventLoopGroup.singleton
         let unix = try await PublicServer.bind(.unix(path: path), group: loops) { _ in Nobody() }
         let tcp = try await PublicServer.bind(.tcp(host: "127.0.0.1", port: 0), group: loops) { _ in Nobody() }
-        let found = try await Command.run([Repository.root + "/scripts/leftovers", "look"])
+        try await BridgeRig.inFolder([:]) { folder in
+            let server = try Background([BridgeRig.python, Repository.fixture("ignores_eof.py")], in: folder)
+            defer { server.end() }
+            let found = try await Command.run([Repository.root + "/scripts/leftovers", "look"])
+            #expect(found.output.contains("socket \(path)\n") && found.output.contains("listen 0100007F:\(tcp.port ?? 0)\n"), "\(found)")
+            #expect(found.output.contains("file \(path)\n") && found.output.contains("process \(server.pid) /"), "\(found)")
+            let before = folder + "/before"
+            let snapshot = try await Command.run([Repository.root + "/scripts/leftovers", "snapshot", before])
+            #expect(snapshot.status == 0 && FileManager.default.fileExists(atPath: before))
+            // Others run beside this test and come and go: what was there before is told, whatever the outcome.
+            let compared = try await Command.run([Repository.root + "/scripts/leftovers", "compare", before])
+            #expect(compared.output.contains("there before the run: file \(path)\n"), "\(compared)")
+        }
         await unix.close()
         await tcp.close()
-        #expect(found.output.contains("socket \(path)\n") && found.output.contains("listen 0100007F:\(tcp.port ?? 0)\n"), "\(found)")
-        let before = FileManager.default.temporaryDirectory.path + "/berth-scripts-\(UUID().uuidString)"
-        defer { try? FileManager.default.removeItem(atPath: before) }
-        let snapshot = try await Command.run([Repository.root + "/scripts/leftovers", "snapshot", before])
-        #expect(snapshot.status == 0 && FileManager.default.fileExists(atPath: before))
         #expect(try await Command.run([Repository.root + "/scripts/leftovers", "compare"]).status == 64)
     }
 

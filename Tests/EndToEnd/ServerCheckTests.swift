@@ -166,7 +166,7 @@ import Testing
 
     /// A server as it comes from PyPI.
     @Test func aRealServerPasses() async throws {
-        let command = [Repository.root + "/.venv-servers/bin/mcp-server-time", "--local-timezone", "UTC"]
+        let command = [Repository.root + "/.venv-time/bin/mcp-server-time", "--local-timezone", "UTC"]
         let result = try await Self.test(["--call", #"get_current_time={"timezone": "UTC"}"#], command)
         #expect(result.command.status == 0 && result.bad.isEmpty, "\(result.command)")
         #expect(result.severities("handshake.legacy") == ["pass"] && result.severities("calls.numbers") == ["pass"], "\(result.command.output)")

@@ -39,11 +39,15 @@ struct SupervisorTests {
             defer { up.end() }
             _ = try await up.line(within: 60) { $0.hasPrefix("Isolation: ") }
             try await berth.add("fixture", fixture: "fixture.py")
+            let machine = try await berth.machine()
             #expect(await up.end(signal, within: 60) == 0, "\(up.output) \(berth.log)")
             let names = try FileManager.default.contentsOfDirectory(atPath: "/run/berth/\(try berth.key)")
             #expect(!names.contains { $0.hasSuffix(".sock") }, "\(names)")
             let left = try await berth.run(["doctor", "--leftovers"])
             #expect(left.status == 0, "\(left.output) \(left.errors)")
+            try await berth.up()
+            let isAdopted = await eventually(within: 30) { (try? await berth.machine()) == machine }
+            #expect(isAdopted, "the machine lived on: \(berth.log)")
         }
     }
 

@@ -16,7 +16,7 @@ import Testing
     @Test(arguments: [("fixture.py", "2025-11-25 (legacy)"), ("modern.py", "2026-07-28 (modern)")])
     func aCommandIsAServer(_ fixture: String, _ protocolLine: String) async throws {
         let inspected = try await Self.berth(["inspect"] + Self.local(fixture))
-        #expect(inspected.status == 0 && inspected.output.contains(protocolLine) && inspected.output.contains("25 tools"), "\(inspected)")
+        #expect(inspected.status == 0 && inspected.output.contains(protocolLine) && inspected.output.contains("26 tools"), "\(inspected)")
         let called = try await Self.berth(["call", "progress"] + Self.local(fixture))
         #expect(called.status == 0 && called.output == "done\n", "\(called)")
         #expect(called.errors.contains("berth: progress 2/3 step 2\n"), "\(called)")
@@ -25,11 +25,14 @@ import Testing
     }
 
     @Test func numbersStayAsTheyWereWritten() async throws {
-        let arguments = #"{"params":{"n":1.50,"big":12345678901234567890},"method":"x/y"}"#
-        let result = try await Self.berth(["call", "declared", "--json"] + Self.local("fixture.py"))
-        #expect(result.output.contains(#"{"content": [{"type": "text""#), "\(result)")
-        let echoed = try await Self.berth(["call", "echo", #"{"text":"1.50"}"#, "--json"] + Self.local("modern.py"))
-        #expect(echoed.output == "{\"resultType\": \"complete\", \"content\": [{\"type\": \"text\", \"text\": \"1.50\"}]}\n", "\(echoed) \(arguments)")
+        let arguments = #"{"n":1.50,"big":12345678901234567890,"e":1E+2}"#
+        for fixture in ["fixture.py", "modern.py"] {
+            let plain = try await Self.berth(["call", "raw", arguments] + Self.local(fixture))
+            #expect(plain.status == 0 && plain.output == arguments + "\n", "\(plain)")
+            let json = try await Self.berth(["call", "raw", arguments, "--json"] + Self.local(fixture))
+            let quoted = arguments.replacingOccurrences(of: "\"", with: "\\\"")
+            #expect(json.status == 0 && json.output.hasSuffix(#""content": [{"type": "text", "text": "\#(quoted)"}]}"# + "\n"), "\(json)")
+        }
     }
 
     @Test func aQuestionIsDeclinedAnsweredOrRefused() async throws {

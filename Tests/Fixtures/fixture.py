@@ -22,6 +22,7 @@ class Call:
         self.arguments = params.get("arguments") or {}
         self.token = (params.get("_meta") or {}).get("progressToken")
         self.cancelled = threading.Event()
+        self.line = server.line
 
     def progress(self, done, total=None, message=None):
         if self.token is None:
@@ -44,6 +45,7 @@ class Server:
         self.seen = []
         self.asked = {}
         self.capabilities = {}
+        self.line = b""
 
     def send(self, message):
         line = json.dumps(message).encode() + b"\n"
@@ -61,6 +63,7 @@ class Server:
         for line in sys.stdin.buffer:
             line = line.strip()
             if line:
+                self.line = line  # as it came, until the next
                 self.received(json.loads(line))
         self.ended()
 
@@ -143,6 +146,14 @@ class Silence:
 def echo(call, text=""):
     "Answers its text."
     return text
+
+
+@tool
+def raw(call, **_):
+    "Its arguments as they came, byte for byte."
+    text = call.line.decode()
+    start = text.index("{", text.index('"arguments"'))
+    return text[start:json.JSONDecoder().raw_decode(text, start)[1]]
 
 
 @tool

@@ -1,5 +1,6 @@
 import Foundation
 import Gateway
+import TestSupport
 import Testing
 
 @Suite("audit journal")
@@ -152,27 +153,35 @@ struct AuditJournalTests {
         #expect(try AuditVerification.verify(directory: fixture.directory).isIntact)
     }
 
-    /// Needs a directory on a full-size-limited file system (64 KiB): `BERTH_SMALL_DISK=/path`.
-    @Test(.enabled(if: ProcessInfo.processInfo.environment["BERTH_SMALL_DISK"] != nil))
-    func aFullDiskRefusesRowsWholeAndRecovers() throws {
-        let small = try AuditFixture(root: ProcessInfo.processInfo.environment["BERTH_SMALL_DISK"])
-        let journal = try small.journal()
-        var kept = 0
-        var failure: AuditError?
-        while failure == nil {
-            do throws(AuditError) {
-                try journal.append(AuditFixture.call(kept))
-                kept += 1
-            } catch { failure = error }
+    @Test(.enabled(if: SmallDisk.isPossible, "a file system of its own needs root"))
+    func aFullDiskRefusesRowsWholeAndRecovers() async throws {
+        struct Seen {
+            var kept = 0
+            var failure: AuditError?
+            var full: AuditVerification.Report?
+            var next: Int64?
+            var after: AuditVerification.Report?
         }
-        #expect(failure?.code == .cannotWrite && kept > 10)
-        var report = try AuditVerification.verify(directory: small.directory)
-        #expect(report.isIntact && report.chains.first?.rows == kept && report.missingPayloads == 0)
-        let filler = small.directory + "/l0-000001.payloads"
-        truncate(filler, 0)
-        #expect(try journal.append(AuditFixture.call(0, payload: false)).sequence == Int64(kept) + 1)
-        report = try AuditVerification.verify(directory: small.directory)
-        #expect(report.isIntact && report.chains.first?.rows == kept + 1)
+        let seen = try await SmallDisk.run(bytes: 64 << 10) { folder in
+            let small = try AuditFixture(root: folder)
+            let journal = try small.journal()
+            var seen = Seen()
+            while seen.failure == nil && seen.kept < 10_000 {
+                do throws(AuditError) {
+                    try journal.append(AuditFixture.call(seen.kept))
+                    seen.kept += 1
+                } catch { seen.failure = error }
+            }
+            seen.full = try AuditVerification.verify(directory: small.directory)
+            truncate(small.directory + "/l0-000001.payloads", 0)
+            seen.next = try journal.append(AuditFixture.call(0, payload: false)).sequence
+            seen.after = try AuditVerification.verify(directory: small.directory)
+            return seen
+        }
+        #expect(seen.failure?.code == .cannotWrite && seen.kept > 10)
+        #expect(seen.full?.isIntact == true && seen.full?.chains.first?.rows == seen.kept && seen.full?.missingPayloads == 0)
+        #expect(seen.next == Int64(seen.kept) + 1)
+        #expect(seen.after?.isIntact == true && seen.after?.chains.first?.rows == seen.kept + 1)
     }
 
     @Test func otherChainsShareTheDirectory() throws {

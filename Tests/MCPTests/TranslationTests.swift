@@ -24,6 +24,25 @@ struct TranslationTests {
         #expect(exchange.json?["id"] == "mine" && exchange.json?["result"]?["nextCursor"] == #"page "3""#)
     }
 
+    /// What a modern server says of how long a result holds goes to modern clients; of a legacy server's nothing is known.
+    @Test(arguments: [Era.legacy, .modern], [Era.legacy, .modern]) func cachingIsTheModernServers(client: Era, server: Era) throws {
+        let front = FrontBench()
+        let exchange = client == .legacy ? front.legacy(Self.list, session: front.open()) : front.modern("tools/list")
+        let call = try #require(front.service.calls.first)
+        var back = try BackBench(ready: server)
+        back.perform(back.back.send(call.request, call: CallID(1)))
+        let sent = try #require(back.lines.last)
+        let own = server == .legacy ? "" : #","resultType":"complete","ttlMs":5,"cacheScope":"public""#
+        back.receive(#"{"jsonrpc":"2.0","id":\#(try #require(sent["id"]).text),"result":{"tools":[]\#(own)}}"#)
+        call.sink.finish(.result(ByteBuffer(string: try #require(back[1]))))
+        let result = try #require(exchange.json?["result"])
+        switch (client, server) {
+        case (.legacy, _): #expect(result["ttlMs"] == nil && result["cacheScope"] == nil)
+        case (_, .legacy): #expect(result["ttlMs"]?.intValue == 0 && result["cacheScope"] == "private")
+        default: #expect(result["ttlMs"]?.intValue == 5 && result["cacheScope"] == "public")
+        }
+    }
+
     /// Tasks of the modern extension, which a server alone decides on.
     @Test(arguments: ["tasks/get", "tasks/update", "tasks/cancel"]) func tasksGoToModernServers(method: String) throws {
         let front = FrontBench()

@@ -162,16 +162,24 @@ import Testing
         }
     }
 
-    /// A process that stops whatever comes under its uid, the removal of what its session left among it.
-    @Test func whatStopsItsRemovalIsEndedAllTheSame() async throws {
+    /// A process that stops or kills whatever comes under its uid, the removal of what its session left among it.
+    @Test(arguments: [SIGSTOP, SIGKILL]) func whatStopsItsRemovalIsEndedAllTheSame(signal: Int32) async throws {
         try await with { rig in
             let sessions = (0..<5).map { "s\($0)" }
+            var servers: [Int] = []
             var daemons: [Int] = []
             for session in sessions {
-                let pids = try #require(try await rig.run(session, Self.stopper)).split(separator: " ").compactMap { Int($0) }
+                let pids = try #require(try await rig.run(session, Self.stopper(signal))).split(separator: " ").compactMap { Int($0) }
                 try #require(pids.count == 2)
-                await eventually("it stops its session's server") { rig.contents("/proc/\(pids[0])/stat").contains(") T ") }
+                servers.append(pids[0])
                 daemons.append(pids[1])
+            }
+            try rig.create("/tmp/go")
+            for server in servers {
+                await eventually("it reaches its session's server") {
+                    let state = rig.contents("/proc/\(server)/stat")
+                    return signal == SIGSTOP ? state.contains(") T ") : state.isEmpty || state.contains(") Z ")
+                }
             }
             try await withThrowingTaskGroup(of: Void.self) { group in
                 for session in sessions { group.addTask { try await rig.end(session) } }
@@ -181,8 +189,10 @@ import Testing
         }
     }
 
-    private static let stopper = """
-        import signal, time
+    /// Begins when `/tmp/go` is there: its session's server has answered by then.
+    private static func stopper(_ signal: Int32) -> String {
+        """
+        import time
         reader, writer = os.pipe()
         if os.fork() == 0:
             os.setsid()
@@ -191,13 +201,14 @@ import Testing
             for fd in range(100):
                 try: os.close(fd)
                 except OSError: pass
-            time.sleep(0.1)
+            while not os.path.exists('/tmp/go'): time.sleep(0.005)
             while True:
-                try: os.kill(-1, signal.SIGSTOP)
+                try: os.kill(-1, \(signal))
                 except OSError: pass
         os.wait()
         answer = '%d %s' % (os.getpid(), os.read(reader, 32).decode())
         """
+    }
 
     private func with(_ body: (AgentRig) async throws -> Void) async throws {
         try await AgentRig.with("runs_code.py", ownFolders: true) { rig in try await body(rig) }
@@ -221,6 +232,13 @@ extension AgentRig {
     }
 
     fileprivate func end(_ session: String) async throws { #expect(try await request("DELETE", "/sessions/" + session).status == 200) }
+
+    /// An empty file of root's where the agent and its sessions see it.
+    fileprivate func create(_ path: String) throws {
+        let descriptor = open("/proc/\(pid)/root" + path, O_WRONLY | O_CREAT | O_CLOEXEC, 0o644)
+        guard descriptor >= 0 else { throw POSIXProblem(step: "open \(path)") }
+        close(descriptor)
+    }
 
     /// What is in the shared directories of the agent's own.
     fileprivate func entries() -> [(path: String, uid: Int)] {

@@ -43,11 +43,7 @@ public enum Command {
         ]
         defer { for descriptor in descriptors { close(descriptor) } }
 
-        var variables = ProcessInfo.processInfo.environment
-        variables.merge(environment) { _, own in own }
-        // Not Foundation's Process: it keeps descriptors for every command, and hundreds of them end the test process.
-        let pid = spawn(arguments, variables.map { "\($0)=\($1)" }, directory, descriptors)
-        guard pid > 0 else { throw CommandError(description: "\(arguments[0]): \(String(cString: strerror(-pid)))") }
+        let pid = try start(arguments, environment: environment, directory: directory, stdio: descriptors)
         let pidfd = clinux_pidfd_open(pid)
         defer { close(pidfd) }
         var one = pollfd(fd: pidfd, events: Int16(POLLIN), revents: 0)
@@ -56,10 +52,25 @@ public enum Command {
         var status: Int32 = 0
         while waitpid(pid, &status, 0) < 0 && errno == EINTR {}
         return CommandResult(
-            status: status & 0x7f == 0 ? (status >> 8) & 0xff : 128 + (status & 0x7f),
+            status: code(status),
             output: String(decoding: try Data(contentsOf: URL(fileURLWithPath: base + "/out")), as: UTF8.self),
             errors: String(decoding: try Data(contentsOf: URL(fileURLWithPath: base + "/err")), as: UTF8.self))
     }
+
+    /// Starts a program with this process's environment and `environment` over it; `stdio` become its descriptors 0, 1 and 2.
+    public static func start(
+        _ arguments: [String], environment: [String: String] = [:], directory: String? = nil, stdio: [Int32]
+    ) throws -> pid_t {
+        var variables = ProcessInfo.processInfo.environment
+        variables.merge(environment) { _, own in own }
+        // Not Foundation's Process: it keeps descriptors for every command, and hundreds of them end the test process.
+        let pid = spawn(arguments, variables.map { "\($0)=\($1)" }, directory, stdio)
+        guard pid > 0 else { throw CommandError(description: "\(arguments[0]): \(String(cString: strerror(-pid)))") }
+        return pid
+    }
+
+    /// The exit code in what `waitpid` gave, or 128 and the signal.
+    public static func code(_ status: Int32) -> Int32 { status & 0x7f == 0 ? (status >> 8) & 0xff : 128 + (status & 0x7f) }
 
     private static func spawn(_ arguments: [String], _ environment: [String], _ directory: String?, _ descriptors: [Int32]) -> pid_t {
         var argv = arguments.map { strdup($0) } + [nil]

@@ -4,7 +4,7 @@ import NIOCore
 import Sealing
 
 /// Seals the `requestState` that a server gives its client to bring back: it leaves the gateway opaque, and comes back only from the
-/// same principal, for the same request, in time and once while the gateway runs (protocol.md §1.5, multi round-trip requests).
+/// same principal, for the same request, in time and once while the gateway runs (multi round-trip requests of 2026-07-28).
 final class InputStateService: MCPService {
     /// Characters of a server's own state at most.
     static let stateLimit = 4096

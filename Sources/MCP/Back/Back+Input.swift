@@ -1,7 +1,7 @@
 import JSONText
 import NIOCore
 
-/// Questions of a legacy child to its client, across rounds of the modern dialect (`docs/protocol.md` §1.8, cells A and C).
+/// Questions of a legacy child to its client, across rounds of the modern dialect (`docs/translation.md`, cells A and C).
 extension Back {
     /// The child asks. The call it asks for ends with `input_required`; a question that no caller declared to answer is refused, so that
     /// the child does not wait.

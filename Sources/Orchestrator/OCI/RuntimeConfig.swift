@@ -1,7 +1,6 @@
 import Foundation
 
-/// The OCI `config.json` of a machine: every layer of its isolation in one document. `docs/machines.md` §3 says why each
-/// value is what it is.
+/// The OCI `config.json` of a machine: every layer of its isolation in one document.
 struct RuntimeConfig {
     let spec: MachineSpec
     let cgroupPath: String

@@ -1,5 +1,5 @@
-/// Every scenario of `Tests/Conformance` by its name: one that is not run any more is missed here. Names are the official suite's
-/// (`docs/protocol.md` §3.2), its larger ones with a part after a slash; those it does not have are ours.
+/// Every scenario of `Tests/Conformance` by its name: one that is not run any more is missed here. Names are the official suite's,
+/// its larger ones with a part after a slash; those it does not have are ours.
 enum Scenarios {
     static let legacy = names(
         """
@@ -41,7 +41,7 @@ enum Scenarios {
         input-required-result-partial-responses input-required-result-non-tool-request input-required-result-result-type
         input-required-result-unsupported-methods input-required-result-tampered-state input-required-result-foreign-state
         input-required-result-capability-check input-required-result-ignore-extra-params input-required-result-validate-input
-        input-required-result-new-id
+        input-required-result-new-id input-required-result-url-elicitation
         """)
 
     private static func names(_ text: String) -> [String] { text.split(whereSeparator: \.isWhitespace).map(String.init) }
