@@ -7,7 +7,7 @@ SECONDS ?=
 SESSIONS ?=
 export BERTH_STATE := $(if $(STATE),$(STATE),$(BERTH_STATE))
 
-.PHONY: up down build dist test fuzz soak bench clean
+.PHONY: up down build dist test test-all fuzz soak bench clean
 up: ; @HOST='$(HOST)' LISTEN='$(LISTEN)' scripts/up
 down: ; @scripts/down
 build: ; @scripts/build
@@ -15,5 +15,6 @@ dist: ; @scripts/dist
 test: ; @SUITE='$(SUITE)' SEED='$(SEED)' scripts/test
 fuzz: ; @FUZZ_SECONDS='$(SECONDS)' SEED='$(SEED)' scripts/fuzz
 soak: ; @SEED='$(SEED)' scripts/soak $(SESSIONS)
+test-all: ; @SUITE='$(SUITE)' SEED='$(SEED)' scripts/test-all
 bench: ; @scripts/bench
 clean: ; @rm -rf .build bin dist .venv-*

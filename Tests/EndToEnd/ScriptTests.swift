@@ -48,13 +48,13 @@ struct ScriptTests {
             try BridgeRig.write(python, to: folder + "/bin/python3")
             chmod(folder + "/bin/python3", 0o700)
             try FileManager.default.createDirectory(atPath: folder + "/scripts", withIntermediateDirectories: true)
-            for script in ["clients", "common.sh"] {
+            for script in ["environments", "common.sh"] {
                 try FileManager.default.copyItem(atPath: Repository.root + "/scripts/" + script, toPath: "\(folder)/scripts/\(script)")
             }
             // As `stage` calls it, where the caller's own `set -e` is off.
             func run() async throws -> CommandResult {
                 try await Command.run(
-                    ["/bin/bash", "-c", ". scripts/common.sh; stage x scripts/clients"], environment: ["PATH": folder + "/bin:/usr/bin:/bin"],
+                    ["/bin/bash", "-c", ". scripts/common.sh; stage x scripts/environments clients"], environment: ["PATH": folder + "/bin:/usr/bin:/bin"],
                     directory: folder)
             }
             func complete() throws -> Int {
@@ -65,7 +65,7 @@ struct ScriptTests {
             #expect(try complete() == 0)
             try FileManager.default.removeItem(atPath: folder + "/broken")
             #expect(try await run().status == 0)
-            #expect(try complete() == 3)
+            #expect(try complete() == 4)
         }
     }
 

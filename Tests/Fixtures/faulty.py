@@ -49,7 +49,8 @@ class Faulty(fixture.Server):
 
 
 wait = fixture.TOOLS["wait"]
-fixture.TOOLS["wait"] = lambda call, seconds=1: wait(call, seconds)
+# What is cancelled must still be under way then, on a busy host too.
+fixture.TOOLS["wait"] = lambda call, seconds=5 if FAULT == "dies_on_cancel" else 1: wait(call, seconds)
 if FAULT == "rounds":
     fixture.TOOLS["wait"] = lambda call, number=0: json.dumps(float(number))
 if FAULT == "leaves_child":

@@ -1,0 +1,117 @@
+import Foundation
+import TestSupport
+import Testing
+
+/// A server of the field behind `berth bridge`, and beside it without anything between.
+struct RealServerRig {
+    /// Where `make test-all` has installed the servers; without it none of these tests runs.
+    static let environments = ProcessInfo.processInfo.environment["BERTH_REAL_SERVERS"] ?? ""
+    static var isPossible: Bool { !environments.isEmpty }
+
+    let server: RealServer
+    let folder: String
+
+    /// Runs `body` in a folder that has the server's files, and an empty repository of git where it serves one.
+    static func run(_ server: RealServer, _ body: (RealServerRig) async throws -> Void) async throws {
+        try await BridgeRig.inFolder(server.files) { folder in
+            if server.name == "git" {
+                let made = try await Command.run(["/usr/bin/git", "init", "-q", folder + "/repo"])
+                try #require(made.status == 0, "\(made)")
+            }
+            try await body(RealServerRig(server: server, folder: folder))
+        }
+    }
+
+    var command: [String] {
+        [Self.environments + "/\(server.name)/" + server.command[0]] + server.command.dropFirst().map(filled)
+    }
+
+    var environment: [String: String] { server.environment.merging(["HOME": folder]) { own, _ in own } }
+
+    var arguments: [String: Any] {
+        get throws { try JSONSerialization.jsonObject(with: Data(filled(server.call.arguments).utf8)) as? [String: Any] ?? [:] }
+    }
+
+    func filled(_ text: String) -> String {
+        text.replacingOccurrences(of: "%", with: folder).replacingOccurrences(of: "@", with: Self.environments + "/" + server.name)
+    }
+
+    // MARK: Nothing between
+
+    struct Direct: Decodable {
+        let era: String
+        /// The server's own bytes.
+        let tools: String
+        let answers: [String]
+        /// Bytes on its standard error.
+        let errors: Int
+    }
+
+    /// What the server says on its own standard output.
+    func direct(_ requests: [[Any]]) async throws -> Direct {
+        let wanted: [String: Any] = [
+            "command": command, "environment": environment.merging(["PATH": "/usr/local/bin:/usr/bin:/bin"]) { own, _ in own }, "requests": requests,
+        ]
+        let text = String(decoding: try JSONSerialization.data(withJSONObject: wanted), as: UTF8.self)
+        let result = try await Command.run([BridgeRig.python, Repository.fixture("direct_talk.py"), text], directory: folder, seconds: 90)
+        let line = try #require(result.output.split(separator: "\n").last, "\(result.errors)")
+        return try JSONDecoder().decode(Direct.self, from: Data(line.utf8))
+    }
+
+    // MARK: The bridge between
+
+    struct Bridge {
+        let process: Background
+        let url: String
+        let tools: Int?
+        let reason: String?
+        /// From the start of the bridge to its ready line.
+        let seconds: Double
+
+        var client: RawClient { RawClient(url: url, token: nil) }
+    }
+
+    func bridge(_ body: (Bridge) async throws -> Void) async throws {
+        let begun = ContinuousClock.now
+        let pairs = environment.sorted { $0.key < $1.key }.flatMap { ["--env", "\($0.key)=\($0.value)"] }
+        let process = try Background([Repository.binary("berth"), "bridge", "--json"] + pairs + ["--"] + command, in: folder)
+        defer { process.end() }
+        let line = try await process.line(within: 60) { $0.hasPrefix(#"{"event":"ready""#) }
+        let seconds = Double((ContinuousClock.now - begun) / .milliseconds(1)) / 1_000
+        let ready = try #require(try JSONSerialization.jsonObject(with: Data(line.utf8)) as? [String: Any])
+        try await body(
+            Bridge(
+                process: process, url: try #require(ready["url"] as? String), tools: ready["tools"] as? Int, reason: ready["reason"] as? String,
+                seconds: seconds))
+    }
+}
+
+/// A session of 2025-11-25 over raw HTTP.
+struct LegacySession {
+    let client: RawClient
+    private let fields: [String]
+
+    static func open(_ client: RawClient) async throws -> LegacySession {
+        let accept = "Accept: application/json, text/event-stream"
+        let hello =
+            #"{"jsonrpc":"2.0","id":7,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{},"#
+            + #""clientInfo":{"name":"test","version":"1"}}}"#
+        let answer = try await client.post(Data(hello.utf8), [accept])
+        let id = try #require(answer.headers["mcp-session-id"], "\(answer.status) \(answer.json)")
+        let session = LegacySession(client: client, fields: [accept, "Mcp-Session-Id: \(id)", "MCP-Protocol-Version: 2025-11-25"])
+        let told = try await client.post(Data(#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#.utf8), session.fields)
+        #expect(told.status == 202)
+        return session
+    }
+
+    func send(_ method: String, _ params: [String: Any] = [:]) async throws -> RawClient.Answer {
+        let body = try JSONSerialization.data(withJSONObject: ["jsonrpc": "2.0", "id": 7, "method": method, "params": params])
+        return try await client.post(body, fields)
+    }
+
+    func end() async throws {
+        let result = try await Command.run(
+            ["/usr/bin/curl", "--silent", "-o", "/dev/null", "-w", "%{http_code}", "-X", "DELETE", client.url] + fields.flatMap { ["-H", $0] })
+        #expect(result.output.hasPrefix("20"), "\(result)")
+    }
+}
