@@ -33,6 +33,10 @@ public struct BearerTokens: Sendable {
             guard name.utf8.count <= 64, name.utf8.allSatisfy({ (0x21...0x7E).contains($0) }) else {
                 throw StandaloneInputError("\(place): the name is no name", hint: "up to 64 visible ASCII characters")
             }
+            // Else two callers could be one.
+            guard words.count == 1 || !name.hasPrefix("token-") else {
+                throw StandaloneInputError("\(place): names that begin with token- are those of tokens without one", hint: "another name")
+            }
             entries.append((name, token))
         }
         guard !entries.isEmpty else { throw StandaloneInputError("\(file) holds no token", hint: "openssl rand -hex 32 makes one") }

@@ -26,8 +26,8 @@ import Testing
     }
 
     @Test(arguments: [
-        ("two words", "BERTH_TOKEN holds no token — one line, as berth token create prints it", 64),
-        ("line\r\nx-more: 1", "BERTH_TOKEN holds no token — one line, as berth token create prints it", 64),
+        ("two words", "BERTH_TOKEN holds more than a token — the token alone: lines of NAME TOKEN are for berth bridge --token-file", 64),
+        ("line\r\nx-more:1", "BERTH_TOKEN holds no token — one line, as berth token create prints it", 64),
         ("good\n", "nothing listens at http://127.0.0.1:1/mcp — berth status has the URL; berth bridge prints its own", 1),
         ("", "nothing listens at http://127.0.0.1:1/mcp — berth status has the URL; berth bridge prints its own", 1),
     ] as [(String, String, Int32)])

@@ -64,6 +64,35 @@ import Testing
         }
     }
 
+    /// Whoever is told that it was written finds it there.
+    @Test func severalAtATimeLoseNothing() async throws {
+        try await inFolder { folder in
+            let file = folder + "/.mcp.json"
+            try #"{"mcpServers":{"keep":{"command":"x"}}}"#.write(toFile: file, atomically: true, encoding: .utf8)
+            let done = try await withThrowingTaskGroup(of: (String, CommandResult).self) { group in
+                for number in 0..<8 {
+                    group.addTask { ("n\(number)", try await install(folder, "claude-code", "n\(number)", Self.url, "--yes")) }
+                }
+                return try await group.reduce(into: []) { $0.append($1) }
+            }
+            let json = try #require(try JSONSerialization.jsonObject(with: Data(contentsOf: URL(fileURLWithPath: file))) as? [String: [String: Any]])
+            let written = done.filter { $0.1.status == 0 }.map(\.0)
+            #expect(!written.isEmpty && Set(json["mcpServers"]?.keys.map { $0 } ?? []) == Set(written + ["keep"]), "\(done)")
+            for (_, result) in done where result.status != 0 { #expect(result.errors.contains("has just changed — run the command again"), "\(result)") }
+            let names = try FileManager.default.contentsOfDirectory(atPath: folder)
+            #expect(!names.contains { $0.contains("berth-new") } && names.count == written.count + 2, "\(names)")
+        }
+    }
+
+    @Test func aLinkToNothingStaysOne() async throws {
+        try await inFolder { folder in
+            try FileManager.default.createSymbolicLink(atPath: folder + "/.mcp.json", withDestinationPath: folder + "/gone")
+            let refused = try await install(folder, "claude-code", "office", Self.url, "--yes")
+            #expect(refused.status == 1 && refused.errors.contains(".mcp.json is a link to nothing"), "\(refused)")
+            #expect(try FileManager.default.destinationOfSymbolicLink(atPath: folder + "/.mcp.json") == folder + "/gone")
+        }
+    }
+
     @Test func mistakesChangeNothing() async throws {
         try await inFolder { folder in
             let broken = "{\n  // a comment\n}\n"

@@ -27,7 +27,7 @@ class Server(http.server.BaseHTTPRequestHandler):
                 "result": (message or {}).get("result")}
         for name in ("authorization", "mcp-session-id", "last-event-id", "mcp-protocol-version", "mcp-method"):
             seen[name] = self.headers.get(name)
-        print(json.dumps(seen), flush=True)
+        sys.stdout.write(json.dumps(seen) + "\n"); sys.stdout.flush() # at once: threads share it
 
     def reply(self, status, body=None, **headers):
         data = b"" if body is None else json.dumps(body).encode() if not isinstance(body, bytes) else body
@@ -267,8 +267,8 @@ class Preparing(Mirroring):
     def tools_list(self, message):
         self.listed.set()
         self.released.wait(20)
-        super().tools_list(message)
-        self.told.set()
+        try: super().tools_list(message)
+        finally: self.told.set() # its client may have gone
 
     def tools_call(self, message):
         name = message["params"]["name"]

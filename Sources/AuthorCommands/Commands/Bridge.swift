@@ -1,5 +1,6 @@
 import ArgumentParser
 import Glibc
+import NIOCore
 import StdioBridge
 import Synchronization
 
@@ -44,6 +45,11 @@ struct Bridge: ParsableCommand {
             let configuration = try settings(log)
             let isReady = Mutex(false)
             let isJSON = output.json
+            let patience = Task.detached {
+                guard (try? await Task.sleep(for: .seconds(5))) != nil, !isReady.withLock({ $0 }) else { return }
+                log.note("waiting for the first answer of what is started, \(configuration.limits.start.nanoseconds / 1_000_000_000) s at most")
+            }
+            defer { patience.cancel() }
             let end = StandaloneBridge.run(configuration) { line in
                 // The same reason is in the ready line, or is why the command fails.
                 if line.message.hasPrefix("server not started: "), !isReady.withLock({ $0 }) { return }

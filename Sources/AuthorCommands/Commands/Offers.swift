@@ -63,7 +63,9 @@ enum OfferText {
         try await ServerTalk.run(target, server) { talk in
             let answer = try await talk.list(member + "/list", member)
             try Results.print(answer, json: json, output: output) {
-                for item in answer.value[member]?.arrayValue ?? [] { Output.line(text(item)) }
+                let items = answer.value[member]?.arrayValue ?? []
+                for item in items { Output.line(text(item)) }
+                if items.isEmpty { Output.note("\(target.name) has no \(member)") }
             }
         }
     }

@@ -7,7 +7,7 @@ package func readFile(_ path: String) -> [UInt8]? {
     defer { close(descriptor) }
     var info = stat()
     guard fstat(descriptor, &info) == 0, info.st_mode & S_IFMT == S_IFREG else {
-        errno = EINVAL
+        errno = info.st_mode & S_IFMT == S_IFDIR ? EISDIR : ENODEV
         return nil
     }
     var result: [UInt8] = []

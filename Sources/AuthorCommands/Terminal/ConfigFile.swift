@@ -13,6 +13,12 @@ struct ConfigFile {
         if let target = realpath(path, nil) {
             resolved = String(cString: target)
             free(target)
+        } else {
+            var info = stat()
+            // Replaced, it would be a file, and what it stands for would never see the change.
+            if lstat(path, &info) == 0, info.st_mode & S_IFMT == S_IFLNK {
+                throw Failure("\(path) is a link to nothing", hint: "make the file that it stands for, or remove the link")
+            }
         }
         self.path = resolved
         if let bytes = readFile(resolved) {
@@ -78,29 +84,44 @@ struct ConfigFile {
     func write(_ after: [UInt8]) throws -> String? {
         let folder = path.split(separator: "/").dropLast().joined(separator: "/")
         if mkdir("/" + folder, 0o777) != 0, errno != EEXIST { throw cannot("/" + folder, "made") }
-        var backup: String?
-        if exists {
-            guard readFile(path) == before else { throw Failure("\(path) has just changed", hint: "run the command again") }
-            let name = Self.unused(path + ".before-berth")
-            try put(before, to: name)
-            backup = name
-        }
-        let fresh = Self.unused(path + ".berth-new")
-        try put(after, to: fresh)
-        guard rename(fresh, path) == 0 else {
-            let failure = cannot(path, "written")
+        // Another command of ours waits; whoever else writes is seen until just before the new file takes the old one's place.
+        let lock = open("/" + folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        guard lock >= 0 else { throw cannot("/" + folder, "read") }
+        defer { close(lock) }
+        while flock(lock, LOCK_EX) != 0 { guard errno == EINTR else { throw cannot("/" + folder, "locked") } }
+        try checkUnchanged()
+        let backup = exists ? try put(before, to: path + ".before-berth") : nil
+        let fresh = try put(after, to: path + ".berth-new")
+        do {
+            try checkUnchanged()
+            guard rename(fresh, path) == 0 else { throw cannot(path, "written") }
+        } catch {
             unlink(fresh)
-            throw failure
+            if let backup { unlink(backup) }
+            throw error
         }
         return backup
     }
 
-    private func put(_ bytes: [UInt8], to target: String) throws {
+    private func checkUnchanged() throws {
+        guard (readFile(path) ?? []) == before else { throw Failure("\(path) has just changed", hint: "run the command again") }
+    }
+
+    /// - Parameter wanted: the first free name of it and `wanted.2`, `wanted.3`, … is taken.
+    /// - Returns: the file's path.
+    private func put(_ bytes: [UInt8], to wanted: String) throws -> String {
         let source = exists ? open(path, O_RDONLY | O_CLOEXEC) : -1
         defer { if source >= 0 { close(source) } }
         var info = stat()
         let isKnown = source >= 0 && fstat(source, &info) == 0
-        let descriptor = open(target, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, isKnown ? info.st_mode & 0o777 : 0o666)
+        var (target, number) = (wanted, 1)
+        var descriptor: Int32
+        repeat {
+            descriptor = open(target, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, isKnown ? info.st_mode & 0o777 : 0o666)
+            guard descriptor < 0, errno == EEXIST else { break }
+            number += 1
+            target = "\(wanted).\(number)"
+        } while number <= 10_000
         guard descriptor >= 0 else { throw cannot(target, "made") }
         defer { close(descriptor) }
         if isKnown {
@@ -113,18 +134,10 @@ struct ConfigFile {
             throw cannot(target, "written", problem)
         }
         fsync(descriptor)
+        return target
     }
 
     private func cannot(_ path: String, _ what: String, _ problem: Int32 = errno) -> Failure {
         Failure("\(path) cannot be \(what): \(String(cString: strerror(problem)))", hint: "check who owns the folder, and its disk")
-    }
-
-    private static func unused(_ path: String) -> String {
-        var (name, number) = (path, 1)
-        while access(name, F_OK) == 0 {
-            number += 1
-            name = "\(path).\(number)"
-        }
-        return name
     }
 }

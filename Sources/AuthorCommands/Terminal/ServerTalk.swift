@@ -28,6 +28,7 @@ struct ServerTalk {
     let target: ServerTarget
     let connection: ServerConnection
     private let questions: Questions
+    private let hasToken: Bool
 
     /// Opens the server of `target`, runs `body`, and ends both whatever happens. INT and TERM cancel what is under way.
     static func run(
@@ -36,14 +37,23 @@ struct ServerTalk {
         let questions = try Questions(answers: options.answers)
         let log = ErrorLog(isShown: options.verbose)
         let connection: ServerConnection
+        var token: String?
         switch target.place {
-        case .url(let address): connection = try await .open(address, token: ServerOptions.token(options.tokenFile), security: address.security())
+        case .url(let address):
+            token = try ServerOptions.token(options.tokenFile)
+            connection = try await .open(address, token: token, security: address.security())
         case .command(let command):
             let variables = try Variables.plain(options.env, remedy: "a command line is readable by everybody on this host")
             let local = LocalProgram.typed(command, variables)
             connection = try await .open(command: local.command, program: local.found(), environment: local.environment) { log.take($0) }
         }
-        let work = Task { try await body(ServerTalk(target: target, connection: connection, questions: questions)) }
+        let talk = ServerTalk(target: target, connection: connection, questions: questions, hasToken: token != nil)
+        let work = Task { try await body(talk) }
+        let patience = Task {
+            guard (try? await Task.sleep(for: .seconds(5))) != nil else { return }
+            Output.note("waiting for \(target.name)")
+        }
+        defer { patience.cancel() }
         let interrupted = Interruption { work.cancel() }
         let result = await work.result
         await connection.close()
@@ -120,7 +130,8 @@ struct ServerTalk {
     private func hint(_ error: MCPError, _ method: String) async -> String {
         switch error.code {
         case MCPError.Code.methodNotFound: return "\(Program.name) inspect shows what the server offers"
-        case MCPError.Code.notDelivered, MCPError.Code.outcomeUnknown: return "berth logs NAME shows what a hosted server said"
+        case MCPError.Code.notDelivered: return "it did not act on the call; berth logs NAME shows what a hosted server said"
+        case MCPError.Code.outcomeUnknown: return "it may have acted on the call; berth logs NAME shows what a hosted server said"
         case MCPError.Code.invalidParams where method == "tools/call" && error.message.contains("nknown tool"):
             guard let name = target.word(0), let tools = try? await list("tools/list", "tools").value["tools"]?.arrayValue else { break }
             let names = tools.compactMap { $0["name"]?.stringValue }
@@ -140,13 +151,23 @@ struct ServerTalk {
             return Failure("\(target.name) cannot be reached", hint: "berth status has the URL; \(Program.name) bridge prints its own")
         }
         switch await connection.lastStatus {
-        case 401: return Failure("the call failed: \(why.reason)", hint: "give a token with --token-file or BERTH_TOKEN")
+        case 401:
+            let hint = hasToken ? "the token is not good: mistyped, revoked or expired (berth token list)" : "give a token with --token-file or BERTH_TOKEN"
+            return Failure("the call failed: \(why.reason)", hint: hint)
+        case 403 where hasNoPath, 404 where hasNoPath, 405 where hasNoPath:
+            return Failure("the call failed: \(why.reason)", hint: "the URL of a virtual MCP ends in /v/NAME/mcp, that of a bridge in /mcp")
         case 403: return Failure("the call failed: \(why.reason)", hint: "the token does not open this URL: berth token list")
         case 404: return Failure("the call failed: \(why.reason)", hint: "berth vmcp list has the URLs, berth token list what a token opens")
         default: break
         }
         let hint = why.kind == .notDelivered ? "is it an MCP server?" : "it may have acted on the call"
         return Failure("the call failed: \(why.reason)", hint: hint)
+    }
+
+    /// The URL is a host's alone.
+    private var hasNoPath: Bool {
+        guard case .url(let address) = target.place else { return false }
+        return address.url.split(separator: "/", omittingEmptySubsequences: true).count < 3
     }
 
     private static func show(_ message: ByteBuffer) {

@@ -30,6 +30,9 @@ struct ServerOptions: ParsableArguments {
 
     /// Fit for a header.
     private static func checked(_ token: String, from place: String) throws -> String {
+        guard !token.contains(" ") else {
+            throw Failure("\(place) holds more than a token", hint: "the token alone: lines of NAME TOKEN are for berth bridge --token-file", code: 64)
+        }
         guard !token.isEmpty, token.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7F }) else {
             throw Failure("\(place) holds no token", hint: "one line, as berth token create prints it", code: 64)
         }
@@ -59,7 +62,7 @@ struct ServerTarget {
                         + names.map { " \($0)" }.joined() + ", or … -- python3 server.py", code: 64)
             }
             guard Self.isURL(url) else {
-                throw Failure("'\(url)' is not http://HOST:PORT/… or https://HOST/…", hint: "a server's command stands behind --", code: 64)
+                throw Failure("'\(url)' is not http://HOST:PORT/… or https://HOST/…", hint: Self.remedy(given), code: 64)
             }
             guard let address = RemoteAddress(url) else { throw Failure("'\(url)' is no URL", hint: "berth vmcp list prints them", code: 64) }
             place = .url(address)
@@ -78,6 +81,14 @@ struct ServerTarget {
             throw Failure("unexpected argument '\(given[names.count])'", hint: "\(CommandPath.current) --help shows how", code: 64)
         }
         self.words = given
+    }
+
+    /// What may have been meant by words of which the first is no URL.
+    private static func remedy(_ words: [String]) -> String {
+        if let url = words.dropFirst().first(where: isURL) { return "the URL comes first: \(CommandPath.current) \(url) …" }
+        if CommandLine.arguments.contains("--") { return "no command stands behind --" }
+        if words[0].contains(":") || words[0].contains("/") { return "write http://\(words[0])" }
+        return "a server's command stands behind --"
     }
 
     private static func isURL(_ text: String) -> Bool { ["http://", "https://"].contains { text.lowercased().hasPrefix($0) } }
