@@ -82,8 +82,8 @@ final class RemotePost: ExchangeHandler {
         self.end = end
     }
 
-    /// The answer has begun.
-    var hasHead: Bool { status != 0 }
+    /// The answer has begun, and it is no refusal.
+    var isTaken: Bool { status != 0 && !(400..<500).contains(status) }
 
     func received(head: ResponseHead) {
         status = head.status

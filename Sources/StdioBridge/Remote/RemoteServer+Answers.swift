@@ -9,7 +9,14 @@ extension RemoteServer {
             return perform(back.receivedOversized(prefix: ByteBuffer(message.readableBytesView.prefix(LineFramer.keptPrefix))))
         }
         if let envelope = try? EnvelopeScanner.scan(message.readableBytesSpan), envelope.kind == .response || envelope.kind == .errorResponse {
-            post.isAnswered = true
+            let own = post.id.map(String.init)
+            if envelope.kind == .errorResponse, envelope.id == nil, let id = post.id, !post.isAnswered {
+                // It could not tell whose the request was; whose answer this is says the post.
+                post.isAnswered = true
+                let why = Self.error(in: message).map(\.message) ?? "no reason given"
+                return perform(back.received(line: JSONRPC.error(id: ByteBuffer(string: String(id)), .internalError("the server answered without an id: " + why))))
+            }
+            if own == nil || own == envelope.id.flatMap({ message.getString(at: message.readerIndex + $0.start, length: $0.end - $0.start) }) { post.isAnswered = true }
             if post.method == "initialize", envelope.kind == .response { sessionID = post.sessionID }
         }
         return perform(back.received(line: message))

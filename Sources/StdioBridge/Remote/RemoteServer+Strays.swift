@@ -11,9 +11,9 @@ struct StrayCall {
 }
 
 extension RemoteServer {
-    /// - Returns: Whether the call can be waited for: its request is out and nothing has come back.
+    /// - Returns: Whether the call can be waited for: its request is out, and nothing but a refusal has come back.
     func becomesStray(_ call: RemoteCall) -> Bool {
-        guard let post = posts.values.first(where: { $0.id.flatMap { id in back.caller(of: id) } == call.id }), !post.hasHead, !post.isResumption
+        guard let post = posts.values.first(where: { $0.id.flatMap { id in back.caller(of: id) } == call.id }), !post.isTaken, !post.isResumption
         else { return false }
         if let id = post.id { posts[id] = nil }
         let key = ObjectIdentifier(call)
@@ -23,7 +23,8 @@ extension RemoteServer {
         post.hand(
             message: { _, _ in .more },
             end: { [weak self] _, how in
-                guard case .refused(404, _) = how else { self?.settleStray(key, .outcomeUnknown); return }
+                // Whatever it was refused for, nothing has run.
+                guard case .refused(400..<500, _) = how else { self?.settleStray(key, .outcomeUnknown); return }
                 self?.settleStray(key, .notDelivered)
             })
         return true
