@@ -3,7 +3,7 @@ import TestSupport
 import Testing
 
 /// `berth test` as an author runs it.
-@Suite struct ServerCheckTests {
+@Suite(.serialized) struct ServerCheckTests {
     private struct Result {
         var command: CommandResult
         var passed: Bool?
@@ -36,7 +36,7 @@ import Testing
 
     /// What no fault touches: everything passes, and everything was checked.
     @Test func aGoodServerPasses() async throws {
-        let result = try await Self.test(["--call", #"wait={"seconds": 2}"#], Self.faulty("none"))
+        let result = try await Self.test(["--call", #"wait={"seconds": 5}"#], Self.faulty("none"))
         #expect(result.command.status == 0 && result.passed == true && result.bad.isEmpty, "\(result.command)")
         #expect(!result.findings.contains { $0["severity"] as? String == "skipped" }, "\(result.command.output)")
         for id in ["calls.cancel", "calls.death", "calls.numbers", "sessions.two", "end.input", "end.children", "tools.credentials", "start.probe"] {

@@ -50,7 +50,7 @@ class Faulty(fixture.Server):
 
 wait = fixture.TOOLS["wait"]
 # What is cancelled must still be under way then, on a busy host too.
-fixture.TOOLS["wait"] = lambda call, seconds=5 if FAULT == "dies_on_cancel" else 1: wait(call, seconds)
+fixture.TOOLS["wait"] = lambda call, seconds=3: wait(call, seconds)
 if FAULT == "rounds":
     fixture.TOOLS["wait"] = lambda call, number=0: json.dumps(float(number))
 if FAULT == "leaves_child":

@@ -9,9 +9,16 @@ enum CancelCheck {
         bench.progress("cancelling a call of \(call.tool)")
         let before = bench.traffic.messages.count
         let process = await bench.report(session: ModernCaller.session)?.pid
-        let work = Task { await modern.request("tools/call", call.params) }
+        let (sent, signal) = AsyncStream.makeStream(of: Void.self)
+        // Before there is a call: on a busy host it could be seen by nobody.
+        bench.traffic.watch { if $0.isSent, $0.method == "tools/call" { signal.finish() } }
+        let work = Task {
+            defer { signal.finish() }
+            return await modern.request("tools/call", call.params)
+        }
+        for await _ in sent {}
         // On this revision the end of the connection is what cancels.
-        bench.traffic.watch { if $0.isSent, $0.method == "tools/call" { work.cancel() } }
+        work.cancel()
         _ = await work.value
         bench.traffic.watch(nil)
         let isOver = await bench.eventually(within: 2_000) { outcome(bench, before).map { $0.isCancelled || $0.answer != nil } ?? false }
