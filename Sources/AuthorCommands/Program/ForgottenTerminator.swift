@@ -3,7 +3,7 @@ import ArgumentParser
 /// A server's command that was typed without the `--` before it: the parser speaks of its words as if they were ours.
 enum ForgottenTerminator {
     /// The commands that take a server's, and how many words of their own.
-    private static let own = ["bridge": 0, "connector add": 1, "connector update": 1]
+    private static let own = ["bridge": 0, "test": 0, "connector add": 1, "connector update": 1]
 
     /// - Parameter message: The parser's.
     static func hint(_ message: String, _ arguments: [String] = Array(CommandLine.arguments.dropFirst())) -> String? {
@@ -29,7 +29,7 @@ enum ForgottenTerminator {
     /// Words that are neither options nor their values.
     private static func strays(_ words: ArraySlice<String>) -> Int {
         let flags: Set = [
-            "--json", "--reset", "--no-args", "--no-constraints", "--watch", "--log-json", "--trace", "--trace-bodies", "--exit-on-crash",
+            "--json", "--reset", "--no-args", "--no-constraints", "--watch", "--log-json", "--trace", "--trace-bodies", "--exit-on-crash", "--strict", "--write-baseline",
         ]
         var takesValue = false
         var count = 0
