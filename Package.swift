@@ -93,7 +93,7 @@ let targets: [[Target]] = [
     tests("PersistenceTests", ["Persistence", "Sealing", grdb]),
     tests("OrchestratorTests", ["Orchestrator", "MachineAPI", "Door", "Wire", "Persistence", "Sealing", "CLinux", nioCore, nioPosix, logging, grdb]),
     tests("GatewayTests", ["Gateway", "ControlSurface", "MCP", "Door", "Wire", "MachineAPI", "Persistence", "Sealing", "JSONText", nioCore, nioPosix, nioEmbedded, logging, grdb]),
-    tests("EndToEnd", ["CLinux", "Wire", "MachineAPI", "Door", "Sealing", nioCore, nioPosix]),
+    tests("EndToEnd", ["CLinux", "JSONText", "Wire", "MCP", "StdioBridge", "MachineAPI", "Door", "Sealing", nioCore, nioPosix]),
 ]
 
 let package = Package(

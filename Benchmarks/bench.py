@@ -5,6 +5,7 @@ ideal-bridge, echo), BENCH_WORK (an empty folder of our own), BENCH_BUILD (relea
 BENCH_SECONDS, BENCH_CASES. Method: docs/performance.md."""
 import contextlib
 import hashlib
+import http.client
 import json
 import os
 import shutil
@@ -20,7 +21,7 @@ BIN, TOOLS, WORK = os.environ["BERTH_BIN"], os.environ["BENCH_TOOLS"], os.enviro
 BUILD = os.environ.get("BENCH_BUILD", "release")
 ROUNDS = int(os.environ.get("BENCH_ROUNDS", "3"))
 SECONDS = float(os.environ.get("BENCH_SECONDS", "3"))
-CASES = os.environ.get("BENCH_CASES", "bridge path start").split()
+CASES = os.environ.get("BENCH_CASES", "bridge memory path start").split()
 OUT = os.environ.get("BENCH_OUT", "")
 BERTH, STATE = BIN + "/berth", WORK + "/state"
 PINNED = str((os.cpu_count() or 1) - 1)
@@ -108,17 +109,23 @@ def median(rows, key):
     return statistics.median(key(row) for row in rows)
 
 
+# Of answers, in MiB: 0 is ~300 B.
+LOADS = ((1, 0), (32, 0), (1, 1), (1, 10))
 HEADER = ("case", "sess.", "calls/s", "ratio", "(min-max)", "p50 us", "p99 us", "p50 x", "p99 x", "CPU us", "CPU x", "CPU us of the parts", "others", "bad")
-WIDTHS = (24, 5, 8, 6, 11, 7, 7, 6, 6, 7, 6, 44, 6, 4)
+WIDTHS = (28, 5, 8, 6, 11, 7, 7, 6, 6, 7, 6, 44, 6, 4)
 
 
 def print_row(values):
     say("  ".join(str(v).ljust(w) if i in (0, 11) else str(v).rjust(w) for i, (v, w) in enumerate(zip(values, WIDTHS))).rstrip())
 
 
-def compare(case, control, target, sessions):
-    """Control and target by turns in every round; ratios are within a round, and the median of rounds is printed."""
+def compare(case, control, target, sessions, mebibytes=0):
+    """Control and target by turns in every round; ratios are within a round, and the median of rounds is printed.
+
+    With mebibytes, of each answer; else it is ~300 B."""
     options = ["--sessions", str(sessions), "--seconds", str(SECONDS)] + (["--pin", PINNED] if sessions == 1 else [])
+    options += ["--result", str(mebibytes << 20)] if mebibytes else []
+    size = f", {mebibytes} MiB" if mebibytes else ""
     rounds = [(control.load(*options), target.load(*options)) for _ in range(ROUNDS)]
 
     def over(key):
@@ -128,7 +135,7 @@ def compare(case, control, target, sessions):
         parts = {name: median(rows, lambda r: r["cpu_us_per_call"][name]) for name in rows[0]["cpu_us_per_call"]}
         bad = sum(r["errors"] + r["lost"] for r in rows)
         row = {
-            "case": case, "what": which.name, "control": control.name, "sessions": sessions, "rounds": ROUNDS, "seconds": SECONDS,
+            "case": case, "what": which.name, "control": control.name, "sessions": sessions, "answer_mib": mebibytes, "rounds": ROUNDS, "seconds": SECONDS,
             "calls_per_s": median(rows, lambda r: r["calls_per_s"]), "p50_us": median(rows, lambda r: r["p50_us"]),
             "p99_us": median(rows, lambda r: r["p99_us"]), "cpu_us_per_call": median(rows, lambda r: r["cpu"]), "cpu_us": parts,
             "others_cores": median(rows, lambda r: r["others_cores"]), "errors": bad,
@@ -140,10 +147,66 @@ def compare(case, control, target, sessions):
             ratio, spread = f"{row['ratio']:.3f}", f"{row['ratio_min']:.3f}-{row['ratio_max']:.3f}"
             p50, p99, cpu = (f"{row[key]:.2f}" for key in ("p50_x", "p99_x", "cpu_x"))
         record(row)
-        print_row((which.name, sessions, f"{row['calls_per_s']:.0f}", ratio, spread, f"{row['p50_us']:.0f}", f"{row['p99_us']:.0f}", p50, p99,
+        print_row((which.name + size, sessions, f"{row['calls_per_s']:.0f}", ratio, spread, f"{row['p50_us']:.0f}", f"{row['p99_us']:.0f}", p50, p99,
                    f"{row['cpu_us_per_call']:.1f}", cpu, " + ".join(f"{n} {v:.1f}" for n, v in parts.items()), f"{row['others_cores']:.2f}", bad))
     if max(r["others_cores"] for pair in rounds for r in pair) > 0.5:
         say("  note: others took more than half a core in a round above; its ratio says little, CPU x still holds")
+
+
+SESSIONS = 100
+
+
+class IdleSessions:
+    """Sessions that were opened, made one call, and wait."""
+
+    def __init__(self, port, count):
+        self.port, self.open = port, []
+        self.count = count
+
+    def __enter__(self):
+        for _ in range(self.count):
+            connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+            name = self.post(connection, None, 0, "initialize", {
+                "protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "bench", "version": "1"}})
+            self.open.append((connection, name))
+            self.post(connection, name, None, "notifications/initialized", {})
+            self.post(connection, name, 1, "tools/call", {"name": "echo", "arguments": {"text": "x" * 300}})
+        return self
+
+    def __exit__(self, *_):
+        for connection, name in self.open:
+            with contextlib.suppress(OSError):
+                connection.request("DELETE", "/mcp", headers={"Mcp-Session-Id": name, "MCP-Protocol-Version": "2025-11-25"})
+                connection.getresponse().read()
+            connection.close()
+
+    def post(self, connection, session, number, method, params):
+        message = {"jsonrpc": "2.0", "method": method, "params": params} | ({"id": number} if number is not None else {})
+        headers = {"Accept": "application/json, text/event-stream", "Content-Type": "application/json"}
+        if session:
+            headers |= {"Mcp-Session-Id": session, "MCP-Protocol-Version": "2025-11-25"}
+        connection.request("POST", "/mcp", json.dumps(message), headers)
+        answer = connection.getresponse()
+        answer.read()
+        if answer.status not in (200, 202):
+            raise SystemExit(f"bench: {method} on port {self.port}: {answer.status}")
+        return answer.getheader("Mcp-Session-Id")
+
+
+def memory_case():
+    """Memory of a bridge's own process with one session and with many, all idle; a server's processes are its own affair."""
+    for title, command in (("ideal bridge", [TOOLS + "/ideal-bridge", "{port}"]), ("berth bridge", [BERTH, "bridge", "--port", "{port}", "--max-processes", "256", "--"])):
+        port = free_port()
+        with Server([word.format(port=port) for word in command] + [TOOLS + "/echo"], port) as bridge:
+            idle = resident(bridge.pid)
+            with IdleSessions(port, 1):
+                one = resident(bridge.pid)
+            with IdleSessions(port, SESSIONS + 1):
+                many = resident(bridge.pid)
+        each = (many[1] - one[1]) * 1024 / SESSIONS
+        record({"case": "memory", "what": title, "rss_mb": {"idle": idle[0], "one": one[0], "many": many[0]}, "kib_per_session": each, "sessions": SESSIONS})
+        say(f"{title}: resident MB (of it without file pages) idle {idle[0]:.1f} ({idle[1]:.1f}), with 1 session {one[0]:.1f} ({one[1]:.1f}), "
+            f"with {SESSIONS + 1} idle ones {many[0]:.1f} ({many[1]:.1f}): {each:.0f} KiB a session")
 
 
 def resident(pid):
@@ -222,11 +285,11 @@ def bridge_cases():
     ideal_port, port = free_port(), free_port()
     echo = TOOLS + "/echo"
     with Server([TOOLS + "/ideal-bridge", str(ideal_port), echo], ideal_port) as ideal, \
-            Server([BERTH, "bridge", "--port", str(port), "--", echo], port) as bridge:
+            Server([BERTH, "bridge", "--port", str(port), "--max-processes", "256", "--", echo], port) as bridge:
         control = Target("ideal bridge", ideal_port, [("bridge", ideal.pid, "self"), ("child", ideal.pid, "below")])
         target = Target("berth bridge", port, [("bridge", bridge.pid, "self"), ("child", bridge.pid, "below")])
-        for sessions in (1, 32):
-            compare("bridge", control, target, sessions)
+        for load in (*LOADS, (128, 0)): # more than one machine has processes for
+            compare("bridge", control, target, *load)
 
 
 def token_file(name, text):
@@ -271,7 +334,7 @@ def path_cases(up):
     folder = WORK + "/echo"
     os.makedirs(folder, exist_ok=True)
     shutil.copy(TOOLS + "/echo", folder)
-    berth("connector", "add", "echo", "--dir", folder, "--pids", "512", "--memory", "512", "--json", "--", "./echo")
+    berth("connector", "add", "echo", "--dir", folder, "--pids", "1024", "--memory", "1024", "--json", "--", "./echo")
     path, token = up.vmcp("echo")
     agent, gateway, orchestrator = agents()[0], pid_of("gateway"), pid_of("orchestrator")
     idle = resident(agent)
@@ -281,8 +344,8 @@ def path_cases(up):
                          [("nginx", front.pid, "tree"), ("bridge", ideal.pid, "self"), ("child", ideal.pid, "below")],
                          token=token_file("nginx.token", "bench"))
         target = Target("berth, whole path", up.port, [("gateway", gateway, "tree"), ("agent", agent, "self"), ("child", agent, "below")], path, token)
-        for sessions in (1, 32):
-            compare("path", control, target, sessions)
+        for load in LOADS:
+            compare("path", control, target, *load)
     return {"idle": idle, "loaded": resident(agent), "gateway": resident(gateway), "orchestrator": resident(orchestrator)}
 
 
@@ -339,6 +402,9 @@ def main():
     print_row(HEADER)
     if "bridge" in CASES:
         bridge_cases()
+    if "memory" in CASES:
+        say()
+        memory_case()
     sizes = {name: os.path.getsize(f"{BIN}/{name}") / 1e6 for name in ("berth", "berth-agent")}
     memory = None
     if os.geteuid() != 0 and {"path", "start"} & set(CASES):

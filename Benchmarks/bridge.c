@@ -2,7 +2,7 @@
 //
 // It is the limit that `berth bridge` and the whole path are measured against, so it leaves out everything that may be left out: it does
 // not look inside a message (a child answers its requests in order, so the first answer is of the first request), nothing is verified,
-// and a write that would block waits. One thread, epoll, no allocation in a call.
+// and a write that would block waits. One thread, epoll, no allocation in a call but for an answer longer than any before.
 #include "http.h"
 #include <arpa/inet.h>
 #include <errno.h>
@@ -37,8 +37,8 @@ struct session {
     bool fresh; // the answer to `initialize` carries the session's name
     unsigned first, last;
     struct connection *waiting[WAITING];
-    size_t held;
-    char output[BUFFER];
+    size_t held, room;
+    char *output;
 };
 static struct session *sessions[SESSIONS];
 
@@ -82,7 +82,9 @@ static struct session *open_session(void) {
     posix_spawn_file_actions_destroy(&actions);
     close(in[0]);
     close(out[1]);
-    *session = (struct session){ .source = { CHILD, out[0] }, .number = number, .input = in[1], .pid = session->pid, .fresh = true };
+    *session = (struct session){ .source = { CHILD, out[0] }, .number = number, .input = in[1], .pid = session->pid, .fresh = true,
+        .room = BUFFER, .output = malloc(BUFFER) };
+    if (!session->output) fail("session");
     sessions[number] = session;
     watch(&session->source);
     return session;
@@ -96,6 +98,7 @@ static void close_session(struct session *session) {
     sessions[session->number] = NULL;
     for (unsigned i = session->first; i != session->last; i++)
         if (session->waiting[i % WAITING]) reply(session->waiting[i % WAITING], "502 Bad Gateway", "", 0, NULL);
+    free(session->output);
     free(session);
 }
 
@@ -147,19 +150,20 @@ static void from_client(struct connection *c) {
 }
 
 static void from_child(struct session *s) {
-    ssize_t n = read(s->source.fd, s->output + s->held, BUFFER - s->held);
+    ssize_t n = read(s->source.fd, s->output + s->held, s->room - s->held);
     if (n <= 0) { close_session(s); return; }
     s->held += (size_t)n;
-    char *line = s->output, *newline;
-    while ((newline = memchr(line, '\n', s->held - (size_t)(line - s->output)))) {
+    // What was held before has no end of a line in it.
+    char *line = s->output, *newline, *fresh = s->output + s->held - n;
+    while ((newline = memchr(fresh, '\n', s->held - (size_t)(fresh - s->output)))) {
         struct connection *to = s->first == s->last ? NULL : s->waiting[s->first++ % WAITING];
         if (to && to->gone) free(to);
         else if (to) { to->waits = false; reply(to, "200 OK", line, (size_t)(newline - line), s->fresh ? s : NULL); s->fresh = false; }
-        line = newline + 1;
+        line = fresh = newline + 1;
     }
     s->held -= (size_t)(line - s->output);
     memmove(s->output, line, s->held);
-    if (s->held == BUFFER) exit(1);
+    if (s->held == s->room && !(s->output = realloc(s->output, s->room *= 2))) fail("realloc");
 }
 
 int main(int count, char **arguments) {

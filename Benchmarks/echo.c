@@ -1,4 +1,5 @@
-// A STDIO MCP server with one tool, `echo`, which answers its argument `text`. Built statically, so that it runs in any machine.
+// A STDIO MCP server with two tools: `echo` answers its argument `text`, `blob` answers `bytes` letters x. Built statically, so that it runs
+// in any machine.
 //
 // It does as little as a server can: the figures are of what stands before it. It reads just enough JSON for what the load generator
 // sends: an id that is a number or a plain string, and a text without escapes.
@@ -8,7 +9,8 @@
 #include <string.h>
 #include <unistd.h>
 
-static char input[1 << 20], output[(1 << 20) + 1024];
+enum { LARGEST = 16 << 20 };
+static char input[1 << 20], output[LARGEST + 1024];
 
 // The value after `"key":` inside the line, spaces skipped; NULL when the key is not there.
 static const char *member(const char *line, size_t size, const char *key) {
@@ -35,7 +37,15 @@ static void answer(const char *line, size_t size) {
     size_t method_size = until(method, end, "\"");
     int length;
     #define IS(name) (method_size == sizeof(name) - 1 && memcmp(method, name, method_size) == 0)
-    if (IS("tools/call")) {
+    const char *wanted = IS("tools/call") ? member(line, size, "\"bytes\"") : NULL;
+    if (wanted) {
+        int bytes = atoi(wanted);
+        if (bytes < 0 || bytes > LARGEST) bytes = LARGEST;
+        length = snprintf(output, sizeof output, "{\"jsonrpc\":\"2.0\",\"id\":%.*s,\"result\":{\"content\":[{\"type\":\"text\",\"text\":\"", id_size, id);
+        memset(output + length, 'x', (size_t)bytes);
+        length += bytes;
+        length += snprintf(output + length, sizeof output - (size_t)length, "\"}],\"isError\":false}}\n");
+    } else if (IS("tools/call")) {
         const char *text = member(line, size, "\"text\"");
         int text_size = text && *text == '"' ? (int)until(text + 1, end, "\"") : 0;
         length = snprintf(output, sizeof output,
@@ -48,7 +58,9 @@ static void answer(const char *line, size_t size) {
     } else if (IS("tools/list")) {
         length = snprintf(output, sizeof output,
             "{\"jsonrpc\":\"2.0\",\"id\":%.*s,\"result\":{\"tools\":[{\"name\":\"echo\",\"description\":\"Answers its text.\",\"inputSchema\":"
-            "{\"type\":\"object\",\"properties\":{\"text\":{\"type\":\"string\"}},\"required\":[\"text\"]}}]}}\n", id_size, id);
+            "{\"type\":\"object\",\"properties\":{\"text\":{\"type\":\"string\"}},\"required\":[\"text\"]}},{\"name\":\"blob\",\"description\":\"Answers so many "
+            "letters.\",\"inputSchema\":{\"type\":\"object\",\"properties\":{\"bytes\":{\"type\":\"integer\"}},\"required\":[\"bytes\"]}}]}}\n",
+            id_size, id);
     } else if (IS("ping")) {
         length = snprintf(output, sizeof output, "{\"jsonrpc\":\"2.0\",\"id\":%.*s,\"result\":{}}\n", id_size, id);
     } else {

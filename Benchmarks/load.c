@@ -1,11 +1,12 @@
 // The load generator: N sessions of the legacy era, one connection and one call in flight each, every answer checked.
 //
 //   load --port P [--path /mcp] [--token-file F] [--sessions N] [--warm S] [--seconds S] [--pin CPU] [--calls N]
-//        [--tool NAME] [--size BYTES | --arguments JSON --expect TEXT] [--cpu NAME=PID:self|below|tree]…
+//        [--tool NAME] [--size BYTES | --result BYTES | --arguments JSON --expect TEXT] [--cpu NAME=PID:self|below|tree]…
 //
 // A session is opened by initialize and initialized, makes calls, and is ended by DELETE after its last answer. An answer counts when it
 // arrives inside the window, whenever it was asked for; nobody leaves with a call in flight. `errors` are answers with a wrong status, id or
 // text, `lost` are calls without an answer. Prints one JSON object; exit status 1 when there was an error or a loss.
+// With --result the tool is blob, which answers so many letters x: each of them is checked.
 // --cpu names the processes whose CPU is read at both edges of the window; --pin puts them and this process on one CPU, without it they
 // are given all CPUs.
 #include "http.h"
@@ -26,12 +27,12 @@ struct session {
     uint64_t opened, sent;
     long calls;
     char name[160], expected[4096];
-    size_t held;
-    char input[BUFFER];
+    size_t held, room;
+    char *input;
 };
 
 static int port, pin = -1, session_count = 1, size = 300, target_count, epoll_fd, open_sessions;
-static long limit, good, errors, lost, in_window;
+static long limit, result_size, good, errors, lost, in_window;
 static double warm = 0.5, seconds = 3;
 static const char *path = "/mcp", *tool = "echo", *arguments_text, *expected_text;
 static char token[4096], first_error[512];
@@ -73,7 +74,10 @@ static void send_message(struct session *s, const char *method, const char *body
 static void call(struct session *s) {
     char body[8192], arguments[4200];
     s->calls++;
-    if (arguments_text) {
+    if (result_size) {
+        snprintf(arguments, sizeof arguments, "{\"bytes\":%ld}", result_size);
+        snprintf(s->expected, sizeof s->expected, "\"xxxx");
+    } else if (arguments_text) {
         snprintf(arguments, sizeof arguments, "%s", arguments_text);
         snprintf(s->expected, sizeof s->expected, "%s", expected_text ? expected_text : "");
     } else { // this call's text and nobody else's, filled up to the size
@@ -116,6 +120,13 @@ static bool has_id(const char *body, size_t length, long id) {
     return false;
 }
 
+// Whether the answer's text is `result_size` letters x and nothing else.
+static bool is_blob(const char *body, size_t length) {
+    const char *text = memmem(body, length, "\"xxxx", 5);
+    size_t size = (size_t)result_size;
+    return text && (size_t)(body + length - text) > size + 1 && text[size + 1] == '"' && memcmp(text + 1, text + 2, size - 1) == 0;
+}
+
 static void answered(struct session *s, int status, const char *head, size_t head_size, const char *body, size_t length) {
     uint64_t time = now();
     size_t n;
@@ -132,7 +143,7 @@ static void answered(struct session *s, int status, const char *head, size_t hea
         break;
     case CALL:
         if (status != 200 || !has_id(body, length, s->calls) || !memmem(body, length, s->expected, strlen(s->expected))
-            || memmem(body, length, "\"isError\":true", 14)) {
+            || (result_size ? !is_blob(body, length) : memmem(body, length, "\"isError\":true", 14) != NULL)) {
             wrong("answer", status == 200 ? body : head, status == 200 ? length : head_size);
             if (status != 200) { s->step = END; advance(s); return; }
             break;
@@ -172,7 +183,8 @@ static long unchunk(char *from, size_t held, size_t *used) {
 }
 
 static void received(struct session *s) {
-    ssize_t n = read(s->fd, s->input + s->held, BUFFER - 1 - s->held);
+    if (s->held + 1 == s->room && !(s->input = realloc(s->input, s->room *= 2))) fail("realloc");
+    ssize_t n = read(s->fd, s->input + s->held, s->room - 1 - s->held);
     if (n < 0 && errno == EAGAIN) return;
     if (n <= 0) {
         epoll_ctl(epoll_fd, EPOLL_CTL_DEL, s->fd, NULL);
@@ -212,6 +224,8 @@ static void start(struct session *s, int number) {
     int one = 1;
     s->number = number;
     s->opened = now();
+    s->input = malloc(s->room = BUFFER);
+    if (!s->input) fail("malloc");
     s->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (s->fd < 0 || connect(s->fd, (struct sockaddr *)&address, sizeof address) < 0) fail("connect");
     setsockopt(s->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
@@ -269,6 +283,7 @@ static void arguments(int count, char **words) {
         else if (OPTION("--pin")) pin = atoi(value);
         else if (OPTION("--calls")) limit = atol(value);
         else if (OPTION("--size")) size = atoi(value);
+        else if (OPTION("--result")) { result_size = atol(value); tool = "blob"; }
         else if (OPTION("--tool")) tool = value;
         else if (OPTION("--arguments")) arguments_text = value;
         else if (OPTION("--expect")) expected_text = value;
@@ -284,7 +299,7 @@ static void arguments(int count, char **words) {
             t->below = strcmp(part, "self") != 0;
         } else { fprintf(stderr, "load: unknown option %s\n", name); exit(2); }
     }
-    if (count % 2 == 0 || port == 0 || session_count < 1 || size < 40 || size > 4000) { fprintf(stderr, "load: see the head of load.c\n"); exit(2); }
+    if (count % 2 == 0 || port == 0 || session_count < 1 || size < 40 || size > 4000 || result_size < 0 || result_size > 16 << 20) { fprintf(stderr, "load: see the head of load.c\n"); exit(2); }
 }
 
 int main(int count, char **words) {

@@ -4,7 +4,8 @@ public struct ReplayWindow: Sendable {
     public static let size: UInt64 = 65_536
 
     private var highest: UInt64?
-    private var seen = [UInt64](repeating: 0, count: Int(size / 64))
+    /// As long as its highest marked counter needs: a sender that has sent little takes little memory.
+    private var seen: [UInt64] = []
 
     public init() {}
 
@@ -21,11 +22,12 @@ public struct ReplayWindow: Sendable {
             } else {
                 var passed = highest + 1
                 while passed <= counter {
+                    let word = Self.word(passed)
                     if passed % 64 == 0, counter - passed >= 63 {
-                        seen[Int(passed % Self.size / 64)] = 0
+                        if word < seen.count { seen[word] = 0 }
                         passed += 64
                     } else {
-                        seen[Int(passed % Self.size / 64)] &= ~(1 << (passed % 64))
+                        if word < seen.count { seen[word] &= ~(1 << (passed % 64)) }
                         passed += 1
                     }
                 }
@@ -34,21 +36,32 @@ public struct ReplayWindow: Sendable {
             mark(counter)
             return true
         }
-        guard highest - counter < Self.size, seen[Int(counter % Self.size / 64)] & 1 << (counter % 64) == 0 else { return false }
+        guard highest - counter < Self.size, !isMarked(counter) else { return false }
         mark(counter)
         return true
     }
 
+    private static func word(_ counter: UInt64) -> Int { Int(counter % size / 64) }
+
+    private func isMarked(_ counter: UInt64) -> Bool {
+        let word = Self.word(counter)
+        return word < seen.count && seen[word] & 1 << (counter % 64) != 0
+    }
+
     private mutating func mark(_ counter: UInt64) {
-        seen[Int(counter % Self.size / 64)] |= 1 << (counter % 64)
+        let word = Self.word(counter)
+        if word >= seen.count { seen.append(contentsOf: repeatElement(0, count: max(word + 1 - seen.count, seen.count))) }
+        seen[word] |= 1 << (counter % 64)
     }
 }
 
-/// The windows of every sender: 16 at most, 8 KiB each. A new sender takes the place of one that was silent for longer
-/// than any token lives; until there is one, it is refused.
+/// The windows of every sender, 8 KiB each at most. A sender that was silent for longer than any token lives is forgotten; beyond the
+/// limit a new one is refused until then. Every start of a gateway or an orchestrator is a new sender, and only a valid token makes one.
 public struct ReplayGuard: Sendable {
     /// Senders at most.
-    public static let maximumSenders = 16
+    public static let maximumSenders = 1_024
+    /// Beyond so many the silent ones are looked for.
+    private static let usualSenders = 16
     /// Seconds of silence after which a sender may be forgotten: the longest life and the skew.
     public static let silence: Int64 = HostedToken.maximumLifetime + HostedToken.skew
 
@@ -70,12 +83,8 @@ public struct ReplayGuard: Sendable {
             entries[index].lastUsed = max(entries[index].lastUsed, now)
             return entries[index].window.enter(id.counter)
         }
-        if entries.count >= Self.maximumSenders {
-            guard let oldest = entries.indices.min(by: { entries[$0].lastUsed < entries[$1].lastUsed }),
-                now - entries[oldest].lastUsed >= Self.silence
-            else { return false }
-            entries.remove(at: oldest)
-        }
+        if entries.count >= Self.usualSenders { entries.removeAll { now - $0.lastUsed >= Self.silence } }
+        guard entries.count < Self.maximumSenders else { return false }
         var window = ReplayWindow()
         let fresh = window.enter(id.counter)
         entries.append(Entry(sender: id.sender, lastUsed: now, window: window))

@@ -81,8 +81,7 @@ extension Child {
     private func keep(noise line: ByteBuffer, isStray: Bool) {
         if isStray { strays += 1 } else { noise += 1 }
         guard keptNoise.count < 20 else { return }
-        let head = Array(line.readableBytesView.prefix(200))
-        let text = String(decoding: plan?.mask.masked(head) ?? head, as: UTF8.self)
+        let text = String(decoding: (plan?.mask ?? SecretMask()).head(of: line.readableBytesView, limit: 200).bytes, as: UTF8.self)
         keptNoise.append(text)
         environment.log((isStray ? "an answer to what the server was not asked: " : "not a message on the server's stdout: ") + text)
     }

@@ -91,7 +91,8 @@ final class Child {
 
     static func newBack(_ era: Era?, _ limits: BridgeLimits) -> Back {
         Back(
-            era: choice(era, limits.era), inputSeconds: Int(limits.input.nanoseconds / 1_000_000_000), canAsk: limits.sharing != .shared)
+            era: choice(era, limits.era), handshakeSeconds: max(1, Int(limits.start.nanoseconds / 1_000_000_000)),
+            inputSeconds: Int(limits.input.nanoseconds / 1_000_000_000), canAsk: limits.sharing != .shared)
     }
 
     static func choice(_ known: Era?, _ configured: Back.EraChoice) -> Back.EraChoice {

@@ -39,6 +39,15 @@ public struct SecretMask: Sendable {
         return output
     }
 
+    /// The first `limit` bytes of `text`, masked. A value that the cut would halve is not there at all.
+    func head(of text: some Collection<UInt8>, limit: Int) -> (bytes: [UInt8], isCut: Bool) {
+        let window = Array(text.prefix(limit + longest))
+        var output = masked(window)
+        let isLonger = text.count > window.count
+        if isLonger { output.removeLast(min(output.count, longest)) }
+        return (Array(output.prefix(limit)), isLonger || output.count > limit)
+    }
+
     private func match(_ text: [UInt8], at index: Int) -> Int? {
         for secret in secrets where secret[0] == text[index] && secret.count <= text.count - index {
             let equal = text.withUnsafeBytes { text in

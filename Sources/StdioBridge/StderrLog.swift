@@ -64,7 +64,7 @@ public struct StderrLog: Sendable {
         partial.append(contentsOf: piece.prefix(limit - partial.count + 1))
         if partial.count > limit {
             // Emitted without its end, where a value may have been cut; the rest of that line is not logged.
-            emit(Array(mask.masked(partial).prefix(Self.lineBytes)), into: &lines)
+            emit(mask.head(of: partial, limit: Self.lineBytes).bytes, into: &lines)
             partial.removeAll(keepingCapacity: true)
             skippingLine = true
         }

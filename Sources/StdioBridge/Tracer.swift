@@ -73,10 +73,8 @@ public struct Tracer: Sendable {
         guard bodies, let envelope = try? EnvelopeScanner.scan(Self.trimmed(message).readableBytesSpan),
             let span = envelope.params ?? envelope.result ?? envelope.error
         else { return "" }
-        let text = message.readableBytesView.dropFirst(span.start).prefix(min(span.count, Self.bodyBytes + mask.longest))
-        let masked = mask.masked(Array(text))
-        let isCut = masked.count > Self.bodyBytes || span.count > text.count
-        return " " + String(decoding: masked.prefix(Self.bodyBytes), as: UTF8.self) + (isCut ? "…" : "")
+        let body = mask.head(of: message.readableBytesView.dropFirst(span.start).prefix(span.count), limit: Self.bodyBytes)
+        return " " + String(decoding: body.bytes, as: UTF8.self) + (body.isCut ? "…" : "")
     }
 
     /// Without the newline: the scanner takes one value and nothing else.

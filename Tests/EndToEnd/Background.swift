@@ -48,9 +48,7 @@ final class Background: Sendable {
     /// - Returns: its exit code after `signal`, or nil when it does not end.
     func end(_ signal: Int32, within seconds: Double) async -> Int32? {
         if isRunning { kill(pid, signal) }
-        return await withCheckedContinuation { continuation in
-            DispatchQueue.global().async { continuation.resume(returning: self.wait(seconds: seconds)) }
-        }
+        return try? await onOwnThread { self.wait(seconds: seconds) }
     }
 
     private func wait(seconds: Double) -> Int32? {

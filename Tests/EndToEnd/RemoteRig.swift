@@ -78,6 +78,11 @@ struct RemoteRig: Sendable {
             return ((answer?["result"] as? [String: Any])?["content"] as? [[String: Any]])?.first?["text"] as? String
         }
 
+        /// Whether its result tells that what the server knew before is lost.
+        func tellsOfLoss(_ id: Int) -> Bool {
+            ((answer(id)?["result"] as? [String: Any])?["_meta"] as? [String: Any])?["berth/restarted"] as? Bool == true
+        }
+
         var messages: [[String: Any]] {
             result.output.split(separator: "\n").compactMap { try? JSONSerialization.jsonObject(with: Data($0.utf8)) as? [String: Any] }
         }

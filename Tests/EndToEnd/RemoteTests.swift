@@ -8,11 +8,11 @@ struct RemoteTests {
 
     @Test func aLostSessionIsReplacedUnderTheCallThatFoundOut() async throws {
         try await RemoteRig.run("legacy") { remote in
-            let talk = try await remote.connect([RemoteRig.call(1, "forget"), RemoteRig.call(2, "echo")])
-            #expect(talk.text(1) == "s1" && talk.text(2) == "s2", "\(talk)")
+            let talk = try await remote.connect([RemoteRig.call(1, "forget"), RemoteRig.call(2, "echo"), RemoteRig.call(3, "echo")])
+            #expect((1...3).map { talk.text($0) } == ["s1", "s2", "s2"] && (1...3).map(talk.tellsOfLoss) == [false, true, false], "\(talk)")
             let start = ["initialize", "notifications/initialized"]
             let calls = remote.methods.filter { $0 != "GET" }
-            #expect(calls == ["server/discover"] + start + ["tools/call", "tools/call"] + start + ["tools/call", "DELETE"], "\(calls)")
+            #expect(calls == ["server/discover"] + start + ["tools/call", "tools/call"] + start + ["tools/call", "tools/call", "DELETE"], "\(calls)")
             #expect(remote.requests.first { $0["method"] as? String == "initialize" && $0["mcp-session-id"] is String } == nil)
         }
     }
@@ -42,23 +42,57 @@ struct RemoteTests {
                     + #""2026-07-28","io.modelcontextprotocol/clientCapabilities":\#(capabilities)}}}"#
             }
             let talk = try await remote.connect(calls, isModern: true)
-            #expect(talk.text(1) == "s1" && talk.text(2) == "s2", "\(talk)")
+            #expect(talk.text(1) == "s1" && talk.text(2) == "s2" && talk.tellsOfLoss(2), "\(talk)")
             let ended = remote.requests.filter { $0["verb"] as? String == "DELETE" }.map { $0["mcp-session-id"] as? String }
             #expect(ended == ["s1", "s2"])
             #expect(remote.requests.allSatisfy { $0["method"] as? String != "initialize" || $0["mcp-session-id"] as? String == nil })
         }
     }
 
+    /// Its session is gone, and its answer comes all the same.
+    @Test func anAnswerThatWasOnItsWayIsNotLostWithItsSession() async throws {
+        try await RemoteRig.run("legacy") { remote in
+            let talk = try await remote.connect(["&" + RemoteRig.call(1, "afterwards"), RemoteRig.call(2, "forget"), RemoteRig.call(3, "echo")])
+            #expect((1...3).map { talk.text($0) } == ["s1", "s1", "s2"] && !talk.tellsOfLoss(1), "\(talk)")
+            #expect(remote.methods.count { $0 == "tools/call" } == 4)
+        }
+    }
+
     // MARK: Streams
 
+    /// As often as the server likes: each stream says that it is still at it.
     @Test func aCallsStreamThatTheServerClosesIsTakenUp() async throws {
         try await RemoteRig.run("polling") { remote in
             let talk = try await remote.connect([RemoteRig.call(1, "slow"), RemoteRig.call(2, "lost")])
-            #expect(talk.text(1) == "told after call-2" && talk.text(2) == "outcome_unknown", "\(talk)")
+            #expect(talk.text(1) == "told after call-12" && talk.text(2) == "outcome_unknown", "\(talk)")
             let taken = remote.requests.compactMap { $0["last-event-id"] as? String }.filter { $0.hasPrefix("call") }
-            #expect(taken == ["call-1", "call-2", "call-1"], "\(taken)")
+            #expect(taken == (1...12).map { "call-\($0)" } + ["call-1"], "\(taken)")
             // It was delivered: it is not sent again, in no other session.
             #expect(remote.methods.count { $0 == "tools/call" } == 2)
+        }
+    }
+
+    /// The server may know the session and not the event.
+    @Test func aStreamThatCannotBeTakenUpEndsItsCallAlone() async throws {
+        try await RemoteRig.run("polling") { remote in
+            let talk = try await remote.connect(["&" + RemoteRig.call(1, "late"), RemoteRig.call(2, "lost"), RemoteRig.call(3, "echo")])
+            #expect(talk.text(2) == "outcome_unknown" && talk.text(1) == "s1" && talk.text(3) == "s1", "\(talk)")
+            #expect(remote.methods.count { $0 == "initialize" } == 1)
+        }
+    }
+
+    @Test func aStreamThatOutlivesItsAnswerIsClosed() async throws {
+        try await RemoteRig.run("lingering") { remote in
+            let talk = try await remote.connect((1...5).map { RemoteRig.call($0, "echo") } + [RemoteRig.call(6, "quiet")])
+            #expect((1...5).allSatisfy { talk.text($0) == "open" } && talk.text(6) == "closed", "\(talk)")
+        }
+    }
+
+    @Test func aStreamThatBreaksOffAfterItsAnswerIsNotTakenUp() async throws {
+        try await RemoteRig.run("lingering") { remote in
+            let talk = try await remote.connect([RemoteRig.call(1, "cut"), RemoteRig.call(2, "echo"), RemoteRig.call(3, "quiet")])
+            #expect(talk.text(1) == "cut" && talk.text(3) == "closed", "\(talk)")
+            #expect(remote.requests.allSatisfy { !($0["last-event-id"] is String) })
         }
     }
 
@@ -66,7 +100,7 @@ struct RemoteTests {
         try await RemoteRig.run("polling") { remote in
             let talk = try await remote.connect(["~" + #"{"jsonrpc":"2.0","method":"notifications/roots/list_changed"}"#])
             #expect(talk.messages.contains { $0["method"] as? String == "notifications/tools/list_changed" }, "\(talk)")
-            #expect(remote.requests.compactMap { $0["last-event-id"] as? String } == ["own-0"])
+            #expect(remote.requests.compactMap { $0["last-event-id"] as? String } == (0..<12).map { "own-\($0)" })
         }
     }
 

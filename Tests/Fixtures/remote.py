@@ -112,6 +112,7 @@ class Modern(Server):
 
 class Legacy(Server):
     "A handshake revision, with sessions."
+    missed = threading.Event()
 
     def post(self, message):
         method, session = message.get("method"), self.headers.get("mcp-session-id")
@@ -121,7 +122,9 @@ class Legacy(Server):
             return self.reply(200, answer(
                 message, protocolVersion="2025-11-25", capabilities={"tools": {"listChanged": True}}, serverInfo={"name": "remote", "version": "1"}),
                 mcp_session_id="s%d" % self.state["session"])
-        if session in self.state["forgotten"] or session is None: return self.reply(404, error(message, -32001, "Session not found"))
+        if session in self.state["forgotten"] or session is None:
+            self.reply(404, error(message, -32001, "Session not found"))
+            return self.missed.set()
         if "id" not in message or "result" in message: return self.reply(202)
         getattr(self, method.replace("/", "_"))(message)
 
@@ -133,6 +136,12 @@ class Legacy(Server):
 
     def echo(self, message): self.reply(200, text(message, self.headers["mcp-session-id"]))
     def big(self, message): self.reply(200, text(message, "x" * 1_000_000))
+
+    def afterwards(self, message):
+        self.stream()
+        self.missed.wait(20) # its client knows by then that the session is gone
+        self.event(text(message, self.headers["mcp-session-id"]))
+
     def forget(self, message):
         self.state["forgotten"].add(self.headers["mcp-session-id"])
         self.echo(message)
@@ -159,31 +168,71 @@ class Gathering(Legacy):
 
 
 class Polling(Legacy):
-    "Closes the stream of a call after its priming event and tells the answer on a later one; the session's own stream too."
+    "Closes the stream of a call after its priming event, again and again, and tells the answer on a later one; the session's own too."
+    last, refused = 12, threading.Event()
 
     def slow(self, message):
         self.state["message"] = message
         self.stream()
-        self.event(id="call-1", retry=150)
+        self.event(id="call-1", retry=100)
 
     def lost(self, message): self.slow(message)
+
+    def late(self, message):
+        self.refused.wait(20)
+        self.echo(message)
 
     def get(self):
         last = self.headers.get("last-event-id")
         if last is None or last.startswith("own"): return self.own(last)
         message = self.state["message"]
-        if message["params"]["name"] == "lost": return self.reply(404)
+        if message["params"]["name"] == "lost":
+            self.reply(404)
+            return self.refused.set()
         self.stream()
-        # The first resumption is closed as well.
-        if last == "call-1": return self.event(id="call-2", retry=150)
-        self.event(text(message, "told after " + last), id="call-3")
+        number = int(last[5:])
+        if number < self.last: return self.event(id="call-%d" % (number + 1), retry=100)
+        self.event(text(message, "told after " + last), id="call-%d" % (number + 1))
 
     def own(self, last):
         self.stream()
-        self.event(id="own-%d" % (0 if last is None else int(last[4:]) + 1), retry=120)
-        if last is None: return
+        number = 0 if last is None else int(last[4:]) + 1
+        self.event(id="own-%d" % number, retry=100)
+        if number < self.last: return
         self.event({"jsonrpc": "2.0", "method": "notifications/tools/list_changed"})
         self.hold()
+
+
+class Lingering(Legacy):
+    "Keeps the streams of its answers open, or breaks them off."
+    open, changed = 0, threading.Condition()
+
+    def count(self, change):
+        with self.changed:
+            Lingering.open += change
+            self.changed.notify_all()
+
+    def echo(self, message):
+        self.count(1)
+        self.stream()
+        self.event(text(message, "open"), id="call-1")
+        self.hold()
+        self.count(-1)
+
+    def quiet(self, message):
+        with self.changed: done = self.changed.wait_for(lambda: self.open == 0, 20)
+        self.reply(200, text(message, "closed" if done else "%d are open" % self.open))
+
+    def cut(self, message):
+        event = b"id: call-1\ndata: " + json.dumps(text(message, "cut")).encode() + b"\n\n"
+        self.send_response(200)
+        self.send_header("content-type", "text/event-stream")
+        self.send_header("transfer-encoding", "chunked")
+        self.end_headers()
+        self.wfile.write(b"%x\r\n%s\r\n" % (len(event), event))
+        self.wfile.flush()
+        self.connection.shutdown(2)
+        self.close_connection = True
 
 
 class Ladder(Legacy):
@@ -333,8 +382,15 @@ class EventStream(Server):
         if message.get("method") == "initialize":
             result = answer(message, protocolVersion="2024-11-05", capabilities={"tools": {}}, serverInfo={"name": "old", "version": "1"})
             self.state["stream"].event(result)
-        elif message.get("method") == "tools/call":
-            self.state["stream"].connection.shutdown(2)
+        elif message.get("method") == "server/discover": self.state["stream"].event(error(message, -32601, "Method not found"))
+        elif message.get("method") == "tools/call": self.tools_call(message, self.state["stream"])
+
+    def tools_call(self, message, stream):
+        params = message["params"]
+        if params["name"] == "echo": return stream.event(text(message, "echo"))
+        if params["name"] != "told": return stream.connection.shutdown(2)
+        progress = {"progressToken": params["_meta"]["progressToken"], "progress": 1}
+        stream.event({"jsonrpc": "2.0", "method": "notifications/progress", "params": progress})
 
     def get(self):
         self.stream()

@@ -107,6 +107,7 @@ class Session:
         if not self.id:
             return # its server died over the handshake
         self.bridge.open.add(self.id)
+        self.bridge.opened += 1
         self.post('{"jsonrpc":"2.0","method":"notifications/initialized"}')
         if self.random.random() < 0.2:
             self.send("GET")
@@ -115,7 +116,7 @@ class Session:
             waits = self.random.random() < 0.5 and tool != "hang"
             connection = self.send("POST", self.call(tool))
             if waits:
-                connection.getresponse().read()
+                self.bridge.answered += b'"result"' in connection.getresponse().read()
             else:
                 self.pause()
             if self.random.random() < 0.3:
@@ -144,6 +145,7 @@ class Bridge:
         command = [BERTH, "bridge", "--json", "--idle", "2s", "--env", "SOAK_SEED=%d" % SEED, "--", SERVER]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment)
         self.pid, self.open = self.process.pid, set()
+        self.opened = self.answered = 0
         self.port = None
         for line in self.process.stdout:
             if line.startswith(b"{") and "port" in json.loads(line):
@@ -164,7 +166,7 @@ class Bridge:
                 session = Session(self, number)
                 try:
                     session.run()
-                except OSError as error:
+                except Exception as error: # whatever it is: a thread that dies is a session that nobody looked at
                     problems.append("session %d: %r" % (number, error))
                 finally:
                     session.close()
@@ -187,36 +189,54 @@ class Bridge:
             settle(lambda: "descriptors: %d before, %d after" % (descriptors_before, descriptors(self.pid)), 15,
                    lambda: descriptors(self.pid) <= descriptors_before)
 
+    def stop(self):
+        "Ends it, whatever state it is in; answers how it ended."
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        try:
+            return self.process.wait(20)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+            return "not by itself"
 
-begun = time.monotonic()
+
+def soak(bridge):
+    "Runs all sessions; answers what it saw, in one line."
+    begun = time.monotonic()
+    first = max(SESSIONS // 10, 50)
+    settle(lambda: "the first process did not end", 30, lambda: not servers())
+    before = descriptors(bridge.pid)
+    bridge.run(range(first))
+    bridge.quiet(before)
+    early = memory(bridge.pid)
+    bridge.run(range(first, SESSIONS))
+    bridge.quiet(before)
+    late = memory(bridge.pid)
+    if late > early + ROOM:
+        problems.append("memory grew by %.1f MB" % ((late - early) / (1 << 20)))
+    # What is killed at random cannot all succeed; a bridge that refuses everybody leaves nothing behind either.
+    if bridge.opened < SESSIONS * 0.8 or bridge.answered < SESSIONS * 0.02:
+        problems.append("of %d sessions %d were opened, and %d calls answered" % (SESSIONS, bridge.opened, bridge.answered))
+    return "%d sessions (%d opened, %d calls answered) in %.0f s: descriptors %d before, %d after; memory %.1f MB after %d, %.1f MB after all" % (
+        SESSIONS, bridge.opened, bridge.answered, time.monotonic() - begun, before, descriptors(bridge.pid), early / (1 << 20), first,
+        late / (1 << 20))
+
+
 bridge = Bridge()
-if bridge.port is None:
-    sys.exit("soak: the bridge did not start; seed %d" % SEED)
-first = max(SESSIONS // 10, 50)
-settle(lambda: "the first process did not end", 30, lambda: not servers())
-before = descriptors(bridge.pid)
-bridge.run(range(first))
-bridge.quiet(before)
-early = memory(bridge.pid)
-bridge.run(range(first, SESSIONS))
-bridge.quiet(before)
-late = memory(bridge.pid)
-after = descriptors(bridge.pid)
-if late > early + ROOM:
-    problems.append("memory grew by %.1f MB" % ((late - early) / (1 << 20)))
-if bridge.process.poll() is not None:
-    problems.append("the bridge ended with %r" % bridge.process.returncode)
-bridge.process.send_signal(signal.SIGTERM)
 try:
-    if bridge.process.wait(20) != 0:
+    if bridge.port is None:
+        sys.exit("soak: the bridge did not start; seed %d" % SEED)
+    summary = soak(bridge)
+    if bridge.process.poll() is not None:
         problems.append("the bridge ended with %r" % bridge.process.returncode)
-except subprocess.TimeoutExpired:
-    bridge.process.kill()
-    problems.append("the bridge did not end")
+finally:
+    end = bridge.stop()
+if end != 0:
+    problems.append("the bridge ended with %r" % end)
 if servers():
     problems.append("processes outlive the bridge: %r" % servers())
-print("%d sessions in %.0f s: descriptors %d before, %d after; memory %.1f MB after %d, %.1f MB after all; seed %d" % (
-    SESSIONS, time.monotonic() - begun, before, after, early / (1 << 20), first, late / (1 << 20), SEED))
+print("%s; seed %d" % (summary, SEED))
 for problem in problems:
     print("soak: " + problem)
 sys.exit(1 if problems else 0)

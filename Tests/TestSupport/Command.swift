@@ -18,15 +18,7 @@ public enum Command {
     public static func run(
         _ arguments: [String], environment: [String: String] = [:], input: String? = nil, directory: String? = nil, seconds: Double = 120
     ) async throws -> CommandResult {
-        try await withCheckedThrowingContinuation { continuation in
-            DispatchQueue.global().async {
-                do {
-                    continuation.resume(returning: try blocking(arguments, environment, input, directory, seconds))
-                } catch {
-                    continuation.resume(throwing: error)
-                }
-            }
-        }
+        try await onOwnThread { try blocking(arguments, environment, input, directory, seconds) }
     }
 
     private static func blocking(

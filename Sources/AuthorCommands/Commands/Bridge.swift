@@ -23,6 +23,7 @@ struct Bridge: ParsableCommand {
     var envFile: String?
     @Option(help: ArgumentHelp("The server's working directory.", valueName: "dir")) var cwd: String?
     @Option(help: ArgumentHelp("End a process without a request for so long: 30s, 15m, 2h, or seconds.", valueName: "time")) var idle = "15m"
+    @Option(help: ArgumentHelp("Processes of a server at once; beyond it an idle one makes room.", valueName: "number")) var maxProcesses = 64
     @Flag(help: "Start new processes when a file below the working directory changes; sessions live on.") var watch = false
     @Option(parsing: .singleValue, help: ArgumentHelp("A web origin that may call, as https://app.example.org (repeatable).", valueName: "origin"))
     var allowOrigin: [String] = []

@@ -13,10 +13,14 @@ extension Bridge {
         guard let idleSeconds = IdleTime.seconds(idle) else {
             throw Failure("--idle '\(idle.prefix(64))' is no time", hint: "30s, 15m, 2h, or seconds, up to a week", code: 64)
         }
+        guard (1...1_024).contains(maxProcesses) else {
+            throw Failure("--max-processes \(maxProcesses) is out of range", hint: "1 to 1024", code: 64)
+        }
         if port > 0 { try PortCheck.freeForBridge(host: host, port) }
         var limits = BridgeLimits()
         limits.idle = .seconds(idleSeconds)
         limits.sharing = mode
+        limits.children = maxProcesses
         return StandaloneConfiguration(
             servers: try servers(log), host: host, port: port, allowedHosts: allowHost, allowedOrigins: allowOrigin, tokens: tokens,
             limits: limits, watches: watch, exitsOnCrash: exitOnCrash, trace: traceBodies ? .bodies : trace ? .messages : .off)

@@ -9,7 +9,7 @@ struct TestServer: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "test",
         abstract: "Run a STDIO server through the bridge and say what a gateway will make of it.",
-        usage: "berth test [options] -- COMMAND …",
+        usage: "\(Program.name) test [options] -- COMMAND …",
         discussion: """
             Starts the server several times, calls no tool but one that is marked read-only and takes no arguments, or the one of --call, \
             and leaves nothing behind. Ends with status 0 when nothing failed, 1 when something did. docs/connector-authors.md has examples.

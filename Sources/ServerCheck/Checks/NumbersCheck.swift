@@ -7,10 +7,10 @@ enum NumbersCheck {
     static func run(
         _ bench: TestBench, _ first: StartCheck.First, _ call: SafeCall?, _ modern: ModernCaller, _ reason: String, _ report: inout Report
     ) async {
-        let listed = bench.traffic.lastExchange("tools/list")?.answer?.value?["result"]?["tools"]
+        let listed = bench.traffic.lastList("tools/list", "tools")
         addUnsafe(NumberRules.literals(in: .array(first.tools)), "the list of tools", &report)
         guard let call else {
-            if let listed, NumberRules.literals(in: listed).count > 0, !isSame(listed, .array(first.tools)) {
+            if let listed, !isSame(.array(listed), .array(first.tools)) {
                 report.add(changed("the list of tools"))
             }
             return report.add(Finding(id, .skipped, reason))

@@ -65,8 +65,23 @@ final class Traffic: Sendable {
     func lastExchange(_ method: String) -> (request: Message, answer: Message?)? {
         let all = messages
         guard let index = all.lastIndex(where: { $0.isSent && $0.method == method && $0.id != nil }) else { return nil }
+        return (all[index], Self.answer(to: index, in: all))
+    }
+
+    /// What the server answered when a list was asked for last, in the order of its pages; nil where a page was not seen.
+    func lastList(_ method: String, _ member: String) -> [JSONValue]? {
+        let all = messages
+        var pages: [[JSONValue]] = []
+        for index in all.indices.reversed() where all[index].isSent && all[index].method == method && all[index].id != nil {
+            guard let page = Self.answer(to: index, in: all)?.value?["result"]?[member]?.arrayValue else { return nil }
+            pages.append(page)
+            if all[index].value?["params"]?["cursor"] == nil { return pages.reversed().flatMap(\.self) }
+        }
+        return nil
+    }
+
+    private static func answer(to index: Int, in all: [Message]) -> Message? {
         let request = all[index]
-        let answer = all[index...].first { !$0.isSent && $0.method == nil && $0.id == request.id && $0.process == request.process }
-        return (request, answer)
+        return all[index...].first { !$0.isSent && $0.method == nil && $0.id == request.id && $0.process == request.process }
     }
 }

@@ -10,6 +10,8 @@ final class RemoteCall: MCPCall {
     var isRetried = false
     /// What is asked of the server before it is sent once more.
     var preparation: RemoteCall?
+    /// Its caller can take no more for now.
+    private(set) var isPaused = false
     private weak var server: RemoteServer?
 
     init(_ request: MCPRequest, sink: any MCPSink, server: RemoteServer) {
@@ -19,7 +21,17 @@ final class RemoteCall: MCPCall {
     }
 
     func cancel() { server?.cancel(self) }
-    func resume() { server?.resumeAll() }
+
+    func resume() {
+        isPaused = false
+        server?.resumeAll()
+    }
+
+    func notify(_ message: ByteBuffer) -> Demand {
+        let demand = sink.notification(message)
+        isPaused = demand == .pause
+        return demand
+    }
 }
 
 /// Takes the answer to a request of our own.

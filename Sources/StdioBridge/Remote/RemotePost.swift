@@ -34,12 +34,14 @@ final class RemotePost: ExchangeHandler {
     var retryMilliseconds: Int?
     /// It takes up the stream of a call that was delivered before.
     var isResumption = false
-    /// Streams of this call, one after another, on which nothing came.
+    /// Streams of this call, one after another, on which no event came.
     var emptyStreams = 0
-    /// Messages that came.
-    private(set) var messages = 0
+    /// Whether anything came on its stream, be it only where to take it up.
+    private(set) var hasEvents = false
     /// Its response has come.
     var isAnswered = false
+    /// How long its stream may stay open after that.
+    var lastWait: Scheduled<Void>?
     /// Takes the `endpoint` event of the 2024-11-05 transport.
     var onEndpoint: ((String) -> Void)?
 
@@ -82,14 +84,11 @@ final class RemotePost: ExchangeHandler {
         self.end = end
     }
 
-    /// The answer has begun, and it is no refusal.
-    var isTaken: Bool { status != 0 && !(400..<500).contains(status) }
-
     func received(head: ResponseHead) {
         status = head.status
         location = head.fields["location"]
         sessionID = head.fields["mcp-session-id"]
-        isStream = (200..<300).contains(status) && head.fields["content-type"]?.hasPrefix("text/event-stream") == true
+        isStream = (200..<300).contains(status) && head.fields["content-type"]?.lowercased().hasPrefix("text/event-stream") == true
     }
 
     func received(body piece: ByteBuffer) -> Bool {
@@ -106,12 +105,12 @@ final class RemotePost: ExchangeHandler {
         var demand = Demand.more
         do {
             while let event = try events.next() {
+                hasEvents = true
                 lastEventID = event.id ?? lastEventID
                 retryMilliseconds = event.retry ?? retryMilliseconds
                 guard event.data.readableBytes > 0 else { continue }
                 if event.event == "endpoint" { onEndpoint?(String(buffer: event.data)) }
                 guard event.event == "message" else { continue }
-                messages += 1
                 if message?(self, event.data) == .pause { demand = .pause }
             }
         } catch {
@@ -150,6 +149,8 @@ final class RemotePost: ExchangeHandler {
     }
 
     private func forget() {
+        lastWait?.cancel()
+        lastWait = nil
         exchange = nil
         message = nil
         end = nil

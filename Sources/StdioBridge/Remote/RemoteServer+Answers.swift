@@ -12,14 +12,27 @@ extension RemoteServer {
             let own = post.id.map(String.init)
             if envelope.kind == .errorResponse, envelope.id == nil, let id = post.id, !post.isAnswered {
                 // It could not tell whose the request was; whose answer this is says the post.
-                post.isAnswered = true
-                let why = Self.error(in: message).map(\.message) ?? "no reason given"
-                return perform(back.received(line: JSONRPC.error(id: ByteBuffer(string: String(id)), .internalError("the server answered without an id: " + why))))
+                answered(post)
+                let why = Self.error(in: message) ?? .internalError("the server answered without an id")
+                return perform(back.received(line: JSONRPC.error(id: ByteBuffer(string: String(id)), why)))
             }
-            if own == nil || own == envelope.id.flatMap({ message.getString(at: message.readerIndex + $0.start, length: $0.end - $0.start) }) { post.isAnswered = true }
+            let id = envelope.id.flatMap { message.getString(at: message.readerIndex + $0.start, length: $0.count) }
+            if own == nil || own == id { answered(post) }
             if post.method == "initialize", envelope.kind == .response { sessionID = post.sessionID }
         }
         return perform(back.received(line: message))
+    }
+
+    /// Nothing more comes to it: a server that does not end its stream does not hold a connection for each of its answers.
+    private func answered(_ post: RemotePost) {
+        post.isAnswered = true
+        guard post.isStream else { return }
+        let bound = NIOLoopBound((self, post), eventLoop: eventLoop)
+        post.lastWait = eventLoop.scheduleTask(in: limits.trailing) {
+            let (server, post) = bound.value
+            post.cancel()
+            server.ended(post, .complete)
+        }
     }
 
     func ended(_ post: RemotePost, _ how: RemotePost.End) {
@@ -37,6 +50,7 @@ extension RemoteServer {
             // With the transport of 2024-11-05 the answer comes elsewhere.
             guard let id = post.id, !post.isAnswered, !eventStream.isUsed, !resume(post, id: id) else { return }
             fail(id, Undelivered(.outcomeUnknown, "the server's stream ended without an answer"))
+        case .failed where post.isAnswered: return
         case .failed(let why):
             if !back.isReady { return giveUp(Undelivered(.notDelivered, why.reason)) }
             guard let id = post.id, !resume(post, id: id) else { return }
@@ -47,7 +61,9 @@ extension RemoteServer {
     }
 
     private func refused(_ post: RemotePost, _ status: Int, _ body: ByteBuffer) {
-        if status == 404, sessionID != nil, post.method != "initialize", era == .legacy { return sessionLost(by: post) }
+        if status == 404, sessionID != nil, post.method != "initialize", era == .legacy, !post.isResumption {
+            return sessionLost(by: post)
+        }
         guard let id = post.id else { return }
         let error = Self.error(in: body)
         if fallsBack(post, status, error) { return }
@@ -61,7 +77,9 @@ extension RemoteServer {
         if let error {
             perform(back.received(line: JSONRPC.error(id: ByteBuffer(string: String(id)), error)))
         } else {
-            fail(id, Undelivered(status < 500 ? .notDelivered : .outcomeUnknown, Self.text(status, nil)))
+            // 302 and 303 say of a POST that it was taken, and that its answer is elsewhere.
+            let mayHaveRun = status >= 500 || [302, 303].contains(status)
+            fail(id, Undelivered(mayHaveRun ? .outcomeUnknown : .notDelivered, Self.text(status, nil)))
         }
     }
 

@@ -21,10 +21,19 @@ extension RemoteServer {
         let post = RemotePost(
             "POST", method: envelope.method ?? "", id: id, headers: headers(line, envelope), body: line,
             message: { [weak self] in self?.received($1, from: $0) ?? .more }, end: { [weak self] in self?.ended($0, $1) })
-        if let id { posts[id] = post } else { others[ObjectIdentifier(post)] = post }
+        if let id {
+            posts[id] = post
+        } else {
+            // A server that asks and takes no answer gets no more of them.
+            guard others.count < Self.mostOthers else { return }
+            others[ObjectIdentifier(post)] = post
+        }
         if envelope.method == "notifications/initialized" { holdLines(behind: post) }
         sender.send(post, to: eventStream.endpoint)
     }
+
+    /// Messages without an answer that may be on their way at once.
+    private static let mostOthers = 64
 
     /// What follows must not overtake it, nor wait for ever.
     private func holdLines(behind post: RemotePost) {

@@ -20,6 +20,7 @@ extension RemoteServer {
 
     func ready(_ identity: ServerIdentity, _ era: Era) {
         self.identity = identity
+        lastStatus = nil
         // A stateless server is probed again: that costs nothing more, and it may become another.
         knownEra = era == .legacy ? .legacy : .auto
         let waiters = identityWaiters
@@ -86,12 +87,14 @@ extension RemoteServer {
         heldTimer = nil
         hasStarted = false
         sessionID = nil
+        if hasServed, back.era == .legacy { untoldRestart = true }
+        hasServed = false
         back = Self.newBack(knownEra)
     }
 
     /// The server does not know the session any more: another one, in which what it did not take is said again.
     func sessionLost(by post: RemotePost) {
-        let lost = post.isResumption ? nil : post.id.flatMap { id in back.caller(of: id) }.flatMap { calls[$0] }
+        let lost = post.id.flatMap { id in back.caller(of: id) }.flatMap { calls[$0] }
         startOver(with: lost, othersBecause: "the server ended the session")
     }
 

@@ -2,32 +2,55 @@ import MCP
 import NIOCore
 
 /// A call that was under way when another one learned that their session is gone: most likely it is refused for the same reason, and then
-/// it was not delivered either.
+/// it was not delivered either; but its answer may be on its way.
 struct StrayCall {
     var call: RemoteCall
+    /// What the call was in its conversation, which understands its answer.
+    var id: CallID
+    var back: Back
     var post: RemotePost
     var capabilities: ByteBuffer
     var timer: Scheduled<Void>
 }
 
 extension RemoteServer {
-    /// - Returns: Whether the call can be waited for: its request is out, and nothing but a refusal has come back.
+    /// - Returns: Whether the call can be waited for: its request is out, and its answer would come to that.
     func becomesStray(_ call: RemoteCall) -> Bool {
-        guard let post = posts.values.first(where: { $0.id.flatMap { id in back.caller(of: id) } == call.id }), !post.isTaken, !post.isResumption
+        guard let post = posts.values.first(where: { $0.id.flatMap { id in back.caller(of: id) } == call.id }), !eventStream.isUsed
         else { return false }
         if let id = post.id { posts[id] = nil }
         let key = ObjectIdentifier(call)
         let bound = NIOLoopBound(self, eventLoop: eventLoop)
         let timer = eventLoop.scheduleTask(in: limits.stray) { bound.value.settleStray(key, .outcomeUnknown) }
-        strays[key] = StrayCall(call: call, post: post, capabilities: back.declared, timer: timer)
+        strays[key] = StrayCall(call: call, id: call.id, back: back, post: post, capabilities: back.declared, timer: timer)
         post.hand(
-            message: { _, _ in .more },
-            end: { [weak self] _, how in
+            message: { [weak self] in self?.received($1, ofStray: key, $0) ?? .more },
+            end: { [weak self] post, how in
                 // Whatever it was refused for, nothing has run.
-                guard case .refused(400..<500, _) = how else { self?.settleStray(key, .outcomeUnknown); return }
+                guard case .refused(400..<500, _) = how, !post.isResumption else { self?.settleStray(key, .outcomeUnknown); return }
                 self?.settleStray(key, .notDelivered)
             })
         return true
+    }
+
+    private func received(_ message: ByteBuffer, ofStray key: ObjectIdentifier, _ post: RemotePost) -> Demand {
+        guard message.readableBytes <= Self.messageLimit, var stray = strays[key] else { return .more }
+        let actions = stray.back.received(line: message)
+        strays[key] = stray
+        var demand = Demand.more
+        for action in actions {
+            switch action {
+            case .notify(stray.id, let message): demand = stray.call.notify(message)
+            case .finish(stray.id, let outcome):
+                strays[key] = nil
+                stray.timer.cancel()
+                post.cancel()
+                stray.call.sink.finish(outcome)
+                return .more
+            default: break
+            }
+        }
+        return demand
     }
 
     private func settleStray(_ key: ObjectIdentifier, _ kind: Undelivered.Kind) {

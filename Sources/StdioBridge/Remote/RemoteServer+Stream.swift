@@ -4,6 +4,8 @@ import NIOCore
 /// The streams of the handshake revisions that no request opened: the session's own, and one that is taken up again.
 extension RemoteServer {
     private static let maximumFailures = 10
+    /// A stream that was open for so long has not failed: servers and proxies end idle ones.
+    private static let steady = TimeAmount.seconds(10)
     private static let shortestWait = 100
     private static let longestWait = 60_000
 
@@ -18,28 +20,29 @@ extension RemoteServer {
         post.lastEventID = last?.lastEventID
         post.retryMilliseconds = last?.retryMilliseconds
         stream = post
+        streamSince = .now()
         sender.send(post)
     }
 
     private func streamEnded(_ post: RemotePost, _ how: RemotePost.End) {
         guard stream === post else { return }
         stream = nil
-        if post.messages > 0 { streamFailures = 0 }
+        if post.hasEvents || NIODeadline.now() - streamSince >= Self.steady { streamFailures = 0 }
         switch how {
         case .complete where post.isStream, .failed: break
         case .complete, .refused: return
         }
-        guard !isClosed, streamFailures < Self.maximumFailures else { return }
+        guard !isClosed else { return }
         streamFailures += 1
         let bound = NIOLoopBound((self, post), eventLoop: eventLoop)
-        streamTimer = eventLoop.scheduleTask(in: Self.wait(after: post)) { bound.value.0.openStream(after: bound.value.1) }
+        streamTimer = eventLoop.scheduleTask(in: Self.wait(after: post, failures: streamFailures)) { bound.value.0.openStream(after: bound.value.1) }
     }
 
     /// Takes up a call's stream where it ended: a server may close it and tell the rest later.
     ///
     /// - Returns: Whether that can be tried.
     func resume(_ post: RemotePost, id: Int) -> Bool {
-        let empty = post.messages > 0 ? 0 : post.emptyStreams + 1
+        let empty = post.hasEvents ? 0 : post.emptyStreams + 1
         guard !isClosed, era == .legacy, post.isStream || post.isResumption, post.method != "initialize", empty <= Self.maximumFailures,
             let eventID = post.lastEventID
         else { return false }
@@ -59,8 +62,10 @@ extension RemoteServer {
         return true
     }
 
-    private static func wait(after post: RemotePost) -> TimeAmount {
-        .milliseconds(Int64(min(max(post.retryMilliseconds ?? 1_000, shortestWait), longestWait)))
+    /// What the server asked for; longer after several failures in a row.
+    private static func wait(after post: RemotePost, failures: Int = 1) -> TimeAmount {
+        let asked = min(max(post.retryMilliseconds ?? 1_000, shortestWait), longestWait)
+        return .milliseconds(Int64(min(asked << min(max(failures - 1, 0), 10), longestWait)))
     }
 
     private func streamHeaders(after eventID: String?) -> [(String, String)] {

@@ -18,6 +18,8 @@ public final class RemoteServer: MCPService {
         public var initialized = TimeAmount.seconds(20)
         /// Until a call says whether it was taken, when its session is known to be gone.
         public var stray = TimeAmount.seconds(10)
+        /// Until a stream ends on which the answer has come.
+        public var trailing = TimeAmount.seconds(2)
         /// Until the end of a session is acknowledged.
         public var farewell = TimeAmount.seconds(2)
 
@@ -49,12 +51,17 @@ public final class RemoteServer: MCPService {
     var stream: RemotePost?
     var streamTimer: Scheduled<Void>?
     var streamFailures = 0
+    var streamSince = NIODeadline.now()
     /// Lines behind `notifications/initialized`, which must arrive first; nil when nothing is held.
     var held: [ByteBuffer]?
     var heldTimer: Scheduled<Void>?
     var eventStream = EventStreamState()
     var sessionID: String?
     private(set) var isClosed = false
+    /// Its session, or a session before it, has given results.
+    var hasServed = false
+    /// What a session knew is lost, and no result has told so yet.
+    var untoldRestart = false
     /// Arguments that are repeated in headers, by tool.
     var parameterHeaders: [String: ParameterHeaders] = [:]
     /// The status of the last answer that was no MCP answer, for a hint.
@@ -111,7 +118,7 @@ public final class RemoteServer: MCPService {
         perform(back.cancel(call.id))
     }
 
-    func resumeAll() { for post in Array(posts.values) + (stream.map { [$0] } ?? []) { post.resume() } }
+    func resumeAll() { for post in Array(posts.values) + strays.values.map(\.post) + (stream.map { [$0] } ?? []) { post.resume() } }
 
     /// Ends the session; `completion` comes when the server has heard of it, or does not answer.
     public func close(_ completion: @escaping () -> Void) {
@@ -128,12 +135,12 @@ public final class RemoteServer: MCPService {
 
     @discardableResult
     func perform(_ actions: [BackAction]) -> Demand {
-        var demand = Demand.more
+        var paused: Set<CallID> = []
         for action in actions {
             switch action {
             case .write(let line): write(line)
             case .notify(let id, let message):
-                if calls[id]?.sink.notification(message) == .pause { demand = .pause }
+                if calls[id]?.notify(message) == .pause { paused.insert(id) }
             case .finish(let id, let outcome): finish(id, outcome)
             case .ready(let identity, let era): ready(identity, era)
             case .handshakeFailed(let reason): giveUp(Undelivered(.notDelivered, reason))
@@ -142,11 +149,13 @@ public final class RemoteServer: MCPService {
             case .restartLegacy, .noise, .broadcast: break
             }
         }
-        return demand
+        return paused.contains { calls[$0] != nil } ? .pause : .more
     }
 
     private func finish(_ id: CallID, _ outcome: MCPOutcome) {
         guard let call = calls.removeValue(forKey: id) else { return }
+        // Nobody else would: it may be the stream of all calls that waits for this one.
+        if call.isPaused { resumeAll() }
         switch outcome {
         case .result(let result) where call.request.method == "tools/list":
             parameterHeaders.merge(ParameterHeaders.byTool(result)) { $1 }
@@ -157,7 +166,16 @@ public final class RemoteServer: MCPService {
             return learnHeaders(for: call, error)
         default: break
         }
-        call.sink.finish(outcome)
+        call.sink.finish(told(outcome, of: call))
+    }
+
+    /// The first result of a new session tells that what the one before it knew is lost.
+    private func told(_ outcome: MCPOutcome, of call: RemoteCall) -> MCPOutcome {
+        guard case .result(let result) = outcome else { return outcome }
+        hasServed = true
+        guard untoldRestart, !(call.sink is OwnSink) else { return outcome }
+        untoldRestart = false
+        return .result(RestartMark.added(to: result))
     }
 
     /// Which arguments it wants repeated in headers, only its list of tools tells.

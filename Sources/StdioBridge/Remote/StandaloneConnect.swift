@@ -70,6 +70,12 @@ public final class StandaloneConnect: Sendable {
         while true {
             let count = chunk.withUnsafeMutableBytes { Glibc.read(input, $0.baseAddress, $0.count) }
             if count < 0 && errno == EINTR { continue }
+            if count < 0 && errno == EAGAIN {
+                // Whoever gave us this end does not wait on it.
+                var one = pollfd(fd: input, events: Int16(POLLIN), revents: 0)
+                poll(&one, 1, -1)
+                continue
+            }
             guard count > 0 else { break }
             let bytes = ByteBuffer(bytes: chunk.prefix(count))
             guard (try? loop.submit { [self] in take(bytes) }.wait()) != nil else { return }

@@ -1,0 +1,31 @@
+import Testing
+
+@testable import StdioBridge
+
+struct SecretMaskTests {
+    private let secret = "s3cret-VALUE-0123456789"
+
+    /// Wherever a text is cut, nothing of a secret stands before the cut: masked ones before it make the rest move up.
+    @Test(arguments: [20, 64, 200]) func noCutShowsHalfASecret(_ limit: Int) {
+        let mask = SecretMask(values: [secret])
+        let text = Array(String(repeating: secret + ".", count: 40).utf8)
+        for start in 0..<secret.utf8.count {
+            for end in stride(from: start, to: text.count, by: 7) {
+                let head = mask.head(of: text[start...end], limit: limit)
+                // The first one's end is another text: only the cut at the end is ours.
+                let shown = String(decoding: head.bytes.drop { $0 != 0x2A && start > 0 }, as: UTF8.self)
+                #expect(head.bytes.count <= limit)
+                guard head.isCut else { continue }
+                #expect(!shown.contains("s3c"), "\(limit) of \(start)...\(end): \(shown)")
+            }
+        }
+    }
+
+    @Test func whatIsShortIsWhole() {
+        let mask = SecretMask(values: [secret])
+        let (bytes, isCut) = mask.head(of: Array("a \(secret) b".utf8), limit: 7)
+        #expect(String(decoding: bytes, as: UTF8.self) == "a *** b" && !isCut)
+        #expect(mask.head(of: Array("12345678".utf8), limit: 7).isCut)
+        #expect(mask.head(of: [UInt8](), limit: 7).bytes.isEmpty)
+    }
+}
