@@ -59,7 +59,7 @@ import Testing
         // A value that the cut would halve.
         let text = String(repeating: "x", count: 2038) + "hunter22" + String(repeating: "y", count: 1000)
         let line = tracer.received(ByteBuffer(string: #"{"jsonrpc":"2.0","id":1,"result":{"t":"\#(text)"}}"#)) ?? ""
-        #expect(line.hasSuffix("x***y…") || line.hasSuffix("x***…") || line.hasSuffix("x**…") || line.hasSuffix("x*…"))
+        #expect(line.hasSuffix("…") && line.utf8.count > 2000)
         #expect(!line.contains("hunt") && line.utf8.count < 2048 + 100)
     }
 }
