@@ -1,4 +1,5 @@
 import Glibc
+import MCP
 
 /// Replaces the values of a child's credentials in what the child writes to its log.
 public struct SecretMask: Sendable {

@@ -67,7 +67,7 @@ struct ControlClient {
             }
             throw Failure(
                 "Berth is not running with the state \(installation.state)",
-                hint: RunningState.hint(besides: installation) ?? "berth up --detach\(installation.stateOption)")
+                hint: "berth up --detach\(installation.stateOption)" + (RunningState.hint(besides: installation).map { "; " + $0 } ?? ""))
         }
     }
 

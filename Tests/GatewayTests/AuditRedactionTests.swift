@@ -60,6 +60,10 @@ struct AuditRedactionTests {
     }
 
     @Test func longPayloadsAreCutAndSaySo() {
+        for form in ["c3VwZXIvc2VjcmV0IHZhbHVl", "super%2Fsecret%20value", "super%2fsecret%20value", "super/secret%20value"] {
+            let kept = AuditRedactor(literals: ["super/secret value"]).redact(Array("{\"content\":[{\"text\":\"<\(form)>\"}]}".utf8)).text
+            #expect(kept == #"{"content":[{"text":"<[redacted]>"}]}"#, "\(form): \(kept)")
+        }
         let redactor = AuditRedactor(literals: ["supersecretvalue"])
         let exact = "\"" + String(repeating: "x", count: AuditRedactor.limit - 2) + "\""
         #expect(redactor.redact(Array(exact.utf8)) == AuditText(text: exact))

@@ -127,7 +127,7 @@ import Testing
 
     @Test func aSecretIsMaskedInEveryForm() {
         let mask = SecretMask(values: ["a\"b/cd"])
-        for text in ["a\"b/cd", #"a\"b/cd"#, "YSJiL2Nk", "a%22b%2Fcd"] {
+        for text in ["a\"b/cd", #"a\"b/cd"#, "YSJiL2Nk", "a%22b%2Fcd", "a%22b%2fcd", "a%22b/cd"] {
             #expect(String(decoding: mask.masked(Array("<\(text)>".utf8)), as: UTF8.self) == "<***>", "\(text)")
         }
     }

@@ -1,5 +1,6 @@
 import Glibc
 import JSONText
+import MCP
 
 /// Makes the text of a payload that may be kept: values under telling keys and known secret values are replaced, what is
 /// longer than 8 KiB is cut. One pass that stops at the bound, so a huge payload costs no more than a small one.
@@ -19,10 +20,10 @@ public struct AuditRedactor: Sendable {
     /// The same as they are.
     private let plainLiterals: [[UInt8]]
 
-    /// - Parameter literals: secret values to mask wherever they stand. Shorter than four bytes they are ignored: they
-    ///   would take the log apart and hide nothing.
+    /// - Parameter literals: secret values to mask wherever they stand, in base64 and URL-coded too. Shorter than four bytes they are
+    ///   ignored: they would take the log apart and hide nothing.
     public init(literals: [String] = []) {
-        let literals = Set(literals.filter { $0.utf8.count >= 4 })
+        let literals = Set(literals.filter { $0.utf8.count >= 4 }.flatMap(SecretForms.all))
         plainLiterals = literals.map { Array($0.utf8) }.sorted { $0.count > $1.count }
         self.literals = literals.map { literal in
             var escaped: [UInt8] = []

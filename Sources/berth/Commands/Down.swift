@@ -38,8 +38,11 @@ struct Down: AsyncParsableCommand {
             return noteOthers(installation)
         }
         // A one-shot orchestrator adopts what lives, stops it, and ends.
-        let status = OneShot.run(["orchestrator", "--stop-all", "--state", installation.state], log: installation.log)
-        guard status == 0 else { throw Failure("the machines could not be stopped", hint: "berth doctor --leftovers --state \(installation.state)") }
+        let end = OneShot.run(["orchestrator", "--stop-all", "--state", installation.state], log: installation.log)
+        guard end.status == 0 else {
+            let why = end.lastLine.isEmpty ? "" : ": " + end.lastLine
+            throw Failure("the machines could not be stopped\(why)", hint: "then berth down\(installation.stateOption) again; the log is \(installation.log)")
+        }
         RunDirectory.remove(installation)
         output.json ? Output.json(.record(("stopped", .bool(true)))) : Output.line("Berth was not running; its machines are stopped")
         noteOthers(installation)
@@ -69,18 +72,30 @@ enum RunDirectory {
 
 /// A child of this binary that runs to its end.
 enum OneShot {
-    /// - Returns: its exit code, 128 + signal, or -1 when it did not start.
-    static func run(_ arguments: [String], log: String) -> Int32 {
+    /// - Returns: its exit code, 128 + signal, or -1 when it did not start; and what it wrote last, which is why it failed.
+    static func run(_ arguments: [String], log: String) -> (status: Int32, lastLine: String) {
+        var ends: [Int32] = [-1, -1]
+        guard clinux_pipe_cloexec(&ends) == 0 else { return (-1, String(cString: strerror(errno))) }
+        defer { close(ends[0]) }
         let descriptor = open(log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o600)
         defer { if descriptor >= 0 { close(descriptor) } }
         var options = clinux_spawn_options()
-        options.stdio = (-1, -1, descriptor >= 0 ? descriptor : 2)
+        options.stdio = (-1, ends[1], descriptor >= 0 ? descriptor : 2)
         let pid = CStrings.with(arguments, program: "berth") { argv in
             CStrings.with(["PATH=/usr/sbin:/usr/bin:/sbin:/bin"]) { envp in clinux_spawn("/proc/self/exe", argv, envp, &options) }
         }
-        guard pid > 0 else { return -1 }
+        close(ends[1])
+        guard pid > 0 else { return (-1, String(cString: strerror(-pid))) }
         var status: Int32 = 0
         while waitpid(pid, &status, 0) < 0 && errno == EINTR {}
-        return status & 0x7f == 0 ? (status >> 8) & 0xff : 128 + (status & 0x7f)
+        return (status & 0x7f == 0 ? (status >> 8) & 0xff : 128 + (status & 0x7f), lastLine(of: ends[0]))
+    }
+
+    /// Of what it wrote, as far as a pipe holds it; who inherited the other end may still live.
+    private static func lastLine(of descriptor: Int32) -> String {
+        _ = fcntl(descriptor, F_SETFL, O_NONBLOCK)
+        var bytes = [UInt8](repeating: 0, count: 1 << 16)
+        let count = bytes.withUnsafeMutableBytes { read(descriptor, $0.baseAddress, $0.count) }
+        return String(decoding: bytes.prefix(max(0, count)), as: UTF8.self).split(separator: "\n").last.map(String.init) ?? ""
     }
 }

@@ -66,7 +66,8 @@ struct Up: AsyncParsableCommand {
         guard words.count > 2, let running = try? UpSettings.parse(Array(words.dropFirst(2))) else { return }
         let others = try settings.differences(from: running)
         guard !others.isEmpty else { return }
-        throw Failure("Berth runs already, with \(others.joined(separator: " and "))", hint: "berth down, then berth up with the new settings")
+        let option = try settings.state.installation().stateOption
+        throw Failure("Berth runs already, with \(others.joined(separator: " and "))", hint: "berth down\(option), then berth up with the new settings")
     }
 
     private func spawnSupervisor(_ installation: Installation, readiness: Int32) throws -> pid_t {

@@ -54,7 +54,15 @@ struct GatewayProcess: AsyncParsableCommand {
         let installation = try settings.state.installation()
         let configuration = try settings.gatewayConfiguration(installation, controlSocket: Self.controlSocket)
         // Only from then on: while it starts, TERM ends it at once.
-        try await GatewayService.run(configuration, ready: ProcessLog.ready, untilStopped: { _ = try? await Lifeline().end() })
+        do {
+            try await GatewayService.run(configuration, ready: ProcessLog.ready, untilStopped: { _ = try? await Lifeline().end() })
+        } catch {
+            // Nobody else sees its part of the state where it does.
+            var failure = Failure(of: error)
+            failure.message = failure.message.replacing(installation.gatewayMount, with: installation.gatewayState)
+            failure.hint = failure.hint?.replacing(installation.gatewayMount, with: installation.gatewayState)
+            throw failure
+        }
     }
 
     private static func check(_ result: Int32, _ what: String) throws {

@@ -1,13 +1,14 @@
 import JSONText
-import MCP
 
 /// A secret as a server may repeat it: as it is, in a JSON string, in base64, in a URL.
-enum SecretForms {
+public enum SecretForms {
     /// Shorter ones would be found by chance inside another text's base64.
     private static let shortestInside = 8
 
-    static func all(of value: String) -> [String] {
-        [value, inJSON(value), inURL(value)] + inBase64(value)
+    /// The texts to look for; some may be the same.
+    public static func all(of value: String) -> [String] {
+        let encoded = ["", "/"].flatMap { kept in ["0123456789ABCDEF", "0123456789abcdef"].map { inURL(value, digits: Array($0), kept: kept) } }
+        return [value, inJSON(value)] + encoded + inBase64(value)
     }
 
     private static func inJSON(_ value: String) -> String {
@@ -16,10 +17,10 @@ enum SecretForms {
         return String(decoding: bytes, as: UTF8.self)
     }
 
-    private static func inURL(_ value: String) -> String {
-        let digits = Array("0123456789ABCDEF")
-        return value.utf8.reduce(into: "") { text, byte in
-            let isPlain = (0x61...0x7A).contains(byte | 0x20) || (0x30...0x39).contains(byte) || "-._~".utf8.contains(byte)
+    /// - Parameter kept: what this encoder leaves as it is, beside what all do: some take a value for a path.
+    private static func inURL(_ value: String, digits: [Character], kept: String) -> String {
+        value.utf8.reduce(into: "") { text, byte in
+            let isPlain = (0x61...0x7A).contains(byte | 0x20) || (0x30...0x39).contains(byte) || ("-._~" + kept).utf8.contains(byte)
             if isPlain {
                 text.unicodeScalars.append(Unicode.Scalar(byte))
             } else {
