@@ -39,6 +39,10 @@ public struct BridgeLimits: Sendable {
     /// Notifications that wait for one slow caller.
     public var queuedNotifications = 256
     public var queuedNotificationBytes = 1 << 20
+    /// How long a caller that has half of that waiting holds up its child's output without reading anything: no longer than that of a
+    /// connection whose client reads nothing. Others who have the child with it wait for a moment only.
+    public var unread = TimeAmount.seconds(30)
+    public var unreadShared = TimeAmount.seconds(1)
     /// Notifications that wait for all callers of a child; above it the child's output is not read.
     public var queuedOutputBytes = 16 << 20
     /// Who has a child together. The keys of sessions say it; the limit on questions follows from it.

@@ -66,14 +66,37 @@ extension Child {
         }
         call.isAcknowledged = true
         if !messages.allSatisfy(call.notify) {
-            let actions = back.cancel(id)
-            finish(id, .failed(Undelivered(.outcomeUnknown, "the caller did not read what the server sent")))
-            perform(actions)
-        } else if call.waitingBytes > 0, !readingPaused,
-            calls.values.reduce(0, { $0 + $1.waitingBytes }) > environment.limits.queuedOutputBytes
-        {
-            readingPaused = true
-            process?.setReading(false)
+            giveUpReader(id)
+        } else if call.isBehind, !ChildCall.isProgress(message) {
+            pauseReading(for: call)
+        } else if call.waitingBytes > 0, calls.values.reduce(0, { $0 + $1.waitingBytes }) > environment.limits.queuedOutputBytes {
+            pauseReading()
+        }
+    }
+
+    private func giveUpReader(_ id: CallID) {
+        guard calls[id] != nil else { return }
+        let actions = back.cancel(id)
+        finish(id, .failed(Undelivered(.outcomeUnknown, "the caller did not read what the server sent")))
+        perform(actions)
+    }
+
+    private func pauseReading() {
+        guard !readingPaused else { return }
+        readingPaused = true
+        process?.setReading(false)
+    }
+
+    /// Until it has read something, or for as long as it may read nothing.
+    func pauseReading(for call: ChildCall) {
+        pauseReading()
+        guard call.unreadTimer == nil else { return }
+        let limits = environment.limits
+        let bound = NIOLoopBound((self, call), eventLoop: environment.loop)
+        call.unreadTimer = environment.loop.scheduleTask(in: limits.sharing == .session ? limits.unread : limits.unreadShared) {
+            let (child, call) = bound.value
+            call.unreadTimer = nil
+            child.giveUpReader(call.id)
         }
     }
 

@@ -215,8 +215,13 @@ final class Child {
         stopIfDrained()
     }
 
-    func callDrained() {
-        guard readingPaused, calls.values.reduce(0, { $0 + $1.waitingBytes }) * 2 < environment.limits.queuedOutputBytes else { return }
+    /// - Parameter reader: a call that has just read, of which more may wait than should.
+    func callDrained(_ reader: ChildCall? = nil) {
+        guard readingPaused else { return }
+        if let reader, reader.isBehind, calls[reader.id] === reader { pauseReading(for: reader) }
+        guard !calls.values.contains(where: { $0.unreadTimer != nil }),
+            calls.values.reduce(0, { $0 + $1.waitingBytes }) * 2 < environment.limits.queuedOutputBytes
+        else { return }
         readingPaused = false
         process?.setReading(true)
     }

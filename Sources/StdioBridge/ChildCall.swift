@@ -26,6 +26,12 @@ final class ChildCall: MCPCall {
     private var finished = false
     private var waiting: CircularBuffer<ByteBuffer> = []
     private(set) var waitingBytes = 0
+    /// What happens when it reads nothing for too long while much waits for it.
+    var unreadTimer: Scheduled<Void>?
+    /// Half of what may wait does: no more should come for now.
+    var isBehind: Bool {
+        waiting.count * 2 >= limits.queuedNotifications || waitingBytes * 2 >= limits.queuedNotificationBytes
+    }
 
     init(id: CallID, request: MCPRequest, child: Child, sink: any MCPSink, limits: BridgeLimits) {
         self.id = id
@@ -47,7 +53,9 @@ final class ChildCall: MCPCall {
         guard paused, !finished else { return }
         paused = false
         while !paused, let next = waiting.popFirst() { send(next) }
-        child?.callDrained()
+        unreadTimer?.cancel()
+        unreadTimer = nil
+        child?.callDrained(self)
     }
 
     /// Takes a notification. `false`: the caller is too slow even for what may not be dropped.
@@ -68,6 +76,8 @@ final class ChildCall: MCPCall {
         guard !finished else { return }
         finished = true
         deadline?.cancel()
+        unreadTimer?.cancel()
+        unreadTimer = nil
         onDelivery = nil
         // A result that waited behind a pause would hold its memory anyway: the sink bounds what it buffers.
         for message in waiting { _ = sink.notification(message) }
@@ -86,7 +96,7 @@ final class ChildCall: MCPCall {
     }
 
     /// Good enough to choose what to drop: the method stands near the front of what servers write.
-    private static func isProgress(_ message: ByteBuffer) -> Bool {
+    static func isProgress(_ message: ByteBuffer) -> Bool {
         let head = String(decoding: message.readableBytesView.prefix(128), as: UTF8.self)
         return head.split(separator: "\"").contains("notifications/progress")
     }

@@ -28,6 +28,8 @@ final class ChildProcess {
     private var error: (any Channel)?
     private var closingInput = false
     private var discarded = false
+    private var isReading = true
+    private var isDelivering = false
     private(set) var queuedBytes = 0
 
     init(_ process: SpawnedProcess, plan: SpawnPlan, loop: any EventLoop, reaper: Reaper, limits: BridgeLimits, owner: any Owner) {
@@ -117,21 +119,34 @@ final class ChildProcess {
 
     // MARK: Output
 
-    /// Stops and restarts reading what the child writes.
+    /// Stops and restarts reading what the child writes; what was read and not yet told waits too.
     func setReading(_ on: Bool) {
-        guard let output else { return }
+        guard isReading != on else { return }
+        isReading = on
+        if on { deliver() }
+        guard let output, isReading == on else { return }
         let bound = NIOLoopBound(output, eventLoop: loop)
         output.setOption(.autoRead, value: on).whenSuccess { if on { bound.value.read() } }
     }
 
     private func read(_ chunk: ByteBuffer) {
         framer.append(chunk)
-        while !discarded, let frame = framer.next() { owner?.process(self, wrote: frame) }
+        deliver()
+    }
+
+    private func deliver() {
+        // Whoever hears of a line may stop the reading and let it go on.
+        guard !isDelivering else { return }
+        isDelivering = true
+        defer { isDelivering = false }
+        while isReading, !discarded, let frame = framer.next() { owner?.process(self, wrote: frame) }
     }
 
     private func outputEnded() {
         if discarded { return }
         output = nil
+        isReading = true
+        deliver()
         if let frame = framer.finish() { owner?.process(self, left: frame) }
         owner?.processOutputEnded(self)
     }

@@ -136,6 +136,31 @@ struct AuditJournalTests {
         #expect(try AuditVerification.verify(directory: fixture.directory).missingPayloads == 3)
     }
 
+    /// Whoever can write the files could put other arguments and results in their place.
+    @Test func aChangedPayloadIsABrokenRow() throws {
+        let journal = try fixture.journal()
+        for number in 1...3 { try journal.append(AuditFixture.call(number)) }
+        let name = "l0-000001.payloads"
+        let good = try fixture.bytes(name)
+        for index in stride(from: 0, to: good.count, by: 5) where good[index] != UInt8(ascii: "\n") {
+            var changed = good
+            changed[index] ^= 1
+            try fixture.write(changed, name)
+            let broken = try AuditVerification.verify(directory: fixture.directory).firstBroken
+            #expect(broken?.reason == "its arguments or result were changed", "byte \(index)")
+        }
+        try fixture.write(good, name)
+        #expect(try AuditVerification.verify(directory: fixture.directory).isIntact)
+    }
+
+    @Test func filesThatOthersCanReadAreRefused() throws {
+        try fixture.journal().append(AuditFixture.call(1))
+        let path = fixture.directory + "/l0-000001.rows"
+        try FileManager.default.setAttributes([.posixPermissions: 0o644], ofItemAtPath: path)
+        let error = #expect(throws: AuditError.self) { _ = try fixture.journal() }
+        #expect(error?.message.hasSuffix("is open to other users: chmod 600 \(path)") == true, "\(error?.message ?? "")")
+    }
+
     @Test func whatCannotBeWrittenThrowsAndLeavesNoTrace() throws {
         let journal = try fixture.journal(segmentSize: 1)
         let first = try journal.append(AuditFixture.call(1))

@@ -92,18 +92,29 @@ struct HostileChildrenTests {
         }
     }
 
+    /// A burst is longer than any queue; who reads on hears all of it, and the server waits meanwhile.
+    @Test(.tags(.failure13, .failure21)) func aBurstReachesWhoReadsALittleAtATime() async throws {
+        try await Rig.hostile { rig in
+            let burst = rig.send(Self.loudStorm, isUnsteady: true)
+            #expect(await burst.reply(within: 60).text == "over")
+            #expect(burst.notifications.count == 2000)
+            #expect(await rig.call("echo", #"{"text":"alive"}"#).text == "alive")
+        }
+    }
+
+    private static let loudStorm = """
+        {"jsonrpc":"2.0","id":7,"method":"tools/call","params":{"name":"storm","arguments":{"count":2000},"_meta":{\
+        "io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{},\
+        "io.modelcontextprotocol/logLevel":"debug"}}}
+        """
+
     /// It loses progress, which may be lost, and its call when it does not read what may not.
     @Test(.tags(.failure13)) func aStormDrownsWhoDoesNotReadAndNobodyElse() async throws {
-        try await Rig.hostile { rig in
+        try await Rig.hostile(limits: { $0.unread = .seconds(1) }) { rig in
             let slow = rig.start("storm", #"{"count":2000}"#, progress: true, demand: .pause)
             #expect(await slow.reply(within: 60).text == "over")
             #expect(slow.notifications.count <= 257)
-            let level = """
-                {"jsonrpc":"2.0","id":7,"method":"tools/call","params":{"name":"storm","arguments":{"count":2000},"_meta":{\
-                "io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{},\
-                "io.modelcontextprotocol/logLevel":"debug"}}}
-                """
-            let drowned = await rig.send(level, demand: .pause).reply(within: 60)
+            let drowned = await rig.send(Self.loudStorm, demand: .pause).reply(within: 60)
             #expect(drowned == .failed(.outcomeUnknown, "the caller did not read what the server sent"))
             #expect(await rig.call("echo", #"{"text":"alive"}"#).text == "alive")
             #expect(await rig.reports().first?.starts == 1)

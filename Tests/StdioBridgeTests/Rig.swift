@@ -35,15 +35,19 @@ final class Pending: MCPSink, @unchecked Sendable {
     private let state = Mutex<(notifications: [String], reply: Reply?)>(([], nil))
     private let loop: any EventLoop
     private let demand: Demand
+    /// Asks for a pause after each message, and goes on a moment later.
+    private let isUnsteady: Bool
     var call: (any MCPCall)?
 
-    init(loop: any EventLoop, demand: Demand = .more) {
+    init(loop: any EventLoop, demand: Demand = .more, isUnsteady: Bool = false) {
         self.loop = loop
-        self.demand = demand
+        self.demand = isUnsteady ? .pause : demand
+        self.isUnsteady = isUnsteady
     }
 
     func notification(_ message: ByteBuffer) -> Demand {
         state.withLock { $0.notifications.append(String(buffer: message)) }
+        if isUnsteady { loop.execute { self.call?.resume() } }
         return demand
     }
 
@@ -134,9 +138,9 @@ final class Rig: Sendable {
 
     func send(
         _ message: String, session: String = "s", fingerprint: String = "", owner: String = "", demand: Demand = .more,
-        deadline: TimeAmount? = nil
+        isUnsteady: Bool = false, deadline: TimeAmount? = nil
     ) -> Pending {
-        let pending = Pending(loop: loop, demand: demand)
+        let pending = Pending(loop: loop, demand: demand, isUnsteady: isUnsteady)
         loop.execute {
             do {
                 let request = try MCPRequest(message: ByteBuffer(string: message))

@@ -48,6 +48,8 @@ public final class AuditJournal {
         let segment = AuditSegments.Segment(chain: chain, number: end.number)
         rows = try AuditFile(segments.rows(segment), size: end.rowsSize)
         payloads = try AuditFile(segments.payloads(segment), size: end.payloadsSize)
+        // Others in their place would be taken for changed ones.
+        if end.hasLostPayloads { try roll() }
         if repairedBytes > 0 {
             var row = AuditRow(method: "audit/repair", outcome: .allowed, principal: "berth:gateway")
             row.reason = "an unfinished line of \(repairedBytes) bytes was cut off after an unclean end"
@@ -115,6 +117,8 @@ struct AuditJournalEnd {
     var hash = AuditRow.firstPreviousHash
     var rowsSize = 0
     var payloadsSize = 0
+    /// Rows name payloads that were removed.
+    var hasLostPayloads = false
     var tornBytes = 0
 
     init(_ segments: AuditSegments, chain: String, format: AuditLineFormat) throws(AuditError) {
@@ -124,7 +128,10 @@ struct AuditJournalEnd {
         rowsSize = (bytes.lastIndex(of: UInt8(ascii: "\n")) ?? -1) + 1
         tornBytes = bytes.count - rowsSize
         bytes.removeLast(tornBytes)
-        if AuditSegments.size(segments.payloads(.init(chain: chain, number: last))) > 0 { payloadsSize = Self.payloadEnd(bytes, format) }
+        let size = AuditSegments.size(segments.payloads(.init(chain: chain, number: last)))
+        let payloadEnd = Self.payloadEnd(bytes, format)
+        hasLostPayloads = size < payloadEnd
+        payloadsSize = min(size, payloadEnd)
         if bytes.isEmpty, numbers.count > 1 {
             // Rolled, and killed before its first row.
             bytes = try AuditSegments.read(segments.rows(.init(chain: chain, number: numbers[numbers.count - 2])))

@@ -93,6 +93,9 @@ struct AuditFile: ~Copyable {
         guard descriptor >= 0 else { throw AuditSegments.failure(errno, "open", path) }
         var status = stat()
         guard fstat(descriptor, &status) == 0 else { throw AuditSegments.failure(errno, "open", path) }
+        guard status.st_mode & 0o077 == 0 else {
+            throw AuditError(code: .damaged, message: "audit log: \(path) is open to other users: chmod 600 \(path)")
+        }
         self.size = Int(status.st_size)
         if let size, size < self.size {
             guard ftruncate(descriptor, off_t(size)) == 0 else { throw AuditSegments.failure(errno, "cut", path) }

@@ -20,7 +20,7 @@ public enum AuditVerification {
         public var chains: [Chain] = []
         /// The first row that does not hold, of the first chain that has one.
         public var firstBroken: Broken?
-        /// Rows whose payload is gone (kept for a shorter time) or does not match.
+        /// Rows whose payload is gone; one that is there and does not match is a broken row.
         public var missingPayloads = 0
         public var isIntact: Bool { firstBroken == nil }
     }
@@ -67,7 +67,10 @@ public enum AuditVerification {
             guard row.sequence == Int64(chain.rows) + 1 else { return "its number does not follow" }
             if let payload {
                 let bytes = payloads < 0 ? [] : try AuditSegments.read(payloads, at: payload.offset, count: payload.size, path)
-                if !format.restore(bytes, payload, into: &row) { report.missingPayloads += 1 }
+                if !format.restore(bytes, payload, into: &row) {
+                    guard bytes.count < payload.size else { return "its arguments or result were changed" }
+                    report.missingPayloads += 1
+                }
             }
             chain.rows += 1
             chain.lastHash = row.hash

@@ -80,7 +80,8 @@ struct AuditCommand: ParsableCommand {
             } else if let broken = report.firstBroken {
                 Output.line("chain \(broken.chain), segment \(broken.segment), line \(broken.line): \(broken.reason)")
             } else {
-                Output.line("\(rows) rows in \(report.chains.count) chain\(report.chains.count == 1 ? "" : "s"): every hash holds")
+                let gone = report.missingPayloads == 0 ? "" : "; the arguments and results of \(Count.text(report.missingPayloads, "row")) are gone"
+                Output.line("\(Count.text(rows, "row")) in \(Count.text(report.chains.count, "chain")): every hash holds\(gone)")
             }
             if !report.isIntact { throw ExitCode(1) }
         }
