@@ -47,6 +47,13 @@ public struct Splice: Sendable {
     public mutating func editObject(
         _ object: JSONSpan, in text: RawSpan, removing: (JSONMember) -> Bool = { _ in false }, adding: [(key: String, value: [UInt8])] = []
     ) throws(ScanError) {
+        try editObject(object, in: text, removing: removing, addingText: Self.membersText(adding))
+    }
+
+    /// The same with the text of the members to add, commas between them.
+    public mutating func editObject(
+        _ object: JSONSpan, in text: RawSpan, removing: (JSONMember) -> Bool, addingText adding: [UInt8]
+    ) throws(ScanError) {
         var members = JSONMembers(of: object)
         var anyKept = false
         var previousEnd: Int?
@@ -69,15 +76,21 @@ public struct Splice: Sendable {
         }
         if let leadingRemoval { remove(leadingRemoval) }
         guard !adding.isEmpty else { return }
+        insert(anyKept ? adding + [UInt8(ascii: ",")] : adding, at: object.start + 1)
+    }
+
+    /// Members of an object as they stand in it, without its braces.
+    ///
+    /// - Parameter members: keys (not yet quoted) and JSON texts.
+    public static func membersText(_ members: [(key: String, value: [UInt8])]) -> [UInt8] {
         var bytes: [UInt8] = []
-        for (index, member) in adding.enumerated() {
+        for (index, member) in members.enumerated() {
             if index > 0 { bytes.append(UInt8(ascii: ",")) }
             JSONString.append(member.key, to: &bytes)
             bytes.append(UInt8(ascii: ":"))
             bytes += member.value
         }
-        if anyKept { bytes.append(UInt8(ascii: ",")) }
-        insert(bytes, at: object.start + 1)
+        return bytes
     }
 
     /// A stretch of the outcome.

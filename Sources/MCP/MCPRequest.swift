@@ -87,18 +87,23 @@ public struct MCPRequest: Sendable {
 
     /// The same request with members of `params._meta` removed and added; `_meta` and `params` are made where they are missing.
     public func rewritingMeta(removing: (String) -> Bool = { _ in false }, adding: [(key: String, value: [UInt8])]) -> MCPRequest {
+        spliced { rewriteMeta(removing: removing, adding: Splice.membersText(adding), in: &$0) }
+    }
+
+    /// - Parameter adding: the text of members, with commas between them.
+    func rewritingMeta(removing: (String) -> Bool, adding: [UInt8]) -> MCPRequest {
         spliced { rewriteMeta(removing: removing, adding: adding, in: &$0) }
     }
 
-    func rewriteMeta(removing: (String) -> Bool, adding: [(key: String, value: [UInt8])], in splice: inout Splice) {
+    func rewriteMeta(removing: (String) -> Bool, adding: [UInt8], in splice: inout Splice) {
         let text = message.readableBytesSpan
         if let meta = envelope.meta {
             // The message was scanned, so walking it again cannot fail half-way.
-            try? splice.editObject(meta, in: text, removing: { $0.keyString(in: text).map(removing) ?? false }, adding: adding)
+            try? splice.editObject(meta, in: text, removing: { $0.keyString(in: text).map(removing) ?? false }, addingText: adding)
             return
         }
         guard !adding.isEmpty else { return }
-        let meta = objectText(adding)
+        let meta = [UInt8(ascii: "{")] + adding + [UInt8(ascii: "}")]
         if let params = envelope.params {
             try? splice.editObject(params, in: text, adding: [("_meta", meta)])
         } else if let method = envelope.methodSpan {
@@ -117,8 +122,5 @@ public struct MCPRequest: Sendable {
 
 /// The text of an object from keys and JSON texts.
 func objectText(_ members: [(key: String, value: [UInt8])]) -> [UInt8] {
-    var splice = Splice()
-    let empty: [UInt8] = Array("{}".utf8)
-    try? splice.editObject(JSONSpan(start: 0, end: 2), in: empty.span.bytes, adding: members)
-    return splice.apply(to: empty.span.bytes)
+    [UInt8(ascii: "{")] + Splice.membersText(members) + [UInt8(ascii: "}")]
 }

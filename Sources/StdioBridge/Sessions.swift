@@ -172,6 +172,7 @@ public final class Sessions: MCPService {
     /// A legacy server knows of its client what its handshake said, and a client that speaks request by request may say more in a later
     /// one: then that one gets a child of its own. The key of a child that serves, or of the one to start.
     private func variant(of key: SessionKey, declaring capabilities: ByteBuffer?) -> SessionKey {
+        if let child = children[key], !child.hasEnded, !child.isDraining, capabilities == nil || child.back.serves(capabilities) { return key }
         let keys = (0..<Self.variants).map { key.with(variant: $0) }
         let living = keys.filter { key in children[key].map { !$0.hasEnded && !$0.isDraining } ?? false }
         let serving = living.first { key in capabilities == nil || children[key]?.back.serves(capabilities) == true }

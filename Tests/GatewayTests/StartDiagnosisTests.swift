@@ -34,6 +34,7 @@ struct StartDiagnosisTests {
 
     @Test func whatOnlyPrintsIsNoServer() {
         let log = "info: not a message on the server's stdout: x\ninfo: server process 7 exited with status 0"
+        #expect(Self.folder.hint(stderr: "info: serving machine a1 boot b1\n" + log).contains("is it an MCP server"))
         #expect(Self.folder.hint(stderr: log).contains("is it an MCP server"))
         #expect(Self.folder.hint(stderr: log + "\ninfo: [8] a word of its own").contains("above"))
     }

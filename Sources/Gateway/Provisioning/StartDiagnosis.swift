@@ -10,7 +10,8 @@ struct StartDiagnosis {
         if lines.contains(where: { $0.contains("exec ") && $0.contains("No such file or directory") }) {
             return "the first line (#!) of its file names a program that the image does not have, /usr/bin/env for one: use -- python3 FILE"
         }
-        let said = lines.filter { !$0.contains("server process ") }
+        // Not what the bridge says of itself.
+        let said = lines.filter { line in !["server process ", "serving machine "].contains { line.contains($0) } }
         if !said.isEmpty, said.allSatisfy({ $0.contains(Self.noise) }) {
             return "it prints what is no MCP message: is it an MCP server on standard input and output?"
         }
@@ -19,8 +20,8 @@ struct StartDiagnosis {
         }
         // The last error is the one that ended it; an earlier one may have been handled.
         guard let error = lines.last(where: { line in Self.errors.contains { line.hasPrefix($0) } }) else {
-            return stderr.isEmpty
-                ? "it wrote nothing to its standard error; --arg, --env and --secret give what it may miss"
+            return said.isEmpty
+                ? "it wrote nothing: is it an MCP server on standard input and output? --arg, --env and --secret give what it may miss"
                 : "its standard error is above; --arg, --env and --secret give what it may miss"
         }
         if let module = Self.quoted(error, after: "No module named "), isFolder && sdk == nil || !Self.isSDK(module) {

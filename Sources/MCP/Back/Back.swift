@@ -94,7 +94,9 @@ public struct Back {
         switch phase {
         case _ where !canAsk: true
         case .idle, .modern: true
-        case .probing, .initializing, .legacy, .ended: ClientCapabilities(client.capabilities).isSuperset(of: ClientCapabilities(capabilities))
+        case .probing, .initializing, .legacy, .ended:
+            capabilities == client.capabilities
+                || ClientCapabilities(client.capabilities).isSuperset(of: ClientCapabilities(capabilities))
         }
     }
 

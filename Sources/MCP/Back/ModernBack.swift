@@ -16,7 +16,7 @@ struct ModernBack {
         if request.envelope.clientInfo == nil { missing.append((MetaKey.clientInfo, client.info.bytes)) }
         if !missing.isEmpty {
             let names = missing.map(\.key)
-            request.rewriteMeta(removing: names.contains, adding: missing, in: &splice)
+            request.rewriteMeta(removing: names.contains, adding: Splice.membersText(missing), in: &splice)
         }
         return request.message.applying(splice, suffix: 1)
     }

@@ -41,17 +41,19 @@ public struct FrontRequest {
         self.init(verb: verb, body: body)
         self.headers = headers
         let accepted = headers("accept")
-        accept = accepted.isEmpty ? nil : accepted.joined(separator: ", ")
-        let single: [(String, WritableKeyPath<FrontRequest, String?>)] = [
-            ("content-type", \.contentType), ("mcp-protocol-version", \.protocolVersion), ("mcp-session-id", \.sessionID),
-            ("mcp-method", \.mcpMethod), ("mcp-name", \.mcpName), ("last-event-id", \.lastEventID),
-        ]
-        for (name, field) in single {
-            let values = headers(name)
-            guard let first = values.first else { continue }
-            guard values.allSatisfy({ $0 == first }) else { return nil }
-            self[keyPath: field] = first
-        }
+        accept = accepted.count < 2 ? accepted.first : accepted.joined(separator: ", ")
+        guard Self.read("content-type", headers, &contentType), Self.read("mcp-protocol-version", headers, &protocolVersion),
+            Self.read("mcp-session-id", headers, &sessionID), Self.read("mcp-method", headers, &mcpMethod),
+            Self.read("mcp-name", headers, &mcpName), Self.read("last-event-id", headers, &lastEventID)
+        else { return nil }
+    }
+
+    /// - Returns: False when the header is there with different values.
+    private static func read(_ name: String, _ headers: (String) -> [String], _ field: inout String?) -> Bool {
+        let values = headers(name)
+        guard let first = values.first else { return true }
+        field = first
+        return values.count == 1 || values.allSatisfy { $0 == first }
     }
 }
 

@@ -18,16 +18,23 @@ public struct FrontCaller {
 /// What a legacy client said of itself in `initialize`; the host keeps it under the session's id.
 public struct LegacySessionRecord: Sendable, Equatable {
     /// The negotiated revision.
-    public var protocolVersion: String
+    public let protocolVersion: String
     /// JSON object.
-    public var clientInfo: ByteBuffer?
+    public let clientInfo: ByteBuffer?
     /// JSON object.
-    public var clientCapabilities: ByteBuffer
+    public let clientCapabilities: ByteBuffer
+    /// The capabilities that servers may rely on.
+    let declared: ByteBuffer
+    /// What every request of the session says in the `_meta` of the modern dialect, as members of it; the value of the last one, the
+    /// log level, is to follow.
+    let meta: [UInt8]
 
     public init(protocolVersion: String, clientInfo: ByteBuffer?, clientCapabilities: ByteBuffer) {
         self.protocolVersion = protocolVersion
         self.clientInfo = clientInfo
         self.clientCapabilities = clientCapabilities
+        declared = LegacyFront.declared(clientCapabilities, canBeAsked: true)
+        meta = LegacyFront.meta(clientInfo: clientInfo, capabilities: declared)
     }
 }
 

@@ -26,6 +26,11 @@ struct AcceptHeader {
     let eventStream: Bool
 
     init(_ value: String?) {
+        // What nearly every client says, to the byte.
+        if value == "application/json, text/event-stream" {
+            (json, eventStream) = (true, true)
+            return
+        }
         var (json, eventStream) = (false, false)
         for range in (value ?? "").split(separator: ",") {
             let type = range.prefix { $0 != ";" }.trimmed().lowercased()

@@ -36,14 +36,17 @@ enum LegacyFront {
     static func modernised(
         _ message: ByteBuffer, _ envelope: Envelope, method: String, record: LegacySessionRecord, capabilities: ByteBuffer, logLevel: String
     ) -> MCPRequest {
-        var meta: [(key: String, value: [UInt8])] = [
-            (MetaKey.protocolVersion, JSONString.quote(ProtocolVersion.modern)),
-            (MetaKey.clientCapabilities, capabilities.bytes),
-        ]
-        if let info = record.clientInfo { meta.append((MetaKey.clientInfo, info.bytes)) }
-        meta.append((MetaKey.logLevel, JSONString.quote(logLevel)))
+        var members = capabilities == record.declared ? record.meta : meta(clientInfo: record.clientInfo, capabilities: capabilities)
+        JSONString.append(logLevel, to: &members)
         let request = MCPRequest(message: message, envelope: envelope, method: method)
-        return request.rewritingMeta(removing: { $0.hasPrefix(MetaKey.reservedPrefix) }, adding: meta)
+        return request.rewritingMeta(removing: { $0.hasPrefix(MetaKey.reservedPrefix) }, adding: members)
+    }
+
+    /// Members of `_meta` up to the log level's value, which is not there yet.
+    static func meta(clientInfo: ByteBuffer?, capabilities: ByteBuffer) -> [UInt8] {
+        var text = Array(#""\#(MetaKey.protocolVersion)":"\#(ProtocolVersion.modern)","\#(MetaKey.clientCapabilities)":"#.utf8) + capabilities.bytes
+        if let clientInfo { text += Array(#","\#(MetaKey.clientInfo)":"#.utf8) + clientInfo.bytes }
+        return text + Array(#","\#(MetaKey.logLevel)":"#.utf8)
     }
 
     /// Errors as these revisions write them: a resource that is not found has a code of its own.

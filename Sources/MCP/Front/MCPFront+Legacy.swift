@@ -86,7 +86,7 @@ extension MCPFront {
             refuse(exchange, 200, .methodNotFound(method), id: rawID)
         default:
             if let error = ModernLadder.badParams(envelope, method) { return refuse(exchange, 200, error, id: rawID) }
-            let capabilities = LegacyFront.declared(record.clientCapabilities, canBeAsked: streams)
+            let capabilities = streams ? record.declared : LegacyFront.declared(record.clientCapabilities, canBeAsked: false)
             let request = LegacyFront.modernised(
                 message, envelope, method: method, record: record, capabilities: capabilities,
                 logLevel: sessions[id]?.logLevel ?? LegacySession.defaultLogLevel)

@@ -35,8 +35,10 @@ public struct OriginPolicy: Sendable {
     }
 
     private func allows(host: String) -> Bool {
-        let host = host.lowercased()
-        return hosts.contains(host) || Self.withoutPort(host).map { hosts.contains($0) } ?? false
+        // Nearly always in small letters already.
+        if hosts.contains(host) || Self.withoutPort(host).map({ hosts.contains($0) }) == true { return true }
+        let small = host.lowercased()
+        return small != host && allows(host: small)
     }
 
     private func allows(origin: String) -> Bool {
@@ -50,10 +52,10 @@ public struct OriginPolicy: Sendable {
 
     /// `nil` unless what follows the name is a port.
     private static func withoutPort(_ host: String) -> String? {
-        guard let colon = host.lastIndex(of: ":") else { return nil }
-        let name = host[..<colon]
-        let port = host[host.index(after: colon)...]
-        guard !port.isEmpty, port.utf8.allSatisfy(ASCII.isDigit), name.hasPrefix("[") || !name.contains(":") else { return nil }
+        let bytes = host.utf8
+        guard let colon = bytes.lastIndex(of: UInt8(ascii: ":")) else { return nil }
+        let (name, port) = (bytes[..<colon], bytes[bytes.index(after: colon)...])
+        guard !port.isEmpty, port.allSatisfy(ASCII.isDigit), name.first == UInt8(ascii: "[") || !name.contains(UInt8(ascii: ":")) else { return nil }
         return String(name)
     }
 }
