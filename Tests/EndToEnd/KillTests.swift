@@ -73,7 +73,8 @@ struct KillTests {
             #expect(Set(calls).count == calls.count, "\(rows)")
             let waited = rows.filter { $0["tool"] as? String == "mark_and_wait" }
             #expect(waited.count == 1 && waited.first?["principal"] as? String == "alice", "\(waited)")
-            #expect(try await berth.run(["audit", "verify"]).status == 0)
+            let verified = try await berth.run(["audit", "verify"])
+            #expect(verified.status == 0 && verified.output.contains("every hash holds") && verified.output.contains("  last hash "), "\(verified)")
         }
     }
 

@@ -25,6 +25,9 @@ public enum AuditVerification {
         public var isIntact: Bool { firstBroken == nil }
     }
 
+    /// Whether there is a chain to verify.
+    public static func holdsRows(directory: String) -> Bool { (try? AuditSegments(directory: directory).list())?.isEmpty == false }
+
     /// Reads every segment in `directory`. A chain that breaks is not read further.
     public static func verify(directory: String) throws -> Report {
         let segments = AuditSegments(directory: directory)

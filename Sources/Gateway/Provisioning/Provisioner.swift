@@ -230,8 +230,9 @@ struct Provisioner: Sendable {
         // There is a machine, and it does not come up: the server's matter, most of the time.
         let log = try? await machines.logs(app: record.app, id: machine.id, lines: 200)
         let stderr = log.map(StartDiagnosis.lastProcess)
+        let why = refusal.code == "timeout" ? "it did not answer MCP's handshake in time" : refusal.message
         return ProvisioningFailure(
-            error: "not_ready", message: "the server did not become ready: \(machine.berth?.reason ?? refusal.message)",
+            error: "not_ready", message: "the server did not become ready: \(machine.berth?.reason ?? why)",
             hint: diagnosis.hint(stderr: stderr ?? ""), stderr: stderr)
     }
 }

@@ -205,9 +205,10 @@ public final class MCPFront {
 
     /// Changes what is kept of a session, and forgets it when it holds nothing any more.
     func change(session id: String, _ body: (inout LegacySession) -> Void) {
-        var session = sessions[id] ?? LegacySession()
-        body(&session)
-        sessions[id] = session.isIdle ? nil : session
+        // In place: a copy would copy what it holds. What ends with a subscription ends afterwards.
+        let listen = sessions[id]?.listen
+        withExtendedLifetime(listen) { body(&sessions[id, default: LegacySession()]) }
+        if sessions[id]?.isIdle == true { sessions[id] = nil }
     }
 
     /// `notifications/cancelled` of a legacy client.

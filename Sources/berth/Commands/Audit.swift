@@ -54,21 +54,28 @@ struct AuditCommand: ParsableCommand {
     struct Verify: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
             abstract: "Check the hash chain of every row from the first one; exit 1 and the first broken row if one does not hold.")
+        @Option(help: ArgumentHelp("An audit log that was moved away, instead of the state's.", valueName: "dir")) var directory: String?
         @OptionGroup var state: StateOption
         @OptionGroup var output: JSONOption
 
         func run() async throws {
             try Rights.needRoot("the journal is readable by root and the gateway alone")
-            let installation = try state.installation()
-            guard access(installation.gatewayState + "/audit", F_OK) == 0 else {
-                throw Failure("\(installation.state) holds no audit log", hint: "give the right --state")
-            }
-            let report = try AuditVerification.verify(directory: installation.gatewayState + "/audit")
+            let path = try directory ?? state.installation().gatewayState + "/audit"
+            let isRead = AuditVerification.holdsRows(directory: path)
+            guard isRead else { throw Failure("\(path) holds no audit log", hint: directory == nil ? "give the right --state" : "give the directory with its .rows files") }
+            let report = try AuditVerification.verify(directory: path)
             let rows = report.chains.reduce(0) { $0 + $1.rows }
             if output.json {
                 Output.json(
                     .record(
                         ("intact", .bool(report.isIntact)), ("rows", .int(rows)), ("missing_payloads", .int(report.missingPayloads)),
+                        (
+                            "chains",
+                            .array(
+                                report.chains.map {
+                                    .record(("chain", .string($0.chain)), ("rows", .int($0.rows)), ("last_hash", .string($0.lastHash)))
+                                })
+                        ),
                         (
                             "broken",
                             report.firstBroken.map {
@@ -82,6 +89,7 @@ struct AuditCommand: ParsableCommand {
             } else {
                 let gone = report.missingPayloads == 0 ? "" : "; the arguments and results of \(Count.text(report.missingPayloads, "row")) are gone"
                 Output.line("\(Count.text(rows, "row")) in \(Count.text(report.chains.count, "chain")): every hash holds\(gone)")
+                for chain in report.chains { Output.line("  \(chain.chain)  \(Count.text(chain.rows, "row"))  last hash \(chain.lastHash)") }
             }
             if !report.isIntact { throw ExitCode(1) }
         }
