@@ -93,7 +93,7 @@ struct BadInputCommandTests {
     /// What cannot take effect at a Berth that runs.
     private func settings(_ berth: Berth) -> [BadInput] {
         let runs = "Berth runs already, with --listen 127.0.0.1:\(berth.port)"
-        let remedy = "berth down, then berth up with the new settings"
+        let remedy = "berth down --state \(berth.state), then berth up with the new settings"
         return [
             BadInput("up", "--listen", "127.0.0.1:\(berth.port - 1)", says: "\(runs) — \(remedy)"),
             BadInput("up", "--detach", "--json", "--listen", "127.0.0.1:\(berth.port - 1)", says: "\(runs) — \(remedy)"),
