@@ -191,7 +191,9 @@ class Polling(Legacy):
             return self.refused.set()
         self.stream()
         number = int(last[5:])
-        if number < self.last: return self.event(id="call-%d" % (number + 1), retry=100)
+        if number < self.last:
+            # With and without the empty data that the specification asks for.
+            return self.event(id="call-%d" % (number + 1), retry=100) if number % 2 else self.wfile.write(b"id: call-%d\nretry: 100\n\n" % (number + 1))
         self.event(text(message, "told after " + last), id="call-%d" % (number + 1))
 
     def own(self, last):

@@ -14,6 +14,16 @@ import Testing
         return events
     }
 
+    /// Events without data are not told, and say where and when to resume all the same (HTML, server-sent events, 9.2.6).
+    @Test func tellsWhereToResume() throws {
+        var reader = SSEReader()
+        for (text, id, time) in [("id: 1\ndata:\n\n", "1", nil), ("id: 2\nretry: 250\n", "1", 250), ("\n", "2", 250), ("data: x\n\n", "2", 250)] as [(String, String, Int?)] {
+            reader.feed(ByteBuffer(string: text))
+            while try reader.next() != nil {}
+            #expect(reader.lastEventID == id && reader.reconnectionTime == time, "\(text)")
+        }
+    }
+
     static func event(_ data: String, _ event: String = "message", id: String? = nil, retry: Int? = nil) -> SSEEvent {
         SSEEvent(event: event, data: ByteBuffer(string: data), id: id, retry: retry)
     }

@@ -106,8 +106,7 @@ final class RemotePost: ExchangeHandler {
         do {
             while let event = try events.next() {
                 hasEvents = true
-                lastEventID = event.id ?? lastEventID
-                retryMilliseconds = event.retry ?? retryMilliseconds
+                takePlace()
                 guard event.data.readableBytes > 0 else { continue }
                 if event.event == "endpoint" { onEndpoint?(String(buffer: event.data)) }
                 guard event.event == "message" else { continue }
@@ -116,7 +115,17 @@ final class RemotePost: ExchangeHandler {
         } catch {
             giveUp("the server's event stream cannot be read, or holds an event of more than \(Self.answerLimit) bytes")
         }
+        takePlace()
         return demand == .more
+    }
+
+    /// An event without data says it too.
+    private func takePlace() {
+        if let id = events.lastEventID {
+            hasEvents = true
+            lastEventID = id.isEmpty ? nil : id
+        }
+        retryMilliseconds = events.reconnectionTime ?? retryMilliseconds
     }
 
     func ended() {

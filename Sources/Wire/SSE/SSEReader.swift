@@ -14,6 +14,10 @@ public struct SSEReader: Sendable {
     private var dataBytes = 0
     private var id: String?
     private var retry: Int?
+    /// Where the stream can be taken up: of the last event that had an id, also of one without data.
+    public private(set) var lastEventID: String?
+    /// Milliseconds until a lost stream may be asked for again, as said last.
+    public private(set) var reconnectionTime: Int?
 
     /// - Parameter maxEventBytes: What one event may hold, and one line; beyond it `eventTooLarge` is thrown.
     public init(maxEventBytes: Int = 16 << 20) {
@@ -80,6 +84,7 @@ public struct SSEReader: Sendable {
             if !value.contains(0) { id = String(decoding: value, as: UTF8.self) }
         } else if name.elementsEqual("retry".utf8), !value.isEmpty, value.count <= 9, value.allSatisfy(ASCII.isDigit) {
             retry = value.reduce(0) { $0 * 10 + Int($1 - UInt8(ascii: "0")) }
+            reconnectionTime = retry
         }
     }
 
@@ -100,6 +105,7 @@ public struct SSEReader: Sendable {
             event = ""
             retry = nil
         }
+        lastEventID = id ?? lastEventID
         guard let data else { return nil }
         return SSEEvent(event: event.isEmpty ? "message" : event, data: data, id: id, retry: retry)
     }
