@@ -22,6 +22,9 @@ public struct BridgeLimits: Sendable {
     public var idle: TimeAmount = .minutes(15)
     /// A child older than this is ended at the first moment without a call.
     public var age: TimeAmount = .hours(24)
+    /// A child that keeps this share of a processor busy for so long while nobody waits for it is ended.
+    public var burn: TimeAmount = .minutes(5)
+    public var burnShare = 0.5
     /// From spawn to the handshake's end.
     public var start: TimeAmount = .seconds(60)
     /// How long each of closing stdin and SIGTERM may take before the next step.

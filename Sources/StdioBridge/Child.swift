@@ -66,6 +66,7 @@ final class Child {
     var identity: ServerIdentity?
     var era: Era?
     var hasEnded = false
+    var idleBurn = IdleBurn()
     var lastRequest = NIODeadline.now()
     let born = NIODeadline.now()
     var served = false

@@ -1,5 +1,5 @@
-import CLinux
 import Glibc
+import NIOCore
 
 /// A process that outlived the one that started it.
 public struct LeftProcess: Sendable, Equatable {
@@ -12,13 +12,9 @@ public struct LeftProcess: Sendable, Equatable {
 public enum ProcessTable {
     /// Ids of the direct children of `parent`, zombies left out.
     public static func children(of parent: pid_t) -> [pid_t] {
-        guard let directory = opendir("/proc") else { return [] }
-        defer { closedir(directory) }
         var found: [pid_t] = []
-        while let name = clinux_next_name(directory).map({ String(cString: $0) }) {
-            guard let pid = pid_t(name), let stat = contents("/proc/\(name)/stat") else { continue }
-            // The command's name stands in parentheses and may hold anything, so fields are counted after the last one.
-            let fields = stat[(stat.lastIndex(of: ")").map { stat.index(after: $0) } ?? stat.startIndex)...].split(separator: " ")
+        for name in directoryNames("/proc") ?? [] {
+            guard let pid = pid_t(name), let fields = stat(of: name) else { continue }
             if fields.count > 1, fields[0] != "Z", pid_t(fields[1]) == parent { found.append(pid) }
         }
         return found
@@ -33,6 +29,36 @@ public enum ProcessTable {
             next += 1
         }
         return found
+    }
+
+    /// What every process has used of processors, and which process each is of.
+    struct CPU {
+        fileprivate var used: [pid_t: TimeAmount] = [:]
+        fileprivate var children: [pid_t: [pid_t]] = [:]
+
+        /// By `process` and all that descends from it.
+        func used(by process: pid_t) -> TimeAmount {
+            (children[process] ?? []).reduce(used[process] ?? .zero) { $0 + used(by: $1) }
+        }
+    }
+
+    static func cpu() -> CPU {
+        var table = CPU()
+        let tick = 1_000_000_000 / Int64(max(1, sysconf(Int32(_SC_CLK_TCK))))
+        for name in directoryNames("/proc") ?? [] {
+            guard let pid = pid_t(name), let fields = stat(of: name), fields.count > 12, let parent = pid_t(fields[1]), let user = Int64(fields[11]),
+                let kernel = Int64(fields[12])
+            else { continue }
+            table.used[pid] = .nanoseconds((user + kernel) * tick)
+            table.children[parent, default: []].append(pid)
+        }
+        return table
+    }
+
+    /// The fields of a process's `stat` from its state on: the command's name before them stands in parentheses and may hold anything.
+    private static func stat(of name: String) -> [Substring]? {
+        guard let stat = contents("/proc/\(name)/stat") else { return nil }
+        return stat[(stat.lastIndex(of: ")").map { stat.index(after: $0) } ?? stat.startIndex)...].split(separator: " ")
     }
 
     /// Bytes of a process in memory; nil when it is gone.

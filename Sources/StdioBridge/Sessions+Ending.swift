@@ -86,7 +86,7 @@ extension Sessions {
 
     func scheduleSweep() {
         guard sweep == nil else { return }
-        let interval = min(max(limits.idle.nanoseconds / 4, 20_000_000), 15_000_000_000)
+        let interval = min(max(min(limits.idle, limits.burn).nanoseconds / 4, 20_000_000), 15_000_000_000)
         let bound = NIOLoopBound(self, eventLoop: eventLoop)
         sweep = eventLoop.scheduleTask(in: .nanoseconds(interval)) {
             bound.value.sweep = nil
@@ -95,8 +95,17 @@ extension Sessions {
     }
 
     private func endIdle(now: NIODeadline) {
+        sweeps += 1
+        // The table of processes is read once for all of them.
+        let cpu = children.values.contains { $0.isIdle && $0.process != nil } ? ProcessTable.cpu() : ProcessTable.CPU()
         for child in children.values where child.isIdle {
-            if now - child.lastRequest >= limits.idle {
+            if let pid = child.process?.pid,
+                child.idleBurn.observe(cpu: cpu.used(by: pid), lastRequest: child.lastRequest, share: limits.burnShare, now: now) >= limits.burn
+            {
+                let reason = "it keeps a processor busy while nobody waits for it"
+                child.environment.log("server process \(pid) is ended: \(reason)")
+                retire(child, reason)
+            } else if now - child.lastRequest >= limits.idle {
                 retire(child, "idle")
             } else if now - child.born >= limits.age {
                 retire(child, "its time is over")

@@ -20,6 +20,8 @@ public final class Sessions: MCPService {
     var spareTimer: Scheduled<Void>?
     var era: Era?
     var sweep: Scheduled<Void>?
+    /// How often the idle ones were looked at.
+    var sweeps = 0
     /// Nothing is left of this session's child, and no other has taken its place.
     public var onGone: ((SessionKey) -> Void)?
     /// Whether so many children more would still have memory; asked before a spare is started, and while one waits.

@@ -155,6 +155,13 @@ def echo_twice(call, text=""):
 
 
 @tool
+def spin(call):
+    "Keeps a processor busy from now on."
+    threading.Thread(target=lambda: [None for _ in iter(int, 1)], daemon=True).start()
+    return "spinning"
+
+
+@tool
 def seen(call):
     "The methods it was sent."
     return call.server.seen
