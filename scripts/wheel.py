@@ -5,7 +5,7 @@
   wheel.py check WHEEL [--limit MB] -- SERVER COMMAND   installs it from the file and calls a tool through it; prints what held
 
 The same binary gives the same bytes. Its one script is the static executable itself: no Python runs at a start."""
-import base64, csv, hashlib, io, json, os, platform, re, subprocess, sys, tempfile, venv, zipfile
+import base64, csv, hashlib, io, json, os, platform, re, shutil, subprocess, sys, tempfile, venv, zipfile
 
 SCRIPT = "berth-bridge"
 METADATA = """\
@@ -30,7 +30,7 @@ Description-Content-Type: text/markdown
 
 One static executable of Berth: no Python runs, nothing else is installed. `berth-bridge --help` lists all commands.
 """
-WHEEL = "Wheel-Version: 1.0\nGenerator: berth\nRoot-Is-Purelib: false\nTag: {tag}\n"
+WHEEL = "Wheel-Version: 1.0\nGenerator: berth\nRoot-Is-Purelib: false\n"
 
 
 def digest(content):
@@ -43,15 +43,16 @@ def read(path):
 
 
 def build(binary, version, folder):
-    # Static: older than every libc of the tag, and than none.
-    tag = f"py3-none-manylinux_2_17_{platform.machine()}"
+    # Static: it needs no libc of the host's, neither of the one kind nor of the other.
+    platforms = [f"{kind}_{platform.machine()}" for kind in ("manylinux_2_17", "musllinux_1_1")]
+    tag = "py3-none-" + ".".join(platforms)
     name = f"berth_bridge-{version}"
     info = f"{name}.dist-info"
     licence = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "LICENSE")
     files = [
         (f"{name}.data/scripts/{SCRIPT}", read(binary), 0o755),
         (f"{info}/METADATA", METADATA.format(version=version).encode(), 0o644),
-        (f"{info}/WHEEL", WHEEL.format(tag=tag).encode(), 0o644),
+        (f"{info}/WHEEL", (WHEEL + "".join(f"Tag: py3-none-{name}\n" for name in platforms)).encode(), 0o644),
         (f"{info}/licenses/LICENSE", read(licence), 0o644),
     ]
     rows = io.StringIO()
@@ -90,10 +91,25 @@ def check_structure(path):
             if recorded[member] != wanted:
                 sys.exit(f"wheel.py: does not hold: RECORD has the hash and size of {member}")
         print("  RECORD has the hash and size of each")
-        require(f"Tag: {'-'.join(tag)}\n" in archive.read(f"{info}/WHEEL").decode(), f"its tag is that of its name: {'-'.join(tag)}")
+        tags = {f"{tag[0]}-{tag[1]}-{name}" for name in tag[2].split(".")}
+        told = {line[len("Tag: "):] for line in archive.read(f"{info}/WHEEL").decode().splitlines() if line.startswith("Tag: ")}
+        require(told == tags, "its tags are those of its name: " + ", ".join(sorted(tags)))
         script = archive.getinfo(f"{name}-{version}.data/scripts/{SCRIPT}")
         require(script.external_attr >> 16 & 0o111 == 0o111, f"{SCRIPT} is executable in it")
     return version
+
+
+def runs_alone(program, url):
+    "As on a host of any libc: nothing is there but itself, /proc and the names of hosts."
+    with tempfile.TemporaryDirectory() as root:
+        for name in ("proc", "etc"):
+            os.mkdir(os.path.join(root, name))
+        with open(os.path.join(root, "etc", "hosts"), "w") as hosts:
+            hosts.write("127.0.0.1 localhost\n")
+        shutil.copy(program, os.path.join(root, SCRIPT))
+        inside = f'mount -t proc proc "$1/proc" && exec chroot "$1" /{SCRIPT} tools "$2"'
+        command = ["unshare", "--mount", "sh", "-c", inside, "sh", root, url.replace("127.0.0.1", "localhost")]
+        return subprocess.run(command, capture_output=True, timeout=60).returncode
 
 
 def serve_and_call(program, server):
@@ -107,6 +123,8 @@ def serve_and_call(program, server):
         require(answer.returncode == 0 and answer.stdout == "through the wheel\n", f"{SCRIPT} call URL echo answers")
         host = subprocess.run([program, "tools", ready["url"].replace("127.0.0.1", "localhost")], capture_output=True, text=True, timeout=60)
         require(host.returncode == 0, "localhost is found" + (": " + host.stderr if host.returncode else ""))
+        if os.geteuid() == 0:
+            require(runs_alone(program, ready["url"]) == 0, "and so it is in a root without any library")
     finally:
         bridge.terminate()
         status = bridge.wait(timeout=30)
