@@ -4,7 +4,7 @@ import Sealing
 extension BootDocument {
     private static let members: Set<String> = [
         "org", "app", "machine", "boot", "kid", "sign_key", "seal_key", "generation", "command", "directory", "environment", "transport",
-        "child_limits", "mode", "start_timeout_seconds", "egress", "log_level",
+        "child_limits", "mode", "era", "start_timeout_seconds", "egress", "log_level",
     ]
 
     /// The document's bytes. They hold the keys: they go into a sealed memory file or its like, and nowhere else.
@@ -18,7 +18,7 @@ extension BootDocument {
             "org": .string(org), "app": .string(app), "machine": .string(machine), "boot": .string(boot), "kid": .string(kid),
             "sign_key": .string(Base64URL.encode(signKey.copy)), "seal_key": .string(Base64URL.encode(sealKey.copy)),
             "generation": .int(generation), "command": .texts(command), "directory": .string(directory), "environment": .map(environment),
-            "transport": .string(transport.rawValue), "child_limits": .object(limits), "mode": .string(mode.rawValue),
+            "transport": .string(transport.rawValue), "child_limits": .object(limits), "mode": .string(mode.rawValue), "era": .string(era.rawValue),
             "start_timeout_seconds": .int(startTimeoutSeconds), "egress": .texts(egress), "log_level": .string(logLevel.rawValue),
         ]
         let bytes = JSONValue.object(document).serialized()
@@ -51,6 +51,7 @@ extension BootDocument {
             fileBytes: try limits.int("file_bytes", in: 0...(1 << 50)),
             spareBelowBytes: try limits.int("spare_below_bytes", in: 0...(1 << 50)))
         mode = try reader.choice("mode", Mode.self)
+        era = try reader.choice("era", EraChoice.self)
         startTimeoutSeconds = try reader.int("start_timeout_seconds", in: 1...86_400)
         egress = try reader.strings("egress")
         logLevel = try reader.choice("log_level", LogLevel.self)

@@ -51,6 +51,9 @@ public struct BootDocument: Sendable, Equatable {
         }
     }
 
+    /// The protocol era that is spoken with the server: found out, or as an admin knows it.
+    public enum EraChoice: String, Sendable, CaseIterable { case auto, legacy, modern }
+
     public enum LogLevel: String, Sendable {
         case debug, info, notice, warning, error
     }
@@ -71,6 +74,7 @@ public struct BootDocument: Sendable, Equatable {
     public var transport: Transport
     public var childLimits: ChildLimits
     public var mode: Mode
+    public var era: EraChoice
     public var startTimeoutSeconds: Int
     /// `host:port` that may be reached; jobs only.
     public var egress: [String]
@@ -79,7 +83,7 @@ public struct BootDocument: Sendable, Equatable {
     public init(
         org: String, app: String, keys: DoorKeys, machine: String, boot: String, command: [String], directory: String = "/",
         environment: [String: String] = [:], transport: Transport = .stdio, childLimits: ChildLimits = ChildLimits(), mode: Mode = .session,
-        startTimeoutSeconds: Int = 30, egress: [String] = [], logLevel: LogLevel = .info
+        era: EraChoice = .auto, startTimeoutSeconds: Int = 30, egress: [String] = [], logLevel: LogLevel = .info
     ) {
         self.org = org
         self.app = app
@@ -95,6 +99,7 @@ public struct BootDocument: Sendable, Equatable {
         self.transport = transport
         self.childLimits = childLimits
         self.mode = mode
+        self.era = era
         self.startTimeoutSeconds = startTimeoutSeconds
         self.egress = egress
         self.logLevel = logLevel

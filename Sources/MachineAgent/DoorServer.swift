@@ -37,6 +37,12 @@ final class DoorServer {
         limits.idle = .seconds(Int64(boot.childLimits.idleSeconds))
         limits.start = .seconds(Int64(boot.startTimeoutSeconds))
         limits.sharing = boot.mode == .session ? .session : .shared
+        limits.era =
+            switch boot.era {
+            case .auto: .auto
+            case .legacy: .legacy
+            case .modern: .modern
+            }
         // What all sessions share is one child: nobody would come for another.
         limits.spare = boot.childLimits.spareBelowBytes > 0 && boot.mode == .session
         let lateRemovals = LateRemovals(plans: plans, reaper: reaper, loop: loop, log: log)

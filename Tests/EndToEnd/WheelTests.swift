@@ -27,7 +27,7 @@ import Testing
             #expect(checked.status == 0, "\(checked)")
             for line in [
                 "RECORD has the hash and size of each", "pip installs it from the file: berth-bridge 0.1.0", "ldd: not a dynamic executable",
-                "berth-bridge -- python sdk_server.py serves 1 tools", "berth-bridge call URL echo answers", "localhost is found",
+                "berth-bridge -- python sdk_server.py serves 2 tools", "berth-bridge call URL echo answers", "localhost is found",
                 geteuid() == 0 ? "and so it is in a root without any library" : "and ends with TERM",
             ] { #expect(checked.output.contains("  " + line + "\n"), "\(checked)") }
         }

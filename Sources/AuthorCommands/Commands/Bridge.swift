@@ -1,5 +1,6 @@
 import ArgumentParser
 import Glibc
+import MCP
 import NIOCore
 import StdioBridge
 import Synchronization
@@ -17,6 +18,8 @@ struct Bridge: ParsableCommand {
     @Option(help: ArgumentHelp("Numeric address to listen on; any but loopback needs --token-file.", valueName: "address")) var host = "127.0.0.1"
     @Option(help: "Who shares a process: each session has one, each principal, or all have one (which then can ask clients nothing).")
     var mode = Sharing.session
+    @Option(help: "Protocol era to speak with the server: auto asks it; legacy also for one that speaks both, if its tools ask the client while they run.")
+    var era = Back.EraChoice.auto
     @Option(help: ArgumentHelp("Servers as Claude, Cursor and others keep them: {\"mcpServers\": {…}}.", valueName: "file")) var config: String?
     @Option(parsing: .singleValue, help: ArgumentHelp("Environment of the server (repeatable).", valueName: "k=v")) var env: [String] = []
     @Option(help: ArgumentHelp("The same from a file of K=V lines; these values are masked in what is printed.", valueName: "file"))
@@ -89,3 +92,4 @@ struct Bridge: ParsableCommand {
 }
 
 extension Sharing: ExpressibleByArgument {}
+extension Back.EraChoice: ExpressibleByArgument {}

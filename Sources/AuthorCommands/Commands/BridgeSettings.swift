@@ -21,6 +21,7 @@ extension Bridge {
         limits.idle = .seconds(idleSeconds)
         limits.sharing = mode
         limits.children = maxProcesses
+        limits.era = era
         return StandaloneConfiguration(
             servers: try servers(log), host: host, port: port, allowedHosts: allowHost, allowedOrigins: allowOrigin, tokens: tokens,
             limits: limits, watches: watch, exitsOnCrash: exitOnCrash, trace: traceBodies ? .bodies : trace ? .messages : .off)

@@ -126,11 +126,13 @@ public struct MachineTemplate: Sendable, Equatable {
     public var memoryMB: Int
     public var cpus: Int
     public var pids: Int
+    /// `auto`, `legacy` or `modern`; nil is `auto`.
+    public var era: String?
     /// Of the connector; a machine of another generation is not used any more.
     public var generation: Int
 
     public init(
-        image: String, command: [String], environment: [String: String], memoryMB: Int = 256, cpus: Int = 1, pids: Int = 64, generation: Int = 1
+        image: String, command: [String], environment: [String: String], memoryMB: Int = 256, cpus: Int = 1, pids: Int = 64, era: String? = nil, generation: Int = 1
     ) {
         self.image = image
         self.command = command
@@ -138,6 +140,7 @@ public struct MachineTemplate: Sendable, Equatable {
         self.memoryMB = memoryMB
         self.cpus = cpus
         self.pids = pids
+        self.era = era
         self.generation = generation
     }
 }

@@ -1,3 +1,4 @@
+import Door
 import MachineAPI
 
 extension ConnectorRequest {
@@ -29,6 +30,7 @@ extension ConnectorRequest {
         new.secrets = Set(new.secrets).subtracting(drop_secrets ?? []).union((secrets ?? [:]).keys).sorted()
         new.memoryMB = memory_mb ?? new.memoryMB
         new.pids = pids ?? new.pids
+        new.era = era.map { $0 == BootDocument.EraChoice.auto.rawValue ? nil : $0 } ?? new.era
         return new
     }
 }

@@ -1,3 +1,4 @@
+import Door
 import MachineAPI
 
 /// What a connector's definition must satisfy before anything is built; every refusal names its field and the remedy.
@@ -45,6 +46,9 @@ public enum ConnectorRules {
             throw failure("memory_mb", "--memory \(definition.memoryMB) is out of range", "64 to 16384 MiB")
         }
         guard (16...1_024).contains(definition.pids) else { throw failure("pids", "--pids \(definition.pids) is out of range", "16 to 1024") }
+        if let era = request.era, BootDocument.EraChoice(rawValue: era) == nil {
+            throw failure("era", "--era \(era.prefix(64)) is none", "auto, legacy or modern")
+        }
         return definition
     }
 

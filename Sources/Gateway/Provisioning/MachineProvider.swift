@@ -98,7 +98,7 @@ extension MachineConfig {
     /// Whether a machine of this configuration does what `wanted` asks for.
     fileprivate func serves(_ wanted: MachineConfig) -> Bool {
         image == wanted.image && self.`init`?.exec == wanted.`init`?.exec && (env ?? [:]) == (wanted.env ?? [:]) && guest == wanted.guest
-            && metadata?["berth_generation"] == wanted.metadata?["berth_generation"]
+            && metadata?["berth_generation"] == wanted.metadata?["berth_generation"] && metadata?["berth_era"] == wanted.metadata?["berth_era"]
     }
 }
 
@@ -108,6 +108,7 @@ extension MachineTemplate {
     func config(connector: String, needsCredentials: Bool) -> MachineConfig {
         var metadata = ["berth_connector": connector, "berth_generation": "\(generation)"]
         if needsCredentials { metadata["berth_ready"] = "agent" }
+        metadata["berth_era"] = era
         return MachineConfig(
             image: image, exec: command, guest: .init(cpu_kind: "shared", cpus: cpus, memory_mb: memoryMB, pids: pids), env: environment,
             metadata: metadata, restart: .init(policy: .onFailure, max_retries: 10))

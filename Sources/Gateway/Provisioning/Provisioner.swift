@@ -254,7 +254,7 @@ extension ConnectorRecord {
             name: name, app: app,
             machineConfig: MachineTemplate(
                 image: build.image, command: build.command, environment: build.environment.merging(definition.environment) { _, own in own },
-                memoryMB: definition.memoryMB, pids: definition.pids, generation: generation),
+                memoryMB: definition.memoryMB, pids: definition.pids, era: definition.era, generation: generation),
             secretNames: definition.secrets, generation: generation)
     }
 }

@@ -25,4 +25,6 @@ public struct ConnectorRequest: Codable, Sendable, Equatable {
     public var reset: Bool?
     public var memory_mb: Int?
     public var pids: Int?
+    /// `auto`, `legacy` or `modern`.
+    public var era: String?
 }

@@ -11,7 +11,8 @@ import NIOCore
 ///    └─era legacy─► initializing
 /// ```
 public struct Back {
-    public enum EraChoice: Sendable { case auto, legacy, modern }
+    /// What is known of a child's era beforehand. A server that speaks both answers a probe as a modern one.
+    public enum EraChoice: String, Sendable, CaseIterable { case auto, legacy, modern }
 
     enum Phase {
         case idle

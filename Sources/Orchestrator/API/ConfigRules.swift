@@ -1,3 +1,4 @@
+import Door
 import FoundationEssentials
 import MachineAPI
 import Sealing
@@ -23,6 +24,10 @@ enum ConfigRules {
         try range(config.guest?.memory_mb, 16...1_048_576, "config.guest.memory_mb")
         try range(config.guest?.cpus, 1...64, "config.guest.cpus")
         try range(config.guest?.pids, 16...32_768, "config.guest.pids")
+        if let era = config.metadata?["berth_era"], BootDocument.EraChoice(rawValue: era) == nil {
+            throw MachineFailure(
+                .invalid, "invalid", "config.metadata.berth_era is auto, legacy or modern", field: "config.metadata.berth_era")
+        }
         try range(config.restart?.max_retries, 0...1_000, "config.restart.max_retries")
         if let kind = config.guest?.cpu_kind, !["shared", "performance"].contains(kind) {
             throw MachineFailure(.invalid, "invalid", "config.guest.cpu_kind is shared or performance", field: "config.guest.cpu_kind")

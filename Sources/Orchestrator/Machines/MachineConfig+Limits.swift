@@ -1,3 +1,4 @@
+import Door
 import MachineAPI
 
 extension MachineConfig {
@@ -8,6 +9,9 @@ extension MachineConfig {
         return MachineLimits(
             memoryBytes: memory, cpus: share * Double(guest?.cpus ?? 1), pids: guest?.pids ?? 64, tmpBytes: min(64 << 20, memory / 4))
     }
+
+    /// What an admin knows of the server's protocol era.
+    var era: BootDocument.EraChoice { metadata?["berth_era"].flatMap(BootDocument.EraChoice.init) ?? .auto }
 
     var policy: MachineStateMachine.Policy {
         MachineStateMachine.Policy(

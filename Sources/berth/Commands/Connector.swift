@@ -56,7 +56,8 @@ struct ConnectorCommand: ParsableCommand {
                 ("Name", answer.cell("name")), ("State", answer.cell("state")), ("Source", answer.cell("source")),
                 ("Constraints", list("constraints")),
                 ("Command", list("command")), ("Arguments", list("args")), ("Environment", environment), ("Secrets", list("secrets")),
-                ("Limits", "\(answer.cell("memory_mb")) MiB, \(answer.cell("pids")) processes and threads"), ("Image", answer.cell("image")),
+                ("Limits", "\(answer.cell("memory_mb")) MiB, \(answer.cell("pids")) processes and threads"),
+                ("Era", answer.cell("era") == "auto" ? nil : answer.cell("era")), ("Image", answer.cell("image")),
                 ("Packages", list("packages")),
             ]
             for (title, text) in rows {

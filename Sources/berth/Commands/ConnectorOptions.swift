@@ -3,6 +3,7 @@ import AuthorCommands
 import Gateway
 import Glibc
 import JSONText
+import MCP
 import StdioBridge
 
 extension ConnectorCommand {
@@ -26,6 +27,8 @@ extension ConnectorCommand {
         var secret: [String] = []
         @Option(help: ArgumentHelp("Memory of the machine in MiB: 64 to 16384 (default: 256).", valueName: "mib")) var memory: Int?
         @Option(help: ArgumentHelp("Processes and threads of the machine at most: 16 to 1024 (default: 64).", valueName: "n")) var pids: Int?
+        @Option(help: "Protocol era to speak with the server: auto asks it; legacy also for one that speaks both, if its tools ask the client while they run.")
+        var era: Back.EraChoice?
         @Argument(parsing: .postTerminator, help: "After --, the server's command (--dir), or one in place of the package's own (--pypi).")
         var command: [String] = []
 
@@ -58,7 +61,8 @@ extension ConnectorCommand {
                 ("secrets", secrets.isEmpty ? nil : .strings(secrets)),
                 ("drop_secrets", secretsToDrop.isEmpty ? nil : .strings(secretsToDrop)),
                 ("drop_env", variablesToDrop.isEmpty ? nil : .strings(variablesToDrop)),
-                ("reset", change?.reset == true ? .bool(true) : nil), ("memory_mb", memory.map { .int($0) }), ("pids", pids.map { .int($0) }))
+                ("reset", change?.reset == true ? .bool(true) : nil), ("memory_mb", memory.map { .int($0) }), ("pids", pids.map { .int($0) }),
+                ("era", era.map { .string($0.rawValue) }))
         }
 
         private func check(_ change: Change?) throws {
