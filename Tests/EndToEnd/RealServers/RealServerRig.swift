@@ -13,7 +13,7 @@ struct RealServerRig {
 
     /// Runs `body` in a folder that has the server's files, and an empty repository of git where it serves one.
     static func run(_ server: RealServer, _ body: (RealServerRig) async throws -> Void) async throws {
-        try await BridgeRig.inFolder(server.files) { folder in
+        try await withFolder(server.files) { folder in
             if server.name == "git" {
                 let made = try await Command.run(["/usr/bin/git", "init", "-q", folder + "/repo"])
                 try #require(made.status == 0, "\(made)")
