@@ -8,7 +8,7 @@ import Testing
 
     /// The server's own PATH is another, and stays so.
     @Test func aProgramIsTheOneThatTheShellWouldStart() async throws {
-        try await BridgeRig.inFolder(["bin/server": Self.server]) { folder in
+        try await withFolder(["bin/server": Self.server]) { folder in
             chmod(folder + "/bin/server", 0o755)
             let environment = ["PATH": "relative:\(folder)/bin:/usr/bin:/bin"]
             func berth(_ arguments: [String]) async throws -> CommandResult {

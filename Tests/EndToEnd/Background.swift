@@ -31,17 +31,18 @@ final class Background: Sendable {
     func line(within seconds: Double = 30, where matches: @Sendable (Substring) -> Bool = { _ in true }) async throws -> String {
         var found: Substring?
         _ = await eventually(within: seconds) {
-            found = output.split(separator: "\n").first(where: matches)
-            return found != nil && output.hasSuffix("\n") || !isRunning
+            let text = output
+            found = text.split(separator: "\n").first(where: matches)
+            return found != nil && text.hasSuffix("\n") || !isRunning
         }
         guard let found else { throw Trouble("no line from pid \(pid): \(output)") }
         return String(found)
     }
 
-    /// Ends it by force, which takes no longer than the kernel needs.
+    /// Ends it by force, and what it started with it, which takes no longer than the kernel needs.
     func end() {
         guard isRunning else { return }
-        kill(pid, SIGKILL)
+        ProcessTree.end(pid)
         _ = wait(seconds: 10)
     }
 

@@ -71,7 +71,7 @@ import Testing
     /// A program is one from here, also where it works elsewhere.
     @Test func aProgramsPathIsRelativeToTheCaller() async throws {
         let script = "#!\(BridgeRig.python)\n" + (try String(contentsOfFile: Repository.fixture("fixture.py"), encoding: .utf8))
-        try await BridgeRig.inFolder(["bin/server": script, "work/x": ""]) { folder in
+        try await withFolder(["bin/server": script, "work/x": ""]) { folder in
             chmod(folder + "/bin/server", 0o700)
             // A shell, because the command's own directory is what this is about.
             let process = try Background(
@@ -120,7 +120,7 @@ import Testing
             let client = RawClient(url: try #require(ready["url"] as? String), token: nil)
             let refused = try await client.call("echo", ["text": "x"])
             #expect("\(refused.json)".contains("exited with status 9"), "\(refused.json)")
-            try BridgeRig.write("", to: bridge.folder + "/mended")
+            try writeFile("", to: bridge.folder + "/mended")
             // Once its back-off is over.
             #expect(try await eventually(within: 60) { try await client.call("echo", ["text": "x"]).text == "x" })
         }
@@ -154,8 +154,8 @@ import Testing
              "brief": {"command": "\(BridgeRig.python)", "args": ["%/brief.py"]},
              "late": {"command": "\(BridgeRig.python)", "args": ["\(Repository.fixture("never_ready.py"))"]}}}
             """
-        try await BridgeRig.inFolder(["brief.py": brief]) { folder in
-            try BridgeRig.write(config.replacingOccurrences(of: "%", with: folder), to: folder + "/two.json")
+        try await withFolder(["brief.py": brief]) { folder in
+            try writeFile(config.replacingOccurrences(of: "%", with: folder), to: folder + "/two.json")
             try await BridgeRig.run(["--exit-on-crash", "--config", folder + "/two.json"], command: []) { bridge in
                 #expect(await bridge.says("berth: the server crashed: brief: the server exited with status 7"), "\(bridge.lines)")
                 #expect(await bridge.process.end(0, within: 20) == 1)
@@ -209,8 +209,8 @@ import Testing
         ) { bridge in
             let client = try await bridge.client()
             let first = try await client.pid()
-            try BridgeRig.write("2", to: bridge.folder + "/src/.git/HEAD")
-            try BridgeRig.write(server + "\n# changed\n", to: bridge.folder + "/src/server.py")
+            try writeFile("2", to: bridge.folder + "/src/.git/HEAD")
+            try writeFile(server + "\n# changed\n", to: bridge.folder + "/src/server.py")
             #expect(await bridge.says("server.py changed: "), "\(bridge.lines)")
             #expect(try await eventually(within: 20) { try await client.pid() != first })
             #expect(!bridge.process.output.contains("HEAD") && !bridge.process.output.contains("exited"), "\(bridge.lines)")

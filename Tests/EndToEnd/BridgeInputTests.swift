@@ -45,7 +45,7 @@ import Testing
     ]
 
     @Test func isRefusedWithARemedy() async throws {
-        try await BridgeRig.inFolder(Self.files) { folder in
+        try await withFolder(Self.files) { folder in
             chmod(folder + "/wide", 0o640)
             for row in Self.rows {
                 let here = BadInput(

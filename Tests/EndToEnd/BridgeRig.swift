@@ -15,27 +15,12 @@ struct BridgeRig: Sendable {
         _ arguments: [String], files: [String: String] = [:], environment: [String: String] = [:], command: [String] = BridgeRig.fixture,
         _ location: SourceLocation = #_sourceLocation, _ body: (BridgeRig) async throws -> Void
     ) async throws {
-        try await inFolder(files) { folder in
+        try await withFolder(files) { folder in
             let words = (["bridge"] + arguments + (command.isEmpty ? [] : ["--"] + command)).map { $0.replacingOccurrences(of: "%", with: folder) }
             let process = try Background([Repository.binary("berth")] + words, environment: environment, in: folder)
             defer { process.end() }
             try await body(BridgeRig(folder: folder, process: process))
         }
-    }
-
-    static func inFolder(_ files: [String: String], _ body: (String) async throws -> Void) async throws {
-        let folder = NSTemporaryDirectory() + "berth-bridge-\(UUID().uuidString.prefix(8))"
-        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
-        defer { try? FileManager.default.removeItem(atPath: folder) }
-        for (name, text) in files { try write(text, to: folder + "/" + name) }
-        try await body(folder)
-    }
-
-    static func write(_ text: String, to path: String) throws {
-        try FileManager.default.createDirectory(
-            atPath: (path as NSString).deletingLastPathComponent, withIntermediateDirectories: true)
-        try Data(text.utf8).write(to: URL(fileURLWithPath: path))
-        chmod(path, 0o600)
     }
 
     /// The URL in the ready line.

@@ -1,5 +1,6 @@
 import Foundation
 import TestSupport
+import Testing
 
 /// One MCP call over raw HTTP in the modern dialect, by curl-like means: no SDK between the test and the wire.
 struct RawClient: Sendable {
@@ -59,5 +60,35 @@ struct RawClient: Sendable {
             data = Data((last.map { String($0.dropFirst(5)) } ?? "").utf8)
         }
         return Answer(status: Int(head[0].split(separator: " ")[1]) ?? 0, headers: headers, body: data)
+    }
+}
+
+/// A session of 2025-11-25 over raw HTTP.
+struct LegacySession {
+    let client: RawClient
+    private let fields: [String]
+
+    static func open(_ client: RawClient) async throws -> LegacySession {
+        let accept = "Accept: application/json, text/event-stream"
+        let hello =
+            #"{"jsonrpc":"2.0","id":7,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{},"#
+            + #""clientInfo":{"name":"test","version":"1"}}}"#
+        let answer = try await client.post(Data(hello.utf8), [accept])
+        let id = try #require(answer.headers["mcp-session-id"], "\(answer.status) \(answer.json)")
+        let session = LegacySession(client: client, fields: [accept, "Mcp-Session-Id: \(id)", "MCP-Protocol-Version: 2025-11-25"])
+        let told = try await client.post(Data(#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#.utf8), session.fields)
+        #expect(told.status == 202)
+        return session
+    }
+
+    func send(_ method: String, _ params: [String: Any] = [:]) async throws -> RawClient.Answer {
+        let body = try JSONSerialization.data(withJSONObject: ["jsonrpc": "2.0", "id": 7, "method": method, "params": params])
+        return try await client.post(body, fields)
+    }
+
+    func end() async throws {
+        let result = try await Command.run(
+            ["/usr/bin/curl", "--silent", "-o", "/dev/null", "-w", "%{http_code}", "-X", "DELETE", client.url] + fields.flatMap { ["-H", $0] })
+        #expect(result.output.hasPrefix("20"), "\(result)")
     }
 }

@@ -78,15 +78,9 @@ struct ConnectTests {
     }
 
     private static func bridge(_ fixture: String, _ body: (String) async throws -> Void) async throws {
-        let folder = NSTemporaryDirectory() + "berth-connect-\(UUID().uuidString)"
-        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
-        defer { try? FileManager.default.removeItem(atPath: folder) }
-        let bridge = try Background(
-            [Repository.binary("berth"), "bridge", "--json", "--", "/usr/bin/python3", Repository.fixture(fixture)], in: folder)
-        defer { bridge.end() }
-        let line = try await bridge.line { $0.hasPrefix("{") }
-        let ready = try #require(try JSONSerialization.jsonObject(with: Data(line.utf8)) as? [String: Any])
-        try await body(try #require(ready["url"] as? String))
-        _ = await bridge.end(SIGTERM, within: 15)
+        try await BridgeRig.run([], command: [BridgeRig.python, Repository.fixture(fixture)]) { bridge in
+            try await body(try await bridge.url())
+            _ = await bridge.process.end(SIGTERM, within: 15)
+        }
     }
 }

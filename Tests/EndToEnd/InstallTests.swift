@@ -6,13 +6,7 @@ import Testing
 @Suite struct InstallTests {
     private static let url = "http://127.0.0.1:8787/v/office/mcp"
 
-    private func inFolder(_ body: (String) async throws -> Void) async throws {
-        let folder = "/tmp/berth-install-\(UUID().uuidString)"
-        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
-        defer { try? FileManager.default.removeItem(atPath: folder) }
-        try Data("secret-token\n".utf8).write(to: URL(fileURLWithPath: folder + "/token"))
-        try await body(folder)
-    }
+    private static let files = ["token": "secret-token\n"]
 
     private func install(_ folder: String, _ arguments: String...) async throws -> CommandResult {
         try await Command.run(
@@ -25,7 +19,7 @@ import Testing
         ("vscode", false, ".vscode/mcp.json", "servers"),
     ])
     func everyClientHasItsFile(_ client: String, _ user: Bool, _ file: String, _ section: String) async throws {
-        try await inFolder { folder in
+        try await withFolder(Self.files) { folder in
             try FileManager.default.createDirectory(atPath: folder + "/home", withIntermediateDirectories: true)
             let more = user ? ["--user"] : []
             let result = try await Command.run(
@@ -42,7 +36,7 @@ import Testing
     }
 
     @Test func theRestOfTheFileStaysAndIsKept() async throws {
-        try await inFolder { folder in
+        try await withFolder(Self.files) { folder in
             let before = "{\n\t\"mcpServers\": {\n\t\t\"a\": {\"x\": 1.0}\n\t},\n\t\"other\":\"\\u00e9\"\n}\n"
             let file = folder + "/.mcp.json"
             try before.write(toFile: file, atomically: true, encoding: .utf8)
@@ -66,7 +60,7 @@ import Testing
 
     /// Whoever is told that it was written finds it there.
     @Test func severalAtATimeLoseNothing() async throws {
-        try await inFolder { folder in
+        try await withFolder(Self.files) { folder in
             let file = folder + "/.mcp.json"
             try #"{"mcpServers":{"keep":{"command":"x"}}}"#.write(toFile: file, atomically: true, encoding: .utf8)
             let done = try await withThrowingTaskGroup(of: (String, CommandResult).self) { group in
@@ -84,8 +78,35 @@ import Testing
         }
     }
 
+    /// What has changed while it waited is not written over.
+    @Test func itWaitsForWhoeverWritesThere() async throws {
+        try await withFolder(Self.files) { folder in
+            let file = folder + "/.mcp.json"
+            try "{}".write(toFile: file, atomically: true, encoding: .utf8)
+            let lock = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+            defer { close(lock) }
+            try #require(flock(lock, LOCK_EX) == 0)
+            async let waiting = install(folder, "claude-code", "office", Self.url, "--yes")
+            var info = stat()
+            try #require(stat(folder, &info) == 0)
+            // The kernel's list of locks: an arrow is before who waits for one.
+            #expect(try await eventually {
+                try String(contentsOfFile: "/proc/locks", encoding: .utf8).split(separator: "\n").contains {
+                    $0.contains("-> FLOCK ") && $0.contains(":\(info.st_ino) ")
+                }
+            })
+            #expect(try String(contentsOfFile: file, encoding: .utf8) == "{}")
+            let others = #"{"mcpServers":{"other":{"command":"x"}}}"#
+            try others.write(toFile: file, atomically: false, encoding: .utf8)
+            try #require(flock(lock, LOCK_UN) == 0)
+            let refused = try await waiting
+            #expect(refused.status == 1 && refused.errors.contains("has just changed — run the command again"), "\(refused)")
+            #expect(try String(contentsOfFile: file, encoding: .utf8) == others)
+        }
+    }
+
     @Test func aLinkToNothingStaysOne() async throws {
-        try await inFolder { folder in
+        try await withFolder(Self.files) { folder in
             try FileManager.default.createSymbolicLink(atPath: folder + "/.mcp.json", withDestinationPath: folder + "/gone")
             let refused = try await install(folder, "claude-code", "office", Self.url, "--yes")
             #expect(refused.status == 1 && refused.errors.contains(".mcp.json is a link to nothing"), "\(refused)")
@@ -94,7 +115,7 @@ import Testing
     }
 
     @Test func mistakesChangeNothing() async throws {
-        try await inFolder { folder in
+        try await withFolder(Self.files) { folder in
             let broken = "{\n  // a comment\n}\n"
             try broken.write(toFile: folder + "/.mcp.json", atomically: true, encoding: .utf8)
             let refused = try await install(folder, "claude-code", "office", Self.url, "--yes")

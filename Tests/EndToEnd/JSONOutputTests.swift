@@ -44,20 +44,16 @@ import Testing
 /// Commands that take long print one JSON object a line, the last of which is their result.
 @Suite struct JSONOutputTests {
     @Test func aBridgeTellsWhereItServes() async throws {
-        let folder = NSTemporaryDirectory() + "berth-bridge-\(UUID().uuidString)"
-        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
-        defer { try? FileManager.default.removeItem(atPath: folder) }
-        let bridge = try Background(
-            [Repository.binary("berth"), "bridge", "--json", "--", "/usr/bin/python3", Repository.fixture("fixture.py")], in: folder)
-        defer { bridge.end() }
-        let line = try await bridge.line { $0.hasPrefix("{") }
-        let ready = try #require(try JSONSerialization.jsonObject(with: Data(line.utf8)) as? [String: Any])
-        #expect(ready["event"] as? String == "ready" && ready["pid"] as? Int == Int(bridge.pid))
-        #expect(ready["tools"] as? Int ?? 0 > 5)
-        let url = try #require(ready["url"] as? String)
-        #expect(url == "http://127.0.0.1:\(ready["port"] as? Int ?? 0)/mcp")
-        #expect(try await RawClient(url: url, token: nil).call("echo", ["text": "hello"]).text?.contains("hello") == true)
-        #expect(await bridge.end(SIGTERM, within: 15) == 0)
+        try await BridgeRig.run(["--json"]) { bridge in
+            let line = try await bridge.process.line { $0.hasPrefix("{") }
+            let ready = try #require(try JSONSerialization.jsonObject(with: Data(line.utf8)) as? [String: Any])
+            #expect(ready["event"] as? String == "ready" && ready["pid"] as? Int == Int(bridge.process.pid))
+            #expect(ready["tools"] as? Int ?? 0 > 5)
+            let url = try #require(ready["url"] as? String)
+            #expect(url == "http://127.0.0.1:\(ready["port"] as? Int ?? 0)/mcp")
+            #expect(try await RawClient(url: url, token: nil).call("echo", ["text": "hello"]).text?.contains("hello") == true)
+            #expect(await bridge.process.end(SIGTERM, within: 15) == 0)
+        }
     }
 
     /// A command that fails says so on standard output too, where a program reads.

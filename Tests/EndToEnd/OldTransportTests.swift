@@ -6,7 +6,7 @@ import Testing
 struct OldTransportTests {
     @Test(.enabled(if: FileManager.default.fileExists(atPath: Repository.python(mcp: "1.30.0")), "needs the SDK 1.30.0"))
     func theSDKsServerHasTerminalsAndClientsOfBothEras() async throws {
-        try await BridgeRig.inFolder([:]) { folder in
+        try await withFolder { folder in
             let server = try Background([Repository.python(mcp: "1.30.0"), Repository.fixture("old_sse.py")], in: folder)
             defer { server.end() }
             let url = try await server.line(within: 60) { $0.hasPrefix("http://") }

@@ -12,7 +12,7 @@ struct RemoteRig: Sendable {
     ///   - scenario: a class of the fixture, in small letters.
     ///   - certificate: of `certificates.sh`, for a server that speaks TLS.
     static func run(_ scenario: String, certificate: String? = nil, _ body: (RemoteRig) async throws -> Void) async throws {
-        try await BridgeRig.inFolder(["token": "tok-12345678901234567890"]) { folder in
+        try await withFolder(["token": "tok-12345678901234567890"]) { folder in
             if certificate != nil { try await makeCertificates(in: folder) }
             let files = certificate.map { ["\(folder)/\($0).pem", "\(folder)/\($0).key"] } ?? []
             let process = try Background([BridgeRig.python, Repository.fixture("remote.py"), scenario] + files, in: folder)

@@ -6,7 +6,7 @@ import Testing
 struct RemoteTests {
     // MARK: Sessions
 
-    @Test func aLostSessionIsReplacedUnderTheCallThatFoundOut() async throws {
+    @Test(.tags(.failure24)) func aLostSessionIsReplacedUnderTheCallThatFoundOut() async throws {
         try await RemoteRig.run("legacy") { remote in
             let talk = try await remote.connect([RemoteRig.call(1, "forget"), RemoteRig.call(2, "echo"), RemoteRig.call(3, "echo")])
             #expect((1...3).map { talk.text($0) } == ["s1", "s2", "s2"] && (1...3).map(talk.tellsOfLoss) == [false, true, false], "\(talk)")

@@ -81,7 +81,7 @@ import Testing
     }
 
     @Test func aServerThatOnlyRunsOnce() async throws {
-        try await BridgeRig.inFolder([:]) { folder in
+        try await withFolder { folder in
             let result = try await Self.test(["--timeout", "10"], Self.faulty("one_only", folder + "/lock"))
             #expect(result.command.status == 1 && result.severities("sessions.two") == ["failure"], "\(result.command.output)")
         }
@@ -134,7 +134,7 @@ import Testing
     }
 
     @Test func aChangedListFails() async throws {
-        try await BridgeRig.inFolder([:]) { folder in
+        try await withFolder { folder in
             let options = ["--baseline", folder + "/tools.json", "--junit", folder + "/report.xml"]
             let first = try await Self.test(options, Self.faulty("none"))
             #expect(first.command.status == 64 && first.command.errors.contains("--write-baseline writes it the first time"), "\(first.command)")
@@ -151,7 +151,7 @@ import Testing
     }
 
     @Test(arguments: [SIGINT, SIGTERM]) func aSignalEndsItWithNothingLeft(_ signal: Int32) async throws {
-        try await BridgeRig.inFolder([:]) { folder in
+        try await withFolder { folder in
             let mark = "mark-\(UUID().uuidString)"
             let process = try Background(
                 [Repository.binary("berth"), "test", "--"] + [BridgeRig.python, Repository.fixture("never_ready.py"), mark], in: folder)

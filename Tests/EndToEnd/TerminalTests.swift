@@ -63,7 +63,7 @@ import Testing
 
     /// What it is told in its handshake is what the calls after it declare.
     @Test func aServerIsStartedOnceToBeInspected() async throws {
-        try await BridgeRig.inFolder(["start.sh": "echo start >> \"$0.log\"; exec \(Self.python) \(Repository.fixture("fixture.py"))"]) { folder in
+        try await withFolder(["start.sh": "echo start >> \"$0.log\"; exec \(Self.python) \(Repository.fixture("fixture.py"))"]) { folder in
             let inspected = try await Self.berth(["inspect", "--", "/bin/sh", folder + "/start.sh"])
             #expect(inspected.status == 0 && inspected.output.contains("tools"), "\(inspected)")
             #expect(try String(contentsOfFile: folder + "/start.sh.log", encoding: .utf8) == "start\n")
@@ -71,17 +71,16 @@ import Testing
     }
 
     @Test func anInterruptionCancelsTheCallAndLeavesNothing() async throws {
-        let folder = NSTemporaryDirectory() + "berth-terminal-\(UUID().uuidString)"
-        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
-        defer { try? FileManager.default.removeItem(atPath: folder) }
-        let mark = folder + "/server.py"
-        try FileManager.default.copyItem(atPath: Repository.fixture("fixture.py"), toPath: mark)
-        let call = try Background([Repository.binary("berth"), "call", "progress_then_wait", "--", Self.python, mark], in: folder)
-        defer { call.end() }
-        _ = try await call.line { $0.contains("progress 1 started") }
-        #expect(await call.end(SIGINT, within: 20) == 130)
-        let left = try await Command.run(["/usr/bin/pgrep", "-f", mark])
-        #expect(left.output.isEmpty, "\(left)")
+        try await withFolder { folder in
+            let mark = folder + "/server.py"
+            try FileManager.default.copyItem(atPath: Repository.fixture("fixture.py"), toPath: mark)
+            let call = try Background([Repository.binary("berth"), "call", "progress_then_wait", "--", Self.python, mark], in: folder)
+            defer { call.end() }
+            _ = try await call.line { $0.contains("progress 1 started") }
+            #expect(await call.end(SIGINT, within: 20) == 130)
+            let left = try await Command.run(["/usr/bin/pgrep", "-f", mark])
+            #expect(left.output.isEmpty, "\(left)")
+        }
     }
 
     @Test(arguments: [
@@ -105,15 +104,13 @@ import Testing
 struct LegacyRemoteTests {
     /// A server for the length of `body`.
     static func serve(_ body: (_ url: String, _ tokenFile: String, _ log: () -> String) async throws -> Void) async throws {
-        let folder = NSTemporaryDirectory() + "berth-remote-\(UUID().uuidString)"
-        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
-        defer { try? FileManager.default.removeItem(atPath: folder) }
-        try Data("tok-1\n".utf8).write(to: URL(fileURLWithPath: folder + "/token"))
-        let server = try Background(
-            [Repository.python(mcp: "1.30.0"), Repository.fixture("legacy_http.py")], environment: ["BERTH_FIXTURE_TOKEN": "tok-1"], in: folder)
-        defer { server.end() }
-        let url = try await server.line(within: 60) { $0.hasPrefix("http://") }
-        try await body(url, folder + "/token") { server.output }
+        try await withFolder(["token": "tok-1\n"]) { folder in
+            let server = try Background(
+                [Repository.python(mcp: "1.30.0"), Repository.fixture("legacy_http.py")], environment: ["BERTH_FIXTURE_TOKEN": "tok-1"], in: folder)
+            defer { server.end() }
+            let url = try await server.line(within: 60) { $0.hasPrefix("http://") }
+            try await body(url, folder + "/token") { server.output }
+        }
     }
 
     @Test func everyCommandFallsBack() async throws {

@@ -18,7 +18,7 @@ import Testing
     /// As the aim has it: `berth-bridge -- python server.py`, by names alone, with a server of the real SDK.
     @Test(.enabled(if: FileManager.default.fileExists(atPath: Repository.python(mcp: "2.3.0")), "needs the SDKs"))
     func itIsInstalledFromTheFileAndServes() async throws {
-        try await BridgeRig.inFolder([:]) { folder in
+        try await withFolder { folder in
             let file = try await Self.build(Repository.binary("berth-bridge"), in: folder)
             #expect(file.hasSuffix("/berth_bridge-0.1.0-py3-none-manylinux_2_17_x86_64.musllinux_1_1_x86_64.whl"))
             let folderOfPython = (Repository.python(mcp: "2.3.0") as NSString).deletingLastPathComponent
@@ -34,7 +34,7 @@ import Testing
     }
 
     @Test func theSameBinaryGivesTheSameBytes() async throws {
-        try await BridgeRig.inFolder(["program": "#!/bin/sh\n", "a/x": "", "b/x": ""]) { folder in
+        try await withFolder(["program": "#!/bin/sh\n", "a/x": "", "b/x": ""]) { folder in
             let first = try await Self.build(folder + "/program", in: folder + "/a")
             try FileManager.default.setAttributes([.modificationDate: Date(timeIntervalSince1970: 1)], ofItemAtPath: folder + "/program")
             let second = try await Self.build(folder + "/program", in: folder + "/b")
@@ -49,7 +49,7 @@ import Testing
         ("names.append('more'); content.append(b'')", "RECORD names every file once, and no other"),
     ])
     func aChangedWheelIsSeen(_ change: String, _ says: String) async throws {
-        try await BridgeRig.inFolder(["program": "#!/bin/sh\n"]) { folder in
+        try await withFolder(["program": "#!/bin/sh\n"]) { folder in
             let file = try await Self.build(folder + "/program", in: folder)
             let script = """
                 import sys, zipfile

@@ -1,22 +1,30 @@
-"""Dies at the first words when they come late."""
+"""Dies at the first words that come after SIGUSR1: it has waited too long for them."""
 import os
+import signal
 import sys
-import time
 import fixture
 
-begun = time.monotonic()
-sys.stderr.write("started\n")
-sys.stderr.flush()
+
+def say(word):
+    sys.stderr.write(word + "\n")
+    sys.stderr.flush()
 
 
 class Late(fixture.Server):
-    spoken = False
+    spoken = weary = False
+
+    def wear_out(self, *_):
+        self.weary = True
+        say("weary")
 
     def received(self, message):
-        if not self.spoken and time.monotonic() - begun > 2:
+        if not self.spoken and self.weary:
             os._exit(4)
         self.spoken = True
         super().received(message)
 
 
-Late().run()
+server = Late()
+signal.signal(signal.SIGUSR1, server.wear_out)
+say("started")
+server.run()

@@ -304,8 +304,6 @@ class Mirroring(Modern):
         schema = {"type": "object", "properties": {"where": {"type": "string", "x-mcp-header": "Region"}}}
         self.reply(200, answer(message, resultType="complete", tools=[{"name": "region", "inputSchema": schema}], ttlMs=0, cacheScope="private"))
 
-    listed, released, told = threading.Event(), threading.Event(), threading.Event()
-
     def tools_call(self, message):
         region = self.headers.get("mcp-param-region")
         if region is None: return self.reply(400, error(message, -32020, "Mcp-Param-Region is missing"))
@@ -314,6 +312,7 @@ class Mirroring(Modern):
 
 class Preparing(Mirroring):
     "The same; the list comes when a call asks for it."
+    listed, released, told = threading.Event(), threading.Event(), threading.Event()
 
     def tools_list(self, message):
         self.listed.set()

@@ -161,7 +161,7 @@ struct DataPathSessionTests {
         }
     }
 
-    @Test(.tags(.failure04, .failure23)) func idleSessionsEnd() async throws {
+    @Test(.tags(.failure23)) func idleSessionsEnd() async throws {
         let settings = DataPathFixture.settings {
             $0.sessionIdle = .milliseconds(300)
             $0.modernIdle = .milliseconds(300)
@@ -177,7 +177,24 @@ struct DataPathSessionTests {
         }
     }
 
-    /// What stays in memory is not read again: its row would look unused at the next start.
+    /// A stream keeps its session, and no longer than there is somebody at its other end.
+    @Test(.tags(.failure04, .failure23)) func aSessionOutlivesItsLastStreamByItsIdleTimeAlone() async throws {
+        try await DataPathFixture.with(DataPathFixture.settings { $0.sessionIdle = .milliseconds(300) }) { (fixture) async throws in
+            let session = try #require(try await fixture.initialize().session)
+            let stream = try await fixture.open("GET", "/v/office/mcp", headers: [("mcp-session-id", session), ("accept", "text/event-stream")])
+            #expect(stream.status == 200)
+            let reader = Task { _ = try? await stream.body.collect(upTo: 1 << 20) }
+            let other = try #require(try await fixture.initialize().session)
+            func ended() -> Set<String> { Set(fixture.support.state.withLockedValue { $0.ended }) }
+            #expect(await eventually { !ended().isEmpty })
+            #expect(ended() == [other])
+            reader.cancel()
+            await reader.value
+            #expect(await eventually { ended() == [session, other] })
+            #expect(try await fixture.legacyCall("echo", session: session).status == 404)
+        }
+    }
+
     /// An editor starts a process of the client for each of its windows, and all come at once with what one of them was given.
     @Test(.tags(.failure27)) func processesOfOneClientDoNotDisturbEachOther() async throws {
         try await DataPathFixture.with { (fixture) async throws in
@@ -196,6 +213,7 @@ struct DataPathSessionTests {
         }
     }
 
+    /// What stays in memory is not read again: its row would look unused at the next start.
     @Test func rowsHearOfSessionsInUse() async throws {
         try await DataPathFixture.with(DataPathFixture.settings { $0.sessionMark = .milliseconds(100) }) { (fixture) async throws in
             _ = try await fixture.call("echo")

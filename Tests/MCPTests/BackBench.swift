@@ -10,6 +10,8 @@ struct BackBench {
     var lines: [JSONValue] = []
     var finished: [CallID: String] = [:]
     var notified: [(CallID, JSONValue)] = []
+    /// Timers that were set and not taken back.
+    var timers: [BackTimer] = []
     /// Every other action, in words.
     var log: [String] = []
 
@@ -49,8 +51,12 @@ struct BackBench {
             case .restartLegacy: log.append("restart")
             case .handshakeFailed(let reason): log.append("failed \(reason)")
             case .noise(let line, let isStray): log.append((isStray ? "stray " : "noise ") + line.text)
-            case .armTimer(let timer, let seconds): log.append("arm \(timer) \(seconds)")
-            case .disarmTimer(let timer): log.append("disarm \(timer)")
+            case .armTimer(let timer, let seconds):
+                timers.append(timer)
+                log.append("arm \(timer) \(seconds)")
+            case .disarmTimer(let timer):
+                timers.removeAll { $0 == timer }
+                log.append("disarm \(timer)")
             case .broadcast(let message): log.append("broadcast \(message.text)")
             }
         }

@@ -133,6 +133,22 @@ import Testing
         #expect(bench.log.last?.hasPrefix("failed ") == true && bench[1] == "not_delivered")
     }
 
+    /// However long a server is silent, in its handshake, at work or at rest, no timer makes it a ping.
+    @Test(.tags(.failure16), arguments: [Era.legacy, .modern]) func noTimerPings(era: Era) throws {
+        var starting = BackBench(era: era == .legacy ? .legacy : .auto)
+        var bench = try BackBench(ready: era)
+        try bench.send(1, #""method":"tools/call","params":{"name":"t","_meta":{"io.modelcontextprotocol/clientCapabilities":{"elicitation":{}}}}"#)
+        if era == .legacy {
+            bench.receive(#"{"jsonrpc":"2.0","id":"e","method":"elicitation/create","params":{"message":"who?","requestedSchema":{"type":"object"}}}"#)
+            #expect(bench.timers.count == 1, "a question waits")
+        }
+        #expect(!starting.timers.isEmpty)
+        for timer in starting.timers { starting.perform(starting.back.timerFired(timer)) }
+        for timer in bench.timers { bench.perform(bench.back.timerFired(timer)) }
+        let methods = (starting.lines + bench.lines).compactMap { $0["method"]?.stringValue }
+        #expect(methods.contains("tools/call") && !methods.contains("ping"), "\(methods)")
+    }
+
     @Test(.tags(.failure10)) func noiseBeforeTheAnswerDoesNotMatter() throws {
         var bench = BackBench()
         let id = try bench.next("id").text

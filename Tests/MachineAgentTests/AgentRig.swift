@@ -6,6 +6,7 @@ import NIOCore
 import NIOPosix
 import Sealing
 import Synchronization
+import TestSupport
 import Testing
 import Wire
 
@@ -140,8 +141,11 @@ final class AgentRig: @unchecked Sendable {
     }
 
     /// Runs the binary to its end without any descriptor; its exit status, -1 for a signal. Blocks.
-    static func run(_ arguments: [String]) -> Int32 {
-        let pid = spawn(["berth-agent"] + arguments, output: -1, extra: [])
+    static func run(_ arguments: [String]) -> Int32 { run(["berth-agent"] + arguments, path: binary) }
+
+    /// The same for another program.
+    static func run(_ words: [String], path: String) -> Int32 {
+        let pid = spawn(words, path: path, output: -1, extra: [])
         var status: Int32 = 0
         guard pid > 0, waitpid(pid, &status, 0) == pid, status & 0x7F == 0 else { return -1 }
         return status >> 8 & 0xFF
@@ -150,6 +154,20 @@ final class AgentRig: @unchecked Sendable {
     /// What the agent does after a child, for one that could not any more.
     func runKillMode() async throws {
         if try await Self.blocking({ [firstUID] in Self.run(["kill", String(firstUID)]) }) != 0 { throw POSIXProblem(step: "kill mode") }
+    }
+
+    /// Runs `body` beside a program that has the reading end of a pipe as descriptors 3 and 4, into which nothing is ever written.
+    static func beside(_ words: [String], path: String, _ body: (pid_t) async throws -> Void) async throws {
+        var ends: [Int32] = [-1, -1]
+        guard clinux_pipe_cloexec(&ends) == 0 else { throw POSIXProblem(step: "pipe") }
+        defer { for descriptor in ends { close(descriptor) } }
+        let pid = spawn(words, path: path, output: -1, extra: [ends[0], ends[0]])
+        guard pid > 0 else { throw POSIXProblem(step: "spawn \(pid)") }
+        defer {
+            kill(pid, SIGKILL)
+            waitpid(pid, nil, 0)
+        }
+        try await body(pid)
     }
 
     // MARK: The agent's life
@@ -196,6 +214,12 @@ final class AgentRig: @unchecked Sendable {
         rmdir(directory)
     }
 
+    /// Whether a process has become the agent's program.
+    static func isAgent(_ pid: pid_t) -> Bool {
+        var (own, program) = (stat(), stat())
+        return stat(binary, &own) == 0 && stat("/proc/\(pid)/exe", &program) == 0 && (own.st_dev, own.st_ino) == (program.st_dev, program.st_ino)
+    }
+
     /// Processes under any uid of an agent's range, by `/proc`.
     static func processes(from uid: uid_t) -> [pid_t] {
         guard let proc = opendir("/proc") else { return [] }
@@ -237,17 +261,17 @@ final class AgentRig: @unchecked Sendable {
 
     func call(
         _ tool: String, _ arguments: String = "{}", session: String = "s", principal: String = "ann", fingerprint: String? = nil,
-        progress: Bool = false
+        progress: Bool = false, capabilities: String = "{}"
     ) async throws -> Answer {
         try await request(
             "POST", "/mcp", session: session, principal: principal, headers: fingerprint.map { [(DoorHeaders.credentials, $0)] } ?? [],
-            body: Self.message(tool, arguments, progress: progress))
+            body: Self.message(tool, arguments, progress: progress, capabilities: capabilities))
     }
 
-    static func message(_ tool: String, _ arguments: String = "{}", progress: Bool = false) -> String {
+    static func message(_ tool: String, _ arguments: String = "{}", progress: Bool = false, capabilities: String = "{}") -> String {
         """
         {"jsonrpc":"2.0","id":"c-1","method":"tools/call","params":{"name":"\(tool)","arguments":\(arguments),"_meta":{\
-        "io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{},\
+        "io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":\(capabilities),\
         "io.modelcontextprotocol/clientInfo":{"name":"t","version":"1"}\(progress ? #","progressToken":5"# : "")}}}
         """
     }
@@ -292,17 +316,6 @@ final class AgentRig: @unchecked Sendable {
 struct POSIXProblem: Error {
     var step: String
     var number = errno
-}
-
-func eventually(
-    _ what: Comment, within seconds: Double = 10, _ condition: () async throws -> Bool, at location: SourceLocation = #_sourceLocation
-) async rethrows {
-    let end = NIODeadline.now() + .milliseconds(Int64(seconds * 1000))
-    while NIODeadline.now() < end {
-        if try await condition() { return }
-        try? await Task.sleep(nanoseconds: 2_000_000)
-    }
-    Issue.record("not within \(seconds) s: \(what)", sourceLocation: location)
 }
 
 func exists(_ pid: Int) -> Bool { kill(pid_t(pid), 0) == 0 || errno == EPERM }

@@ -1,4 +1,5 @@
 import Glibc
+import TestSupport
 import Testing
 
 @Suite(.enabled(if: AgentRig.isPossible)) struct BinaryTests {
@@ -24,5 +25,31 @@ import Testing
 
     @Test func endsWithoutABootDocument() async throws {
         #expect(try await AgentRig.blocking { AgentRig.run(["agent"]) } == 78)
+    }
+
+    /// Root without a capability: whom the kernel lets look into its equals, and into nothing that is not dumpable.
+    private static let equal = ["setpriv", "--bounding-set", "-all", "--inh-caps", "-all"]
+
+    private func looksInto(_ pid: pid_t) async throws -> Bool {
+        try await AgentRig.blocking { AgentRig.run(Self.equal + ["cat", "/proc/\(pid)/environ"], path: "/usr/bin/setpriv") } == 0
+    }
+
+    /// Not by its uid, which any child lacks: what gets at an agent's own rights is kept out too.
+    @Test func nobodyLooksIntoAnAgent() async throws {
+        try await AgentRig.beside(Self.equal + ["sleep", "600"], path: "/usr/bin/setpriv") { pid in
+            try await eventually("an equal is looked into") { try await looksInto(pid) }
+        }
+        // It waits for its boot document.
+        try await AgentRig.beside(Self.equal + [AgentRig.binary, "agent"], path: "/usr/bin/setpriv") { pid in
+            await eventually("the program runs") { AgentRig.isAgent(pid) }
+            try await eventually("and is closed") { try await !looksInto(pid) }
+            #expect(exists(Int(pid)))
+        }
+    }
+
+    /// Whether the kernel refuses or only says that it did, nothing is read, not even what a boot document is missing for.
+    @Test(arguments: [EPERM, 0]) func endsWhereOthersCanLookIntoIt(errno: Int32) async throws {
+        let words = ["python3", "-B", AgentRig.fixtures + "stays_dumpable.py", String(errno), AgentRig.binary, "agent"]
+        #expect(try await AgentRig.blocking { AgentRig.run(words, path: "/usr/bin/python3") } == 71)
     }
 }

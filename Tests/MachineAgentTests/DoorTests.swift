@@ -3,6 +3,7 @@ import Glibc
 import JSONText
 import NIOCore
 import Sealing
+import TestSupport
 import Testing
 import Wire
 

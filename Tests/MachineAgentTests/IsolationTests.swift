@@ -62,6 +62,16 @@ import Testing
         }
     }
 
+    @Test func childrenOfOneSessionAreApartToo() async throws {
+        try await AgentRig.with { rig in
+            let plain = try #require(try await rig.call("identity").value)
+            let able = try #require(try await rig.call("identity", capabilities: #"{"elicitation":{}}"#).value)
+            #expect(plain["uid"]?.intValue != nil && able["uid"]?.intValue != nil && plain["uid"] != able["uid"])
+            let pid = try #require(able["pid"]?.intValue)
+            #expect(try await rig.call("environ_of", "{\"pid\":\(pid)}").text == "refused: Permission denied")
+        }
+    }
+
     @Test func aUidIsNeverUsedAgain() async throws {
         try await AgentRig.with { rig in
             var seen: [Int] = []

@@ -1,6 +1,7 @@
 import CLinux
 import Glibc
 import JSONText
+import TestSupport
 import Testing
 
 /// What sessions of one machine leave in one another's folders. The agent has shared directories of its own here, small

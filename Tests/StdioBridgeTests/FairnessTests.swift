@@ -2,6 +2,7 @@ import JSONText
 import MCP
 import NIOCore
 import StdioBridge
+import TestSupport
 import Testing
 
 /// Several principals at one server.

@@ -25,6 +25,20 @@ import Testing
         }
     }
 
+    /// A client that says something else each time does not fill the host.
+    @Test func aSessionHasFourChildrenAtMost() async throws {
+        try await Rig.with { rig in
+            var pids: [Int?] = []
+            // None of them has all that a later one says.
+            for names in [["roots"], ["sampling"], ["elicitation"], ["roots", "sampling"], ["roots", "elicitation"], ["sampling", "elicitation"]] {
+                let capabilities = "{" + names.map { "\"\($0)\":{}" }.joined(separator: ",") + "}"
+                pids.append(await rig.start("identity", capabilities: capabilities).reply().json?["pid"]?.intValue)
+            }
+            #expect(!pids.contains(nil) && Set(pids.prefix(4)).count == 4 && Set(pids).count == 4, "\(pids)")
+            #expect(await rig.reports().count == 4)
+        }
+    }
+
     @Test func aModernServerIsToldWithEachRequest() async throws {
         try await Rig.with("modern.py") { rig in
             var pids: Set<Int?> = []

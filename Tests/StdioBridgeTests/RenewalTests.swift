@@ -2,6 +2,7 @@ import Glibc
 import JSONText
 import MCP
 import NIOCore
+import TestSupport
 import Testing
 
 @testable import StdioBridge

@@ -4,6 +4,7 @@ import MCP
 import NIOCore
 import NIOPosix
 import Synchronization
+import TestSupport
 import Testing
 
 @testable import StdioBridge
@@ -207,18 +208,6 @@ final class Sighting<T: Sendable>: Sendable {
 
     func saw(_ value: T) { state.withLock { $0.found = value } }
     func end() { state.withLock { $0.isOver = true } }
-}
-
-/// Awaits a condition; a miss is an issue of the test.
-func eventually(
-    _ what: Comment, within seconds: Double = 10, _ condition: () async -> Bool, at location: SourceLocation = #_sourceLocation
-) async {
-    let end = NIODeadline.now() + .milliseconds(Int64(seconds * 1000))
-    while NIODeadline.now() < end {
-        if await condition() { return }
-        try? await Task.sleep(nanoseconds: 2_000_000)
-    }
-    Issue.record("not within \(seconds) s: \(what)", sourceLocation: location)
 }
 
 func isAlive(_ pid: Int) -> Bool {

@@ -3,6 +3,7 @@ import JSONText
 import MCP
 import NIOCore
 import StdioBridge
+import TestSupport
 import Testing
 
 /// The process that waits for the next session.
@@ -10,6 +11,12 @@ struct SpareTests {
     private static func on(_ limits: inout BridgeLimits) {
         limits.spare = true
         limits.spareDelay = .milliseconds(10)
+    }
+
+    /// Late enough to be told from what the probe has spoken to.
+    private static func later(_ limits: inout BridgeLimits) {
+        limits.spare = true
+        limits.spareDelay = .milliseconds(200)
     }
 
     private static func spare(of rig: Rig, other than: Int? = nil) async -> Int? {
@@ -107,10 +114,9 @@ struct SpareTests {
         try await Rig.with("dies_late.py", limits: Self.on) { rig in
             #expect(await rig.call("echo", #"{"text":"a"}"#, session: "a").text == "a")
             let spare = try #require(await Self.spare(of: rig))
-            // Until it has begun, and has then waited for longer than it likes.
             await eventually("it runs") { rig.log.contains("[\(spare)] started") }
-            let begun = NIODeadline.now()
-            await eventually("it has waited") { NIODeadline.now() - begun > .milliseconds(2_300) }
+            kill(pid_t(spare), SIGUSR1)
+            await eventually("it is weary") { rig.log.contains("[\(spare)] weary") }
             let answer = await rig.call("identity", session: "b")
             #expect(answer.json?["pid"]?.intValue != nil && answer.json?["pid"]?.intValue != spare)
             #expect(answer.meta == nil)
@@ -123,9 +129,7 @@ struct SpareTests {
             _ = await rig.call("echo", session: "a")
             let spare = try #require(await Self.spare(of: rig))
             #expect(await rig.end("a"))
-            let warmed = rig.loop.makePromise(of: Bool.self)
-            _ = await rig.on { sessions in sessions.warm { result in warmed.succeed((try? result.get()) != nil) } }
-            #expect(try await warmed.futureResult.get())
+            #expect(try await Self.warm(rig))
             #expect(!rig.log.contains { $0.contains("spare server process") })
             // Another one that nobody spoke to takes its place.
             let next = try #require(await Self.spare(of: rig, other: spare))
@@ -135,10 +139,7 @@ struct SpareTests {
 
     /// What it was told of its client is nothing that a session with another could use.
     @Test func whatTheProbeSpokeToIsReplacedByOneThatNobodySpokeTo() async throws {
-        try await Rig.with(limits: { (limits) in
-            limits.spare = true
-            limits.spareDelay = .milliseconds(200)
-        }) { rig in
+        try await Rig.with(limits: Self.later) { rig in
             #expect(try await Self.warm(rig))
             let probed = try #require(await rig.on { $0.sparePID } ?? nil)
             let spare = try #require(await Self.spare(of: rig))
@@ -156,10 +157,7 @@ struct SpareTests {
 
     /// One that was spoken to and then died is no spare any more.
     @Test func oneThatDiesAfterTheProbeIsReplaced() async throws {
-        try await Rig.with(limits: { (limits) in
-            limits.spare = true
-            limits.spareDelay = .milliseconds(200)
-        }) { rig in
+        try await Rig.with(limits: Self.later) { rig in
             #expect(try await Self.warm(rig))
             let probed = try #require(await rig.on { $0.sparePID } ?? nil)
             kill(probed, SIGKILL)

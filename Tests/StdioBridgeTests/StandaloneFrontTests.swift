@@ -119,7 +119,6 @@ struct StandaloneFrontTests {
         }
     }
 
-    /// Nobody can tell whom it asks: it is told so, and does not wait.
     /// A process for each of them would fill the host.
     @Test(.tags(.failure03)) func statelessPostsHaveOneProcess() async throws {
         try await with { bridge in
@@ -139,6 +138,7 @@ struct StandaloneFrontTests {
         }
     }
 
+    /// Nobody can tell whom it asks: it is told so, and does not wait.
     @Test func aSharedServerCanAskNobody() async throws {
         try await with(sharing: .shared) { bridge in
             let answer = try await call(bridge, "ask", try await session(bridge))

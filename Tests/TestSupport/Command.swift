@@ -14,7 +14,7 @@ public struct CommandResult: Sendable {
 }
 
 public enum Command {
-    /// Runs `arguments[0]` with the rest; ended by force after `seconds`.
+    /// Runs `arguments[0]` with the rest; ended by force after `seconds`, and what it started with it.
     public static func run(
         _ arguments: [String], environment: [String: String] = [:], input: String? = nil, directory: String? = nil, seconds: Double = 120
     ) async throws -> CommandResult {
@@ -40,7 +40,7 @@ public enum Command {
         defer { close(pidfd) }
         var one = pollfd(fd: pidfd, events: Int16(POLLIN), revents: 0)
         while poll(&one, 1, Int32(seconds * 1_000)) < 0 && errno == EINTR {}
-        if one.revents == 0 { kill(pid, SIGKILL) }
+        if one.revents == 0 { ProcessTree.end(pid) }
         var status: Int32 = 0
         while waitpid(pid, &status, 0) < 0 && errno == EINTR {}
         return CommandResult(

@@ -1,3 +1,5 @@
+public import Testing
+
 /// Waits for a condition with a deadline, looking again every few milliseconds.
 public func eventually(
     within seconds: Double = 10, _ condition: () async throws -> Bool
@@ -5,7 +7,15 @@ public func eventually(
     let deadline = ContinuousClock.now + .milliseconds(Int64(seconds * 1_000))
     while ContinuousClock.now < deadline {
         if try await condition() { return true }
-        try? await Task.sleep(for: .milliseconds(20))
+        try? await Task.sleep(for: .milliseconds(5))
     }
     return try await condition()
+}
+
+/// The same; a condition that is not met in time is an issue of the test.
+public func eventually(
+    _ what: Comment, within seconds: Double = 10, _ condition: () async throws -> Bool, at location: SourceLocation = #_sourceLocation
+) async rethrows {
+    let isMet = try await eventually(within: seconds, condition)
+    if !isMet { Issue.record("not within \(seconds) s: \(what)", sourceLocation: location) }
 }

@@ -1,6 +1,7 @@
 import NIOCore
 import NIOHTTP1
 import Synchronization
+import TestSupport
 import Testing
 
 @testable import Wire
@@ -37,7 +38,7 @@ import Testing
             try await client.send(half)
             held.append(client)
         }
-        try await eventually("both have arrived") { server.server.shared.bodies.heldBytes == 200_000 }
+        await eventually("both have arrived") { server.server.shared.bodies.heldBytes == 200_000 }
         let third = try await server.connect()
         try await third.send(Self.post("alice", 200_000))
         try await third.send(half)
@@ -53,7 +54,7 @@ import Testing
             try await client.send(ByteBuffer(repeating: UInt8(ascii: "x"), count: 10_000))
             #expect(try await client.read(through: "here").hasPrefix("HTTP/1.1 200 "))
         }
-        try await eventually("nothing is held any more") { server.server.shared.bodies.heldBytes == 0 }
+        await eventually("nothing is held any more") { server.server.shared.bodies.heldBytes == 0 }
         await server.stop()
     }
 
@@ -62,14 +63,14 @@ import Testing
         let first = try await server.connect()
         try await first.send(Self.post("alice", 200_000))
         try await first.send(ByteBuffer(repeating: 0, count: 100_000))
-        try await eventually("it has arrived") { server.server.shared.bodies.heldBytes == 100_000 }
+        await eventually("it has arrived") { server.server.shared.bodies.heldBytes == 100_000 }
         let second = try await server.connect()
         try await second.send(Self.post("bob", 100_000))
         try await second.send(ByteBuffer(repeating: 0, count: 100_000))
         #expect(await second.readToEnd().hasPrefix("HTTP/1.1 503 "))
         // A body that goes away with its client gives back what it took.
         await first.close()
-        try await eventually("there is room again") { server.server.shared.bodies.heldBytes == 0 }
+        await eventually("there is room again") { server.server.shared.bodies.heldBytes == 0 }
         await server.stop()
     }
 
@@ -95,10 +96,10 @@ import Testing
         let output = server.server.shared.output
         let first = try await server.connect(autoRead: false)
         try await first.send(ask)
-        try await eventually("the first waits") { output.heldBytes > 16 << 20 }
+        await eventually("the first waits") { output.heldBytes > 16 << 20 }
         let other = try await server.connect(autoRead: false)
         try await other.send("GET /big HTTP/1.1\nHost: h\nPayer: bob\n\n")
-        try await eventually("another's waits too") { output.heldBytes > 40 << 20 }
+        await eventually("another's waits too") { output.heldBytes > 40 << 20 }
         let second = try await server.connect()
         try await second.send(ask)
         // On the same loop the first goes; on another the second itself.
@@ -107,7 +108,7 @@ import Testing
         #expect(await other.count(upTo: 32 << 20) >= 32 << 20)
         let (one, two) = (await first.count(upTo: 32 << 20), await second.count(upTo: 32 << 20))
         #expect(one >= 32 << 20 || two >= 32 << 20)
-        try await eventually("nothing waits any more") { output.heldBytes == 0 }
+        await eventually("nothing waits any more") { output.heldBytes == 0 }
         await server.stop()
     }
 

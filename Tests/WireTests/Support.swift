@@ -24,19 +24,6 @@ extension ByteBuffer {
     var singleBytes: [ByteBuffer] { readableBytesView.map { ByteBuffer(bytes: [$0]) } }
 }
 
-/// Asks again and again, each time through the loop or task that knows, until it is so.
-func eventually(
-    _ what: String, within limit: Duration = .seconds(20), sourceLocation: SourceLocation = #_sourceLocation,
-    _ condition: () async throws -> Bool
-) async throws {
-    let deadline = ContinuousClock.now + limit
-    while ContinuousClock.now < deadline {
-        if try await condition() { return }
-        await Task.yield()
-    }
-    Issue.record("not in time: \(what)", sourceLocation: sourceLocation)
-}
-
 /// The loops that all tests share.
 let testLoops = MultiThreadedEventLoopGroup.singleton
 

@@ -13,7 +13,7 @@ struct RealServerRig {
 
     /// Runs `body` in a folder that has the server's files, and an empty repository of git where it serves one.
     static func run(_ server: RealServer, _ body: (RealServerRig) async throws -> Void) async throws {
-        try await BridgeRig.inFolder(server.files) { folder in
+        try await withFolder(server.files) { folder in
             if server.name == "git" {
                 let made = try await Command.run(["/usr/bin/git", "init", "-q", folder + "/repo"])
                 try #require(made.status == 0, "\(made)")
@@ -83,35 +83,5 @@ struct RealServerRig {
             Bridge(
                 process: process, url: try #require(ready["url"] as? String), tools: ready["tools"] as? Int, reason: ready["reason"] as? String,
                 seconds: seconds))
-    }
-}
-
-/// A session of 2025-11-25 over raw HTTP.
-struct LegacySession {
-    let client: RawClient
-    private let fields: [String]
-
-    static func open(_ client: RawClient) async throws -> LegacySession {
-        let accept = "Accept: application/json, text/event-stream"
-        let hello =
-            #"{"jsonrpc":"2.0","id":7,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{},"#
-            + #""clientInfo":{"name":"test","version":"1"}}}"#
-        let answer = try await client.post(Data(hello.utf8), [accept])
-        let id = try #require(answer.headers["mcp-session-id"], "\(answer.status) \(answer.json)")
-        let session = LegacySession(client: client, fields: [accept, "Mcp-Session-Id: \(id)", "MCP-Protocol-Version: 2025-11-25"])
-        let told = try await client.post(Data(#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#.utf8), session.fields)
-        #expect(told.status == 202)
-        return session
-    }
-
-    func send(_ method: String, _ params: [String: Any] = [:]) async throws -> RawClient.Answer {
-        let body = try JSONSerialization.data(withJSONObject: ["jsonrpc": "2.0", "id": 7, "method": method, "params": params])
-        return try await client.post(body, fields)
-    }
-
-    func end() async throws {
-        let result = try await Command.run(
-            ["/usr/bin/curl", "--silent", "-o", "/dev/null", "-w", "%{http_code}", "-X", "DELETE", client.url] + fields.flatMap { ["-H", $0] })
-        #expect(result.output.hasPrefix("20"), "\(result)")
     }
 }

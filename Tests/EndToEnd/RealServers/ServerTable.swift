@@ -1,4 +1,5 @@
 import Foundation
+import TestSupport
 
 /// What a run measured, a line of a Markdown table for each server, in the file of `BERTH_SERVER_TABLE`.
 enum ServerTable {

@@ -1,9 +1,9 @@
 import Foundation
 
 /// The processes below one.
-enum ProcessTree {
+public enum ProcessTree {
     /// Their ids; a process that ends meanwhile is left out.
-    static func below(_ root: pid_t) -> Set<pid_t> {
+    public static func below(_ root: pid_t) -> Set<pid_t> {
         var children: [pid_t: [pid_t]] = [:]
         for entry in (try? FileManager.default.contentsOfDirectory(atPath: "/proc")) ?? [] {
             guard let pid = pid_t(entry), let line = try? String(contentsOfFile: "/proc/\(pid)/stat", encoding: .utf8) else { continue }
@@ -18,8 +18,15 @@ enum ProcessTree {
         return found
     }
 
+    /// Ends a process by force, and what it started with it, which would live on.
+    public static func end(_ root: pid_t) {
+        // Stopped, it starts nothing while we look.
+        kill(root, SIGSTOP)
+        for pid in [root] + below(root) { kill(pid, SIGKILL) }
+    }
+
     /// Their resident memory, in MB.
-    static func megabytes(_ pids: Set<pid_t>) -> Int {
+    public static func megabytes(_ pids: Set<pid_t>) -> Int {
         let kilobytes = pids.reduce(0) { sum, pid in
             let status = (try? String(contentsOfFile: "/proc/\(pid)/status", encoding: .utf8)) ?? ""
             let line = status.split(separator: "\n").first { $0.hasPrefix("VmRSS:") }
@@ -28,9 +35,9 @@ enum ProcessTree {
         return (kilobytes + 512) / 1_024
     }
 
-    static func named(_ name: String, _ pids: Set<pid_t>) -> Set<pid_t> {
+    public static func named(_ name: String, _ pids: Set<pid_t>) -> Set<pid_t> {
         pids.filter { (try? String(contentsOfFile: "/proc/\($0)/comm", encoding: .utf8)) == name + "\n" }
     }
 
-    static func living(_ pids: Set<pid_t>) -> Set<pid_t> { pids.filter { kill($0, 0) == 0 } }
+    public static func living(_ pids: Set<pid_t>) -> Set<pid_t> { pids.filter { kill($0, 0) == 0 } }
 }
