@@ -99,7 +99,11 @@ struct ReaperLoop {
         }
         let input = plan.input == nil ? nil : try pipes.makeInput()
         process.pid = Self.spawn(plan, &options, input.map { [$0.child] } ?? [])
-        guard process.pid > 0 else { throw SpawnFailure(errno: -process.pid, step: "spawn \(plan.path)") }
+        guard process.pid > 0 else {
+            let isScript = -process.pid == ENOENT && access(plan.path, F_OK) == 0
+            throw SpawnFailure(
+                errno: -process.pid, step: "spawn \(plan.path)" + (isScript ? ", whose first line (#!) names a program that is not there" : ""))
+        }
         pipes.closeTheirs()
         if let input, let bytes = plan.input { Self.writeAll(bytes, to: input.parent) }
         for descriptor in [process.stdin, process.stdout, process.stderr] { _ = pipes.take(descriptor) }

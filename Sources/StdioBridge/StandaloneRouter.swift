@@ -36,7 +36,8 @@ final class StandaloneRouter: ServerDelegate {
 
     func handle(_ exchange: ServerExchange) {
         switch exchange.path {
-        case "/": answer(exchange, 200, list)
+        case "/" where exchange.method == .GET || exchange.method == .HEAD: answer(exchange, 200, list)
+        case "/": answer(exchange, 404, Self.problem("not_found", "MCP is served at \(endpoints.map(\.path).joined(separator: ", "))"))
         case "/healthz": answer(exchange, 200, .record(("status", "alive")))
         case "/readyz": ready(exchange)
         default: mcp(exchange)
@@ -46,7 +47,7 @@ final class StandaloneRouter: ServerDelegate {
     private func mcp(_ exchange: ServerExchange) {
         let path = exchange.path
         guard let endpoint = endpoints.first(where: { $0.serves(path) }) else {
-            return answer(exchange, 404, Self.problem("not_found", "nothing is served here; GET / lists what is"))
+            return answer(exchange, 404, Self.problem("not_found", "MCP is served at \(endpoints.map(\.path).joined(separator: ", "))"))
         }
         guard let request = FrontRequest(method: exchange.method.rawValue, body: exchange.body, headers: exchange.headers) else {
             return answer(exchange, 400, Self.problem("bad_request", "a header is there twice with different values"))

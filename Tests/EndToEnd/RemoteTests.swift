@@ -52,7 +52,7 @@ struct RemoteTests {
     /// Its session is gone, and its answer comes all the same.
     @Test func anAnswerThatWasOnItsWayIsNotLostWithItsSession() async throws {
         try await RemoteRig.run("legacy") { remote in
-            let talk = try await remote.connect(["&" + RemoteRig.call(1, "afterwards"), RemoteRig.call(2, "forget"), RemoteRig.call(3, "echo")])
+            let talk = try await remote.connect(["&" + RemoteRig.call(1, "afterwards"), RemoteRig.call(2, "forget_afterwards"), RemoteRig.call(3, "echo")])
             #expect((1...3).map { talk.text($0) } == ["s1", "s1", "s2"] && !talk.tellsOfLoss(1), "\(talk)")
             #expect(remote.methods.count { $0 == "tools/call" } == 4)
         }

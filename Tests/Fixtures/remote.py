@@ -112,7 +112,7 @@ class Modern(Server):
 
 class Legacy(Server):
     "A handshake revision, with sessions."
-    missed = threading.Event()
+    missed, arrived = threading.Event(), threading.Event()
 
     def post(self, message):
         method, session = message.get("method"), self.headers.get("mcp-session-id")
@@ -139,8 +139,13 @@ class Legacy(Server):
 
     def afterwards(self, message):
         self.stream()
+        self.arrived.set()
         self.missed.wait(20) # its client knows by then that the session is gone
         self.event(text(message, self.headers["mcp-session-id"]))
+
+    def forget_afterwards(self, message):
+        self.arrived.wait(20)
+        self.forget(message)
 
     def forget(self, message):
         self.state["forgotten"].add(self.headers["mcp-session-id"])

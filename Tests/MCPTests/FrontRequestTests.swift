@@ -27,4 +27,10 @@ import Testing
         #expect(request([name: ["a", "a"]]) != nil)
         #expect(request([name: ["a", "b"]]) == nil)
     }
+
+    /// What a proxy makes of two equal headers.
+    @Test(arguments: [("2025-11-25, 2025-11-25", "2025-11-25"), ("2025-11-25,2025-06-18", "2025-11-25,2025-06-18"), (",", ",")])
+    func versionsThatAProxyJoinedAreOne(_ header: String, _ read: String) {
+        #expect(FrontRequest(method: "POST", body: ByteBuffer(), headers: { $0 == "mcp-protocol-version" ? [header] : [] })?.protocolVersion == read)
+    }
 }

@@ -137,7 +137,7 @@ extension Back {
         }
         if let late { return ready(late, .modern) }
         let detail = envelope.error.map { MCPError(object: $0, in: message) }
-        return fail("the server refused initialize: \(detail.map { "\($0.code) \($0.message.prefix(200))" } ?? "no reason given")")
+        return fail("the server refused initialize: \(detail.map { "\($0.code) \($0.message.prefix(2_000))" } ?? "no reason given")")
     }
 
     // MARK: What the child says by itself

@@ -53,6 +53,11 @@ public struct FrontRequest {
         let values = headers(name)
         guard let first = values.first else { return true }
         field = first
+        // Proxies join what comes twice.
+        if values.count == 1, name == "mcp-protocol-version", first.utf8.contains(UInt8(ascii: ",")) {
+            let copies = first.split(separator: ",").map { $0.trimmed() }
+            if let one = copies.first, copies.allSatisfy({ $0 == one }) { field = String(one) }
+        }
         return values.count == 1 || values.allSatisfy { $0 == first }
     }
 }

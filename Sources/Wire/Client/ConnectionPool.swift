@@ -125,7 +125,7 @@ public final class ConnectionPool {
             case .success:
                 self.release(connection)
             case .failure(let error):
-                exchange.fail(ExchangeFailure(.notSent, "cannot connect to \(exchange.endpoint): \(error)"))
+                exchange.fail(ExchangeFailure(.notSent, "cannot connect to \(exchange.endpoint): \(ConnectFailure.words(error))"))
             }
         }
     }
