@@ -87,6 +87,7 @@ let targets: [[Target]] = [
     tests("DoorTests", ["Door", "Sealing", "JSONText"]),
     tests("StdioBridgeTests", ["StdioBridge", "MCP", "Wire", "JSONText", "CLinux", nioCore, nioPosix]),
     tests("ServerCheckTests", ["ServerCheck", "StdioBridge", "JSONText"]),
+    tests("AuthorCommandsTests", ["AuthorCommands", "StdioBridge", "JSONText", arguments]),
     tests("MachineAgentTests", ["MachineAgent", "StdioBridge", "Door", "Wire", "Sealing", "CLinux", nioCore, nioPosix]),
     tests("ControlSurfaceTests", ["ControlSurface", "Wire", nioCore, nioPosix, hummingbird]),
     tests("MachineAPITests", ["MachineAPI", "Wire", nioCore, nioPosix]),

@@ -8,6 +8,12 @@ package enum AuthorCommands {
         Bridge.self, TestServer.self, Connect.self, Install.self,
     ]
 
+    /// Those of them that take a server's command behind `--` and nothing else.
+    static let serverCommands = [
+        ServerCommand("bridge", flags: ["--watch", "--log-json", "--trace", "--trace-bodies", "--exit-on-crash"]),
+        ServerCommand("test", flags: ["--strict", "--write-baseline"]),
+    ]
+
     /// What an executable of these alone does when its command line names none of them.
     package static let bridge: any ParsableCommand.Type = Bridge.self
 }

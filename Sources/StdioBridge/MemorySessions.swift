@@ -66,11 +66,14 @@ final class MemorySessions: FrontHost {
     func context(for caller: FrontCaller, session: String?) -> CallContext {
         let owner = areSharedOut ? caller.principal : ""
         return switch sharing {
-        case .session: CallContext(session: SessionKey(id: session ?? "stateless " + caller.principal, owner: owner))
+        case .session: CallContext(session: SessionKey(id: session ?? Self.stateless(caller.principal), owner: owner))
         case .principal: CallContext(session: SessionKey(id: "principal " + caller.principal, owner: owner))
         case .shared: CallContext(session: SessionKey(id: "shared"))
         }
     }
+
+    /// The session of a principal's requests that name none.
+    static func stateless(_ principal: String) -> String { "stateless " + principal }
 
     /// Of whoever has the most: nobody's sessions make room for another's.
     private func longestUnused() -> String? {

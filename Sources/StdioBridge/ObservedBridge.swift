@@ -14,13 +14,14 @@ public struct TappedLine: Sendable {
 
 /// Bridges on loopback whose insides can be watched: what `berth test` runs a server through. The process must have no other children.
 public final class ObservedBridges: Sendable {
-    private let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
+    private let group: MultiThreadedEventLoopGroup
     private let reaper: Reaper
 
     /// - Parameter leftBehind: hears what still runs after a server's process has ended, on any thread.
     public init(leftBehind: @escaping @Sendable (_ by: pid_t, [LeftProcess]) -> Void) throws {
         _ = clinux_set_child_subreaper(1)
         reaper = try Reaper(Reaper.Configuration(sweepsOrphans: true, onLeftBehind: leftBehind))
+        group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
     }
 
     /// Serves `server` on a free port; no process is started before somebody calls.
@@ -47,11 +48,17 @@ public final class ObservedBridges: Sendable {
         }
     }
 
+    /// Signals every process of every server: for who does not wait for them to end by themselves.
+    public func signalAll(_ number: Int32) { reaper.signalAll(number) }
+
     /// Ends what is left of every server. Bridges are to be closed first.
-    public func close() async {
-        await withCheckedContinuation { continuation in reaper.killOrphans { continuation.resume() } }
+    ///
+    /// - Returns: what could not be ended.
+    public func close() async -> [LeftProcess] {
+        let left = await reaper.killOrphans()
         reaper.stop()
         try? await group.shutdownGracefully()
+        return left
     }
 }
 
@@ -64,6 +71,9 @@ public final class ObservedBridge: Sendable {
         self.core = core
         self.listener = listener
     }
+
+    /// The session that all clients of the stateless revision share.
+    public static let statelessSession = MemorySessions.stateless(StandaloneRouter.anybody)
 
     /// Where `/mcp` and `/sse` are, on 127.0.0.1.
     public var port: Int { listener.port ?? 0 }

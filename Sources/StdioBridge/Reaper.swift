@@ -44,7 +44,8 @@ public final class Reaper: Sendable {
         case spawn(
             SpawnPlan, started: @Sendable (Result<SpawnedProcess, SpawnFailure>) -> Void, exited: @Sendable (ExitStatus) -> Void)
         case signal(pid_t, Int32)
-        case killOrphans(@Sendable () -> Void)
+        case signalAll(Int32)
+        case killOrphans(@Sendable ([LeftProcess]) -> Void)
         case stop
     }
 
@@ -103,8 +104,18 @@ public final class Reaper: Sendable {
     /// Signals the process group of a process started here; nothing happens once it has been reaped.
     public func signal(_ pid: pid_t, _ number: Int32) { submit(.signal(pid, number)) }
 
+    /// Signals the process group of every process started here that still runs.
+    func signalAll(_ number: Int32) { submit(.signalAll(number)) }
+
     /// Kills every descendant that was re-parented to this process and belongs to none of the running children.
-    public func killOrphans(_ done: @escaping @Sendable () -> Void) { submit(.killOrphans(done)) }
+    ///
+    /// - Parameter done: hears on the reaper's thread what could not be ended.
+    public func killOrphans(_ done: @escaping @Sendable ([LeftProcess]) -> Void) { submit(.killOrphans(done)) }
+
+    /// The same, for who waits.
+    func killOrphans() async -> [LeftProcess] {
+        await withCheckedContinuation { continuation in killOrphans { continuation.resume(returning: $0) } }
+    }
 
     /// Ends the thread. Processes that still run are no longer reaped.
     public func stop() { submit(.stop) }

@@ -24,9 +24,8 @@ struct ReaperLoop {
                 switch job {
                 case .spawn(let plan, let started, let exited): spawn(plan, started: started, exited: exited)
                 case .signal(let pid, let number): if table[pid] != nil { kill(-pid, number) }
-                case .killOrphans(let done):
-                    killOrphans()
-                    done()
+                case .signalAll(let number): for pid in table.keys { kill(-pid, number) }
+                case .killOrphans(let done): done(killOrphans())
                 case .stop:
                     for entry in table.values { close(entry.pidfd) }
                     return
@@ -156,16 +155,31 @@ struct ReaperLoop {
 
     /// What the dead process at `pid` leaves has become ours; some of it only needs a moment to end too.
     private mutating func tellLeftBehind(by pid: pid_t) {
-        var left: [pid_t] = []
-        for _ in 0..<30 {
-            left = ProcessTable.children(of: getpid()).filter { table[$0] == nil && !told.contains($0) }
-            if left.isEmpty { return }
-            var none = pollfd(fd: -1, events: 0, revents: 0)
-            poll(&none, 1, 10)
+        var left: [LeftProcess] = []
+        var looks = EmptyLooks()
+        for _ in 0..<Self.patience {
+            let (alive, dead) = ProcessTable.ownChildren()
+            let seen = alive.filter { table[$0] == nil && !told.contains($0) }
+            // Who has died since the last look may have forked: where they go on dying, something goes on living.
+            let gone = dead.filter { table[$0] == nil }
+            for orphan in gone {
+                var (code, signal) = (Int32(0), Int32(0))
+                _ = clinux_reap(orphan, &code, &signal)
+            }
+            if looks.areEnough(after: seen.isEmpty && gone.isEmpty) { return }
+            if !seen.isEmpty {
+                left = seen.map { LeftProcess(pid: $0, command: ProcessTable.command(of: $0)) }
+            } else if left.isEmpty {
+                left = gone.suffix(1).map { LeftProcess(pid: $0, command: "") }
+            }
+            Self.pause(10)
         }
-        told.formUnion(left)
-        reaper.configuration.onLeftBehind?(pid, left.map { LeftProcess(pid: $0, command: ProcessTable.command(of: $0)) })
+        told.formUnion(left.map(\.pid))
+        reaper.configuration.onLeftBehind?(pid, left)
     }
+
+    /// What is ours and not in the table.
+    private func orphans() -> [pid_t] { ProcessTable.ownChildren().alive.filter { table[$0] == nil } }
 
     private mutating func sweep() {
         guard reaper.configuration.sweepsOrphans else { return }
@@ -182,17 +196,53 @@ struct ReaperLoop {
         }
     }
 
-    /// Repeats until none is left, since each death may hand us its children. Bounded: what forks faster than this is for
-    /// the machine's limits to end.
-    private mutating func killOrphans() {
-        guard reaper.configuration.sweepsOrphans else { return }
-        for _ in 0..<100 {
+    /// Repeats until none is left, since each death may hand us its children, and one look may miss what forks just then.
+    ///
+    /// - Returns: what could not be ended in time: what forks faster than it is killed is for the machine's limits to end.
+    private mutating func killOrphans() -> [LeftProcess] {
+        guard reaper.configuration.sweepsOrphans else { return [] }
+        let deadline = clinux_monotonic_milliseconds() + Self.killing
+        var looks = EmptyLooks()
+        while true {
             sweep()
-            let orphans = ProcessTable.children(of: getpid()).filter { table[$0] == nil }
-            if orphans.isEmpty { return }
-            for pid in orphans { kill(pid, SIGKILL) }
-            var none = pollfd(fd: -1, events: 0, revents: 0)
-            poll(&none, 1, 2)
+            // The kernel's own word, which no fork can slip past: nobody is below us.
+            if clinux_peek_dead_child() == -ECHILD { return [] }
+            let seen = orphans()
+            if looks.areEnough(after: seen.isEmpty) { return [] }
+            for pid in seen { end(pid) }
+            guard clinux_monotonic_milliseconds() < deadline else {
+                return orphans().map { LeftProcess(pid: $0, command: ProcessTable.command(of: $0)) }
+            }
+            // Only what has been seen is worth a race.
+            Self.pause(seen.isEmpty ? 10 : 1)
         }
+    }
+
+    /// With its group, if that is no running child's: nothing in it can fork meanwhile.
+    private func end(_ pid: pid_t) {
+        let group = getpgid(pid)
+        if group > 1, group != getpgrp(), table[group] == nil { kill(-group, SIGKILL) }
+        kill(pid, SIGKILL)
+    }
+
+    private static func pause(_ milliseconds: Int32) {
+        var none = pollfd(fd: -1, events: 0, revents: 0)
+        poll(&none, 1, milliseconds)
+    }
+
+    /// How many looks something that was left behind has to end by itself, 10 ms apart.
+    private static let patience = 30
+    /// How long orphans are killed, in milliseconds.
+    private static let killing: Int64 = 3_000
+}
+
+/// Empty looks in a row. One proves nothing: what forks and ends at once may have been between two of its lives.
+private struct EmptyLooks {
+    private static let enough = 4
+    private var count = 0
+
+    mutating func areEnough(after isEmpty: Bool) -> Bool {
+        count = isEmpty ? count + 1 : 0
+        return count >= Self.enough
     }
 }

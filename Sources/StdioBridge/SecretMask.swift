@@ -3,7 +3,8 @@ import MCP
 
 /// Replaces the values of a child's credentials in what the child writes to its log.
 public struct SecretMask: Sendable {
-    private let secrets: [[UInt8]]
+    /// Longest first.
+    let secrets: [[UInt8]]
     /// The longest value: a cut closer than this to a text's edge may have halved one.
     let longest: Int
 

@@ -73,7 +73,9 @@ public enum StandaloneBridge {
         } catch {
             end = .failed("\(error)")
         }
-        await withCheckedContinuation { continuation in reaper.killOrphans { continuation.resume() } }
+        for process in await reaper.killOrphans() {
+            log(StandaloneLine(.error, "process \(process.pid) of a server could not be ended: \(process.command)"))
+        }
         reaper.stop()
         try? await group.shutdownGracefully()
         return end

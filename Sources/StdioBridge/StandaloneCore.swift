@@ -46,7 +46,7 @@ final class StandaloneCore: Sendable {
             let mark = endpoint.name.map { "\($0): " } ?? ""
             // Daemons of ended sessions belong to nobody once no server runs.
             endpoint.sessions.onGone = { [weak parts] _ in
-                if parts?.endpoints.allSatisfy({ $0.sessions.count == 0 }) == true { reaper.killOrphans {} }
+                if parts?.endpoints.allSatisfy({ $0.sessions.count == 0 }) == true { reaper.killOrphans { _ in } }
             }
             // What never started has not crashed: `start` tells of that.
             endpoint.sessions.onFailure = { [weak parts, weak endpoint] failure in

@@ -61,9 +61,12 @@ final class StandaloneRouter: ServerDelegate {
     }
 
     private func principal(of head: HTTPRequestHead) -> String? {
-        guard let tokens else { return "local" }
+        guard let tokens else { return Self.anybody }
         return tokens.principal(authorization: head.headers["authorization"])
     }
+
+    /// The principal of whoever calls a bridge without tokens.
+    static let anybody = "local"
 
     private var list: JSONValue {
         let rows = endpoints.map { endpoint in

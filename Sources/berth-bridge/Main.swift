@@ -15,7 +15,7 @@ struct BerthBridge: RootCommand {
         abstract: "Serves STDIO MCP servers as Streamable HTTP, and talks to MCP servers from a terminal.",
         usage: "berth-bridge [options of bridge] -- COMMAND …\nberth-bridge SUBCOMMAND …",
         discussion: """
-            Without a subcommand it is bridge: berth-bridge -- python3 server.py. These are the commands of the same names of berth, which
+            Without a subcommand it is bridge: berth-bridge -- python3 server.py. These are the commands of the same names of berth, which \
             also hosts servers in isolated machines behind one governed gateway.
             Every command that prints for people takes --json; what goes wrong is then {"event": "failed", "message": …, "hint": …} too.
             """,

@@ -24,8 +24,8 @@ struct Berth: RootCommand {
         commandName: "berth",
         abstract: "Hosts third-party MCP servers as isolated machines behind one governed gateway.",
         discussion: """
-            The state directory is --state DIR, else $BERTH_STATE, else /var/lib/berth. Commands that run or
-            administer a Berth need root; those that talk to a server (call … inspect, bridge, test, connect, install) and doctor do not.
+            The state directory is --state DIR, else $BERTH_STATE, else /var/lib/berth. Commands that run or administer a Berth need root; \
+            those that talk to a server (call … inspect, bridge, test, connect, install) and doctor do not.
             Every command that prints for people takes --json; what goes wrong is then {"event": "failed", "message": …, "hint": …} too.
             """,
         version: BerthVersion.current,
@@ -33,6 +33,11 @@ struct Berth: RootCommand {
             Up.self, Down.self, Status.self, Tour.self, ConnectorCommand.self, VMCPCommand.self, TokenCommand.self, AuditCommand.self,
             MachinesCommand.self, Logs.self,
         ] + AuthorCommands.all + [Doctor.self, Supervise.self, OrchestratorProcess.self, GatewayProcess.self])
+
+    static let serverCommands = ["connector add", "connector update"].map {
+        ServerCommand($0, words: 1, flags: ["--reset", "--no-args", "--no-constraints"])
+    }
+    static let administersBerth = true
 
     static var lastHint: String { "berth status, and berth.log in the state directory, tell more" }
 

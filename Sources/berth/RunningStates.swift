@@ -25,8 +25,8 @@ struct RunningState {
     }
 
     /// - Throws: whose port it is, where it is another Berth's.
-    static func refuse(port: Int) throws {
-        guard let other = all().first(where: { $0.listen.hasSuffix(":\(port)") }) else { return }
+    static func refuse(host: String, port: Int) throws {
+        guard let other = all().first(where: { PortCheck.isTaken(host: host, port: port, by: $0.listen) }) else { return }
         throw Failure(
             "port \(port) is in use by the Berth of the state \(other.state)",
             hint: "its commands take --state \(other.state) (make: STATE=); or choose another port with --listen 127.0.0.1:PORT")

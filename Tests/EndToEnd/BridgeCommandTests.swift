@@ -12,6 +12,17 @@ import Testing
         }
     }
 
+    /// One that is another process every 2 ms, and in a session of its own.
+    @Test func endsWithADaemonThatIsNeverTheSame() async throws {
+        let command = [BridgeRig.python, Repository.fixture("faulty.py"), "never_the_same", "%/lock"]
+        try await BridgeRig.run([], files: ["lock": ""], command: command) { bridge in
+            _ = try await bridge.url()
+            #expect(!BridgeRig.isFree(bridge.folder + "/lock"))
+            #expect(await bridge.process.end(SIGTERM, within: 20) == 0)
+            #expect(BridgeRig.isFree(bridge.folder + "/lock"), "\(bridge.lines)")
+        }
+    }
+
     /// Also when no server has come up yet.
     @Test func endsWhileItStarts() async throws {
         try await BridgeRig.run(["--trace"], command: [BridgeRig.python, Repository.fixture("never_ready.py")]) { bridge in

@@ -23,6 +23,13 @@ struct BridgeRig: Sendable {
         }
     }
 
+    /// Whether no process holds a lock on a file any more.
+    static func isFree(_ path: String) -> Bool {
+        let descriptor = open(path, O_RDWR | O_CLOEXEC)
+        defer { close(descriptor) }
+        return descriptor >= 0 && flock(descriptor, LOCK_EX | LOCK_NB) == 0
+    }
+
     /// The URL in the ready line.
     func url(within seconds: Double = 30) async throws -> String {
         let line = try await process.line(within: seconds) { $0.hasPrefix("http://") }

@@ -36,7 +36,7 @@ import Testing
 
     /// What no fault touches: everything passes, and everything was checked.
     @Test func aGoodServerPasses() async throws {
-        let result = try await Self.test(["--call", #"wait={"seconds": 5}"#], Self.faulty("none"))
+        let result = try await Self.test(["--call", "wait={}"], Self.faulty("none"))
         #expect(result.command.status == 0 && result.passed == true && result.bad.isEmpty, "\(result.command)")
         #expect(!result.findings.contains { $0["severity"] as? String == "skipped" }, "\(result.command.output)")
         for id in ["calls.cancel", "calls.death", "calls.numbers", "sessions.two", "end.input", "end.children", "tools.credentials", "start.probe"] {
@@ -74,10 +74,11 @@ import Testing
             ("needs_env", "tools.credentials", "it lists 0 tools instead of 1", ["--env", "API_KEY=abcdef"]),
         ] as [(String, String, String, [String])])
     func whatAGatewayCanLiveWithIsAWarning(_ fault: String, _ id: String, _ text: String, _ options: [String]) async throws {
+        async let strict = Self.test(options + ["--strict"], Self.faulty(fault))
         let result = try await Self.test(options, Self.faulty(fault))
         #expect(result.command.status == 0 && result.severities(id) == ["warning"], "\(result.command.output)")
         #expect(result.texts(id).contains(text), "\(result.command.output)")
-        #expect(try await Self.test(options + ["--strict"], Self.faulty(fault)).command.status == 1)
+        #expect(try await strict.command.status == 1)
     }
 
     @Test func aServerThatOnlyRunsOnce() async throws {
@@ -94,6 +95,40 @@ import Testing
         #expect(result.command.status == 1 && result.texts("end.children").contains("'sleep \(seconds)'"), "\(result.command.output)")
         let left = try await Command.run(["/usr/bin/pgrep", "-f", "^sleep \(seconds)$"])
         #expect(left.output.isEmpty, "\(left)")
+    }
+
+    /// No look at all processes need ever meet it.
+    @Test func aDaemonThatIsNeverTheSameIsFoundAndEnded() async throws {
+        try await withFolder(["lock": ""]) { folder in
+            let result = try await Self.test([], Self.faulty("never_the_same", folder + "/lock"))
+            #expect(result.command.status == 1 && result.severities("end.children") == ["failure"], "\(result.command.output)")
+            #expect(result.texts("end.children").contains("it left "), "\(result.command.output)")
+            #expect(BridgeRig.isFree(folder + "/lock"))
+        }
+    }
+
+    /// In the report for people, for programs and for continuous integration: also of a text that is cut in the middle of it.
+    @Test(arguments: [0, 130]) func aSecretThatTheServerRepeatsIsInNoReport(_ before: Int) async throws {
+        try await withFolder(["env": "API_KEY=sk-live-0123456789-abcdefghijklmnop\n"]) { folder in
+            let options = ["--env-file", folder + "/env", "--junit", folder + "/report.xml"]
+            let server = Self.faulty("tells", "\(before)")
+            let result = try await Self.test(options, server)
+            #expect(result.texts("calls.tool").contains("***"), "\(result.command)")
+            let text = try await Command.run([Repository.binary("berth"), "test"] + options + ["--"] + server)
+            let xml = try String(contentsOfFile: folder + "/report.xml", encoding: .utf8)
+            for told in [result.command.output, text.output, xml] { #expect(told.contains("***") && !told.contains("sk-l"), "\(told)") }
+        }
+    }
+
+    @Test func aReportThatCannotBeWrittenIsToldBeforeTheRun() async throws {
+        try await withFolder() { folder in
+            let server = ["/bin/sh", "-c", "touch \(folder)/started"]
+            for options in [["--junit", folder + "/none/x"], ["--write-baseline", "--baseline", folder]] {
+                let result = try await Self.test(options, server)
+                #expect(result.command.status == 1 && result.command.errors.contains("cannot be written"), "\(result.command)")
+            }
+            #expect(try FileManager.default.contentsOfDirectory(atPath: folder).isEmpty)
+        }
     }
 
     /// What a killed server could not end is not held against one that ends it when it can.
@@ -161,6 +196,29 @@ import Testing
             #expect(try await eventually(within: 30) { try await servers().split(separator: "\n").count >= 2 })
             #expect(await process.end(signal, within: 20) == 128 + signal)
             #expect(try await servers().isEmpty)
+        }
+    }
+
+    /// One that ignores the end of its input and TERM, which the test itself waits 10 s for.
+    @Test(arguments: [1, 50]) func aStubbornServerHoldsUpNobody(_ times: Int) async throws {
+        try await withFolder() { folder in
+            let mark = "mark-\(UUID().uuidString)"
+            let process = try Background([Repository.binary("berth"), "test", "--"] + Self.faulty("stubborn", mark), in: folder)
+            defer { process.end() }
+            func servers() async throws -> Int {
+                try await Command.run(["/usr/bin/pgrep", "-f", "faulty.py stubborn \(mark)"]).output.split(separator: "\n").count
+            }
+            #expect(try await eventually(within: 30) { try await servers() >= 2 })
+            let start = ContinuousClock.now
+            // Signals that come while one is pending are one: the second is sent until it is there.
+            var sent = 0
+            let hasEnded = await eventually(within: 8) {
+                if sent < times { kill(process.pid, SIGINT) }
+                sent += 1
+                return await process.end(0, within: 0.05) == 130
+            }
+            #expect(hasEnded, "\(ContinuousClock.now - start)")
+            #expect(try await servers() == 0)
         }
     }
 

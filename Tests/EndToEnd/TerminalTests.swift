@@ -83,7 +83,45 @@ import Testing
         }
     }
 
+    /// It may have acted on the call before it failed.
+    @Test func aServersOwnFailureLeavesTheOutcomeOpen() async throws {
+        let server = """
+            import json
+            from http.server import BaseHTTPRequestHandler, HTTPServer
+            class Failing(BaseHTTPRequestHandler):
+                def do_POST(self):
+                    message = json.loads(self.rfile.read(int(self.headers["content-length"])))
+                    if "id" not in message: return self.tell(202, {})
+                    if message["method"] == "tools/call": return self.tell(500, {})
+                    if message["method"] != "initialize": return self.tell(404, {})
+                    result = {"protocolVersion": "2025-11-25", "capabilities": {"tools": {}}, "serverInfo": {"name": "f", "version": "1"}}
+                    self.tell(200, {"jsonrpc": "2.0", "id": message["id"], "result": result})
+                def do_GET(self): self.tell(405, {})
+                def tell(self, status, value):
+                    body = json.dumps(value).encode()
+                    self.send_response(status)
+                    self.send_header("content-type", "application/json")
+                    self.send_header("content-length", str(len(body)))
+                    self.end_headers()
+                    self.wfile.write(body)
+                def log_message(self, *rest): pass
+            server = HTTPServer(("127.0.0.1", 0), Failing)
+            print("http://127.0.0.1:%d/mcp" % server.server_port, flush=True)
+            server.serve_forever()
+            """
+        try await withFolder(["server.py": server]) { folder in
+            let process = try Background([Self.python, folder + "/server.py"], in: folder)
+            defer { process.end() }
+            let url = try await process.line { $0.hasPrefix("http://") }
+            let failed = try await Self.berth(["call", url, "t"])
+            #expect(failed.status == 1 && failed.errors.contains("HTTP 500 — it may have acted on the call"), "\(failed)")
+        }
+    }
+
     @Test(arguments: [
+        (["connect", "foo"], "'foo' is not http://HOST:PORT/… or https://HOST/… — the whole URL, for example *", 64),
+        (["connect", "ftp://x/mcp"], "'ftp://x/mcp' is not http://HOST:PORT/… or https://HOST/… — MCP is spoken over http and https*", 64),
+        (["bridge", "--", "nosuch"], "no program nosuch in your PATH, nor in /usr/local/bin:/usr/bin:/bin — *", 1),
         (["tools"], "neither a URL nor a server's command is given — *", 64), (["call", "http://127.0.0.1:1/mcp"], "TOOL is missing — *", 64),
         (["tools", "ws://x/mcp"], "'ws://x/mcp' is not http://HOST:PORT/… or https://HOST/… — *", 64),
         (["tools", "http://127.0.0.1:1/mcp", "--", "x"], "both a URL and a server's command are given — *", 64),

@@ -1,7 +1,9 @@
 """A server with one fault, which its first argument names: what `berth test` must find."""
 import fcntl
+import itertools
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -49,14 +51,36 @@ class Faulty(fixture.Server):
 
 
 wait = fixture.TOOLS["wait"]
-# What is cancelled must still be under way then, on a busy host too.
-fixture.TOOLS["wait"] = lambda call, seconds=3: wait(call, seconds)
+calls = itertools.count()
+# What is cancelled or broken off must still be under way then, on a busy host too; for the first call of a process somebody waits.
+fixture.TOOLS["wait"] = lambda call: wait(call, 60 if next(calls) else 0)
 if FAULT == "rounds":
     fixture.TOOLS["wait"] = lambda call, number=0: json.dumps(float(number))
 if FAULT == "leaves_child":
     child = subprocess.Popen(["sleep", sys.argv[3] if len(sys.argv) > 3 else "600"], start_new_session="daemon" in sys.argv)
 if FAULT == "ends_child":
     child = subprocess.Popen(["sleep", "600"], start_new_session=True)
+if FAULT == "never_the_same" and os.fork() == 0:
+    # A daemon whose process is another every 2 ms, and holds a lock as long as it lives.
+    held = os.open(sys.argv[2], os.O_RDONLY)
+    fcntl.flock(held, fcntl.LOCK_SH)
+    os.setsid()
+    nothing = os.open(os.devnull, os.O_RDWR)
+    for descriptor in range(3):
+        os.dup2(nothing, descriptor)
+    end = time.monotonic() + 60
+    while time.monotonic() < end:
+        if os.fork():
+            os._exit(0)
+        os.setsid()
+        time.sleep(0.002)
+    os._exit(0)
+if FAULT == "stubborn":
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+if FAULT == "tells":
+    def refuse(call):
+        raise PermissionError("x" * int(sys.argv[2]) + os.environ["API_KEY"])
+    fixture.TOOLS["wait"] = refuse
 if FAULT == "one_only":
     lock = open(sys.argv[2], "w")
     try:
@@ -72,5 +96,5 @@ if FAULT == "ends_child":
     child.wait()
 if FAULT == "ends_late":
     time.sleep(2.5)
-if FAULT == "ignores_eof":
+if FAULT in ("ignores_eof", "stubborn"):
     time.sleep(600)

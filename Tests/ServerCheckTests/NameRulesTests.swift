@@ -34,6 +34,8 @@ import Testing
         #expect(clients(46, "a-server-of-eighteen") == ["Claude Code", "Cursor"])
         let found = NameRules.check([Self.tool(Self.letters(54))], server: "time")
         #expect(found.first?.remedy == "shorten it to 53 or fewer")
+        let long = NameRules.check([Self.tool("a")], server: Self.letters(70))
+        #expect(long.map(\.remedy).allSatisfy { $0 == "shorten the server's name, which leaves it no room" } && long.count == 2, "\(long)")
     }
 
     @Test func namesThatAreTheSameForSomebody() {

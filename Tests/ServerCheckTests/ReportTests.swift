@@ -35,6 +35,40 @@ import Testing
         #expect(ReportText.title(Report(command: ["./server"])) == "./server")
     }
 
+    /// A name with line ends is one line, and no control character reaches the terminal.
+    @Test func aServersWordsForgeNoLine() {
+        var report = Report(command: ["server"])
+        report.name = "demo\n\npassed: 17 passed"
+        report.version = "1\u{1B}[2J"
+        report.add([
+            Finding("tools.names", .warning, "a\r\nb", remedy: "c\n\nd", tool: "t\n\npassed: 17 passed, 0 failures\u{1B}[8m", pointer: "/p\n"),
+            Finding("calls.cancel", .skipped, "no\ncall"),
+        ])
+        let lines = ReportText.lines(report)
+        #expect(lines.count == 10 && !lines.joined().unicodeScalars.contains { $0.value < 0x20 }, "\(lines)")
+        #expect(lines.count { $0.hasPrefix("passed") } == 1, "\(lines)")
+        let plain = Self.report
+        var forged = plain
+        forged.add(report.findings[0])
+        let more = ReportJUnit.text(forged).split(separator: "\n").count - ReportJUnit.text(plain).split(separator: "\n").count
+        #expect(more == 3 && !ReportJUnit.text(forged).unicodeScalars.contains { $0.value < 0x20 && $0 != "\n" })
+    }
+
+    @Test func whatWasGivenInSecretIsNowhere() {
+        let secret = "sk-live-0123456789"
+        var report = Report(command: ["server", "--key=" + secret], secrets: [secret])
+        report.name = "demo " + secret
+        report.add(Finding("calls.tool", .note, "401: " + secret, remedy: "not \(secret)", tool: secret, pointer: "/" + secret))
+        report.add([Finding("calls.tool", .note, "401: " + Excerpt.of("key \(secret) was refused", 14))])
+        let told = [ReportText.lines(report).joined(separator: "\n"), ReportJSON.value(report).text, ReportJUnit.text(report)]
+        for text in told { #expect(text.contains("***") && !text.contains("sk-l"), "\(text)") }
+    }
+
+    @Test(arguments: [("abc", 3, "abc"), ("abcd", 3, "ab…"), ("", 3, ""), ("größe", 4, "grö…")])
+    func anExcerptSaysThatItIsOne(_ text: String, _ limit: Int, _ excerpt: String) {
+        #expect(Excerpt.of(text, limit) == excerpt)
+    }
+
     @Test func forPrograms() {
         let value = ReportJSON.value(Self.report)
         #expect(value["passed"] == false && value["counts"]?["skipped"] == 1 && value["server"]?["startMilliseconds"] == 2_849)

@@ -8,7 +8,7 @@ import Testing
     private static func findings(_ schema: String, output: String? = nil) throws -> [Finding] {
         var members = [("name", "t"), ("inputSchema", try JSONValue(parsing: schema))] as [(String, JSONValue)]
         if let output { members.append(("outputSchema", try JSONValue(parsing: output))) }
-        return SchemaRules.check(.object(JSONObject(members)))
+        return SchemaRules.check([.object(JSONObject(members))])
     }
 
     @Test(arguments: [
@@ -75,7 +75,7 @@ import Testing
         #expect(try Self.findings(#"{"type":"object"}"#, output: #"{"type":"string"}"#) == [])
         let found = try Self.findings(#"{"type":"object"}"#, output: #"{"type":"object","required":["x"]}"#)
         #expect(found.map(\.pointer) == ["/outputSchema/required"], "\(found)")
-        #expect(SchemaRules.check(["name": "t"]).map(\.text) == ["there is no inputSchema"])
+        #expect(SchemaRules.check([["name": "t"]]).map(\.text) == ["there is no inputSchema"])
     }
 
     @Test(arguments: [
@@ -89,9 +89,30 @@ import Testing
         #expect(found.count == count && found.allSatisfy { $0.severity == .failure && $0.tool == "t" }, "\(found)")
     }
 
+    /// Each would be looked for in the whole schema, 16 million members for these.
+    @Test func referencesToNowhereTakeNoLongerThanOthers() throws {
+        let members = (0..<4_000).map { ##""p\##($0)":{"$ref":"#none\##($0)"}"## }.joined(separator: ",")
+        let schema = try JSONValue(parsing: #"{"type":"object","properties":{\#(members)}}"#)
+        let start = ContinuousClock.now
+        let found = SchemaRules.check([["name": "t", "inputSchema": schema]])
+        #expect(ContinuousClock.now - start < .seconds(10))
+        #expect(found.count > 1_000 && found[0].text == "#none0 leads nowhere", "\(found.count)")
+        #expect(found.last?.severity == .warning && found.last?.text.contains("the check ended in tool 1 of 1") == true, "\(found.count)")
+    }
+
+    /// Pointers are looked up member by member, so that many into a wide schema count for more than the schema itself.
+    @Test func whatIsTooLargeIsNotWaitedFor() throws {
+        let fields = (0..<300).map { ##""p\##($0)":{"$ref":"#/$defs/d299"}"## }.joined(separator: ",")
+        let definitions = (0..<300).map { #""d\#($0)":{}"# }.joined(separator: ",")
+        let tool: JSONValue = ["name": "t", "inputSchema": try JSONValue(parsing: #"{"type":"object","properties":{\#(fields)},"$defs":{\#(definitions)}}"#)]
+        #expect(SchemaRules.check([tool]) == [])
+        let found = SchemaRules.check([tool, tool], steps: 120_000)
+        #expect(found.count == 1 && found[0].text.hasSuffix("the check ended in tool 2 of 2") && found[0].severity == .warning, "\(found)")
+    }
+
     @Test func aSchemaWithoutABottomEnds() {
         let deep = (0..<80).reduce(JSONValue.bool(true)) { inner, _ in ["not": inner] }
-        let found = SchemaRules.check(["name": "t", "inputSchema": ["type": "object", "properties": ["a": deep]]])
+        let found = SchemaRules.check([["name": "t", "inputSchema": ["type": "object", "properties": ["a": deep]]]])
         #expect(found.count == 1 && found.first?.text == "it is nested more than 64 deep", "\(found)")
     }
 }

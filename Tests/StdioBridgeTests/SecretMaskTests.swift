@@ -22,6 +22,14 @@ struct SecretMaskTests {
         }
     }
 
+    @Test(arguments: [
+        ("a s3cret-VALUE-0123456789 b", "a *** b"), ("a s3cret-VAL… b", "a ***… b"), ("s3cr…", "***…"), ("a s3c…", "a s3c…"), ("… é", "… é"),
+        ("x s3cret-VALUE-0123456789…", "x ***…"), ("s3cret-VAL and …", "s3cret-VAL and …"),
+    ]) func whatIsCutAtAnEllipsisIsMaskedToo(_ text: String, _ masked: String) {
+        #expect(SecretMask(values: [secret]).masked(text) == masked)
+        #expect(SecretMask().masked(text) == text)
+    }
+
     @Test func whatIsShortIsWhole() {
         let mask = SecretMask(values: [secret])
         let (bytes, isCut) = mask.head(of: Array("a \(secret) b".utf8), limit: 7)

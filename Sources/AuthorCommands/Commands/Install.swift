@@ -34,8 +34,8 @@ struct Install: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Put an MCP URL into the configuration of Claude Code, Cursor or VS Code.",
         discussion: """
-            The difference is shown before anything is written, and the old file is kept beside the new one. The client is told to run
-            \(Program.name) connect, which reads the token from its file: no token stands in the configuration. Files: .mcp.json (claude-code; with
+            The difference is shown before anything is written, and the old file is kept beside the new one. The client is told to run \
+            \(Program.name) connect, which reads the token from its file: no token stands in the configuration. Files: .mcp.json (claude-code; with \
             --user ~/.claude.json), .cursor/mcp.json (cursor; with --user in the home), .vscode/mcp.json (vscode).
             """)
     @Argument(help: "claude-code, cursor or vscode.") var client: Client
@@ -51,7 +51,7 @@ struct Install: ParsableCommand {
             (0x30...0x39).contains(byte) || (0x41...0x5A).contains(byte) || (0x61...0x7A).contains(byte) || byte == 0x2D || byte == 0x5F
         }
         guard isName else { throw Failure("'\(name)' is no name for a server", hint: "letters, digits, - and _, at most 64", code: 64) }
-        _ = try ServerTarget([url], command: [], names: [])
+        _ = try ServerTarget([url], command: nil, names: [])
         let file = try ConfigFile(client.file(user: user, home: Self.variable("HOME"), here: Self.here()))
         let after = try file.setting(name, to: client.entry(Self.ownPath(), try arguments()), in: client.section)
         guard after != file.before else { return tell(file.path, nil, changed: false) }

@@ -11,7 +11,7 @@ struct TestServer: AsyncParsableCommand {
         abstract: "Run a STDIO server through the bridge and say what a gateway will make of it.",
         usage: "\(Program.name) test [options] -- COMMAND …",
         discussion: """
-            Starts the server several times, calls no tool but one that is marked read-only and takes no arguments, or the one of --call, \
+            Starts the server several times, calls no tool but one that is marked read-only and needs no arguments, or the one of --call, \
             and leaves nothing behind. Ends with status 0 when nothing failed, 1 when something did. docs/connector-authors.md has examples.
             """)
     @Option(parsing: .singleValue, help: ArgumentHelp("Environment of the server (repeatable).", valueName: "k=v")) var env: [String] = []
@@ -30,7 +30,7 @@ struct TestServer: AsyncParsableCommand {
     func run() async throws {
         let settings = try settings()
         let isShown = isatty(2) == 1
-        let work = Task.detached { try await CheckRun.run(settings) { if isShown { Output.note($0) } } }
+        let work = Task.detached { try await CheckRun.run(settings) { if isShown { Output.note(Printable.line($0)) } } }
         let interrupted = Interruption { work.cancel() }
         let result = await work.result
         if interrupted.cameAs != 0 { throw ExitCode(128 + interrupted.cameAs) }
@@ -57,11 +57,13 @@ struct TestServer: AsyncParsableCommand {
     private func settings() throws -> CheckSettings {
         guard !command.isEmpty else { throw Failure("no command given", hint: "\(CommandPath.current) -- python3 server.py", code: 64) }
         guard (1...3_600).contains(timeout) else { throw Failure("--timeout \(timeout) is out of range", hint: "1 to 3600 seconds", code: 64) }
+        if let junit { try OutputFile.check(junit, option: "--junit") }
+        if writeBaseline, let baseline { try OutputFile.check(baseline, option: "--baseline") }
         let server = try Bridge.server(command, env: env, envFile: envFile, cwd: cwd) { Output.note("warning: " + $0) }
         let path = server.environment.filter { $0.hasPrefix("PATH=") }
         return CheckSettings(
             server: server, bareEnvironment: server.environment == path ? nil : path, seconds: timeout, call: try safeCall(),
-            baseline: try knownTools())
+            baseline: try knownTools(), bridge: "\(Program.name) bridge")
     }
 
     private func safeCall() throws -> SafeCall? {

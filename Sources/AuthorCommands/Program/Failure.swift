@@ -1,14 +1,19 @@
 import ArgumentParser
+import JSONText
 import StdioBridge
 
 /// What ends a command: one line for people, its remedy, an exit code.
 package struct Failure: Error {
+    /// What is wrong.
     package var message: String
+    /// What to do about it.
     package var hint: String?
+    /// The exit code: 64 for what was typed wrongly, 70 for what this host refuses, else 1.
     package var code: Int32
     /// A program that asked for JSON has heard of it.
     var isTold: Bool
 
+    /// - Parameter isTold: a program that asked for JSON has heard of it.
     package init(_ message: String, hint: String? = nil, code: Int32 = 1, isTold: Bool = false) {
         self.message = message
         self.hint = hint
@@ -25,6 +30,7 @@ package struct Failure: Error {
 
 /// An error of another part that can be told to people.
 package protocol Explained: Error {
+    /// The same for people.
     var failure: Failure { get }
 }
 
@@ -49,7 +55,7 @@ extension Failure {
     private init(usage text: String) {
         let first = text.split(separator: "\n").first.map(String.init) ?? "the command line cannot be read"
         let parts = first.split(separator: ". Did you mean ", maxSplits: 1).map(String.init)
-        let hint = ForgottenTerminator.hint(parts[0]) ?? (parts.count == 2 ? "did you mean \(parts[1])" : "\(CommandPath.current) --help shows how")
+        let hint = ForgottenTerminator.hint(parts[0], Array(CommandLine.arguments.dropFirst()), under: Program.root) ?? (parts.count == 2 ? "did you mean \(parts[1])" : "\(CommandPath.current) --help shows how")
         self.init(Sentence.asClause(parts[0]), hint: hint, code: 64)
     }
 }

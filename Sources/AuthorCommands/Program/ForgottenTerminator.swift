@@ -2,35 +2,32 @@ import ArgumentParser
 
 /// A server's command that was typed without the `--` before it: the parser speaks of its words as if they were ours.
 enum ForgottenTerminator {
-    /// The commands that take a server's, and how many words of their own.
-    private static let own = ["bridge": 0, "test": 0, "connector add": 1, "connector update": 1]
-
-    /// - Parameter message: The parser's.
-    static func hint(_ message: String, _ arguments: [String] = Array(CommandLine.arguments.dropFirst())) -> String? {
-        let path = CommandPath.words
-        let command = path.isEmpty ? Program.root.configuration.defaultSubcommand?._commandName : path.joined(separator: " ")
+    /// - Parameters:
+    ///   - message: The parser's.
+    ///   - arguments: The command line without the program.
+    static func hint(_ message: String, _ arguments: [String], under root: any RootCommand.Type) -> String? {
+        let path = CommandPath.words(of: arguments, under: root)
+        let command = path.isEmpty ? root.configuration.defaultSubcommand?._commandName : path.joined(separator: " ")
         if command == "call", message.contains("nexpected argument") {
             return "a tool's arguments are one JSON object: '{\"timezone\": \"UTC\"}'"
         }
-        guard let own = command.flatMap({ Self.own[$0] }), !arguments.contains("--") else { return nil }
+        let known = AuthorCommands.serverCommands + root.serverCommands
+        guard let own = known.first(where: { $0.name == command }), !arguments.contains("--") else { return nil }
         let words = arguments.dropFirst(path.count)
-        let example = example(CommandPath.current + (own == 1 ? " NAME …" : ""))
+        let example = example(([root._commandName] + path).joined(separator: " ") + (own.words > 0 ? " NAME …" : ""))
         if message.contains("nexpected argument") { return example }
         // The command's own options are unknown to us: is one of its words before them?
         guard let option = message.split(separator: "'").dropFirst().first, message.hasPrefix("Unknown option"),
             let end = words.firstIndex(where: { $0 == option || $0.hasPrefix(option + "=") })
         else { return nil }
-        return strays(words[..<end]) > own ? example : nil
+        return strays(words[..<end], own.flags) > own.words ? example : nil
     }
 
     /// - Parameter path: what stands before the `--`.
     static func example(_ path: String) -> String { "put the server's command after --: \(path) -- python3 server.py" }
 
     /// Words that are neither options nor their values.
-    private static func strays(_ words: ArraySlice<String>) -> Int {
-        let flags: Set = [
-            "--json", "--reset", "--no-args", "--no-constraints", "--watch", "--log-json", "--trace", "--trace-bodies", "--exit-on-crash", "--strict", "--write-baseline",
-        ]
+    private static func strays(_ words: ArraySlice<String>, _ flags: Set<String>) -> Int {
         var takesValue = false
         var count = 0
         for word in words {

@@ -4,10 +4,13 @@ import JSONText
 
 /// Where the lines for people and programs go.
 package enum Output {
+    /// A line on standard output, for people.
     package static func line(_ text: String = "") { write(Printable.text(text) + "\n", to: 1) }
+    /// A line on standard output, for programs.
     package static func json(_ value: JSONValue) { write(value.text + "\n", to: 1) }
     /// JSON text as it came, and a newline.
     package static func raw(_ bytes: [UInt8]) { write(bytes + [0x0A], to: 1) }
+    /// A line on standard error.
     package static func error(_ text: String) { write(Printable.text(text) + "\n", to: 2) }
     /// A line of the program's own on standard error, which begins with its name.
     package static func note(_ text: String) { error(named(text)) }

@@ -23,6 +23,17 @@ package enum PortCheck {
         try listen(host, port, option: "--port PORT")
     }
 
+    /// Whether who listens at `listen` (`address:port`) leaves no room: at the same address, or where one of both is every address.
+    package static func isTaken(host: String, port: Int, by listen: String) -> Bool {
+        guard port != 0, let colon = listen.lastIndex(of: ":"), listen[listen.index(after: colon)...] == "\(port)" else { return false }
+        func address(_ text: some StringProtocol) -> String {
+            let bare = String(text.filter { $0 != "[" && $0 != "]" })
+            return bare == "localhost" ? "127.0.0.1" : bare
+        }
+        let (one, other) = (address(host), address(listen[..<colon]))
+        return one == other || [one, other].contains { $0 == "0.0.0.0" || $0 == "::" }
+    }
+
     /// The first one that needs no privilege.
     private static var firstOpenPort: Int {
         let text = readFile("/proc/sys/net/ipv4/ip_unprivileged_port_start") ?? []

@@ -7,12 +7,18 @@ import Synchronization
 package protocol RootCommand: ParsableCommand {
     /// The remedy for what nobody foresaw.
     static var lastHint: String { get }
+    /// Its own commands that take a server's command, besides the authors'.
+    static var serverCommands: [ServerCommand] { get }
+    /// It has the commands that run and administer a Berth, and remedies may name them.
+    static var administersBerth: Bool { get }
     /// Hears in one line what ends the process, before it is printed.
     static func willEnd(_ line: String)
 }
 
 extension RootCommand {
     package static var lastHint: String { "\(CommandPath.current) --help shows how" }
+    package static var serverCommands: [ServerCommand] { [] }
+    package static var administersBerth: Bool { false }
     package static func willEnd(_ line: String) {}
 }
 
@@ -83,13 +89,16 @@ package enum Program {
 
 /// The command that the command line names, as `berth connector add`.
 package enum CommandPath {
-    package static var current: String { ([Program.name] + words).joined(separator: " ") }
+    /// With the program's name.
+    package static var current: String {
+        ([Program.name] + words(of: Array(CommandLine.arguments.dropFirst()), under: Program.root)).joined(separator: " ")
+    }
 
     /// Without the program's name.
-    static var words: [String] {
+    static func words(of arguments: [String], under root: any ParsableCommand.Type) -> [String] {
         var words: [String] = []
-        var command: any ParsableCommand.Type = Program.root
-        for word in CommandLine.arguments.dropFirst() {
+        var command = root
+        for word in arguments {
             guard let next = command.configuration.subcommands.first(where: { $0._commandName == word }) else { break }
             words.append(word)
             command = next

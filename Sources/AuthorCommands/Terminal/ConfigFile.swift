@@ -91,16 +91,24 @@ struct ConfigFile {
         while flock(lock, LOCK_EX) != 0 { guard errno == EINTR else { throw cannot("/" + folder, "locked") } }
         try checkUnchanged()
         let backup = exists ? try put(before, to: path + ".before-berth") : nil
+        do {
+            try replace(with: after)
+        } catch {
+            if let backup { unlink(backup) }
+            throw error
+        }
+        return backup
+    }
+
+    private func replace(with after: [UInt8]) throws {
         let fresh = try put(after, to: path + ".berth-new")
         do {
             try checkUnchanged()
             guard rename(fresh, path) == 0 else { throw cannot(path, "written") }
         } catch {
             unlink(fresh)
-            if let backup { unlink(backup) }
             throw error
         }
-        return backup
     }
 
     private func checkUnchanged() throws {

@@ -1,4 +1,3 @@
-import Glibc
 import JSONText
 import MCP
 
@@ -10,7 +9,7 @@ enum ContentText {
         var base64: String
 
         /// Without padding that says nothing.
-        var count: Int { base64.utf8.count / 4 * 3 - base64.utf8.suffix(2).filter { $0 == UInt8(ascii: "=") }.count }
+        var count: Int { max(0, base64.utf8.count / 4 * 3 - base64.utf8.suffix(2).filter { $0 == UInt8(ascii: "=") }.count) }
     }
 
     static func line(_ block: JSONValue) -> String {
@@ -55,13 +54,7 @@ enum ContentText {
     }
 
     static func save(_ bytes: [UInt8], to file: String) throws {
-        let descriptor = file == "-" ? dup(1) : open(file, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o666)
-        guard descriptor >= 0 else {
-            throw Failure("\(file) cannot be written: \(String(cString: strerror(errno)))", hint: "give a path in a folder that exists")
-        }
-        defer { close(descriptor) }
-        let problem = writeAll(bytes, to: descriptor)
-        guard problem == 0 else { throw Failure("\(file) cannot be written: \(String(cString: strerror(problem)))", hint: "is the disk full?") }
-        if file != "-" { Output.note("\(Count.text(bytes.count, "byte")) in \(file)") }
+        try OutputFile.write(bytes, to: file, option: "--output")
+        if file != OutputFile.standardOutput { Output.note("\(Count.text(bytes.count, "byte")) in \(file)") }
     }
 }

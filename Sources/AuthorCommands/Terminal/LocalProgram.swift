@@ -5,6 +5,8 @@ import StdioBridge
 struct LocalProgram {
     let command: [String]
     private let variables: [String: String]
+    /// It was looked for along the PATH of whoever typed it too.
+    private var isNowhere = false
 
     /// Where programs are looked for when no PATH is given: never along our own.
     private static let usualPath = "/usr/local/bin:/usr/bin:/bin"
@@ -23,7 +25,11 @@ struct LocalProgram {
         let folders = String(cString: path).split(separator: ":").filter { $0.hasPrefix("/") }
         guard let file = ExecutablePath.find(program, path: folders.joined(separator: ":")),
             file != ExecutablePath.find(program, path: usualPath)
-        else { return LocalProgram(command, variables) }
+        else {
+            var own = LocalProgram(command, variables)
+            own.isNowhere = true
+            return own
+        }
         return LocalProgram([file] + command.dropFirst(), variables)
     }
 
@@ -44,7 +50,9 @@ struct LocalProgram {
         guard program.contains("/") else {
             let path = variables["PATH"] ?? ""
             if let file = ExecutablePath.find(program, path: path) { return file }
-            throw Failure("no program \(program) in \(path)", hint: "give its whole path, for example $(command -v \(program))")
+            throw Failure(
+                isNowhere ? "no program \(program) in your PATH, nor in \(path)" : "no program \(program) in \(path)",
+                hint: isNowhere ? "install it, or give its whole path" : "give its whole path, for example $(command -v \(program))")
         }
         var info = stat()
         guard stat(program, &info) == 0 else {

@@ -1,12 +1,10 @@
 import ArgumentParser
-import Dispatch
 import Glibc
 import JSONText
 import MCP
 import NIOCore
 import RemoteTLS
 import StdioBridge
-import Synchronization
 
 /// One command's talk with a server: calls, rounds of questions, pages.
 struct ServerTalk {
@@ -29,13 +27,14 @@ struct ServerTalk {
     let connection: ServerConnection
     private let questions: Questions
     private let hasToken: Bool
+    private let log: ServerLog
 
     /// Opens the server of `target`, runs `body`, and ends both whatever happens. INT and TERM cancel what is under way.
     static func run(
         _ target: ServerTarget, _ options: ServerOptions, _ body: @escaping @Sendable (ServerTalk) async throws -> Void
     ) async throws {
         let questions = try Questions(answers: options.answers)
-        let log = ErrorLog(isShown: options.verbose)
+        let log = ServerLog(isShown: options.verbose)
         let connection: ServerConnection
         var token: String?
         switch target.place {
@@ -47,13 +46,15 @@ struct ServerTalk {
             let local = LocalProgram.typed(command, variables)
             connection = try await .open(command: local.command, program: local.found(), environment: local.environment) { log.take($0) }
         }
-        let talk = ServerTalk(target: target, connection: connection, questions: questions, hasToken: token != nil)
+        let talk = ServerTalk(target: target, connection: connection, questions: questions, hasToken: token != nil, log: log)
         let work = Task { try await body(talk) }
         let patience = Task {
             guard (try? await Task.sleep(for: .seconds(5))) != nil else { return }
             Output.note("waiting for \(target.name)")
         }
         defer { patience.cancel() }
+        // Before what ends the command is told, on the same descriptor.
+        defer { log.flush() }
         let interrupted = Interruption { work.cancel() }
         let result = await work.result
         await connection.close()
@@ -69,7 +70,7 @@ struct ServerTalk {
             var meta = params["_meta"]?.objectValue ?? JSONObject()
             if Self.asked.contains(method) { meta["progressToken"] = 1 }
             params["_meta"] = .object(meta)
-            let outcome = await connection.call(method, params, capabilities: Questions.capabilities) { Self.show($0) }
+            let outcome = await connection.call(method, params, capabilities: Questions.capabilities) { [log] in log.show($0) }
             let text = try await result(outcome, method)
             guard let value = try? JSONValue(parsing: text.readableBytesSpan) else {
                 throw Failure("\(target.name) answered with a result that is no JSON", hint: "report it to the server's author")
@@ -121,7 +122,7 @@ struct ServerTalk {
         case .failed(let why): throw await failure(why)
         case .error(let error):
             if error.code == MCPError.Code.notDelivered || error.code == MCPError.Code.outcomeUnknown, error.message.hasPrefix("the server answered HTTP") {
-                throw await failure(Undelivered(.notDelivered, error.message))
+                throw await failure(Undelivered(error.code == MCPError.Code.notDelivered ? .notDelivered : .outcomeUnknown, error.message))
             }
             throw Failure("the call failed: \(error.message)", hint: await hint(error, method))
         }
@@ -130,8 +131,8 @@ struct ServerTalk {
     private func hint(_ error: MCPError, _ method: String) async -> String {
         switch error.code {
         case MCPError.Code.methodNotFound: return "\(Program.name) inspect shows what the server offers"
-        case MCPError.Code.notDelivered: return "it did not act on the call; berth logs NAME shows what a hosted server said"
-        case MCPError.Code.outcomeUnknown: return "it may have acted on the call; berth logs NAME shows what a hosted server said"
+        case MCPError.Code.notDelivered: return "it did not act on the call" + Remedy.logs
+        case MCPError.Code.outcomeUnknown: return "it may have acted on the call" + Remedy.logs
         case MCPError.Code.invalidParams where method == "tools/call" && error.message.contains("nknown tool"):
             guard let name = target.word(0), let tools = try? await list("tools/list", "tools").value["tools"]?.arrayValue else { break }
             let names = tools.compactMap { $0["name"]?.stringValue }
@@ -145,19 +146,19 @@ struct ServerTalk {
     private func failure(_ why: Undelivered) async -> Failure {
         if let failure = TLSFailure(in: why.reason) { return Failure("the call failed: \(failure.rawValue)", hint: failure.remedy) }
         if why.reason.contains("errno: \(ECONNREFUSED)") {
-            return Failure("nothing listens at \(target.name)", hint: "berth status has the URL; \(Program.name) bridge prints its own")
+            return Failure("nothing listens at \(target.name)", hint: Remedy.url)
         }
         if why.reason.hasPrefix("cannot connect") {
-            return Failure("\(target.name) cannot be reached", hint: "berth status has the URL; \(Program.name) bridge prints its own")
+            return Failure("\(target.name) cannot be reached", hint: Remedy.url)
         }
         switch await connection.lastStatus {
         case 401:
-            let hint = hasToken ? "the token is not good: mistyped, revoked or expired (berth token list)" : "give a token with --token-file or BERTH_TOKEN"
+            let hint = hasToken ? "the token is not good: mistyped, revoked or expired" + Remedy.tokens : "give a token with --token-file or BERTH_TOKEN"
             return Failure("the call failed: \(why.reason)", hint: hint)
         case 403 where hasNoPath, 404 where hasNoPath, 405 where hasNoPath:
-            return Failure("the call failed: \(why.reason)", hint: "the URL of a virtual MCP ends in /v/NAME/mcp, that of a bridge in /mcp")
-        case 403: return Failure("the call failed: \(why.reason)", hint: "the token does not open this URL: berth token list")
-        case 404: return Failure("the call failed: \(why.reason)", hint: "berth vmcp list has the URLs, berth token list what a token opens")
+            return Failure("the call failed: \(why.reason)", hint: Remedy.path)
+        case 403: return Failure("the call failed: \(why.reason)", hint: "the token does not open this URL" + Remedy.tokens)
+        case 404: return Failure("the call failed: \(why.reason)", hint: Remedy.missing)
         default: break
         }
         let hint = why.kind == .notDelivered ? "is it an MCP server?" : "it may have acted on the call"
@@ -168,64 +169,5 @@ struct ServerTalk {
     private var hasNoPath: Bool {
         guard case .url(let address) = target.place else { return false }
         return address.url.split(separator: "/", omittingEmptySubsequences: true).count < 3
-    }
-
-    private static func show(_ message: ByteBuffer) {
-        guard let value = try? JSONValue(parsing: message.readableBytesSpan), let params = value["params"] else { return }
-        switch value["method"]?.stringValue {
-        case "notifications/progress":
-            let total = params["total"].map { "/\($0.text)" } ?? ""
-            let text = params["message"]?.stringValue.map { " " + Printable.line($0) } ?? ""
-            Output.note("progress \(params["progress"]?.text ?? "")\(total)\(text)")
-        case "notifications/message":
-            Output.note("server \(params["level"]?.stringValue ?? "log"): " + Printable.line(params["data"]?.stringValue ?? params["data"]?.text ?? ""))
-        default: break
-        }
-    }
-}
-
-/// INT and TERM while a command talks to a server: the first cancels, the second ends the process.
-final class Interruption: Sendable {
-    private let signals = Mutex<Int32>(0)
-    nonisolated(unsafe) private let sources: [any DispatchSourceSignal]
-
-    init(_ cancel: @escaping @Sendable () -> Void) {
-        sources = [SIGINT, SIGTERM].map { number in
-            signal(number, SIG_IGN)
-            return DispatchSource.makeSignalSource(signal: number, queue: .global())
-        }
-        for (source, number) in zip(sources, [SIGINT, SIGTERM]) {
-            source.setEventHandler { [self] in
-                let isFirst = signals.withLock { last in
-                    defer { last = number }
-                    return last == 0
-                }
-                if isFirst { cancel() } else { _exit(128 + number) }
-            }
-            source.activate()
-        }
-    }
-
-    /// The signal that came; 0 for none.
-    var cameAs: Int32 { signals.withLock { $0 } }
-}
-
-/// What a started server wrote to its standard error: shown as it comes, or the end of it where the command fails.
-private final class ErrorLog: Sendable {
-    private let isShown: Bool
-    private let lines = Mutex<[String]>([])
-
-    init(isShown: Bool) { self.isShown = isShown }
-
-    func take(_ line: String) {
-        if isShown { return Output.error(line) }
-        lines.withLock { lines in
-            lines.append(line)
-            if lines.count > 20 { lines.removeFirst() }
-        }
-    }
-
-    func tell() {
-        for line in lines.withLock({ $0 }) { Output.error(line) }
     }
 }

@@ -23,7 +23,7 @@ struct ServerOptions: ParsableArguments {
             return try checked(text, from: "BERTH_TOKEN")
         }
         guard let bytes = readFile(file) else {
-            throw Failure("--token-file \(file) cannot be read", hint: "give a file with the token that berth token create printed", code: 64)
+            throw Failure("--token-file \(file) cannot be read", hint: "give a file with the token: " + Remedy.token, code: 64)
         }
         return try checked(String(decoding: bytes, as: UTF8.self).trimmed, from: "--token-file \(file)")
     }
@@ -31,10 +31,10 @@ struct ServerOptions: ParsableArguments {
     /// Fit for a header.
     private static func checked(_ token: String, from place: String) throws -> String {
         guard !token.contains(" ") else {
-            throw Failure("\(place) holds more than a token", hint: "the token alone: lines of NAME TOKEN are for berth bridge --token-file", code: 64)
+            throw Failure("\(place) holds more than a token", hint: "the token alone: lines of NAME TOKEN are for \(Program.name) bridge --token-file", code: 64)
         }
         guard !token.isEmpty, token.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7F }) else {
-            throw Failure("\(place) holds no token", hint: "one line, as berth token create prints it", code: 64)
+            throw Failure("\(place) holds no token", hint: Remedy.token, code: 64)
         }
         return token
     }
@@ -52,26 +52,27 @@ struct ServerTarget {
 
     /// - Parameters:
     ///   - words: the command line's own, in order: the first is the URL, unless there is a command behind `--`.
+    ///   - command: the server's, behind `--`; nil where there can be none.
     ///   - names: what the others are called, for the message about one that is missing.
-    init(_ words: [String?], command: [String], names: [String], optional: Int = 0) throws {
+    init(_ words: [String?], command: [String]?, names: [String], optional: Int = 0) throws {
         var given = words.compactMap(\.self)
-        if command.isEmpty {
+        if let command, !command.isEmpty {
+            if let first = given.first, Self.isURL(first) {
+                throw Failure("both a URL and a server's command are given", hint: "give one of them", code: 64)
+            }
+            place = .command(command)
+        } else {
             guard let url = given.first else {
                 throw Failure(
                     "neither a URL nor a server's command is given", hint: "for example \(CommandPath.current) http://127.0.0.1:8787/v/office/mcp"
                         + names.map { " \($0)" }.joined() + ", or … -- python3 server.py", code: 64)
             }
             guard Self.isURL(url) else {
-                throw Failure("'\(url)' is not http://HOST:PORT/… or https://HOST/…", hint: Self.remedy(given), code: 64)
+                throw Failure("'\(url)' is not http://HOST:PORT/… or https://HOST/…", hint: Self.remedy(given, takesCommand: command != nil), code: 64)
             }
-            guard let address = RemoteAddress(url) else { throw Failure("'\(url)' is no URL", hint: "berth vmcp list prints them", code: 64) }
+            guard let address = RemoteAddress(url) else { throw Failure("'\(url)' is no URL", hint: Remedy.urls, code: 64) }
             place = .url(address)
             given.removeFirst()
-        } else {
-            if let first = given.first, Self.isURL(first) {
-                throw Failure("both a URL and a server's command are given", hint: "give one of them", code: 64)
-            }
-            place = .command(command)
         }
         let needed = names.count - optional
         guard given.count >= needed else {
@@ -84,11 +85,12 @@ struct ServerTarget {
     }
 
     /// What may have been meant by words of which the first is no URL.
-    private static func remedy(_ words: [String]) -> String {
+    private static func remedy(_ words: [String], takesCommand: Bool) -> String {
         if let url = words.dropFirst().first(where: isURL) { return "the URL comes first: \(CommandPath.current) \(url) …" }
-        if CommandLine.arguments.contains("--") { return "no command stands behind --" }
+        if words[0].contains("://") { return "MCP is spoken over http and https" }
+        if takesCommand, CommandLine.arguments.contains("--") { return "no command stands behind --" }
         if words[0].contains(":") || words[0].contains("/") { return "write http://\(words[0])" }
-        return "a server's command stands behind --"
+        return takesCommand ? "a server's command stands behind --" : "the whole URL, for example http://127.0.0.1:8787/v/office/mcp"
     }
 
     private static func isURL(_ text: String) -> Bool { ["http://", "https://"].contains { text.lowercased().hasPrefix($0) } }

@@ -23,12 +23,14 @@ public struct ToolBaseline: Sendable, Equatable {
     /// What has changed since.
     public func differences(to now: [JSONValue]) -> [Finding] {
         let (old, new) = (byName(tools), byName(now))
+        let known = Dictionary(old, uniquingKeysWith: { first, _ in first })
+        let current = Dictionary(new, uniquingKeysWith: { first, _ in first })
         var all: [Finding] = []
         func add(_ text: String, _ tool: String, _ pointer: String? = nil) {
             all.append(Finding(Self.id, .failure, text, remedy: Self.remedy, tool: tool, pointer: pointer))
         }
         for (name, tool) in old {
-            guard let other = new.first(where: { $0.name == name })?.tool else {
+            guard let other = current[name] else {
                 add("it is in the baseline and no longer in the list", name)
                 continue
             }
@@ -42,18 +44,17 @@ public struct ToolBaseline: Sendable, Equatable {
                 }
             }
         }
-        for (name, _) in new where !old.contains(where: { $0.name == name }) { add("it is not in the baseline", name) }
+        for (name, _) in new where known[name] == nil { add("it is not in the baseline", name) }
         return all
     }
 
     private static let remedy = "if you meant it, run again with --write-baseline and commit the file"
 
-    private func byName(_ tools: [JSONValue]) -> [(name: String, tool: JSONValue)] { tools.map { (Self.name($0), $0) } }
+    private func byName(_ tools: [JSONValue]) -> [(String, JSONValue)] { tools.map { (Self.name($0), $0) } }
     private static func name(_ tool: JSONValue) -> String { tool["name"]?.stringValue ?? "" }
 
     private static func shown(_ value: JSONValue) -> String {
-        let text = value.text
-        return text.count <= 160 ? text : text.prefix(159) + "…"
+        Excerpt.of(value.text, 160)
     }
 }
 

@@ -19,7 +19,7 @@ enum CredentialsCheck {
         let http = BridgeHTTP(client: client, port: bridge.port, seconds: bench.settings.seconds)
         let (caller, reply) = await LegacyCaller.open(http)
         let listed = await caller?.list("tools/list", "tools")
-        await bridge.close()
+        await CheckRun.close(bridge, bridges)
         let remedy = "take credentials at the first call, and answer it with an error that says what is missing"
         guard let listed, listed.reply.value != nil else {
             let why = StartCheck.firstLine((listed?.reply ?? reply).problem)

@@ -20,7 +20,7 @@ enum DirectCheck {
         let (caller, reply) = await LegacyCaller.open(http)
         let listed = await caller?.list("tools/list", "tools").reply
         let version = await bridge.reports().compactMap(\.version).first
-        await bridge.close()
+        await CheckRun.close(bridge, bridges)
         guard listed?.value != nil else {
             let why = StartCheck.firstLine((listed ?? reply).problem)
             return report.add(

@@ -40,11 +40,21 @@ enum EndCheck {
         if left.isEmpty {
             report.add(Finding("end.children", .pass, "it left no process behind"))
         } else {
-            let names = DescriptionRules.listed(left.map { $0.command.isEmpty ? "process \($0.pid)" : "'\($0.command)'" })
             report.add(
                 Finding(
-                    "end.children", .failure, "it left \(left.count == 1 ? "a process" : "\(left.count) processes") behind: \(names)",
-                    remedy: "end and wait for what you start, also when only your input ends"))
+                    "end.children", .failure, "it left \(left.count == 1 ? "a process" : "\(left.count) processes") behind: \(names(left))",
+                    remedy: remedyForLeft))
         }
+    }
+
+    private static let remedyForLeft = "end and wait for what you start, also when only your input ends"
+
+    /// What lives on when the test has done all it can.
+    static func unended(_ left: [LeftProcess]) -> Finding {
+        Finding("end.children", .failure, "what it left behind cannot be killed and still runs: \(names(left))", remedy: remedyForLeft)
+    }
+
+    private static func names(_ left: [LeftProcess]) -> String {
+        DescriptionRules.listed(left.map { $0.command.isEmpty ? "process \($0.pid)" : "'\($0.command)'" })
     }
 }

@@ -11,7 +11,7 @@ enum HandshakeCheck {
         addEra(&report)
         addIdentity(first.greeting, &report)
         await addCapabilities(first, &report)
-        await addModern(first, modern, &report)
+        await addModern(bench, first, modern, &report)
     }
 
     private static func addEra(_ report: inout Report) {
@@ -57,7 +57,7 @@ enum HandshakeCheck {
     }
 
     /// A second process serves the stateless clients, so this also says whether its list is always the same.
-    private static func addModern(_ first: StartCheck.First, _ modern: ModernCaller, _ report: inout Report) async {
+    private static func addModern(_ bench: TestBench, _ first: StartCheck.First, _ modern: ModernCaller, _ report: inout Report) async {
         let discovered = await modern.request("server/discover", JSONObject())
         let (reply, tools) = await modern.list("tools/list", "tools")
         guard discovered.value != nil, reply.value != nil else {
@@ -65,7 +65,7 @@ enum HandshakeCheck {
             return report.add(
                 Finding(
                     "handshake.modern", .failure, "a client of \(ModernCaller.version) gets no list of tools: \(StartCheck.firstLine(why))",
-                    remedy: "see whether a second process of the server can run (--trace of berth bridge shows the messages)"))
+                    remedy: "see whether a second process of the server can run (\(bench.settings.bridge) --trace shows the messages)"))
         }
         modern.learn(tools)
         let (old, new) = (first.tools.map { $0["name"]?.stringValue ?? "" }, tools.map { $0["name"]?.stringValue ?? "" })

@@ -24,7 +24,7 @@ enum NumbersCheck {
                     remedy: "give --call arguments that the tool takes, or mend the tool", tool: call.tool))
         }
         if result["isError"]?.boolValue == true {
-            let why = result["content"]?[0]?["text"]?.stringValue.map { ": " + $0.prefix(160) } ?? ""
+            let why = result["content"]?[0]?["text"]?.stringValue.map { ": " + Excerpt.of($0, 160) } ?? ""
             let isOurs = bench.settings.call == nil
             report.add(
                 Finding(
@@ -63,7 +63,7 @@ enum NumbersCheck {
         guard let worst = unsafe.first else { return }
         report.add(
             Finding(
-                "calls.integers", .warning, "\(place) has \(worst.prefix(40)), which clients written in JavaScript read as another number",
+                "calls.integers", .warning, "\(place) has \(Excerpt.of(worst, 40)), which clients written in JavaScript read as another number",
                 remedy: "give whole numbers beyond 2^53 as strings"))
     }
 }

@@ -1,3 +1,4 @@
+import JSONText
 import StdioBridge
 
 /// What the server wrote beside its messages.
@@ -11,11 +12,11 @@ enum OutputCheck {
         if lines == 0 {
             report.add(Finding("output.stdout", .pass, "nothing but messages on standard output"))
         } else {
-            let example = children.flatMap(\.noise).first.map { " ('\($0.prefix(80))')" } ?? ""
+            let example = children.flatMap(\.noise).first.map { " ('\(Excerpt.of($0, 80))')" } ?? ""
             report.add(
                 Finding(
                     "output.stdout", .failure,
-                    "\(ReportText.counted(lines, "line")) on standard output that are no messages\(example); strict clients end the session",
+                    "\(Count.text(lines, "line")) on standard output that are no messages\(example); strict clients end the session",
                     remedy: "print to standard error (Python: file=sys.stderr, logging does; Node: console.error)"))
         }
         let bytes = first.errorBytes

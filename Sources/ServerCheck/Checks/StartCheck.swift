@@ -42,7 +42,7 @@ enum StartCheck {
         report.era = child?.era
         report.protocolVersion = child?.version
         guard listed.value != nil else {
-            report.add(unlisted(listed, declares: greeting["capabilities"]?["tools"] != nil))
+            report.add(unlisted(listed, declares: greeting["capabilities"]?["tools"] != nil, bridge: bench.settings.bridge))
             return nil
         }
         report.tools = tools.count
@@ -68,12 +68,12 @@ enum StartCheck {
         }
     }
 
-    private static func unlisted(_ listed: Reply, declares: Bool) -> Finding {
+    private static func unlisted(_ listed: Reply, declares: Bool, bridge: String) -> Finding {
         let remedy =
             if case .silent = listed {
                 "answer it, or give --timeout more seconds"
             } else if listed.problem.contains("exited with status") || listed.problem.contains("was killed by") {
-                "find out on which message it ends: berth bridge --trace shows them"
+                "find out on which message it ends: \(bridge) --trace shows them"
             } else if declares {
                 "answer tools/list, or do not declare the tools capability"
             } else {

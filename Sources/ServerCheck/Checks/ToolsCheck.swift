@@ -8,7 +8,7 @@ enum ToolsCheck {
                 Finding("tools.list", .warning, "it has no tools", remedy: "list at least one, unless it has only prompts or resources"))
         }
         let bytes = JSONValue.array(tools).serialized().count
-        let size = "\(ReportText.counted(tools.count, "tool")), \((bytes + 1_023) / 1_024) KB"
+        let size = "\(Count.text(tools.count, "tool")), \((bytes + 1_023) / 1_024) KB"
         if tools.count > 128 {
             report.add(
                 Finding(
@@ -23,7 +23,7 @@ enum ToolsCheck {
             report.add(Finding("tools.list", .pass, size))
         }
         add(
-            tools.flatMap { SchemaRules.check($0) + HeaderRules.check($0) },
+            SchemaRules.check(tools) + tools.flatMap(HeaderRules.check),
             or: Finding(SchemaRules.id, .pass, "every schema is one that clients can use"), &report)
         add(
             NameRules.check(tools, server: report.name ?? "server"),

@@ -2,6 +2,7 @@ public import JSONText
 
 /// A report for programs.
 public enum ReportJSON {
+    /// - Parameter isStrict: warnings count as failures.
     public static func value(_ report: Report, isStrict: Bool = false) -> JSONValue {
         .record(
             ("passed", .bool(report.hasPassed(isStrict: isStrict))),

@@ -1,5 +1,8 @@
 /// A report as JUnit XML, which continuous integration shows: a suite for each group, a case for each finding.
 public enum ReportJUnit {
+    /// The whole document.
+    ///
+    /// - Parameter isStrict: warnings count as failures.
     public static func text(_ report: Report, isStrict: Bool = false) -> String {
         let failures = report.findings.count { fails($0, isStrict) }
         let totals = #"tests="\#(report.findings.count)" failures="\#(failures)" skipped="\#(report.count(.skipped))""#

@@ -1,5 +1,9 @@
+import JSONText
+
 /// A report for people.
 public enum ReportText {
+    /// - Parameter isStrict: warnings count as failures.
+    /// - Returns: lines that a terminal can bear, none of them more than one: names and words in them are a server's.
     public static func lines(_ report: Report, isStrict: Bool = false) -> [String] {
         var lines = [title(report)]
         for (name, findings) in report.groups {
@@ -10,14 +14,14 @@ public enum ReportText {
             }
             lines += skipped(findings)
         }
-        return lines + ["", summary(report, isStrict: isStrict)]
+        return (lines + ["", summary(report, isStrict: isStrict)]).map(Printable.line)
     }
 
     /// `name version: 2026-07-28 (modern), 2 tools, started in 2.8 s, 74 MB`
     static func title(_ report: Report) -> String {
         let name = [report.name, report.version].compactMap(\.self).joined(separator: " ")
         let facts = [
-            report.protocolVersion.map { "\($0) (\(report.era ?? "unknown"))" }, report.tools.map { counted($0, "tool") },
+            report.protocolVersion.map { "\($0) (\(report.era ?? "unknown"))" }, report.tools.map { Count.text($0, "tool") },
             report.startMilliseconds.map { "started in \(seconds($0))" }, report.residentBytes.map { "\(megabytes($0))" },
         ].compactMap(\.self)
         return (name.isEmpty ? report.command.first ?? "the server" : name) + (facts.isEmpty ? "" : ": " + facts.joined(separator: ", "))
@@ -25,13 +29,11 @@ public enum ReportText {
 
     static func summary(_ report: Report, isStrict: Bool) -> String {
         let counts = [
-            "\(report.count(.pass)) passed", counted(report.count(.note), "note"), counted(report.count(.warning), "warning"),
-            counted(report.count(.failure), "failure"), "\(report.count(.skipped)) not checked",
+            "\(report.count(.pass)) passed", Count.text(report.count(.note), "note"), Count.text(report.count(.warning), "warning"),
+            Count.text(report.count(.failure), "failure"), "\(report.count(.skipped)) not checked",
         ]
         return (report.hasPassed(isStrict: isStrict) ? "passed: " : "failed: ") + counts.joined(separator: ", ")
     }
-
-    static func counted(_ number: Int, _ noun: String) -> String { "\(number) \(noun)\(number == 1 ? "" : "s")" }
 
     /// With one digit after the point.
     static func seconds(_ milliseconds: Int) -> String {

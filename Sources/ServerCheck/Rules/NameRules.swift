@@ -33,7 +33,7 @@ public enum NameRules {
     private static func check(_ name: String, server: String) -> [Finding] {
         var all: [Finding] = []
         func add(_ severity: Finding.Severity, _ text: String, _ remedy: String) {
-            all.append(Finding(id, severity, text, remedy: remedy, tool: String(name.prefix(128))))
+            all.append(Finding(id, severity, text, remedy: remedy, tool: Excerpt.of(name, 128)))
         }
         if !name.allSatisfy({ allowed($0) || $0 == "." }) {
             add(.failure, "the protocol allows letters of ASCII, digits, _, - and . in names", "rename it")
@@ -45,9 +45,10 @@ public enum NameRules {
             return all
         }
         for (client, length, limit) in lengths(name.count, server: server.count) where length > limit {
+            let left = name.count - (length - limit)
             add(
-                .warning, "\(client): \(length) characters with the server's name '\(server)', \(limit) at most",
-                "shorten it to \(name.count - (length - limit)) or fewer")
+                .warning, "\(client): \(length) characters with the server's name '\(Excerpt.of(server, 80))', \(limit) at most",
+                left > 0 ? "shorten it to \(left) or fewer" : "shorten the server's name, which leaves it no room")
         }
         return all
     }

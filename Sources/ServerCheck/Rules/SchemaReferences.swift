@@ -12,29 +12,37 @@ extension SchemaWalk {
             }
             guard reference.hasPrefix("#") else {
                 fail(
-                    "\(reference.prefix(120)) leads out of the schema, and clients do not fetch it", place,
+                    "\(Excerpt.of(reference, 120)) leads out of the schema, and clients do not fetch it", place,
                     "copy what it names below $defs and refer to #/$defs/NAME")
                 continue
             }
             let fragment = Self.decoded(reference.dropFirst())
             let isFound =
                 fragment.isEmpty || fragment.hasPrefix("/")
-                ? JSONPointer.value(at: fragment, in: root) != nil : Self.hasAnchor(fragment, in: root, depth: 0)
+                ? JSONPointer.value(at: fragment, in: root, &steps) != nil : anchors.contains(fragment)
+            // Without steps it may not have been looked for, and nothing more is said.
             if !isFound {
-                fail("\(reference.prefix(120)) leads nowhere", place, "define it below $defs; a pointer counts from the schema's own top")
+                fail("\(Excerpt.of(reference, 120)) leads nowhere", place, "define it below $defs; a pointer counts from the schema's own top")
             }
         }
     }
 
-    private static func hasAnchor(_ name: String, in value: JSONValue, depth: Int) -> Bool {
-        guard depth < 64 else { return false }
-        switch value {
-        case .object(let object):
-            if ["$anchor", "$dynamicAnchor"].contains(where: { object[$0]?.stringValue == name }) { return true }
-            return object.members.contains { hasAnchor(name, in: $0.value, depth: depth + 1) }
-        case .array(let values): return values.contains { hasAnchor(name, in: $0, depth: depth + 1) }
-        default: return false
+    static func anchors(in root: JSONValue) -> Set<String> {
+        var found: Set<String> = []
+        func look(_ value: JSONValue, _ depth: Int) {
+            guard depth < 64 else { return }
+            switch value {
+            case .object(let object):
+                for (key, value) in object.members {
+                    if key == "$anchor" || key == "$dynamicAnchor", let name = value.stringValue { found.insert(name) }
+                    look(value, depth + 1)
+                }
+            case .array(let values): for value in values { look(value, depth + 1) }
+            default: break
+            }
         }
+        look(root, 0)
+        return found
     }
 
     /// Without percent signs: a fragment is part of a URI.

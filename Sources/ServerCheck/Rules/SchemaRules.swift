@@ -3,8 +3,29 @@ public import JSONText
 /// Whether what a tool says of its arguments and results is a JSON Schema that clients can use. Structure only: a schema that no value
 /// satisfies passes.
 public enum SchemaRules {
-    /// - Parameter tool: one element of a list of tools.
-    public static func check(_ tool: JSONValue) -> [Finding] {
+    /// What a list of usual size is far from: who makes it longer is not waited for.
+    private static let maximumSteps = 2_000_000
+
+    /// - Parameters:
+    ///   - tools: the whole list.
+    ///   - steps: how much is looked at, about a member each.
+    public static func check(_ tools: [JSONValue], steps: Int? = nil) -> [Finding] {
+        var left = steps ?? maximumSteps
+        var all: [Finding] = []
+        for (index, tool) in tools.enumerated() {
+            all += check(tool, &left)
+            guard left <= 0 else { continue }
+            all.append(
+                Finding(
+                    id, .warning, "the schemas are too large to be looked at as a whole: the check ended in tool \(index + 1) of \(tools.count)",
+                    remedy: "make them smaller: clients and models read them in every conversation"))
+            break
+        }
+        return all
+    }
+
+    private static func check(_ tool: JSONValue, _ steps: inout Int) -> [Finding] {
+        steps -= 1
         let name = tool["name"]?.stringValue ?? "a tool without a name"
         guard let input = tool["inputSchema"] else {
             return [
@@ -16,10 +37,11 @@ public enum SchemaRules {
         var all: [Finding] = []
         for (member, schema) in [("inputSchema", input), ("outputSchema", tool["outputSchema"])] {
             guard let schema else { continue }
-            var walk = SchemaWalk(root: schema, tool: name, start: "/" + member)
+            var walk = SchemaWalk(root: schema, tool: name, start: "/" + member, steps: steps)
             walk.checkRoot(isInput: member == "inputSchema")
             walk.check(schema, at: "/" + member, depth: 0)
             all += walk.findings
+            steps = walk.steps
         }
         return all
     }
@@ -35,7 +57,13 @@ struct SchemaWalk {
     /// Where the schema stands in the tool's definition.
     let start: String
     private(set) var findings: [Finding] = []
+    /// What may still be looked at; see `SchemaRules.check`.
+    var steps: Int
+    /// The names that references may use. Looked for once, and only where one does.
+    lazy var anchors = Self.anchors(in: root)
 
+    /// A finding is worth so many steps: nobody reads thousands.
+    private static let findingSteps = 1_000
     private static let maximumDepth = 64
     private static let single = [
         "items", "additionalProperties", "not", "if", "then", "else", "contains", "propertyNames", "unevaluatedProperties", "unevaluatedItems",
@@ -45,13 +73,16 @@ struct SchemaWalk {
     private static let numbers = ["minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"]
     private static let counts = ["minLength", "maxLength", "minItems", "maxItems", "minProperties", "maxProperties"]
 
-    init(root: JSONValue, tool: String, start: String) {
+    init(root: JSONValue, tool: String, start: String, steps: Int) {
         self.root = root
         self.tool = tool
         self.start = start
+        self.steps = steps
     }
 
     mutating func fail(_ text: String, _ pointer: String, _ remedy: String, _ severity: Finding.Severity = .failure) {
+        guard steps > 0 else { return }
+        steps -= Self.findingSteps
         findings.append(Finding(SchemaRules.id, severity, text, remedy: remedy, tool: tool, pointer: pointer))
     }
 
@@ -69,12 +100,15 @@ struct SchemaWalk {
 
     mutating func check(_ schema: JSONValue, at pointer: String, depth: Int) {
         if schema.boolValue != nil { return }
-        guard schema.objectValue != nil else {
+        steps -= 1 + pointer.utf8.count / 64
+        guard steps > 0 else { return }
+        guard let object = schema.objectValue else {
             return fail("\(shown(schema)) is no schema", pointer, "write an object, true or false")
         }
         guard depth < Self.maximumDepth else {
             return fail("it is nested more than \(Self.maximumDepth) deep", pointer, "flatten it, or use $defs and $ref")
         }
+        steps -= object.count
         checkType(schema, pointer)
         checkReference(schema, pointer)
         checkRequired(schema, pointer)
@@ -94,7 +128,7 @@ struct SchemaWalk {
                 fail("\(keyword) is \(shown(value))", pointer + "/" + keyword, "give a list of at least one schema")
                 continue
             }
-            for (index, schema) in schemas.enumerated() { check(schema, at: "\(pointer)/\(keyword)/\(index)", depth: depth + 1) }
+            for (index, schema) in schemas.enumerated() where steps > 0 { check(schema, at: "\(pointer)/\(keyword)/\(index)", depth: depth + 1) }
         }
         for keyword in Self.maps {
             guard let value = schema[keyword] else { continue }
@@ -102,7 +136,9 @@ struct SchemaWalk {
                 fail("\(keyword) is \(shown(value))", pointer + "/" + keyword, "give an object of schemas by name")
                 continue
             }
-            for (name, schema) in members.members { check(schema, at: JSONPointer.appending(name, to: pointer + "/" + keyword), depth: depth + 1) }
+            for (name, schema) in members.members where steps > 0 {
+                check(schema, at: JSONPointer.appending(name, to: pointer + "/" + keyword), depth: depth + 1)
+            }
         }
     }
 
@@ -129,7 +165,9 @@ struct SchemaWalk {
         // Elsewhere a property may come from a part that stands beside this one.
         let isWhole = ["$ref", "allOf", "anyOf", "oneOf", "patternProperties", "if"].allSatisfy { schema[$0] == nil }
         guard isWhole, schema["type"]?.stringValue == "object" else { return }
-        for name in names.compactMap(\.stringValue) where schema["properties"]?[name] == nil {
+        let known = Set((schema["properties"]?.objectValue?.keys ?? []).map { Array($0.utf8) })
+        steps -= names.count + known.count
+        for name in names.compactMap(\.stringValue) where !known.contains(Array(name.utf8)) {
             fail("required names \(name), and properties has no such", place, "add \(name) to properties, or take it out of required")
         }
     }
@@ -154,5 +192,5 @@ struct SchemaWalk {
         }
     }
 
-    private func shown(_ value: JSONValue) -> String { String(value.text.prefix(60)) }
+    private func shown(_ value: JSONValue) -> String { Excerpt.of(value.text, 60) }
 }

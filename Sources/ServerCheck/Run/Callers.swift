@@ -1,6 +1,7 @@
 import JSONText
 import MCP
 import NIOCore
+import StdioBridge
 import Synchronization
 
 /// A client of one era, to whom the bridge is a server.
@@ -26,7 +27,7 @@ extension Caller {
 
 /// A client of the handshake revisions.
 struct LegacyCaller: Caller {
-    static let version = "2025-11-25"
+    static let version = ProtocolVersion.latestLegacy
 
     let http: BridgeHTTP
     let session: String
@@ -58,9 +59,9 @@ struct LegacyCaller: Caller {
 
 /// A client of the stateless revision.
 final class ModernCaller: Caller {
-    static let version = "2026-07-28"
+    static let version = ProtocolVersion.modern
     /// The session that the bridge gives to all clients of this revision.
-    static let session = "stateless local"
+    static let session = ObservedBridge.statelessSession
 
     private let http: BridgeHTTP
     /// Arguments that are repeated in headers, by tool.
@@ -78,8 +79,8 @@ final class ModernCaller: Caller {
     func request(_ method: String, _ params: JSONObject) async -> Reply {
         var params = params
         params["_meta"] = [
-            "io.modelcontextprotocol/protocolVersion": .string(Self.version), "io.modelcontextprotocol/clientCapabilities": [:],
-            "io.modelcontextprotocol/clientInfo": ["name": "berth test", "version": "1"],
+            MetaKey.protocolVersion: .string(Self.version), MetaKey.clientCapabilities: [:],
+            MetaKey.clientInfo: ["name": "berth test", "version": "1"],
         ]
         var headers = [("mcp-protocol-version", Self.version), ("mcp-method", method)]
         if let name = (params["name"] ?? params["uri"])?.stringValue {

@@ -1,3 +1,4 @@
+import Glibc
 public import JSONText
 import NIOCore
 import StdioBridge
@@ -5,6 +6,7 @@ import Wire
 
 /// Runs a server through the real bridge, and says what a gateway will make of it.
 public enum CheckRun {
+    /// What one run gave.
     public struct Outcome: Sendable {
         public var report: Report
         /// As the server lists them; nil when it did not.
@@ -19,14 +21,14 @@ public enum CheckRun {
         let traffic = Traffic()
         let bridges = try ObservedBridges { traffic.left($0, $1) }
         let client = HTTPClient()
-        let result: Result<Outcome, any Error>
+        var result: Result<Outcome, any Error>
         do {
             let bridge = try await bridges.open(settings.server, limits: limits(settings), tap: { traffic.take($0) }, log: { _ in })
             let http = BridgeHTTP(client: client, port: bridge.port, seconds: settings.seconds)
             let bench = TestBench(settings: settings, bridge: bridge, traffic: traffic, http: http, progress: progress)
-            var outcome = Outcome(report: Report(command: settings.server.command))
+            var outcome = Outcome(report: Report(command: settings.server.command, secrets: settings.server.secrets))
             await run(bench, &outcome)
-            await bridge.close()
+            await close(bridge, bridges)
             if outcome.tools != nil, !Task.isCancelled { await DirectCheck.run(bench, bridges, client, &outcome.report) }
             if let tools = outcome.tools, !Task.isCancelled {
                 await CredentialsCheck.run(bench, tools, bridges, client, &outcome.report)
@@ -37,8 +39,26 @@ public enum CheckRun {
             result = .failure(error)
         }
         await client.shutdown()
-        await bridges.close()
+        let left = await bridges.close()
+        if !left.isEmpty, case .success(var outcome) = result {
+            outcome.report.add(EndCheck.unended(left))
+            result = .success(outcome)
+        }
         return try result.get()
+    }
+
+    /// Whoever breaks off the test does not wait for a server that ignores its end: it gets a second, and TERM another one.
+    static func close(_ bridge: ObservedBridge, _ bridges: ObservedBridges) async {
+        await withTaskCancellationHandler {
+            await bridge.close()
+        } onCancel: {
+            Task.detached {
+                for number in [SIGTERM, SIGKILL] {
+                    try? await Task.sleep(for: .seconds(1))
+                    bridges.signalAll(number)
+                }
+            }
+        }
     }
 
     static func limits(_ settings: CheckSettings) -> BridgeLimits {

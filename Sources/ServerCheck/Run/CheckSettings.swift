@@ -11,15 +11,19 @@ public struct CheckSettings: Sendable {
     /// A call that may be made, and broken off.
     public var call: SafeCall?
     public var baseline: ToolBaseline?
+    /// The command with which an author runs a bridge himself, for remedies.
+    public var bridge: String
 
     public init(
-        server: StandaloneServer, bareEnvironment: [String]? = nil, seconds: Int = 60, call: SafeCall? = nil, baseline: ToolBaseline? = nil
+        server: StandaloneServer, bareEnvironment: [String]? = nil, seconds: Int = 60, call: SafeCall? = nil, baseline: ToolBaseline? = nil,
+        bridge: String = "berth bridge"
     ) {
         self.server = server
         self.bareEnvironment = bareEnvironment
         self.seconds = seconds
         self.call = call
         self.baseline = baseline
+        self.bridge = bridge
     }
 }
 

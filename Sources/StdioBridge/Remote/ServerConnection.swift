@@ -138,7 +138,7 @@ public final class ServerConnection: Sendable {
         }
         _ = try? await ended.futureResult.get()
         if let reaper {
-            await withCheckedContinuation { continuation in reaper.killOrphans { continuation.resume() } }
+            _ = await reaper.killOrphans()
             reaper.stop()
         }
         try? await group.shutdownGracefully()

@@ -20,14 +20,14 @@ enum MCPCall {
     ) async throws -> JSONValue {
         let (endpoint, host, path) = try socket.map { (.unix(path: $0), "localhost", Self.path(of: url)) } ?? split(url)
         let meta: JSONValue = .record(
-            ("io.modelcontextprotocol/protocolVersion", "2026-07-28"), ("io.modelcontextprotocol/clientCapabilities", .record()),
-            ("io.modelcontextprotocol/clientInfo", .record(("name", "berth"), ("version", .string(BerthVersion.current)))))
+            (MetaKey.protocolVersion, .string(ProtocolVersion.modern)), (MetaKey.clientCapabilities, .record()),
+            (MetaKey.clientInfo, .record(("name", "berth"), ("version", .string(BerthVersion.current)))))
         var params = params.objectValue ?? JSONObject()
         params["_meta"] = meta
         let body: JSONValue = .record(("jsonrpc", "2.0"), ("id", .int(1)), ("method", .string(method)), ("params", .object(params)))
         var headers = [
             ("host", host), ("content-type", "application/json"), ("accept", "application/json, text/event-stream"),
-            ("mcp-protocol-version", "2026-07-28"), ("mcp-method", method),
+            ("mcp-protocol-version", ProtocolVersion.modern), ("mcp-method", method),
         ]
         if let name { headers.append(("mcp-name", name)) }
         if let token { headers.append(("authorization", "Bearer \(token)")) }

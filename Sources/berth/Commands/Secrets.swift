@@ -2,6 +2,7 @@ import ArgumentParser
 import AuthorCommands
 import FoundationEssentials
 import Glibc
+import JSONText
 
 /// `--secret`
 enum Secrets {

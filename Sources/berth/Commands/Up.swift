@@ -36,7 +36,7 @@ struct Up: AsyncParsableCommand {
             return try await report(installation, since: begin, isRunning: true)
         }
         let (host, port) = try settings.listenAddress()
-        try RunningState.refuse(port: port)
+        try RunningState.refuse(host: host, port: port)
         try PortCheck.free(host: host, port: port)
         try Preflight.make(state: installation.state)
         try installation.remember(listen: settings.listen)
