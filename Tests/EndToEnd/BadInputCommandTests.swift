@@ -71,7 +71,7 @@ struct BadInputCommandTests {
             "call", "http://127.0.0.1:1/v/x/mcp", "t", "a=1", "b=2", code: 64, says: "unexpected argument 'b=2' — a tool's arguments are one JSON *"),
         BadInput("call", "http://127.0.0.1:1/v/x/mcp", "t", says: "nothing listens at http://127.0.0.1:1/v/x/mcp — berth status has the URL; *"),
         BadInput("call", "http://127.0.0.1:1/v/x/mcp", "t", "--json", says: "nothing listens at http://127.0.0.1:1/v/x/mcp — *"),
-        BadInput("bridge", "--", "nosuch", says: "no program nosuch in /usr/local/bin:/usr/bin:/bin — give its whole path, *"),
+        BadInput("bridge", "--", "nosuch", says: "no program nosuch in your PATH, nor in /usr/local/bin:/usr/bin:/bin — *"),
         BadInput(
             "bridge", "--", "/nonexistent/x",
             says: "/nonexistent/x cannot be started: No such file or directory — give the path of a program, *"),

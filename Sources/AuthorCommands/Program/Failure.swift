@@ -55,7 +55,9 @@ extension Failure {
     private init(usage text: String) {
         let first = text.split(separator: "\n").first.map(String.init) ?? "the command line cannot be read"
         let parts = first.split(separator: ". Did you mean ", maxSplits: 1).map(String.init)
-        let hint = ForgottenTerminator.hint(parts[0], Array(CommandLine.arguments.dropFirst()), under: Program.root) ?? (parts.count == 2 ? "did you mean \(parts[1])" : "\(CommandPath.current) --help shows how")
+        let hint =
+            ForgottenTerminator.hint(parts[0], Array(CommandLine.arguments.dropFirst()), under: Program.root)
+            ?? (parts.count == 2 ? "did you mean \(parts[1])" : "\(CommandPath.current) --help shows how")
         self.init(Sentence.asClause(parts[0]), hint: hint, code: 64)
     }
 }

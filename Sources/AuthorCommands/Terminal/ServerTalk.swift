@@ -121,8 +121,10 @@ struct ServerTalk {
         case .result(let text): return text
         case .failed(let why): throw await failure(why)
         case .error(let error):
-            if error.code == MCPError.Code.notDelivered || error.code == MCPError.Code.outcomeUnknown, error.message.hasPrefix("the server answered HTTP") {
-                throw await failure(Undelivered(error.code == MCPError.Code.notDelivered ? .notDelivered : .outcomeUnknown, error.message))
+            let isUndelivered = [MCPError.Code.notDelivered, MCPError.Code.outcomeUnknown].contains(error.code)
+            if isUndelivered, error.message.hasPrefix("the server answered HTTP") {
+                let kind: Undelivered.Kind = error.code == MCPError.Code.notDelivered ? .notDelivered : .outcomeUnknown
+                throw await failure(Undelivered(kind, error.message))
             }
             throw Failure("the call failed: \(error.message)", hint: await hint(error, method))
         }
