@@ -50,7 +50,7 @@ public struct ReplayWindow: Sendable {
 
     private mutating func mark(_ counter: UInt64) {
         let word = Self.word(counter)
-        if word >= seen.count { seen.append(contentsOf: repeatElement(0, count: max(word + 1 - seen.count, seen.count))) }
+        if word >= seen.count { seen.append(contentsOf: repeatElement(0, count: max(word + 1 - seen.count, min(seen.count, Int(Self.size / 64) - seen.count)))) }
         seen[word] |= 1 << (counter % 64)
     }
 }
@@ -62,8 +62,8 @@ public struct ReplayGuard: Sendable {
     public static let maximumSenders = 1_024
     /// Beyond so many the silent ones are looked for.
     private static let usualSenders = 16
-    /// Seconds of silence after which a sender may be forgotten: the longest life and the skew.
-    public static let silence: Int64 = HostedToken.maximumLifetime + HostedToken.skew
+    /// Seconds of silence after which a sender may be forgotten: the longest life of a token, made as early and taken as late as clocks may differ.
+    public static let silence: Int64 = HostedToken.maximumLifetime + 2 * HostedToken.skew
 
     private struct Entry {
         var sender: UInt64

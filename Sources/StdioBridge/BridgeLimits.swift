@@ -43,7 +43,7 @@ public struct BridgeLimits: Sendable {
     public var queuedNotifications = 256
     public var queuedNotificationBytes = 1 << 20
     /// How long a caller that has half of that waiting holds up its child's output without reading anything: no longer than that of a
-    /// connection whose client reads nothing. Others who have the child with it wait for a moment only.
+    /// connection whose client reads nothing. While another call waits for the same child it is a moment only.
     public var unread = TimeAmount.seconds(30)
     public var unreadShared = TimeAmount.seconds(1)
     /// Notifications that wait for all callers of a child; above it the child's output is not read.

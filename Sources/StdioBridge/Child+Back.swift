@@ -65,8 +65,11 @@ extension Child {
             messages = missed
         }
         call.isAcknowledged = true
-        if !messages.allSatisfy(call.notify) {
+        let isLast = process?.hasEnded == true
+        if !messages.allSatisfy({ call.notify($0, isLast: isLast) }) {
             giveUpReader(id)
+        } else if isLast {
+            return
         } else if call.isBehind, !ChildCall.isProgress(message) {
             pauseReading(for: call)
         } else if call.waitingBytes > 0, calls.values.reduce(0, { $0 + $1.waitingBytes }) > environment.limits.queuedOutputBytes {
@@ -87,13 +90,26 @@ extension Child {
         process?.setReading(false)
     }
 
+    /// Nobody else waits for this child.
+    private func isAlone(_ call: ChildCall) -> Bool { waiting.isEmpty && calls.values.allSatisfy { $0 === call || $0.isListen } }
+
+    /// Another call came: whoever holds the child's output up does so no longer than a moment.
+    func hurryReaders() {
+        guard readingPaused else { return }
+        for call in calls.values where call.unreadTimer != nil && !isAlone(call) {
+            call.unreadTimer?.cancel()
+            call.unreadTimer = nil
+            pauseReading(for: call)
+        }
+    }
+
     /// Until it has read something, or for as long as it may read nothing.
     func pauseReading(for call: ChildCall) {
         pauseReading()
         guard call.unreadTimer == nil else { return }
         let limits = environment.limits
         let bound = NIOLoopBound((self, call), eventLoop: environment.loop)
-        call.unreadTimer = environment.loop.scheduleTask(in: limits.sharing == .session ? limits.unread : limits.unreadShared) {
+        call.unreadTimer = environment.loop.scheduleTask(in: isAlone(call) ? limits.unread : limits.unreadShared) {
             let (child, call) = bound.value
             call.unreadTimer = nil
             child.giveUpReader(call.id)

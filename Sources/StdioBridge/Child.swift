@@ -182,6 +182,7 @@ final class Child {
             waiting.append(call)
             wake()
         }
+        hurryReaders()
         return call
     }
 

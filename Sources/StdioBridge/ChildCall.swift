@@ -59,14 +59,17 @@ final class ChildCall: MCPCall {
     }
 
     /// Takes a notification. `false`: the caller is too slow even for what may not be dropped.
-    func notify(_ message: ByteBuffer) -> Bool {
+    ///
+    /// - Parameter isLast: its child's output has ended, which bounds what still comes.
+    func notify(_ message: ByteBuffer, isLast: Bool = false) -> Bool {
         guard paused else {
             deliver(message)
             return true
         }
-        if waiting.count >= limits.queuedNotifications || waitingBytes + message.readableBytes > limits.queuedNotificationBytes {
-            return Self.isProgress(message)
-        }
+        // The other half is for what may not be dropped.
+        if isBehind, Self.isProgress(message) { return true }
+        let isFull = waiting.count >= limits.queuedNotifications || waitingBytes + message.readableBytes > limits.queuedNotificationBytes
+        if isFull, !isLast { return false }
         waiting.append(message)
         waitingBytes += message.readableBytes
         return true

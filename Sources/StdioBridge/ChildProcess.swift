@@ -29,6 +29,8 @@ final class ChildProcess {
     private var closingInput = false
     private var discarded = false
     private var isReading = true
+    /// All that it wrote has been read; what is still to be told is a pipe full and a chunk at most.
+    private(set) var hasEnded = false
     private var isDelivering = false
     private(set) var queuedBytes = 0
 
@@ -145,8 +147,8 @@ final class ChildProcess {
     private func outputEnded() {
         if discarded { return }
         output = nil
-        isReading = true
-        deliver()
+        hasEnded = true
+        while !discarded, let frame = framer.next() { owner?.process(self, wrote: frame) }
         if let frame = framer.finish() { owner?.process(self, left: frame) }
         owner?.processOutputEnded(self)
     }

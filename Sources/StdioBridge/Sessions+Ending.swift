@@ -96,11 +96,11 @@ extension Sessions {
 
     private func endIdle(now: NIODeadline) {
         sweeps += 1
-        // The table of processes is read once for all of them.
-        let cpu = children.values.contains { $0.isIdle && $0.process != nil } ? ProcessTable.cpu() : ProcessTable.CPU()
-        for child in children.values where child.isIdle {
-            if let pid = child.process?.pid,
-                child.idleBurn.observe(cpu: cpu.used(by: pid), lastRequest: child.lastRequest, share: limits.burnShare, now: now) >= limits.burn
+        for child in children.values where child.isIdle && !child.hasEnded {
+            // What it does for a subscriber it does for somebody.
+            if let pid = child.process?.pid, child.calls.isEmpty,
+                child.idleBurn.observe(
+                    cpu: ProcessTable.cpu(ofTree: pid), lastRequest: child.lastRequest, share: limits.burnShare, now: now) >= limits.burn
             {
                 let reason = "it keeps a processor busy while nobody waits for it"
                 child.environment.log("server process \(pid) is ended: \(reason)")

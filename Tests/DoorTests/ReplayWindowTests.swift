@@ -57,7 +57,7 @@ struct ReplayWindowTests {
             #expect(door.refusal([try door.minter(sender: sender).mint(principal: "a", session: "s").token]) == nil)
         }
         #expect(door.refusal([try door.minter(sender: limit + 1).mint(principal: "a", session: "s").token]) == .replayed)
-        door.clock.now += 149
+        door.clock.now += ReplayGuard.silence - 1
         for sender in 2...limit {
             #expect(door.refusal([try door.minter(sender: sender, counter: 10).mint(principal: "a", session: "s").token]) == nil)
         }

@@ -10,6 +10,27 @@ import Testing
 
 /// A caller that reads slowly, where one stream carries the answers of all calls.
 struct RemotePauseTests {
+    /// Its stream has the answers of all calls: it is no answer's, and goes on however long ago one came.
+    @Test func theStreamOfAllAnswersOutlivesEach() async throws {
+        try await RemoteRig.run("eventstream") { remote in
+            let address = try #require(RemoteAddress(remote.url + "?breaks"))
+            let loop = MultiThreadedEventLoopGroup.singleton.next()
+            var limits = RemoteServer.Limits()
+            limits.trailing = .milliseconds(1)
+            let box = NIOLoopBoundBox<RemoteServer?>.makeBoxSendingValue(nil, eventLoop: loop)
+            try await loop.submit { [limits] in box.value = RemoteServer(address, token: nil, limits: limits, eventLoop: loop) }.get()
+            for number in 1...20 {
+                let sink = Watched(pauses: false)
+                try await loop.submit {
+                    let request = MCPRequest(method: "tools/call", params: ["name": "echo"])
+                    _ = box.value?.call(request, in: CallContext(session: SessionKey(id: "x")), sink: sink)
+                }.get()
+                #expect(await eventually { sink.hasResult }, "call \(number)")
+            }
+            await withCheckedContinuation { done in loop.execute { box.value?.close { done.resume() } } }
+        }
+    }
+
     @Test func aCallThatEndsWhileItIsPausedHoldsUpNoOther() async throws {
         try await RemoteRig.run("eventstream") { remote in
             let address = try #require(RemoteAddress(remote.url + "?breaks"))

@@ -155,6 +155,16 @@ def echo_twice(call, text=""):
 
 
 @tool
+def last_words(call, count):
+    "The storm's logs, an answer, and the end."
+    with call.server.lock:
+        lines = [{"jsonrpc": "2.0", "method": "notifications/message", "params": {"level": "info", "data": "l" * 100}}] * count
+        write(b"".join(encoded(line) for line in lines))
+        write(encoded({"jsonrpc": "2.0", "id": call.id, "result": {"content": [{"type": "text", "text": "that was all"}]}}))
+        os._exit(0)
+
+
+@tool
 def spin(call):
     "Keeps a processor busy from now on."
     threading.Thread(target=lambda: [None for _ in iter(int, 1)], daemon=True).start()

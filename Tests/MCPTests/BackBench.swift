@@ -21,7 +21,7 @@ struct BackBench {
     }
 
     /// A child of `era`, ready.
-    init(ready era: Era, capabilities: String = #"{"tools":{},"logging":{}}"#, canAsk: Bool = true) throws {
+    init(ready era: Era, capabilities: String = #"{"tools":{},"logging":{}}"#, canAsk: Bool = true, version: String = "2025-06-18") throws {
         self.init(era: era == .legacy ? .legacy : .auto, canAsk: canAsk)
         let id = try next("id").text
         if era == .modern {
@@ -30,7 +30,7 @@ struct BackBench {
             )
         } else {
             receive(
-                #"{"jsonrpc":"2.0","id":\#(id),"result":{"protocolVersion":"2025-06-18","capabilities":\#(capabilities),"serverInfo":{"name":"l"}}}"#)
+                #"{"jsonrpc":"2.0","id":\#(id),"result":{"protocolVersion":"\#(version)","capabilities":\#(capabilities),"serverInfo":{"name":"l"}}}"#)
             #expect(try next("method").stringValue == "notifications/initialized")
         }
         try #require(back.era == era)

@@ -23,6 +23,18 @@ import Testing
         #expect(bench.finished.isEmpty)
     }
 
+    /// Revision 2025-03-26 has batches, which a client must take; no other has.
+    @Test(arguments: [("2025-03-26", 2), ("2025-06-18", 0)]) func answersOfABatchAreEachTheirCalls(_ version: String, _ answered: Int) throws {
+        var bench = try BackBench(ready: .legacy, version: version)
+        var ids: [String] = []
+        for call in 1...2 {
+            try bench.send(call)
+            ids.append(try bench.next("id").text)
+        }
+        bench.receive("[" + ids.map { #"{"jsonrpc":"2.0","id":\#($0),"result":{"of":\#($0)}}"# }.joined(separator: ",") + "]")
+        #expect(bench.finished.count == answered)
+    }
+
     @Test func modernChildrenGetWhatTheRevisionRequires() throws {
         var bench = try BackBench(ready: .modern)
         try bench.send(1, Self.call, id: "\"client\"")

@@ -103,7 +103,8 @@ import Testing
         try bench.send(3, #""method":"prompts/get","params":{"name":"t","requestState":\#(state)}"#)
         try bench.send(4, Self.retry(#""0123""#, #"{"\#(key)":\#(Self.accept)}"#))
         try bench.send(5, Self.call(Self.able, #","inputResponses":{}"#))
-        for call in 2...4 { #expect(bench[call]?.hasPrefix("error -32602") == true) }
+        try bench.send(6, Self.call(Self.able, #","arguments":{"more":1},"requestState":\#(state),"inputResponses":{"\#(key)":\#(Self.accept)}"#))
+        for call in [2, 3, 4, 6] { #expect(bench[call]?.hasPrefix("error -32602") == true) }
         // Answers alone belong to nothing: that is a call of its own.
         #expect(bench[5] == nil && bench.lines.count == 1)
         let params = try bench.next("params")

@@ -102,6 +102,37 @@ struct HostileChildrenTests {
         }
     }
 
+    /// Its progress is dropped first: what may not be dropped has room.
+    @Test(.tags(.failure13)) func progressLeavesRoomForWhatMayNotBeDropped() async throws {
+        try await Rig.hostile { rig in
+            let storm = Self.loudStorm.replacing(#""_meta":{"#, with: #""_meta":{"progressToken":"p","#)
+            let burst = rig.send(storm, isUnsteady: true)
+            #expect(await burst.reply(within: 60).text == "over")
+            #expect(burst.notifications.count { $0.contains("notifications/message") } == 2000)
+        }
+    }
+
+    /// What is left in the pipe when it ends is told too, its answer above all.
+    @Test(.tags(.failure13)) func aServerThatEndsOverASlowCallerIsHeardToTheEnd() async throws {
+        try await Rig.hostile { rig in
+            let last = rig.send(Self.loudStorm.replacing(#""name":"storm""#, with: #""name":"last_words""#), isUnsteady: true)
+            #expect(await last.reply(within: 60).text == "that was all")
+            #expect(last.notifications.count == 2000)
+        }
+    }
+
+    /// Whoever shares a child waits for a caller that does not read no longer than a moment.
+    @Test(.tags(.failure13)) func aCallerThatDoesNotReadHoldsNobodyElseUp() async throws {
+        try await Rig.hostile(limits: { $0.unreadShared = .milliseconds(300) }) { rig in
+            let slow = rig.send(Self.loudStorm, demand: .pause)
+            let paused = rig.watch(Rig.pausedReading("s"))
+            defer { paused.end() }
+            await eventually("it holds the child up") { paused.found == true }
+            #expect(await rig.start("echo", #"{"text":"alive"}"#).reply(within: 20).text == "alive")
+            #expect(await slow.reply(within: 20) == .failed(.outcomeUnknown, "the caller did not read what the server sent"))
+        }
+    }
+
     private static let loudStorm = """
         {"jsonrpc":"2.0","id":7,"method":"tools/call","params":{"name":"storm","arguments":{"count":2000},"_meta":{\
         "io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{},\

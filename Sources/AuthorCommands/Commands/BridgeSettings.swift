@@ -19,6 +19,8 @@ extension Bridge {
         if port > 0 { try PortCheck.freeForBridge(host: host, port) }
         var limits = BridgeLimits()
         limits.idle = .seconds(idleSeconds)
+        // Whoever wants processes kept for days has them work by themselves too.
+        if idleSeconds > 86_400 { limits.burn = .seconds(idleSeconds) }
         limits.sharing = mode
         limits.children = maxProcesses
         limits.era = era

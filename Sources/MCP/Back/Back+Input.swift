@@ -25,7 +25,7 @@ extension Back {
         guard !suspensions.isFull, let caller = correlator.detach(id: call.id) else {
             return refused(id, .internalError("too many calls wait for their clients"))
         }
-        let entry = Suspensions.Entry(id: call.id, method: call.entry.method, target: call.entry.target, questions: [question])
+        let entry = Suspensions.Entry(id: call.id, method: call.entry.method, target: call.entry.target, arguments: Suspensions.fingerprint(call.entry.arguments), questions: [question])
         return suspend(entry, for: caller)
     }
 
@@ -48,7 +48,8 @@ extension Back {
     mutating func resume(_ request: MCPRequest, call: CallID) -> [BackAction] {
         let text = request.message.readableBytesSpan
         guard let handle = request.envelope.requestState.flatMap({ JSONString.unquote($0, in: text) }), let found = suspensions.peek(handle),
-            found.method == request.method, found.target == request.target, var entry = suspensions.take(handle)
+            found.method == request.method, found.target == request.target, found.arguments == Suspensions.fingerprint(request.arguments),
+            var entry = suspensions.take(handle)
         else {
             return [.finish(call, .error(.invalidParams("requestState is unknown, was used before, has expired, or belongs to another request")))]
         }

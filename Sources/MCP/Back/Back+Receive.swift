@@ -14,6 +14,10 @@ extension Back {
             case .notification: return notification(envelope, message)
             }
         } catch {
+            // Revision 2025-03-26 alone has arrays of messages.
+            if error.reason == .batch, version == ProtocolVersion.batching, let messages = Batch.messages(message) {
+                return messages.flatMap { received(line: $0) }
+            }
             return unreadable(message, error)
         }
     }

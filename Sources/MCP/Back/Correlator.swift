@@ -11,6 +11,8 @@ struct Correlator {
         var method: String
         /// What the request acts on: `params.name` or `params.uri`.
         var target: String?
+        /// `params.arguments`, JSON text.
+        var arguments: ByteBuffer?
         /// The id of the caller's request, raw: kept for a subscription, whose notifications name it.
         var requestID: ByteBuffer?
         /// The capabilities that the caller declared, as text.
@@ -38,7 +40,7 @@ struct Correlator {
     mutating func open(_ call: CallID, _ request: MCPRequest) -> Int {
         let id = allocate()
         entries[id] = Entry(
-            call: call, method: request.method, target: request.target,
+            call: call, method: request.method, target: request.target, arguments: request.arguments,
             requestID: request.method == "subscriptions/listen" ? request.id : nil,
             capabilities: request.envelope.clientCapabilities.map(request.slice), uri: request.uri,
             progressToken: request.envelope.progressToken.map(request.message.bytes),

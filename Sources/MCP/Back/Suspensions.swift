@@ -18,9 +18,19 @@ struct Suspensions {
         var method: String
         /// `params.name` or `params.uri` of the call: the retry must name the same.
         var target: String?
+        /// Of its `params.arguments`: the retry must say the same.
+        var arguments: Int
         var questions: [Question]
         /// The child's answer, when it did not wait for its question's.
         var outcome: MCPOutcome?
+    }
+
+    /// What two equal texts have in common, and no two others but by a chance of one in 2^64.
+    static func fingerprint(_ arguments: ByteBuffer?) -> Int {
+        var hasher = Hasher()
+        arguments?.withUnsafeReadableBytes { hasher.combine(bytes: $0) }
+        hasher.combine(arguments?.readableBytes)
+        return hasher.finalize()
     }
 
     /// At a time, for one child.

@@ -18,7 +18,7 @@ extension RemoteServer {
             }
             let id = envelope.id.flatMap { message.getString(at: message.readerIndex + $0.start, length: $0.count) }
             // The session's own stream, and the one of 2024-11-05, have the answers of others, and go on.
-            if own != nil, own == id { answered(post) }
+            if let own, own == id { answered(post) }
             if post.method == "initialize", envelope.kind == .response { sessionID = post.sessionID }
         }
         return perform(back.received(line: message))
@@ -26,6 +26,7 @@ extension RemoteServer {
 
     /// Nothing more comes to it: a server that does not end its stream does not hold a connection for each of its answers.
     private func answered(_ post: RemotePost) {
+        guard post.id != nil, !post.isAnswered else { return }
         post.isAnswered = true
         guard post.isStream else { return }
         let bound = NIOLoopBound((self, post), eventLoop: eventLoop)
@@ -71,7 +72,7 @@ extension RemoteServer {
         if error == nil || status == 401 || status == 403 {
             lastStatus = status
             if !back.isReady, [401, 403, 407].contains(status) || (300..<400).contains(status) {
-                return giveUp(Undelivered(.notDelivered, Self.text(status, error)))
+                return giveUp(Undelivered(.notDelivered, Self.text(status, error, said: Self.said(in: body))))
             }
         }
         if post.isResumption { return fail(id, Undelivered(.outcomeUnknown, "the server's stream ended, and cannot be taken up: HTTP \(status)")) }
@@ -80,7 +81,7 @@ extension RemoteServer {
         } else {
             // 302 and 303 say of a POST that it was taken, and that its answer is elsewhere.
             let mayHaveRun = status >= 500 || [302, 303].contains(status)
-            fail(id, Undelivered(mayHaveRun ? .outcomeUnknown : .notDelivered, Self.text(status, nil)))
+            fail(id, Undelivered(mayHaveRun ? .outcomeUnknown : .notDelivered, Self.text(status, nil, said: Self.said(in: body))))
         }
     }
 
@@ -88,8 +89,16 @@ extension RemoteServer {
         perform(back.received(line: JSONRPC.error(id: ByteBuffer(string: String(id)), MCPError(why))))
     }
 
-    static func text(_ status: Int, _ error: MCPError?) -> String {
-        "the server answered HTTP \(status)" + (error.map { ": \($0.message)" } ?? "")
+    static func text(_ status: Int, _ error: MCPError?, said: String? = nil) -> String {
+        "the server answered HTTP \(status)" + ((error?.message ?? said).map { ": \($0)" } ?? "")
+    }
+
+    /// What a refusal says that is no MCP error, in one line.
+    private static func said(in body: ByteBuffer) -> String? {
+        guard let value = try? JSONValue(parsing: body.readableBytesSpan),
+            let text = value["message"]?.stringValue ?? value["error_description"]?.stringValue
+        else { return nil }
+        return String(text.split(whereSeparator: \.isNewline).joined(separator: " ").prefix(200))
     }
 
     private static func error(in body: ByteBuffer) -> MCPError? {

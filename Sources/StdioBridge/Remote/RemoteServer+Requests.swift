@@ -24,8 +24,8 @@ extension RemoteServer {
         if let id {
             posts[id] = post
         } else {
-            // A server that asks and takes no answer gets no more of them.
-            guard others.count < Self.mostOthers else { return }
+            // A server that asks and takes no answer gets no more of them; its client's own notices are few.
+            guard envelope.method != nil || others.count < Self.mostOthers else { return }
             others[ObjectIdentifier(post)] = post
         }
         if envelope.method == "notifications/initialized" { holdLines(behind: post) }

@@ -21,6 +21,7 @@ extension RemoteServer {
     func ready(_ identity: ServerIdentity, _ era: Era) {
         self.identity = identity
         lastStatus = nil
+        mayFallBack = false
         // A stateless server is probed again: that costs nothing more, and it may become another.
         knownEra = era == .legacy ? .legacy : .auto
         let waiters = identityWaiters
@@ -30,6 +31,7 @@ extension RemoteServer {
 
     /// No answer can come any more: everybody who waits is told, and the next call begins anew.
     func giveUp(_ why: Undelivered) {
+        if mayFallBack, !isClosed, !back.isReady { return fallBack() }
         let (ending, waiters) = (calls, identityWaiters)
         calls = [:]
         identityWaiters = []
@@ -39,6 +41,18 @@ extension RemoteServer {
         endStrays()
         for waiter in waiters { waiter(.failure(why)) }
         for call in ending.values.sorted(by: { $0.id.rawValue < $1.id.rawValue }) { call.sink.finish(.failed(why)) }
+    }
+
+    /// The server does not take the client's era: it is asked which it speaks. Nothing was delivered.
+    func fallBack() {
+        mayFallBack = false
+        let (again, capabilities) = (calls.values.sorted { $0.id.rawValue < $1.id.rawValue }, back.declared)
+        calls = [:]
+        knownEra = .auto
+        leaveSession()
+        forgetSession()
+        begin(declaring: capabilities)
+        for call in again { send(call) }
     }
 
     /// The conversation ended under its calls. Those that went out may have run; the others have not.

@@ -27,8 +27,11 @@ extension RemoteServer {
             message: { [weak self] in self?.received($1, ofStray: key, $0) ?? .more },
             end: { [weak self] post, how in
                 // Whatever it was refused for, nothing has run.
-                guard case .refused(400..<500, _) = how, !post.isResumption else { self?.settleStray(key, .outcomeUnknown); return }
-                self?.settleStray(key, .notDelivered)
+                switch how {
+                case .refused(400..<500, _) where !post.isResumption: self?.settleStray(key, .notDelivered)
+                case .failed(let why) where !post.isResumption: self?.settleStray(key, why.kind)
+                default: self?.settleStray(key, .outcomeUnknown)
+                }
             })
         return true
     }

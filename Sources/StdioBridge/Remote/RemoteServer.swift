@@ -40,6 +40,8 @@ public final class RemoteServer: MCPService {
     var identityWaiters: [(Result<ServerIdentity, Undelivered>) -> Void] = []
     var identity: ServerIdentity?
     var hasStarted = false
+    /// The client's own era is tried first, and has not failed yet.
+    var mayFallBack = false
     var timers: [BackTimer: Scheduled<Void>] = [:]
     /// Requests on their way, by the id that they have there.
     var posts: [Int: RemotePost] = [:]
@@ -81,6 +83,15 @@ public final class RemoteServer: MCPService {
     public var era: Era? { back.era }
     /// The revision that is spoken with it.
     public var version: String? { back.version }
+
+    /// Speaks the client's era where the server has it: what translation cannot carry is lost to nobody, and each client has a session of
+    /// its own. Before the first call.
+    public func prefer(_ era: Era) {
+        guard !hasStarted, era == .legacy, knownEra == .auto else { return }
+        knownEra = .legacy
+        back = Self.newBack(.legacy)
+        mayFallBack = true
+    }
 
     // MARK: Calls
 
@@ -135,6 +146,10 @@ public final class RemoteServer: MCPService {
 
     @discardableResult
     func perform(_ actions: [BackAction]) -> Demand {
+        if mayFallBack, actions.contains(where: \.isFailedHandshake) {
+            fallBack()
+            return .more
+        }
         var paused: Set<CallID> = []
         for action in actions {
             switch action {
@@ -202,5 +217,11 @@ public final class RemoteServer: MCPService {
             server.timers[timer] = nil
             server.perform(server.back.timerFired(timer))
         }
+    }
+}
+
+extension BackAction {
+    fileprivate var isFailedHandshake: Bool {
+        if case .handshakeFailed = self { true } else { false }
     }
 }

@@ -123,6 +123,7 @@ private final class ConnectHost: FrontHost {
     init(_ remote: RemoteServer) { self.remote = remote }
 
     func identity(for caller: FrontCaller, version: String, completion: @escaping (Result<ServerIdentity, MCPError>) -> Void) {
+        if version != ProtocolVersion.modern { remote.prefer(.legacy) }
         remote.identity(declaring: declared) { completion($0.mapError { MCPError($0) }) }
     }
 

@@ -33,8 +33,14 @@ final class SSEStream {
 
     /// Takes a message of the client's: its answer comes on the stream. What is no message at all is refused at once.
     func post(_ request: FrontRequest, caller: FrontCaller, exchange: any FrontExchange) {
+        let envelope = try? EnvelopeScanner.scan(request.body.readableBytesSpan)
+        // Clients of both eras ask which of them is spoken; an error of the newer one's would say that it is.
+        if let envelope, envelope.kind == .request, envelope.protocolVersion != nil {
+            _ = send(JSONRPC.error(id: envelope.id.map(request.body.slice), .methodNotFound(envelope.method ?? "")))
+            return exchange.reply(status: 202, headers: [], body: nil)
+        }
         // Acknowledged at once, its calls are bounded by nothing else.
-        if unread != nil, (try? EnvelopeScanner.scan(request.body.readableBytesSpan))?.kind == .request {
+        if unread != nil, envelope?.kind == .request {
             return front.refuse(exchange, 429, .invalidRequest("the stream is not being read: read it, then call again"))
         }
         var message = FrontRequest(verb: .post, body: request.body)
