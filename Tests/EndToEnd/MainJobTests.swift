@@ -29,6 +29,7 @@ struct MainJobTests {
 
             let clients = [
                 ("2.3.0", "auto", "2026-07-28"), ("2.3.0", "legacy", "2025-11-25"), ("1.30.0", "legacy", "2025-11-25"), ("1.30.0", "sse", "2025-11-25"),
+                ("2.3.0", "sse", "2025-11-25"),
             ]
             for (sdk, mode, version) in clients {
                 let url = mode == "sse" ? berth.url + "/v/office/sse" : alice.url
@@ -51,8 +52,8 @@ struct MainJobTests {
             #expect(answer.text == "1.30.0 and its server", "\(answer.json)")
 
             let calls = try await berth.audit().filter { $0["method"] as? String == "tools/call" }
-            #expect(calls.count == 9, "one row per call")
-            for row in calls.prefix(8) {
+            #expect(calls.count == 11, "one row per call")
+            for row in calls.prefix(10) {
                 #expect(row["principal"] as? String == "alice")
                 #expect(row["outcome"] as? String == "allowed")
                 #expect((row["machine"] as? String)?.count == 14)

@@ -48,7 +48,7 @@ struct OldTransportTests {
             #expect(talk.text(1) == "outcome_unknown" && talk.text(2) == "outcome_unknown" && talk.end.status == 0, "\(talk)")
             // What it speaks was found out once.
             let start = ["initialize", "notifications/initialized", "tools/call"]
-            #expect(remote.methods == ["server/discover", "initialize", "GET"] + start + ["GET"] + start)
+            #expect(remote.methods == ["initialize", "GET"] + start + ["GET"] + start)
         }
     }
 

@@ -12,7 +12,7 @@ struct RemoteTests {
             #expect((1...3).map { talk.text($0) } == ["s1", "s2", "s2"] && (1...3).map(talk.tellsOfLoss) == [false, true, false], "\(talk)")
             let start = ["initialize", "notifications/initialized"]
             let calls = remote.methods.filter { $0 != "GET" }
-            #expect(calls == ["server/discover"] + start + ["tools/call", "tools/call"] + start + ["tools/call", "tools/call", "DELETE"], "\(calls)")
+            #expect(calls == start + ["tools/call", "tools/call"] + start + ["tools/call", "tools/call", "DELETE"], "\(calls)")
             #expect(remote.requests.first { $0["method"] as? String == "initialize" && $0["mcp-session-id"] is String } == nil)
         }
     }

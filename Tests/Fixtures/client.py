@@ -1,6 +1,6 @@
 """One MCP session of a real SDK: python client.py URL TOKEN [auto|legacy|sse] TOOL JSON …; prints one JSON object.
 
-Works with mcp 2.x (both eras) and 1.x (legacy only; `sse` is the transport of 2024-11-05): the result is what the SDK's own models say."""
+Works with mcp 2.x (both eras) and 1.x (legacy only); `sse` is the transport of 2024-11-05: the result is what the SDK's own models say."""
 import asyncio, json, sys
 import mcp, importlib.metadata
 
@@ -33,6 +33,14 @@ async def old_1x(url, headers, calls):
             answer["version"] = started.protocolVersion
             return answer
 
+async def old_2x(url, headers, calls):
+    from mcp.client import Client
+    from mcp.client.sse import sse_client
+    async with Client(sse_client(url, headers=headers)) as client: # which asks for the newer revision first
+        answer = await with_session(client, calls)
+        answer["version"] = str(client.protocol_version)
+        return answer
+
 async def modern_2x(url, headers, mode, calls):
     import httpx2 as httpx
     from mcp.client import Client
@@ -47,7 +55,10 @@ async def main():
     url, token, mode, *rest = sys.argv[1:]
     headers = {"Authorization": "Bearer " + token}
     calls = list(zip(rest[::2], rest[1::2]))
-    run = old_1x(url, headers, calls) if mode == "sse" else legacy_1x(url, headers, calls) if VERSION.startswith("1.") else modern_2x(url, headers, mode, calls)
+    if VERSION.startswith("1."):
+        run = old_1x(url, headers, calls) if mode == "sse" else legacy_1x(url, headers, calls)
+    else:
+        run = old_2x(url, headers, calls) if mode == "sse" else modern_2x(url, headers, mode, calls)
     print(json.dumps(await run))
 
 asyncio.run(main())

@@ -53,6 +53,23 @@ import Testing
         #expect(exchange.body == #"{"jsonrpc":"2.0","id":"x","result":{"content":[]}}"#)
     }
 
+    /// In these revisions a tool's output is an object, and so is its schema.
+    @Test(arguments: [
+        ("tools/call", #"{"content":[],"structuredContent":[1]}"#, #"{"content":[]}"#),
+        ("tools/call", #"{"structuredContent":"x","content":[]}"#, #"{"content":[]}"#),
+        ("tools/call", #"{"content":[],"structuredContent":{"a":1.50}}"#, #"{"content":[],"structuredContent":{"a":1.50}}"#),
+        (
+            "tools/list", #"{"tools":[{"name":"a","outputSchema":{"type":"array"}},{"outputSchema":true,"name":"b"},{"name":"c","outputSchema":{"type":"object"}}]}"#,
+            #"{"tools":[{"name":"a"},{"name":"b"},{"name":"c","outputSchema":{"type":"object"}}]}"#
+        ),
+        ("prompts/list", #"{"tools":[{"outputSchema":[]}],"prompts":[]}"#, #"{"tools":[{"outputSchema":[]}],"prompts":[]}"#),
+    ]) func outputThatIsNoObjectIsHidden(method: String, result: String, told: String) throws {
+        let params = method == "tools/call" ? #","params":{"name":"t"}"# : ""
+        let exchange = bench.legacy(#"{"jsonrpc":"2.0","id":1,"method":"\#(method)"\#(params)}"#, session: bench.open())
+        try #require(bench.service.calls.first).sink.finish(.result(ByteBuffer(string: result)))
+        #expect(exchange.body == #"{"jsonrpc":"2.0","id":1,"result":\#(told)}"#)
+    }
+
     @Test func requestsWithoutParamsGetThem() throws {
         _ = bench.legacy(#"{"jsonrpc":"2.0","id":1,"method":"tools/list"}"#, session: bench.open())
         #expect(bench.service.calls.first?.meta("io.modelcontextprotocol/protocolVersion") != nil)

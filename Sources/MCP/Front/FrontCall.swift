@@ -212,7 +212,7 @@ final class FrontCall: MCPSink {
         switch outcome {
         case .result(let result):
             guard era == .legacy else { return .success(ResultDialect.modern(result, method: request.method, serverInfo: serverInfo)) }
-            do { return .success(try ResultDialect.legacy(result)) } catch { return .failure(error) }
+            do { return .success(try ResultDialect.legacy(result, method: request.method)) } catch { return .failure(error) }
         case .error(let error):
             return .failure(era == .legacy ? LegacyFront.translated(error, method: request.method) : error)
         case .failed(let undelivered):

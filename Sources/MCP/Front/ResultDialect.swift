@@ -34,17 +34,21 @@ enum ResultDialect {
         return result.applying(splice)
     }
 
-    /// Removes what only the modern revision knows.
+    /// Removes what only the modern revision knows, and output that is no object, which no other may have.
     ///
     /// - Throws: when the server asks for input, which this client cannot be asked for.
-    static func legacy(_ result: ByteBuffer) throws(MCPError) -> ByteBuffer {
+    static func legacy(_ result: ByteBuffer, method: String) throws(MCPError) -> ByteBuffer {
         guard let found = Found(result) else { return result }
         if let type = found.resultType, type != "complete" {
             throw MCPError(code: MCPError.Code.internalError, message: "the server answered \"\(type)\", which needs a client of revision 2026-07-28")
         }
-        guard found.resultType != nil || found.hasTTL || found.hasScope || found.namesServer else { return result }
+        let tools = method == "tools/list" ? found.tools : nil
+        guard found.resultType != nil || found.hasTTL || found.hasScope || found.namesServer || found.hasOtherContent || tools != nil else {
+            return result
+        }
         var splice = Splice()
         let text = result.readableBytesSpan
+        if let tools { hideOtherSchemas(tools, in: text, &splice) }
         if found.namesServer, !found.metaHasMore {
             try? splice.editObject(found.whole, in: text, removing: { isModernOnly($0, text) || $0.hasKey("_meta", in: text) })
         } else {
@@ -58,6 +62,22 @@ enum ResultDialect {
 
     private static func isModernOnly(_ member: JSONMember, _ text: RawSpan) -> Bool {
         member.hasKey("resultType", in: text) || member.hasKey("ttlMs", in: text) || member.hasKey("cacheScope", in: text)
+            || isOtherContent(member, text)
+    }
+
+    private static func isOtherContent(_ member: JSONMember, _ text: RawSpan) -> Bool {
+        member.hasKey("structuredContent", in: text) && text.byte(member.value) != UInt8(ascii: "{")
+    }
+
+    /// Takes away each tool's schema of an output that is no object.
+    private static func hideOtherSchemas(_ tools: JSONSpan, in text: RawSpan, _ splice: inout Splice) {
+        var elements = JSONElements(of: tools)
+        while let tool = (try? elements.next(in: text)) ?? nil {
+            guard text.byte(tool) == UInt8(ascii: "{"), let schema = (try? JSONMembers.value(of: "outputSchema", object: tool, in: text)) ?? nil else { continue }
+            let type = text.byte(schema) == UInt8(ascii: "{") ? (try? JSONMembers.value(of: "type", object: schema, in: text)) ?? nil : nil
+            if type.flatMap({ JSONString.unquote($0, in: text) }) == "object" { continue }
+            try? splice.editObject(tool, in: text, removing: { $0.hasKey("outputSchema", in: text) })
+        }
     }
 
     /// What one walk over a result's members finds.
@@ -69,6 +89,9 @@ enum ResultDialect {
         var meta: JSONSpan?
         var namesServer = false
         var metaHasMore = false
+        /// `structuredContent` that is no object.
+        var hasOtherContent = false
+        var tools: JSONSpan?
 
         init?(_ result: ByteBuffer) {
             whole = JSONSpan(start: 0, end: result.readableBytes)
@@ -82,6 +105,10 @@ enum ResultDialect {
                         hasTTL = true
                     } else if member.hasKey("cacheScope", in: text) {
                         hasScope = true
+                    } else if ResultDialect.isOtherContent(member, text) {
+                        hasOtherContent = true
+                    } else if member.hasKey("tools", in: text), text.byte(member.value) == UInt8(ascii: "[") {
+                        tools = member.value
                     } else if member.hasKey("_meta", in: text), text.byte(member.value) == UInt8(ascii: "{") {
                         meta = member.value
                     }

@@ -13,7 +13,7 @@ extension RealServerTests {
 
         static let token = "0123456789abcdef-everyone"
         static let all: [Client] =
-            [("2.3.0", "auto", "2026-07-28"), ("2.3.0", "legacy", "2025-11-25"), ("1.30.0", "legacy", "2025-11-25"), ("1.30.0", "sse", "2025-11-25")]
+            [("2.3.0", "auto", "2026-07-28"), ("2.3.0", "legacy", "2025-11-25"), ("1.30.0", "legacy", "2025-11-25"), ("1.30.0", "sse", "2025-11-25"), ("2.3.0", "sse", "2025-11-25")]
             .map { Client(python: Repository.python(mcp: $0.0), script: "client.py", mode: [$0.1], version: $0.2) } + [
                 Client(python: RealServerRig.environments + "/fastmcp/bin/python", script: "fastmcp_client.py", mode: [], version: nil)
             ]
