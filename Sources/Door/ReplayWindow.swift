@@ -50,7 +50,10 @@ public struct ReplayWindow: Sendable {
 
     private mutating func mark(_ counter: UInt64) {
         let word = Self.word(counter)
-        if word >= seen.count { seen.append(contentsOf: repeatElement(0, count: max(word + 1 - seen.count, min(seen.count, Int(Self.size / 64) - seen.count)))) }
+        if word >= seen.count {
+            let doubled = min(seen.count * 2, Int(Self.size / 64))
+            seen.append(contentsOf: repeatElement(0, count: max(word + 1, doubled) - seen.count))
+        }
         seen[word] |= 1 << (counter % 64)
     }
 }

@@ -315,6 +315,7 @@ final class Child {
         ChildReport(
             session: key.id, pid: process?.pid, state: "\(machine.stage)", era: era?.rawValue, version: back.version,
             callsInFlight: calls.count + waiting.count, starts: starts,
-            idleSeconds: (now - lastRequest).nanoseconds / 1_000_000_000, noiseLines: noise, noise: keptNoise, stderrBytes: process?.errors.bytes ?? 0)
+            idleSeconds: (now - lastRequest).nanoseconds / 1_000_000_000, noiseLines: noise, noise: keptNoise,
+            stderrBytes: process?.errors.bytes ?? 0)
     }
 }

@@ -90,7 +90,7 @@ import Testing
             var info = stat()
             try #require(stat(folder, &info) == 0)
             // The kernel's list of locks: an arrow is before who waits for one.
-            #expect(try await eventually {
+            #expect(try await eventually(within: 90) {
                 try String(contentsOfFile: "/proc/locks", encoding: .utf8).split(separator: "\n").contains {
                     $0.contains("-> FLOCK ") && $0.contains(":\(info.st_ino) ")
                 }

@@ -84,7 +84,7 @@ import Testing
         ([], "no command given — berth-bridge --port 8000 -- python3 server.py"),
         (
             ["call", "http://127.0.0.1:1/mcp", "x"],
-            "nothing listens at http://127.0.0.1:1/mcp — berth status has the URL; berth-bridge bridge prints its own"
+            "nothing listens at http://127.0.0.1:1/mcp — berth-bridge bridge prints the URL"
         ),
     ])
     func itSpeaksByItsOwnName(_ arguments: [String], _ says: String) async throws {

@@ -18,7 +18,7 @@ struct Bridge: ParsableCommand {
     @Option(help: ArgumentHelp("Numeric address to listen on; any but loopback needs --token-file.", valueName: "address")) var host = "127.0.0.1"
     @Option(help: "Who shares a process: each session has one, each principal, or all have one (which then can ask clients nothing).")
     var mode = Sharing.session
-    @Option(help: "Protocol era to speak with the server: auto asks it; legacy also for one that speaks both, if its tools ask the client while they run.")
+    @Option(help: "Protocol era to speak with the server: auto asks it; legacy for one of both whose tools ask the client while they run.")
     var era = Back.EraChoice.auto
     @Option(help: ArgumentHelp("Servers as Claude, Cursor and others keep them: {\"mcpServers\": {…}}.", valueName: "file")) var config: String?
     @Option(parsing: .singleValue, help: ArgumentHelp("Environment of the server (repeatable).", valueName: "k=v")) var env: [String] = []

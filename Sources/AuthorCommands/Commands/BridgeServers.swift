@@ -50,12 +50,13 @@ extension Bridge {
             let program = LocalProgram([entry.command] + entry.arguments, entry.environment)
             do {
                 _ = try program.found()
+                _ = try entry.directory.map { try Self.directory($0, "cwd") }
             } catch let failure as Failure {
-                problems.append(Failure("\(file): \(entry.name): \(failure.message)", hint: failure.hint))
+                problems.append(Failure("\(file): \(entry.name): \(failure.message)", hint: failure.hint, code: failure.code))
             }
             return StandaloneServer(
                 name: entry.name, command: program.fromAnywhere, environment: program.environment,
-                directory: try entry.directory.map { try Self.directory($0, "\(file): \(entry.name): cwd") },
+                directory: entry.directory,
                 secrets: entry.environment.filter { Variables.soundsSecret($0.key) }.map(\.value))
         }
         // The others can be served without it, unless that is not wanted; callers of it are told.

@@ -28,6 +28,8 @@ struct ServerTalk {
     private let questions: Questions
     private let hasToken: Bool
     private let log: ServerLog
+    /// Tells after a moment what is waited for.
+    private let patience: Task<Void, Never>
 
     /// Opens the server of `target`, runs `body`, and ends both whatever happens. INT and TERM cancel what is under way.
     static func run(
@@ -46,12 +48,13 @@ struct ServerTalk {
             let local = LocalProgram.typed(command, variables)
             connection = try await .open(command: local.command, program: local.found(), environment: local.environment) { log.take($0) }
         }
-        let talk = ServerTalk(target: target, connection: connection, questions: questions, hasToken: token != nil, log: log)
-        let work = Task { try await body(talk) }
         let patience = Task {
             guard (try? await Task.sleep(for: .seconds(5))) != nil else { return }
             Output.note("waiting for \(target.name)")
         }
+        let talk = ServerTalk(
+            target: target, connection: connection, questions: questions, hasToken: token != nil, log: log, patience: patience)
+        let work = Task { try await body(talk) }
         defer { patience.cancel() }
         // Before what ends the command is told, on the same descriptor.
         defer { log.flush() }
@@ -76,6 +79,8 @@ struct ServerTalk {
                 throw Failure("\(target.name) answered with a result that is no JSON", hint: "report it to the server's author")
             }
             guard value["resultType"]?.stringValue == "input_required" else { return Answer(text: text, value: value) }
+            // From here on the server waits for a person.
+            patience.cancel()
             params["inputResponses"] = .object(try questions.answer(value["inputRequests"]?.objectValue ?? JSONObject()))
             params["requestState"] = value["requestState"]
         }
@@ -159,6 +164,8 @@ struct ServerTalk {
             return Failure("the call failed: \(why.reason)", hint: hint)
         case 403 where hasNoPath, 404 where hasNoPath, 405 where hasNoPath:
             return Failure("the call failed: \(why.reason)", hint: Remedy.path)
+        case 403 where why.reason.contains("host or origin"):
+            return Failure("the call failed: \(why.reason)", hint: "the server knows itself by another name: berth bridge --allow-host adds one")
         case 403: return Failure("the call failed: \(why.reason)", hint: "the token does not open this URL" + Remedy.tokens)
         case 404: return Failure("the call failed: \(why.reason)", hint: Remedy.missing)
         default: break

@@ -132,7 +132,8 @@ public struct MachineTemplate: Sendable, Equatable {
     public var generation: Int
 
     public init(
-        image: String, command: [String], environment: [String: String], memoryMB: Int = 256, cpus: Int = 1, pids: Int = 64, era: String? = nil, generation: Int = 1
+        image: String, command: [String], environment: [String: String], memoryMB: Int = 256, cpus: Int = 1, pids: Int = 64,
+        era: String? = nil, generation: Int = 1
     ) {
         self.image = image
         self.command = command

@@ -25,7 +25,9 @@ extension Back {
         guard !suspensions.isFull, let caller = correlator.detach(id: call.id) else {
             return refused(id, .internalError("too many calls wait for their clients"))
         }
-        let entry = Suspensions.Entry(id: call.id, method: call.entry.method, target: call.entry.target, arguments: Suspensions.fingerprint(call.entry.arguments), questions: [question])
+        let entry = Suspensions.Entry(
+            id: call.id, method: call.entry.method, target: call.entry.target, arguments: Suspensions.fingerprint(call.entry.arguments),
+            questions: [question])
         return suspend(entry, for: caller)
     }
 

@@ -165,7 +165,9 @@ extension Back {
             splice.replace(span, with: token)
             return [.notify(call, message.applying(splice))]
         case "notifications/message":
-            guard let entry = correlator.hearer(isOneClient: canAsk, isPerRequest: era == .modern), let wanted = entry.logSeverity, let call = entry.call else { break }
+            guard let entry = correlator.hearer(isOneClient: canAsk, isPerRequest: era == .modern), let wanted = entry.logSeverity,
+                let call = entry.call
+            else { break }
             guard envelope.level.flatMap(LogLevel.severity) ?? wanted >= wanted else { break }
             return [.notify(call, message)]
         case "notifications/tools/list_changed", "notifications/prompts/list_changed", "notifications/resources/list_changed",

@@ -76,7 +76,9 @@ public final class MCPFront {
         guard accept.json, accept.eventStream else {
             return refuse(exchange, 406, .invalidRequest("Accept must list application/json and text/event-stream"))
         }
-        if let type = request.contentType, type != "application/json", type.prefix(while: { $0 != ";" }).trimmed().lowercased() != "application/json" {
+        if let type = request.contentType, type != "application/json",
+            type.prefix(while: { $0 != ";" }).trimmed().lowercased() != "application/json"
+        {
             return refuse(exchange, 415, .invalidRequest("Content-Type must be application/json"))
         }
         let envelope: Envelope

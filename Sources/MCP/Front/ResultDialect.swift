@@ -73,7 +73,9 @@ enum ResultDialect {
     private static func hideOtherSchemas(_ tools: JSONSpan, in text: RawSpan, _ splice: inout Splice) {
         var elements = JSONElements(of: tools)
         while let tool = (try? elements.next(in: text)) ?? nil {
-            guard text.byte(tool) == UInt8(ascii: "{"), let schema = (try? JSONMembers.value(of: "outputSchema", object: tool, in: text)) ?? nil else { continue }
+            guard text.byte(tool) == UInt8(ascii: "{"),
+                let schema = (try? JSONMembers.value(of: "outputSchema", object: tool, in: text)) ?? nil
+            else { continue }
             let type = text.byte(schema) == UInt8(ascii: "{") ? (try? JSONMembers.value(of: "type", object: schema, in: text)) ?? nil : nil
             if type.flatMap({ JSONString.unquote($0, in: text) }) == "object" { continue }
             try? splice.editObject(tool, in: text, removing: { $0.hasKey("outputSchema", in: text) })

@@ -62,7 +62,10 @@ struct AuditCommand: ParsableCommand {
             try Rights.needRoot("the journal is readable by root and the gateway alone")
             let path = try directory ?? state.installation().gatewayState + "/audit"
             let isRead = AuditVerification.holdsRows(directory: path)
-            guard isRead else { throw Failure("\(path) holds no audit log", hint: directory == nil ? "give the right --state" : "give the directory with its .rows files") }
+            guard isRead else {
+                let hint = directory == nil ? "give the right --state" : "give the directory with its .rows files"
+                throw Failure("\(path) holds no audit log", hint: hint)
+            }
             let report = try AuditVerification.verify(directory: path)
             let rows = report.chains.reduce(0) { $0 + $1.rows }
             if output.json {

@@ -27,7 +27,7 @@ extension ConnectorCommand {
         var secret: [String] = []
         @Option(help: ArgumentHelp("Memory of the machine in MiB: 64 to 16384 (default: 256).", valueName: "mib")) var memory: Int?
         @Option(help: ArgumentHelp("Processes and threads of the machine at most: 16 to 1024 (default: 64).", valueName: "n")) var pids: Int?
-        @Option(help: "Protocol era to speak with the server: auto asks it; legacy also for one that speaks both, if its tools ask the client while they run.")
+        @Option(help: "Protocol era to speak with the server: auto asks it; legacy for one of both whose tools ask the client while they run.")
         var era: Back.EraChoice?
         @Argument(parsing: .postTerminator, help: "After --, the server's command (--dir), or one in place of the package's own (--pypi).")
         var command: [String] = []
