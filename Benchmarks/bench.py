@@ -274,6 +274,7 @@ http {{
             proxy_pass http://bridge;
             proxy_http_version 1.1;
             proxy_set_header Connection "";
+            proxy_max_temp_file_size 0; # a long answer waits for its reader, and no file
         }}
     }}
 }}
