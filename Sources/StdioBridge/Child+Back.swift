@@ -84,11 +84,7 @@ extension Child {
         perform(actions)
     }
 
-    private func pauseReading() {
-        guard !readingPaused else { return }
-        readingPaused = true
-        process?.setReading(false)
-    }
+    private func pauseReading() { process?.setReading(false) }
 
     /// Nobody else waits for this child.
     private func isAlone(_ call: ChildCall) -> Bool { waiting.isEmpty && calls.values.allSatisfy { $0 === call || $0.isListen } }

@@ -76,7 +76,6 @@ extension Child {
         lastWords = ""
         hasToldFailure = false
         backSawEnd = false
-        readingPaused = false
         strays = 0
         switch environment.plan(key.session) {
         case .failure(let why):

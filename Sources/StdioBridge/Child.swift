@@ -48,7 +48,8 @@ final class Child {
     var hasToldFailure = false
     /// A process that had served this session is gone, and no answer has told so yet.
     var untoldRestart = false
-    var readingPaused = false
+    /// Its output is held up for callers that do not read.
+    var readingPaused: Bool { process?.isReading == false }
     var cleanups = 0
     var stopped: [() -> Void] = []
     var draining = false
@@ -224,7 +225,6 @@ final class Child {
         guard !calls.values.contains(where: { $0.unreadTimer != nil }),
             calls.values.reduce(0, { $0 + $1.waitingBytes }) * 2 < environment.limits.queuedOutputBytes
         else { return }
-        readingPaused = false
         process?.setReading(true)
     }
 

@@ -28,7 +28,7 @@ final class ChildProcess {
     private var error: (any Channel)?
     private var closingInput = false
     private var discarded = false
-    private var isReading = true
+    private(set) var isReading = true
     /// All that it wrote has been read; what is still to be told is a pipe full and a chunk at most.
     private(set) var hasEnded = false
     private var isDelivering = false

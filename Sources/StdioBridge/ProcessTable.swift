@@ -29,38 +29,36 @@ public enum ProcessTable {
 
     /// Ids of this process's own children: many times faster than a look at everybody's, where the kernel keeps them.
     static func ownChildren() -> (alive: [pid_t], dead: [pid_t]) {
-        let threads = directoryNames("/proc/self/task") ?? []
-        let lists = threads.compactMap { contents("/proc/self/task/\($0)/children", limit: 1 << 20) }
-        guard !lists.isEmpty else { return (children(of: getpid()), []) }
-        let all = lists.joined(separator: " ").split(separator: " ").compactMap { pid_t($0) }
+        guard let all = listed("self") else { return (children(of: getpid()), []) }
         let dead = Set(all.filter { contents("/proc/\($0)/stat").map { fields($0).first == "Z" } ?? true })
         return (all.filter { !dead.contains($0) }, all.filter(dead.contains))
     }
 
-    /// `process` and all that descends from it.
+    /// The kernel's lists of a process's children, dead ones among them; nil where it keeps none.
+    private static func listed(_ process: String) -> [pid_t]? {
+        guard let threads = directoryNames("/proc/\(process)/task") else { return [] }
+        let lists = threads.compactMap { contents("/proc/\(process)/task/\($0)/children", limit: 1 << 20) }
+        guard !lists.isEmpty || threads.isEmpty || access("/proc/self/task/\(getpid())/children", R_OK) == 0 else { return nil }
+        return lists.joined(separator: " ").split(separator: " ").compactMap { pid_t($0) }
+    }
+
+    /// `process` and all that descends from it. Looks at those processes alone, where the kernel keeps lists of children.
     public static func tree(of process: pid_t) -> [pid_t] {
         var found = [process]
         var next = 0
         while next < found.count {
-            found += children(of: found[next]).filter { !found.contains($0) }
+            found += (listed("\(found[next])") ?? children(of: found[next])).filter { !found.contains($0) }
             next += 1
         }
         return found
     }
 
-    /// What `process` and all that descends from it have used of processors, as far as the kernel keeps lists of children. Looks at
-    /// those processes alone, so that it costs an event loop nothing worth mentioning.
+    /// What `process` and all that descends from it have used of processors.
     static func cpu(ofTree process: pid_t) -> TimeAmount {
         let tick = 1_000_000_000 / Int64(max(1, sysconf(Int32(_SC_CLK_TCK))))
-        var (open, used, seen) = ([process], Int64(0), 0)
-        while let next = open.popLast(), seen < 1_024 {
-            seen += 1
-            guard let fields = stat(of: "\(next)"), fields.count > 12, let user = Int64(fields[11]), let kernel = Int64(fields[12]) else { continue }
-            used += user + kernel
-            for thread in directoryNames("/proc/\(next)/task") ?? [] {
-                let list = contents("/proc/\(next)/task/\(thread)/children", limit: 1 << 16) ?? ""
-                open += list.split(separator: " ").compactMap { pid_t($0) }
-            }
+        let used = tree(of: process).reduce(Int64(0)) { sum, process in
+            guard let fields = stat(of: "\(process)"), fields.count > 12, let user = Int64(fields[11]), let kernel = Int64(fields[12]) else { return sum }
+            return sum + user + kernel
         }
         return .nanoseconds(used * tick)
     }

@@ -1,5 +1,6 @@
 import Foundation
 import JSONText
+import Synchronization
 import TestSupport
 import Testing
 
@@ -40,6 +41,31 @@ import Testing
             try Data("{\"b\":1}".utf8).write(to: URL(fileURLWithPath: path))
             #expect(Self.message { _ = try file.write(Array("x".utf8)) } == "\(path) has just changed")
             #expect(try FileManager.default.contentsOfDirectory(atPath: folder) == ["a.json"])
+        }
+    }
+
+    @Test func itWaitsForWhoeverWritesThere() async throws {
+        try await withFolder(["a.json": "{}"]) { folder in
+            let path = folder + "/a.json"
+            let file = try ConfigFile(path)
+            let lock = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+            defer { close(lock) }
+            try #require(flock(lock, LOCK_EX) == 0)
+            let writer = Mutex<String?>(nil)
+            async let told = onOwnThread {
+                let itself = try FileManager.default.destinationOfSymbolicLink(atPath: "/proc/thread-self")
+                writer.withLock { $0 = itself }
+                return Self.message { _ = try file.write(Array("x".utf8)) }
+            }
+            // All that it can sleep for is the lock; without one its thread ends.
+            await eventually("it waits") {
+                guard let thread = writer.withLock({ $0 }) else { return false }
+                return (try? String(contentsOfFile: "/proc/\(thread)/stat", encoding: .utf8))?.contains(") S ") == true
+            }
+            try Data("{\"b\":1}".utf8).write(to: URL(fileURLWithPath: path))
+            try #require(flock(lock, LOCK_UN) == 0)
+            #expect(try await told == "\(path) has just changed")
+            #expect(try String(contentsOfFile: path, encoding: .utf8) == "{\"b\":1}")
         }
     }
 

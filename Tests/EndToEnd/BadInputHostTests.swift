@@ -45,7 +45,7 @@ struct BadInputHostTests {
         let holder = try Background(
             [
                 "/usr/bin/python3", "-c",
-                "import socket, time; s = socket.create_server(('127.0.0.1', 0)); print(s.getsockname()[1], flush=True); time.sleep(600)",
+                "import signal, socket; s = socket.create_server(('127.0.0.1', 0)); print(s.getsockname()[1], flush=True); signal.pause()",
             ],
             in: folder)
         defer { holder.end() }

@@ -78,33 +78,6 @@ import Testing
         }
     }
 
-    /// What has changed while it waited is not written over.
-    @Test func itWaitsForWhoeverWritesThere() async throws {
-        try await withFolder(Self.files) { folder in
-            let file = folder + "/.mcp.json"
-            try "{}".write(toFile: file, atomically: true, encoding: .utf8)
-            let lock = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
-            defer { close(lock) }
-            try #require(flock(lock, LOCK_EX) == 0)
-            async let waiting = install(folder, "claude-code", "office", Self.url, "--yes")
-            var info = stat()
-            try #require(stat(folder, &info) == 0)
-            // The kernel's list of locks: an arrow is before who waits for one.
-            #expect(try await eventually(within: 90) {
-                try String(contentsOfFile: "/proc/locks", encoding: .utf8).split(separator: "\n").contains {
-                    $0.contains("-> FLOCK ") && $0.contains(":\(info.st_ino) ")
-                }
-            })
-            #expect(try String(contentsOfFile: file, encoding: .utf8) == "{}")
-            let others = #"{"mcpServers":{"other":{"command":"x"}}}"#
-            try others.write(toFile: file, atomically: false, encoding: .utf8)
-            try #require(flock(lock, LOCK_UN) == 0)
-            let refused = try await waiting
-            #expect(refused.status == 1 && refused.errors.contains("has just changed — run the command again"), "\(refused)")
-            #expect(try String(contentsOfFile: file, encoding: .utf8) == others)
-        }
-    }
-
     @Test func aLinkToNothingStaysOne() async throws {
         try await withFolder(Self.files) { folder in
             try FileManager.default.createSymbolicLink(atPath: folder + "/.mcp.json", withDestinationPath: folder + "/gone")

@@ -97,4 +97,4 @@ if FAULT == "ends_child":
 if FAULT == "ends_late":
     time.sleep(2.5)
 if FAULT in ("ignores_eof", "stubborn"):
-    time.sleep(600)
+    signal.pause()
