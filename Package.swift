@@ -47,11 +47,15 @@ let targets: [[Target]] = [
         library("Wire", ["CLinux", nioCore, nioPosix, nioHTTP1]),
         library("MCP", ["JSONText", nioCore]),
         library("Door", ["JSONText", "Sealing"]),
-        library("StdioBridge", ["MCP", "Wire", "JSONText", "CLinux", nioCore, nioPosix, nioHTTP1]),
+        library("StdioBridge", ["MCP", "Wire", "JSONText", "CLinux", nioCore, nioPosix]),
+        // A server behind a URL, of either era: the protocol's client.
+        library("RemoteClient", ["MCP", "Wire", "JSONText", nioCore]),
+        // The bridge on a developer's machine: its listener, its files, its trace, the way back, and a terminal's connection.
+        library("Standalone", ["StdioBridge", "RemoteClient", "MCP", "Wire", "JSONText", "CLinux", nioCore, nioPosix, nioHTTP1]),
         // TLS towards servers elsewhere, passed into Wire's pool by a seam: BoringSSL must not reach the machine agent.
         library("RemoteTLS", ["Wire", nioCore, nioSSL]),
         // What `berth test` finds out about a server, and how it is told.
-        library("ServerCheck", ["StdioBridge", "MCP", "Wire", "JSONText", nioCore]),
+        library("ServerCheck", ["Standalone", "StdioBridge", "MCP", "Wire", "JSONText", nioCore]),
         library("MachineAgent", ["StdioBridge", "MCP", "Wire", "Door", "JSONText", "Sealing", "CLinux", nioCore, nioPosix]),
         // What both control surfaces share: Hummingbird's router behind Wire's server.
         library("ControlSurface", ["Wire", nioCore, hummingbird, httpTypes]),
@@ -60,7 +64,7 @@ let targets: [[Target]] = [
         library("Orchestrator", ["ControlSurface", "MachineAPI", "Door", "Wire", "Persistence", "Sealing", "JSONText", "CLinux", nioCore, nioPosix, nioHTTP1, nioLocks, logging, hummingbird, httpTypes, grdb]),
         library("Gateway", ["ControlSurface", "MCP", "Door", "Wire", "MachineAPI", "Persistence", "Sealing", "JSONText", nioCore, nioLocks, nioPosix, nioHTTP1, logging, hummingbird, httpTypes, grdb]),
         // What needs no Berth on the host, and how every command speaks to people.
-        library("AuthorCommands", ["StdioBridge", "ServerCheck", "RemoteTLS", "MCP", "Wire", "JSONText", nioCore, arguments]),
+        library("AuthorCommands", ["Standalone", "RemoteClient", "StdioBridge", "ServerCheck", "RemoteTLS", "MCP", "Wire", "JSONText", nioCore, arguments]),
         .executableTarget(
             name: "berth",
             dependencies: ["AuthorCommands", "Gateway", "Orchestrator", "StdioBridge", "MCP", "MachineAPI", "Persistence", "Wire", "CLinux", "Sealing", "JSONText", nioCore, nioPosix, logging, arguments],
@@ -86,15 +90,17 @@ let targets: [[Target]] = [
     tests("MCPTests", ["MCP", "JSONText", nioCore, nioEmbedded]),
     tests("DoorTests", ["Door", "Sealing", "JSONText"]),
     tests("StdioBridgeTests", ["StdioBridge", "MCP", "Wire", "JSONText", "CLinux", nioCore, nioPosix]),
-    tests("ServerCheckTests", ["ServerCheck", "StdioBridge", "JSONText"]),
-    tests("AuthorCommandsTests", ["AuthorCommands", "StdioBridge", "JSONText", arguments]),
+    tests("RemoteClientTests", ["RemoteClient", "MCP", "Wire", "JSONText", nioCore, nioPosix]),
+    tests("StandaloneTests", ["Standalone", "RemoteClient", "StdioBridge", "MCP", "Wire", "JSONText", nioCore, nioPosix]),
+    tests("ServerCheckTests", ["ServerCheck", "Standalone", "StdioBridge", "JSONText"]),
+    tests("AuthorCommandsTests", ["AuthorCommands", "Standalone", "StdioBridge", "JSONText", arguments]),
     tests("MachineAgentTests", ["MachineAgent", "StdioBridge", "Door", "Wire", "Sealing", "CLinux", nioCore, nioPosix]),
     tests("ControlSurfaceTests", ["ControlSurface", "Wire", nioCore, nioPosix, hummingbird]),
     tests("MachineAPITests", ["MachineAPI", "Wire", nioCore, nioPosix]),
     tests("PersistenceTests", ["Persistence", "Sealing", grdb]),
     tests("OrchestratorTests", ["Orchestrator", "MachineAPI", "Door", "Wire", "Persistence", "Sealing", "CLinux", nioCore, nioPosix, logging, grdb]),
     tests("GatewayTests", ["Gateway", "ControlSurface", "MCP", "Door", "Wire", "MachineAPI", "Persistence", "Sealing", "JSONText", nioCore, nioPosix, nioEmbedded, logging, grdb]),
-    tests("EndToEnd", ["CLinux", "JSONText", "Wire", "MCP", "StdioBridge", "MachineAPI", "Door", "Sealing", nioCore, nioPosix]),
+    tests("EndToEnd", ["CLinux", "JSONText", "Wire", "MCP", "RemoteClient", "MachineAPI", "Door", "Sealing", nioCore, nioPosix]),
 ]
 
 let package = Package(

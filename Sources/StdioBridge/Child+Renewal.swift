@@ -45,7 +45,7 @@ extension Child {
 
 extension Sessions {
     /// The program has changed: every child gets another process, as soon as its calls have ended, and sessions live on.
-    func renew() {
+    public func renew() {
         era = nil
         for child in children.values { child.renew() }
         spare?.renew()

@@ -1,4 +1,5 @@
 import Glibc
+import MCP
 public import NIOCore
 
 /// Cuts a child's output into lines: one JSON-RPC message each. Tolerates CRLF and a byte order mark, skips blank lines,
@@ -17,9 +18,6 @@ public struct LineFramer: Sendable {
     /// Bytes at the front of `buffer` that are known to hold no newline.
     private var searched = 0
     private var discarding: (prefix: ByteBuffer, bytes: Int)?
-
-    /// How much of an oversized line is kept, so that its id can be read.
-    static let keptPrefix = 1024
 
     public init(limit: Int = 16 << 20) {
         self.limit = limit
@@ -53,7 +51,7 @@ public struct LineFramer: Sendable {
                 return .oversized(prefix: prefix, bytes: bytes + end)
             }
             if end > limit {
-                return .oversized(prefix: ByteBuffer(line.readableBytesView.prefix(Self.keptPrefix)), bytes: end)
+                return .oversized(prefix: ByteBuffer(line.readableBytesView.prefix(Back.oversizedPrefix)), bytes: end)
             }
             if let frame = Self.trimmed(line) { return .line(frame) }
         }
@@ -84,7 +82,7 @@ public struct LineFramer: Sendable {
             discarding = (prefix, bytes + buffer.readableBytes)
             buffer = ByteBuffer()
         } else if buffer.readableBytes > limit {
-            discarding = (ByteBuffer(buffer.readableBytesView.prefix(Self.keptPrefix)), buffer.readableBytes)
+            discarding = (ByteBuffer(buffer.readableBytesView.prefix(Back.oversizedPrefix)), buffer.readableBytes)
             buffer = ByteBuffer()
         }
         searched = buffer.readableBytes

@@ -11,9 +11,9 @@ public final class LineOutput: Sendable {
     private let pool = NIOThreadPool(numberOfThreads: 1)
     private let state = Mutex(State())
     /// It holds little again after it held too much. Set before the first line.
-    nonisolated(unsafe) var onDrained: () -> Void = {}
+    nonisolated(unsafe) public var onDrained: () -> Void = {}
     /// Nobody can read any more; told once. Set before the first line.
-    nonisolated(unsafe) var onBroken: () -> Void = {}
+    nonisolated(unsafe) public var onBroken: () -> Void = {}
 
     private struct State {
         var bytes = 0
@@ -29,7 +29,7 @@ public final class LineOutput: Sendable {
     }
 
     /// - Returns: Whether it can take more at once; it takes more all the same.
-    func write(_ line: ByteBuffer) -> Bool {
+    public func write(_ line: ByteBuffer) -> Bool {
         let waiting = state.withLock { $0.bytes += line.readableBytes; return $0.bytes }
         submit(line)
         return waiting < limit
@@ -64,7 +64,7 @@ public final class LineOutput: Sendable {
     }
 
     /// Everything is written, or nobody reads it: the thread that is stuck there then ends with the process.
-    func finish(within seconds: Int) async {
+    public func finish(within seconds: Int) async {
         let isDone = await withCheckedContinuation { continuation in
             let wait = FirstOf(continuation)
             pool.submit { _ in wait.end(true) }

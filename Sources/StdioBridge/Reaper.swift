@@ -105,7 +105,7 @@ public final class Reaper: Sendable {
     public func signal(_ pid: pid_t, _ number: Int32) { submit(.signal(pid, number)) }
 
     /// Signals the process group of every process started here that still runs.
-    func signalAll(_ number: Int32) { submit(.signalAll(number)) }
+    public func signalAll(_ number: Int32) { submit(.signalAll(number)) }
 
     /// Kills every descendant that was re-parented to this process and belongs to none of the running children.
     ///
@@ -113,7 +113,7 @@ public final class Reaper: Sendable {
     public func killOrphans(_ done: @escaping @Sendable ([LeftProcess]) -> Void) { submit(.killOrphans(done)) }
 
     /// The same, for who waits.
-    func killOrphans() async -> [LeftProcess] {
+    public func killOrphans() async -> [LeftProcess] {
         await withCheckedContinuation { continuation in killOrphans { continuation.resume(returning: $0) } }
     }
 

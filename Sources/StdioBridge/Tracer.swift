@@ -1,6 +1,14 @@
 import JSONText
 public import NIOCore
 
+/// One line between a bridge and a server's process, as it was.
+public struct TappedLine: Sendable {
+    public var process: Int32
+    /// Written to the process; else read from it.
+    public var isSent: Bool
+    public var line: ByteBuffer
+}
+
 /// One line for each message between the bridge and one process: direction, method, id, time and size. A pure value.
 public struct Tracer: Sendable {
     /// How tracing is switched on.

@@ -3,10 +3,10 @@ import JSONText
 import MCP
 import NIOCore
 import NIOPosix
-import StdioBridge
+import RemoteClient
 import Synchronization
-import TestSupport
 import Testing
+import TestSupport
 
 /// A caller that reads slowly, where one stream carries the answers of all calls.
 struct RemotePauseTests {

@@ -2,6 +2,7 @@ import ArgumentParser
 import Glibc
 import MCP
 import NIOCore
+import Standalone
 import StdioBridge
 import Synchronization
 

@@ -1,5 +1,6 @@
 import ArgumentParser
 import JSONText
+import Standalone
 import StdioBridge
 
 /// What a bridge tells its operator, on standard error.

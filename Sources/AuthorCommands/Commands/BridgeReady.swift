@@ -1,6 +1,6 @@
 import Glibc
 import JSONText
-import StdioBridge
+import Standalone
 
 /// The line that tells where a bridge serves; one for each server of a file.
 enum BridgeReady {

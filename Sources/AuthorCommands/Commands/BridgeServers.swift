@@ -1,5 +1,5 @@
 import Glibc
-import StdioBridge
+import Standalone
 
 /// The servers that a `berth bridge` is to run.
 extension Bridge {

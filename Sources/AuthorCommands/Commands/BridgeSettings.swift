@@ -1,5 +1,6 @@
 import Glibc
 import NIOCore
+import Standalone
 import StdioBridge
 import Wire
 

@@ -1,5 +1,5 @@
 import ArgumentParser
-import StdioBridge
+import Standalone
 
 /// `berth connect`
 struct Connect: AsyncParsableCommand {

@@ -1,7 +1,7 @@
 import ArgumentParser
 import JSONText
 import MCP
-import StdioBridge
+import Standalone
 
 /// `berth inspect`
 struct Inspect: AsyncParsableCommand {

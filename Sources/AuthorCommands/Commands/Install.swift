@@ -1,7 +1,6 @@
 import ArgumentParser
 import Glibc
 import JSONText
-import StdioBridge
 
 /// `berth install`
 struct Install: ParsableCommand {

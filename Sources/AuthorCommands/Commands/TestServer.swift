@@ -2,7 +2,7 @@ import ArgumentParser
 import Glibc
 import JSONText
 import ServerCheck
-import StdioBridge
+import Standalone
 
 /// `berth test`
 struct TestServer: AsyncParsableCommand {

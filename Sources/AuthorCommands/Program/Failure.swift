@@ -1,6 +1,6 @@
 import ArgumentParser
 import JSONText
-import StdioBridge
+import Standalone
 
 /// What ends a command: one line for people, its remedy, an exit code.
 package struct Failure: Error {

@@ -1,6 +1,6 @@
 import Glibc
+import RemoteClient
 import RemoteTLS
-import StdioBridge
 import Wire
 
 extension RemoteAddress {

@@ -3,8 +3,9 @@ import Glibc
 import JSONText
 import MCP
 import NIOCore
+import RemoteClient
 import RemoteTLS
-import StdioBridge
+import Standalone
 
 /// One command's talk with a server: calls, rounds of questions, pages.
 struct ServerTalk {

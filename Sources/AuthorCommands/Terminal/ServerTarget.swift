@@ -1,7 +1,7 @@
 import ArgumentParser
 import Glibc
 import JSONText
-import StdioBridge
+import RemoteClient
 
 /// Which server a command talks to, and with what.
 struct ServerOptions: ParsableArguments {

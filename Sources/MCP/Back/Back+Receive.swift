@@ -22,7 +22,10 @@ extension Back {
         }
     }
 
-    /// A line longer than the framer accepts: its first bytes. The call it answers fails, if they tell which.
+    /// How many bytes of a message that is too long are kept, so that its id can be read.
+    public static let oversizedPrefix = 1024
+
+    /// A line longer than the framer accepts: its first `oversizedPrefix` bytes. The call it answers fails, if they tell which.
     public mutating func receivedOversized(prefix: ByteBuffer) -> [BackAction] {
         let prefix = prefix.trimmed()
         do {

@@ -1,5 +1,5 @@
 import JSONText
-import StdioBridge
+import Standalone
 import Wire
 
 /// Whether the server starts and lists its tools before anybody has given it anything: gateways ask then, and keep the answer.

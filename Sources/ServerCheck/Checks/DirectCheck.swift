@@ -1,5 +1,6 @@
 import JSONText
 import MCP
+import Standalone
 import StdioBridge
 import Wire
 

@@ -1,4 +1,5 @@
 import JSONText
+import Standalone
 import StdioBridge
 
 /// What the server wrote beside its messages.

@@ -1,5 +1,6 @@
 import StdioBridge
 
+
 /// Two sessions beside each other, each with a process, and requests of the same ids at the same time.
 enum SessionsCheck {
     static let id = "sessions.two"

@@ -1,7 +1,7 @@
 import JSONText
 import MCP
 import NIOCore
-import StdioBridge
+import Standalone
 import Synchronization
 
 /// A client of one era, to whom the bridge is a server.

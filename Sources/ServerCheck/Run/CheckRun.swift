@@ -1,6 +1,7 @@
 import Glibc
 public import JSONText
 import NIOCore
+import Standalone
 import StdioBridge
 import Wire
 

@@ -1,5 +1,5 @@
 public import JSONText
-public import StdioBridge
+public import Standalone
 
 /// What to test, and how.
 public struct CheckSettings: Sendable {

@@ -1,4 +1,5 @@
 import Glibc
+import Standalone
 import StdioBridge
 import Wire
 

@@ -1,4 +1,5 @@
 import Glibc
+import StdioBridge
 
 /// The files below a directory as they are now. A pure value; looking is `scan`.
 struct TreeScan: Sendable, Equatable {

@@ -2,6 +2,8 @@ import Glibc
 import MCP
 import NIOCore
 import NIOPosix
+import RemoteClient
+import StdioBridge
 public import Wire
 
 /// `berth connect`: a STDIO server in front of a URL, for clients that speak only STDIO. Both eras on both sides.

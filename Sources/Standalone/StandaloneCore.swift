@@ -1,5 +1,6 @@
 import MCP
 import NIOCore
+import StdioBridge
 import Wire
 
 /// The loop-confined parts of a running bridge, as the serving task holds them.

@@ -1,6 +1,7 @@
 import Glibc
 import Testing
 
+@testable import Standalone
 @testable import StdioBridge
 
 @Suite struct FileWatchTests {

@@ -2,6 +2,7 @@ import Foundation
 import MCP
 import Testing
 
+@testable import Standalone
 @testable import StdioBridge
 
 /// What authors write for `berth bridge`, as tables.

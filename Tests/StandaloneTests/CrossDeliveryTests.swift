@@ -1,8 +1,9 @@
 import JSONText
 import NIOCore
-import TestSupport
 import Testing
+import TestSupport
 
+@testable import Standalone
 @testable import StdioBridge
 
 /// Nobody ever gets what is another's, though all use the same ids.

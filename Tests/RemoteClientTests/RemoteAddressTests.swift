@@ -1,4 +1,4 @@
-import StdioBridge
+import RemoteClient
 import Testing
 import Wire
 

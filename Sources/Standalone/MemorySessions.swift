@@ -1,5 +1,6 @@
 import MCP
 import NIOCore
+import StdioBridge
 
 /// The stand-alone bridge's sessions: in memory. Confined to the loop.
 final class MemorySessions: FrontHost {

@@ -2,6 +2,7 @@ import JSONText
 import MCP
 import NIOCore
 import NIOHTTP1
+import StdioBridge
 import Wire
 
 /// The HTTP side of `berth bridge`: who may call, and which server a path is of. `/` lists them, `/healthz` and `/readyz` tell how they

@@ -3,6 +3,8 @@ public import JSONText
 public import MCP
 public import NIOCore
 import NIOPosix
+import RemoteClient
+import StdioBridge
 public import Wire
 
 /// One server for code that waits: a command of this host through the bridge's own sessions, or a URL. Both eras, in the modern dialect.

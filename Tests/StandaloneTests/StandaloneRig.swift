@@ -3,13 +3,18 @@ import JSONText
 import MCP
 import NIOCore
 import NIOPosix
+import TestSupport
 import Testing
 import Wire
 
+@testable import Standalone
 @testable import StdioBridge
 
 /// The bridge's front on a port of this host, over one of the fixtures.
 final class StandaloneRig: Sendable {
+    private static let group = MultiThreadedEventLoopGroup(numberOfThreads: 2)
+    private static let reaper = try? Reaper()
+
     let server: PublicServer
     let client: HTTPClient
     let endpoint: Endpoint
@@ -17,11 +22,11 @@ final class StandaloneRig: Sendable {
     private let sessions: NIOLoopBound<Sessions>
 
     private init(_ fixture: String, _ environment: [String], _ limits: BridgeLimits, _ tokens: BearerTokens?) async throws {
-        let reaper = try #require(Rig.reaper)
-        let loop = Rig.group.next()
+        let reaper = try #require(Self.reaper)
+        let loop = Self.group.next()
         self.loop = loop
         let plan = SpawnPlan(
-            path: Rig.python, arguments: ["python3", "-B", Rig.fixtures + fixture], environment: environment)
+            path: "/usr/bin/python3", arguments: ["python3", "-B", Repository.fixture(fixture)], environment: environment)
         let parts = try await loop.submit {
             let sessions = Sessions(eventLoop: loop, reaper: reaper, limits: limits, plan: { _ in .success(plan) }, log: { _ in })
             let settings = StandaloneConfiguration(servers: [], allowedOrigins: ["https://app.test"], tokens: tokens, limits: limits)
@@ -37,7 +42,7 @@ final class StandaloneRig: Sendable {
         server = try await PublicServer.bind(
             .tcp(host: "127.0.0.1", port: 0), group: loop, delegate: { _ in parts.1.value })
         endpoint = .tcp(host: "127.0.0.1", port: server.port ?? 0)
-        client = HTTPClient(eventLoopGroup: Rig.group)
+        client = HTTPClient(eventLoopGroup: Self.group)
     }
 
     func post(

@@ -6,7 +6,7 @@ import NIOCore
 extension RemoteServer {
     func received(_ message: ByteBuffer, from post: RemotePost) -> Demand {
         guard message.readableBytes <= Self.messageLimit else {
-            return perform(back.receivedOversized(prefix: ByteBuffer(message.readableBytesView.prefix(LineFramer.keptPrefix))))
+            return perform(back.receivedOversized(prefix: ByteBuffer(message.readableBytesView.prefix(Back.oversizedPrefix))))
         }
         if let envelope = try? EnvelopeScanner.scan(message.readableBytesSpan), envelope.kind == .response || envelope.kind == .errorResponse {
             let own = post.id.map(String.init)

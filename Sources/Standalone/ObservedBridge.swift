@@ -1,16 +1,9 @@
 import CLinux
 import Glibc
-public import NIOCore
+import NIOCore
 import NIOPosix
+import StdioBridge
 import Wire
-
-/// One line between a bridge and a server's process, as it was.
-public struct TappedLine: Sendable {
-    public var process: pid_t
-    /// Written to the process; else read from it.
-    public var isSent: Bool
-    public var line: ByteBuffer
-}
 
 /// Bridges on loopback whose insides can be watched: what `berth test` runs a server through. The process must have no other children.
 public final class ObservedBridges: Sendable {

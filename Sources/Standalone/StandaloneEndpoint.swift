@@ -1,6 +1,7 @@
 import JSONText
 import MCP
 import NIOCore
+import StdioBridge
 import Wire
 
 /// One server of a bridge as clients reach it: `/mcp` for both eras and `/sse` below its name, with sessions of its own.

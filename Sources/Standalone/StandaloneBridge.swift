@@ -2,6 +2,7 @@ import CLinux
 import Glibc
 import NIOCore
 import NIOPosix
+import StdioBridge
 import Wire
 
 /// `berth bridge`: STDIO servers behind HTTP endpoints, without gateway or machine.

@@ -1,4 +1,5 @@
 import MCP
+import StdioBridge
 
 /// Settings of `berth bridge`.
 public struct StandaloneConfiguration: Sendable {

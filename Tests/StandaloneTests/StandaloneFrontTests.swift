@@ -3,10 +3,11 @@ import JSONText
 import MCP
 import NIOCore
 import NIOPosix
-import TestSupport
 import Testing
+import TestSupport
 import Wire
 
+@testable import Standalone
 @testable import StdioBridge
 
 /// The HTTP side over real sockets and a real server; `run` itself, with its signals, is tested through the binary.
