@@ -87,6 +87,9 @@ public enum DoorRoute: Equatable, Sendable {
 public enum DoorHeaders {
     /// The fingerprint of the credentials a call must run with.
     public static let credentials = "x-berth-credentials"
+    /// `legacy` on the call of a client of the handshake revisions: a server that speaks both eras is spoken to in that one. Nothing
+    /// for any other.
+    public static let clientEra = "x-berth-client-era"
 }
 
 /// Principals of the private hop that are no person's.

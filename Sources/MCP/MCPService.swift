@@ -80,13 +80,19 @@ public struct CallContext {
     public var deadline: NIODeadline?
     /// The JSON object text of the caller's declared capabilities.
     public var clientCapabilities: ByteBuffer?
+    /// What the client itself speaks. Inside everything is modern; a server that speaks both eras is best spoken to in its client's.
+    public var clientEra: Era
     /// The wrapper services' own record of this call (the gateway's audit and policy record). Opaque to everybody else.
     public var attachment: AnyObject?
 
-    public init(session: SessionKey, deadline: NIODeadline? = nil, clientCapabilities: ByteBuffer? = nil, attachment: AnyObject? = nil) {
+    public init(
+        session: SessionKey, deadline: NIODeadline? = nil, clientCapabilities: ByteBuffer? = nil, clientEra: Era = .modern,
+        attachment: AnyObject? = nil
+    ) {
         self.session = session
         self.deadline = deadline
         self.clientCapabilities = clientCapabilities
+        self.clientEra = clientEra
         self.attachment = attachment
     }
 }

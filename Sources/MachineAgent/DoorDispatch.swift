@@ -49,7 +49,9 @@ struct DoorDispatch {
         }
         let delivered = { [server] in server.calls.deliver(entry) }
         if isProbe { return exchange.started(server.sessions.callSpare(request, sink: exchange, onDelivery: delivered)) }
-        let context = CallContext(session: key, clientCapabilities: request.envelope.clientCapabilities.map(request.slice))
+        let context = CallContext(
+            session: key, clientCapabilities: request.envelope.clientCapabilities.map(request.slice),
+            clientEra: head.fields[DoorHeaders.clientEra] == Era.legacy.rawValue ? .legacy : .modern)
         exchange.started(server.sessions.call(request, in: context, sink: exchange, onDelivery: delivered))
     }
 

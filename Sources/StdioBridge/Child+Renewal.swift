@@ -47,6 +47,7 @@ extension Sessions {
     /// The program has changed: every child gets another process, as soon as its calls have ended, and sessions live on.
     public func renew() {
         era = nil
+        refusesHandshake = false
         for child in children.values { child.renew() }
         spare?.renew()
     }

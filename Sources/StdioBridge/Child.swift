@@ -66,6 +66,8 @@ final class Child {
     var strays = 0
     var identity: ServerIdentity?
     var era: Era?
+    /// Its session's client speaks the handshake revisions, and so does the server if it can.
+    private(set) var isHandshakeFirst = false
     var hasEnded = false
     var idleBurn = IdleBurn()
     var lastRequest = NIODeadline.now()
@@ -88,12 +90,12 @@ final class Child {
         limits.start = environment.limits.start
         limits.rung = environment.limits.rung
         machine = ChildStateMachine(limits: limits)
-        back = Self.newBack(era, environment.limits)
+        back = Self.newBack(era, handshakeFirst: false, environment.limits)
     }
 
-    static func newBack(_ era: Era?, _ limits: BridgeLimits) -> Back {
+    static func newBack(_ era: Era?, handshakeFirst: Bool, _ limits: BridgeLimits) -> Back {
         Back(
-            era: choice(era, limits.era), handshakeSeconds: max(1, Int(limits.start.nanoseconds / 1_000_000_000)),
+            era: choice(era, limits.era), handshakeFirst: handshakeFirst, handshakeSeconds: max(1, Int(limits.start.nanoseconds / 1_000_000_000)),
             inputSeconds: Int(limits.input.nanoseconds / 1_000_000_000), canAsk: limits.sharing != .shared)
     }
 
@@ -122,6 +124,14 @@ final class Child {
         served = false
         untoldRestart = false
         declared = nil
+    }
+
+    /// Nothing has been said to its process: opens with the handshake, whatever another one answered to a probe.
+    func openWithHandshake() {
+        isHandshakeFirst = true
+        era = nil
+        back = Self.newBack(nil, handshakeFirst: true, environment.limits)
+        if let declared { back.declare(declared) }
     }
 
     /// Starts a process for whoever comes next, and says nothing to it.

@@ -121,6 +121,9 @@ extension Sessions {
 
     // MARK: The spare
 
+    /// What it was told rules no session out: it is modern, and no client's own era will be tried.
+    private func isForAnybody(_ spare: Child) -> Bool { spare.era == .modern && !opensWithHandshake(for: .legacy) }
+
     /// Does what the keeper says, now and whenever something has changed.
     func tendSpare() {
         spareTimer?.cancel()
@@ -128,7 +131,7 @@ extension Sessions {
         // One whose process has ended keeps its seat for the next.
         let sleeping = spare.flatMap { $0.isAsleep ? $0 : nil }
         let hasSeat = sleeping.map { seats.holds(ObjectIdentifier($0)) } ?? (seats.free > 0)
-        let told = spare.flatMap { $0.era == .legacy && $0.isReady && $0.isIdle ? $0.lastRequest : nil }
+        let told = spare.flatMap { !isForAnybody($0) && $0.isReady && $0.isIdle ? $0.lastRequest : nil }
         switch keeper.decide(hasSpare: spare != nil && sleeping == nil, told: told, hasRoom: hasSeat && hasMemory?(1) != false, now: .now()) {
         case .nothing: break
         case .wait(let delay):

@@ -18,7 +18,10 @@ public final class Sessions: MCPService {
     var spare: Child?
     var keeper: SpareKeeper
     var spareTimer: Scheduled<Void>?
+    /// What a probe found out.
     var era: Era?
+    /// The server refused the handshake of a client that speaks those revisions: it is spoken to in the other era alone.
+    var refusesHandshake = false
     var sweep: Scheduled<Void>?
     /// How often the idle ones were looked at.
     var sweeps = 0
@@ -71,7 +74,7 @@ public final class Sessions: MCPService {
     public func call(
         _ request: MCPRequest, in context: CallContext, sink: any MCPSink, onDelivery: (() -> Void)?
     ) -> any MCPCall {
-        switch child(for: context.session, declaring: context.clientCapabilities) {
+        switch child(for: context.session, declaring: context.clientCapabilities, client: context.clientEra) {
         case .success(let child):
             defer { tendSeats() }
             return child.call(request, deadline: context.deadline, sink: sink, onDelivery: onDelivery)
@@ -132,7 +135,9 @@ public final class Sessions: MCPService {
         return .success(child)
     }
 
-    private func child(for key: SessionKey, declaring capabilities: ByteBuffer? = nil) -> Result<Child, Undelivered> {
+    private func child(
+        for key: SessionKey, declaring capabilities: ByteBuffer? = nil, client: Era = .modern
+    ) -> Result<Child, Undelivered> {
         if draining { return .failure(Self.closed) }
         let key = variant(of: key, declaring: capabilities)
         if let child = children[key], !child.hasEnded, !child.isDraining { return .success(child) }
@@ -150,7 +155,10 @@ public final class Sessions: MCPService {
             retire(told, "it was told of other capabilities")
         }
         let child: Child
-        let waiting = key.fingerprint.isEmpty && !seats.isCapped(holder(key)) ? spare : nil
+        let handshakeFirst = opensWithHandshake(for: client)
+        // One that a modern probe has spoken to is for somebody else then.
+        let isOfUse = key.fingerprint.isEmpty && !seats.isCapped(holder(key)) && !(handshakeFirst && spare?.back.isOpened == true)
+        let waiting = isOfUse ? spare : nil
         if let waiting {
             spare = nil
             child = waiting
@@ -160,12 +168,18 @@ public final class Sessions: MCPService {
             guard seats.admits(holder(key)) else { return .failure(Self.full) }
             child = make(key, for: holder(key))
         }
+        if handshakeFirst { child.openWithHandshake() }
         children[key] = child
         if retired.take(key.id) { child.untoldRestart = true }
         keeper.sessionCame(withCredentials: !key.fingerprint.isEmpty, tookSpare: child === waiting, now: .now())
         tendSpare()
         scheduleSweep()
         return .success(child)
+    }
+
+    /// A server that speaks both eras is spoken to in its client's, where the child is that client's alone.
+    func opensWithHandshake(for client: Era) -> Bool {
+        client == .legacy && limits.sharing == .session && limits.era == .auto && era != .legacy && !refusesHandshake
     }
 
     /// Children that one session may have at a time.
@@ -186,7 +200,12 @@ public final class Sessions: MCPService {
         seat(child, for: holder)
         child.onEraKnown = { [weak self, weak child] era in
             guard let self else { return }
-            self.era = era
+            if child?.isHandshakeFirst != true {
+                self.era = era
+            } else if era == .modern {
+                self.era = era
+                refusesHandshake = true
+            }
             keeper.handshaken(withCredentials: child?.key.fingerprint.isEmpty == false, now: .now())
             tendSpare()
         }

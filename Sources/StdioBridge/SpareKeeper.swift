@@ -5,7 +5,7 @@ import NIOCore
 ///
 /// - The first spare follows the first answered handshake, so that a server that does not start is not started for nobody.
 /// - One that a probe spoke to is replaced by one that nobody spoke to, once until the next session comes: a legacy server was told of a
-///   client that can be asked nothing, and most sessions could not use it.
+///   client that can be asked nothing, one of both eras was opened in the modern one, and most sessions could not use it.
 /// - Once a session with credentials has come there is none: a spare is started with none, and could never be used.
 /// - One that waited as long as an idle child may is let go; the next session brings the next spare.
 /// - It gives way when the others need its memory.
@@ -77,7 +77,7 @@ struct SpareKeeper {
     // MARK: What to do
 
     /// - Parameters:
-    ///   - told: when the spare was last spoken to, where it is a legacy server that nobody waits for; nil for any other.
+    ///   - told: when the spare was last spoken to, where most sessions could not use it for that, and nobody waits for it; else nil.
     ///   - hasRoom: whether a process more would still be within the limits; asked only when one would be started.
     mutating func decide(hasSpare: Bool, told: NIODeadline? = nil, hasRoom: @autoclosure () -> Bool, now: NIODeadline) -> Decision {
         guard isOn else { return .nothing }

@@ -15,8 +15,8 @@ struct BackBench {
     /// Every other action, in words.
     var log: [String] = []
 
-    init(era: Back.EraChoice = .auto, canAsk: Bool = true) {
-        back = Back(era: era, canAsk: canAsk)
+    init(era: Back.EraChoice = .auto, handshakeFirst: Bool = false, canAsk: Bool = true) {
+        back = Back(era: era, handshakeFirst: handshakeFirst, canAsk: canAsk)
         perform(back.start())
     }
 

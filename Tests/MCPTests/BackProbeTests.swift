@@ -51,6 +51,52 @@ import Testing
         #expect(try bench.next("method").stringValue == "tools/call")
     }
 
+    // MARK: Handshake first
+
+    @Test func theHandshakeThatIsTakenIsNotFollowedByAProbe() throws {
+        var bench = BackBench(handshakeFirst: true)
+        #expect(bench.log == ["arm handshake 60"])
+        let id = try bench.next("id").text
+        bench.receive(#"{"jsonrpc":"2.0","id":\#(id),\#(Self.initialized)}"#)
+        #expect(bench.back.era == .legacy && bench.timers.isEmpty)
+        #expect(try bench.next("method").stringValue == "notifications/initialized" && bench.lines.isEmpty)
+    }
+
+    @Test func whoRefusesTheHandshakeIsProbed() throws {
+        var bench = BackBench(handshakeFirst: true)
+        try bench.send(1)
+        let id = try bench.next("id").text
+        bench.receive(#"{"jsonrpc":"2.0","id":\#(id),"error":{"code":-32601,"message":"Method not found"}}"#)
+        let probe = try bench.next()
+        #expect(probe["method"]?.stringValue == "server/discover" && bench.timers == [.handshake, .probe])
+        let second = try #require(probe["id"]).text
+        bench.receive(#"{"jsonrpc":"2.0","id":\#(second),"result":{"supportedVersions":["2026-07-28"],"capabilities":{"tools":{}}}}"#)
+        #expect(bench.back.era == .modern && bench.timers.isEmpty)
+        #expect(try bench.next("method").stringValue == "tools/call")
+    }
+
+    /// It is neither; what it said to the handshake is why.
+    @Test(arguments: ["answer", "silence", "end"]) func whoRefusesBothIsToldByTheFirst(second: String) throws {
+        var bench = BackBench(handshakeFirst: true)
+        let id = try bench.next("id").text
+        bench.receive(#"{"jsonrpc":"2.0","id":\#(id),"error":{"code":-32603,"message":"API_KEY is not set"}}"#)
+        let probe = try bench.next("id").text
+        switch second {
+        case "answer": bench.receive(#"{"jsonrpc":"2.0","id":\#(probe),"error":{"code":-32601,"message":"no"}}"#)
+        case "silence": bench.perform(bench.back.timerFired(.probe))
+        default: bench.perform(bench.back.closed(reason: "exited"))
+        }
+        #expect(bench.lines.isEmpty && bench.timers.isEmpty && !bench.log.contains("restart"), "\(bench.log)")
+        if second != "end" { #expect(bench.log.last == "failed the server refused initialize: -32603 API_KEY is not set") }
+    }
+
+    /// An admin's word is the last.
+    @Test(arguments: [(Back.EraChoice.modern, "server/discover"), (.legacy, "initialize")])
+    func aKnownEraIsNotTried(era: Back.EraChoice, opens: String) throws {
+        var bench = BackBench(era: era, handshakeFirst: true)
+        #expect(try bench.next("method").stringValue == opens)
+    }
+
     @Test(arguments: [-32020, -32021, -32022]) func modernErrorsMakeItModern(code: Int) throws {
         var bench = BackBench()
         let id = try bench.next("id").text

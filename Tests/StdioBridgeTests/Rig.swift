@@ -126,7 +126,8 @@ final class Rig: Sendable {
 
     func start(
         _ tool: String, _ arguments: String = "{}", session: String = "s", fingerprint: String = "", owner: String = "",
-        progress: Bool = false, demand: Demand = .more, deadline: TimeAmount? = nil, capabilities: String = "{}", more: String = ""
+        progress: Bool = false, demand: Demand = .more, deadline: TimeAmount? = nil, capabilities: String = "{}", more: String = "",
+        client: Era = .modern
     ) -> Pending {
         let token = progress ? #","progressToken":"mine""# : ""
         return send(
@@ -134,12 +135,12 @@ final class Rig: Sendable {
             {"jsonrpc":"2.0","id":7,"method":"tools/call","params":{"name":"\(tool)","arguments":\(arguments)\(more),"_meta":{\
             "io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":\(capabilities),\
             "io.modelcontextprotocol/clientInfo":{"name":"t","version":"1"}\(token)}}}
-            """, session: session, fingerprint: fingerprint, owner: owner, demand: demand, deadline: deadline)
+            """, session: session, fingerprint: fingerprint, owner: owner, demand: demand, deadline: deadline, client: client)
     }
 
     func send(
         _ message: String, session: String = "s", fingerprint: String = "", owner: String = "", demand: Demand = .more,
-        isUnsteady: Bool = false, deadline: TimeAmount? = nil
+        isUnsteady: Bool = false, deadline: TimeAmount? = nil, client: Era = .modern
     ) -> Pending {
         let pending = Pending(loop: loop, demand: demand, isUnsteady: isUnsteady)
         loop.execute {
@@ -147,7 +148,7 @@ final class Rig: Sendable {
                 let request = try MCPRequest(message: ByteBuffer(string: message))
                 let context = CallContext(
                     session: SessionKey(id: session, fingerprint: fingerprint, owner: owner), deadline: deadline.map { .now() + $0 },
-                    clientCapabilities: request.envelope.clientCapabilities.map(request.slice))
+                    clientCapabilities: request.envelope.clientCapabilities.map(request.slice), clientEra: client)
                 pending.call = self.sessions.value.call(request, in: context, sink: pending)
             } catch {
                 Issue.record("\(error)")
@@ -182,6 +183,15 @@ final class Rig: Sendable {
     /// Whether the child of a session is not read from.
     static func pausedReading(_ session: String) -> @Sendable (Sessions) -> Bool? {
         { $0.children[SessionKey(id: session)]?.readingPaused == true ? true : nil }
+    }
+
+    /// - Returns: the process that was spoken to, as of when it had answered; nil if it did not.
+    func warm() async throws -> pid_t? {
+        let warmed = loop.makePromise(of: pid_t?.self)
+        _ = await on { sessions in
+            sessions.warm { result in warmed.succeed((try? result.get()).flatMap { _ in sessions.sparePID }) }
+        }
+        return try await warmed.futureResult.get()
     }
 
     func reports() async -> [ChildReport] { await on { $0.reports() } ?? [] }

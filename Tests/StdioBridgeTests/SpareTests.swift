@@ -132,7 +132,7 @@ struct SpareTests {
             _ = await rig.call("echo", session: "a")
             let spare = try #require(await Self.spare(of: rig))
             #expect(await rig.end("a"))
-            #expect(try await Self.warm(rig) == pid_t(spare))
+            #expect(try await rig.warm() == pid_t(spare))
             #expect(!rig.log.contains { $0.contains("spare server process") })
             // Another one that nobody spoke to takes its place.
             let next = try #require(await Self.spare(of: rig, other: spare))
@@ -143,7 +143,7 @@ struct SpareTests {
     /// What it was told of its client is nothing that a session with another could use.
     @Test func whatTheProbeSpokeToIsReplacedByOneThatNobodySpokeTo() async throws {
         try await Rig.with(limits: Self.later) { rig in
-            let probed = try #require(try await Self.warm(rig))
+            let probed = try #require(try await rig.warm())
             let spare = try #require(await Self.spare(of: rig))
             #expect(spare != Int(probed))
             let answer = await rig.start("identity", session: "b", capabilities: #"{"roots":{}}"#).reply()
@@ -151,19 +151,10 @@ struct SpareTests {
         }
     }
 
-    /// - Returns: the process that was spoken to, as of when it had answered; nil if it did not.
-    private static func warm(_ rig: Rig) async throws -> pid_t? {
-        let warmed = rig.loop.makePromise(of: pid_t?.self)
-        _ = await rig.on { sessions in
-            sessions.warm { result in warmed.succeed((try? result.get()).flatMap { _ in sessions.sparePID }) }
-        }
-        return try await warmed.futureResult.get()
-    }
-
     /// One that was spoken to and then died is no spare any more.
     @Test func oneThatDiesAfterTheProbeIsReplaced() async throws {
         try await Rig.with(limits: Self.later) { rig in
-            let probed = try #require(try await Self.warm(rig))
+            let probed = try #require(try await rig.warm())
             kill(probed, SIGKILL)
             let next = try #require(await Self.spare(of: rig))
             #expect(next != Int(probed))
@@ -174,7 +165,7 @@ struct SpareTests {
     /// The probe's answers were none of the session's.
     @Test(arguments: [true, false]) func whoTakesOneThatWasAskedHasLostNothing(isDead: Bool) async throws {
         try await Rig.with { rig in
-            _ = try #require(try await Self.warm(rig))
+            _ = try #require(try await rig.warm())
             let list = Pending(loop: rig.loop)
             _ = await rig.on { sessions in _ = sessions.callSpare(MCPRequest(method: "tools/list"), sink: list) }
             _ = await list.reply()

@@ -1,4 +1,5 @@
 import Door
+import MCP
 import NIOCore
 import Sealing
 import Wire
@@ -18,11 +19,12 @@ final class MachineDoor {
 
     /// The head of one attempt, with a token of its own, whose id the machine remembers a call by.
     func head(
-        _ route: DoorRoute, principal: String, session: String, fingerprint: String = "", length: Int
+        _ route: DoorRoute, principal: String, session: String, fingerprint: String = "", client: Era = .modern, length: Int
     ) throws(SealingError) -> (bytes: ByteBuffer, id: HostedToken.ID) {
         var head = opening(route)
         if route == .mcp { head.writeStaticString("content-type: application/json\r\naccept: application/json, text/event-stream\r\n") }
         if !fingerprint.isEmpty { head.writeField(DoorHeaders.credentials, fingerprint) }
+        if client == .legacy { head.writeField(DoorHeaders.clientEra, client.rawValue) }
         let id = try writeToken(principal: principal, session: session, to: &head)
         close(&head, length: length)
         return (head, id)

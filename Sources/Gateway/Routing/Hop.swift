@@ -38,7 +38,7 @@ final class Hop: MCPService {
             return EndedCall()
         }
         lastID += 1
-        let call = HopCall(hop: self, door: door, request: request, id: lastID, session: context.session, record: record, sink: sink)
+        let call = HopCall(hop: self, door: door, request: request, id: lastID, context: context, record: record, sink: sink)
         call.start()
         return call
     }

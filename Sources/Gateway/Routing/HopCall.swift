@@ -25,6 +25,7 @@ final class HopCall: MCPCall, ExchangeHandler {
     private let door: MachineDoor
     private let id: Int
     private let session: SessionKey
+    private let client: Era
     private let record: CallRecord
     private let message: ByteBuffer
     /// The caller's progress token, raw text.
@@ -39,11 +40,12 @@ final class HopCall: MCPCall, ExchangeHandler {
     private var body = BodyAccumulator()
     private var events: SSEReader
 
-    init(hop: Hop, door: MachineDoor, request: MCPRequest, id: Int, session: SessionKey, record: CallRecord, sink: any MCPSink) {
+    init(hop: Hop, door: MachineDoor, request: MCPRequest, id: Int, context: CallContext, record: CallRecord, sink: any MCPSink) {
         self.hop = hop
         self.door = door
         self.id = id
-        self.session = session
+        session = context.session
+        client = context.clientEra
         self.record = record
         self.sink = sink
         message = request.renumbered(id: id, progressToken: id)
@@ -55,7 +57,8 @@ final class HopCall: MCPCall, ExchangeHandler {
         phase = .posting
         do {
             let head = try door.head(
-                .mcp, principal: record.principal, session: session.id, fingerprint: session.fingerprint, length: message.readableBytes)
+                .mcp, principal: record.principal, session: session.id, fingerprint: session.fingerprint, client: client,
+                length: message.readableBytes)
             record.callID = head.id
             exchange = hop.pool.request(to: door.endpoint, head: head.bytes, body: message, handler: self)
         } catch {

@@ -113,6 +113,7 @@ extension Back {
         }
         let saysModern = envelope.error.map { Self.isModern(MCPError(object: $0, in: message)) } ?? false
         if saysModern || choice == .modern { return ready(.unknown, .modern) }
+        if let refusal { return fail(refusal) }
         return [.disarmTimer(.probe)] + initialize(probe: nil, probed: true)
     }
 
@@ -144,7 +145,10 @@ extension Back {
         }
         if let late { return ready(late, .modern) }
         let detail = envelope.error.map { MCPError(object: $0, in: message) }
-        return fail("the server refused initialize: \(detail.map { "\($0.code) \($0.message.prefix(2_000))" } ?? "no reason given")")
+        let refusal = "the server refused initialize: \(detail.map { "\($0.code) \($0.message.prefix(2_000))" } ?? "no reason given")"
+        guard isHandshakeFirst, choice == .auto else { return fail(refusal) }
+        self.refusal = refusal
+        return probe()
     }
 
     // MARK: What the child says by itself

@@ -8,7 +8,9 @@ import NIOCore
 /// idle ─start─► probing ─modern answer─► ready(modern)
 ///    │             ├─any other answer, silence─► initializing ─result─► ready(legacy)
 ///    │             └─end of the child─► idle (once, then straight to initializing)
-///    └─era legacy─► initializing
+///    ├─era legacy─► initializing
+///    └─handshake first─► initializing ─result─► ready(legacy)
+///                          └─error─► probing ─modern answer─► ready(modern)
 /// ```
 public struct Back {
     /// What is known of a child's era beforehand. A server that speaks both answers a probe as a modern one.
@@ -33,6 +35,9 @@ public struct Back {
     let canAsk: Bool
     let makeHandle: @Sendable () -> String
     var choice: EraChoice
+    let isHandshakeFirst: Bool
+    /// Why the server refused the handshake that came first.
+    var refusal: String?
     var phase = Phase.idle
     var correlator = Correlator()
     var suspensions = Suspensions()
@@ -48,14 +53,16 @@ public struct Back {
     /// - Parameters:
     ///   - client: what the child is told of its client.
     ///   - era: an admin's knowledge; `.auto` probes.
+    ///   - handshakeFirst: with `.auto`, opens with the handshake, and probes where that is refused: for a client of those revisions, since
+    ///     what translation cannot carry is lost to nobody then.
     ///   - probeSeconds: how long a silent child is taken for a modern one (a server may take seconds to start).
     ///   - handshakeSeconds: after that a child that has not finished the handshake is given up.
     ///   - inputSeconds: how long a call waits for the answers of its client.
     ///   - canAsk: false for a child that several clients share: a legacy server's question does not say whom it is for, so it is refused.
     ///   - makeHandle: what such a call is found by again; unguessable.
     public init(
-        client: ClientIdentity = .berth, era: EraChoice = .auto, limits: ScanLimits = ScanLimits(), probeSeconds: Int = 5, handshakeSeconds: Int = 60,
-        inputSeconds: Int = 300, canAsk: Bool = true, makeHandle: @escaping @Sendable () -> String = RandomID.hex128
+        client: ClientIdentity = .berth, era: EraChoice = .auto, handshakeFirst: Bool = false, limits: ScanLimits = ScanLimits(),
+        probeSeconds: Int = 5, handshakeSeconds: Int = 60, inputSeconds: Int = 300, canAsk: Bool = true, makeHandle: @escaping @Sendable () -> String = RandomID.hex128
     ) {
         self.client = client
         self.limits = limits
@@ -65,6 +72,7 @@ public struct Back {
         self.canAsk = canAsk
         self.makeHandle = makeHandle
         choice = era
+        isHandshakeFirst = handshakeFirst && era == .auto
     }
 
     /// The child's era, once it is known.
@@ -77,6 +85,9 @@ public struct Back {
     }
 
     public var isReady: Bool { era != nil }
+
+    /// Whether anything was said to the child.
+    public var isOpened: Bool { if case .idle = phase { false } else { true } }
 
     /// Calls sent and not answered, and calls that wait for the handshake.
     public var callsInFlight: Int { correlator.count + waiting.count }
@@ -111,13 +122,15 @@ public struct Back {
     /// The child runs: open the conversation.
     public mutating func start() -> [BackAction] {
         guard case .idle = phase else { return [] }
-        guard choice != .legacy else { return [.armTimer(.handshake, seconds: handshakeSeconds)] + initialize(probe: nil, probed: false) }
+        let opening = choice == .legacy || isHandshakeFirst ? initialize(probe: nil, probed: false) : probe()
+        return [.armTimer(.handshake, seconds: handshakeSeconds)] + opening
+    }
+
+    mutating func probe() -> [BackAction] {
         let id = correlator.allocate()
         phase = .probing(id: id)
         let probe = MCPRequest(method: "server/discover", client: client).renumbered(id: id)
-        var actions: [BackAction] = [.armTimer(.handshake, seconds: handshakeSeconds), .write(probe.asLine())]
-        if choice == .auto { actions.append(.armTimer(.probe, seconds: probeSeconds)) }
-        return actions
+        return [.write(probe.asLine())] + (choice == .auto ? [.armTimer(.probe, seconds: probeSeconds)] : [])
     }
 
     /// Passes a call on, or keeps it until the child is ready.
@@ -167,6 +180,7 @@ public struct Back {
     public mutating func timerFired(_ timer: BackTimer) -> [BackAction] {
         switch (timer, phase) {
         case (.probe, .probing(let id)):
+            if let refusal { return fail(refusal) }
             return initialize(probe: id, probed: true)
         case (.input(let handle), _):
             return inputExpired(handle)
@@ -180,7 +194,7 @@ public struct Back {
     /// The child's output ended. Everything under way is finished, except that a child which died over the probe gets a second chance.
     public mutating func closed(reason: String) -> [BackAction] {
         switch phase {
-        case .probing where choice == .auto:
+        case .probing where choice == .auto && refusal == nil:
             return restartLegacy([.disarmTimer(.probe), .disarmTimer(.handshake)])
         case .initializing(_, _, true, _) where choice == .auto:
             return restartLegacy([.disarmTimer(.handshake)])

@@ -76,6 +76,7 @@ extension MCPFront {
             guard let uri = envelope.uri else { return refuse(exchange, 200, .invalidParams("params.uri must be a string"), id: rawID) }
             var context = host.context(for: caller, session: id)
             context.clientCapabilities = LegacyFront.declared(record.clientCapabilities, canBeAsked: streams)
+            context.clientEra = .legacy
             subscribe(uri, method == "resources/subscribe", session: id, context: context) { [self] result in
                 switch result {
                 case .success(let result): answer(exchange, envelope, message, result: result)
@@ -92,6 +93,7 @@ extension MCPFront {
                 logLevel: sessions[id]?.logLevel ?? LegacySession.defaultLogLevel)
             var context = host.context(for: caller, session: id)
             context.clientCapabilities = capabilities
+            context.clientEra = .legacy
             let key = envelope.id.flatMap { RequestKey($0, in: message) }
             start(
                 request, era: .legacy, context: context, caller: caller, exchange: exchange, session: key.map { (id: id, key: $0) },

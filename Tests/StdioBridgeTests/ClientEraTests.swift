@@ -1,0 +1,83 @@
+import JSONText
+import MCP
+import NIOCore
+import TestSupport
+import Testing
+
+@testable import StdioBridge
+
+/// A server of both eras is spoken to in its client's.
+struct ClientEraTests {
+    private static let able = #"{"elicitation":{"form":{}}}"#
+
+    @Test func eachClientHasItsOwn() async throws {
+        try await Rig.with("dual.py") { rig in
+            // The one is asked by the server, which could not ask the other.
+            let asked = await rig.start("ask", session: "old", capabilities: Self.able, client: .legacy).reply()
+            guard case .result(let result) = asked else {
+                Issue.record("\(asked)")
+                return
+            }
+            #expect(result["resultType"]?.stringValue == "input_required", "\(asked)")
+            let other = await rig.start("ask", session: "new", capabilities: Self.able).reply()
+            #expect(other.text?.contains("no back-channel") == true, "\(other)")
+            let eras = Dictionary(uniqueKeysWithValues: await rig.reports().map { ($0.session, $0.era) })
+            #expect(eras == ["old": "legacy", "new": "modern"])
+            // Neither verdict is the other's.
+            _ = await rig.start("echo", session: "old2", client: .legacy).reply()
+            _ = await rig.start("echo", session: "new2").reply()
+            let later = Dictionary(uniqueKeysWithValues: await rig.reports().map { ($0.session, $0.era) })
+            #expect(later["old2"] == "legacy" && later["new2"] == "modern")
+        }
+    }
+
+    @Test func aServerWithoutTheHandshakeIsAskedForItOnce() async throws {
+        try await Rig.with("modern.py") { rig in
+            #expect(await rig.start("echo", #"{"text":"a"}"#, session: "a", client: .legacy).reply().text == "a")
+            #expect(await rig.on { $0.refusesHandshake } == true)
+            #expect(await rig.start("echo", #"{"text":"b"}"#, session: "b", client: .legacy).reply().text == "b")
+            #expect(await rig.reports().map(\.era) == ["modern", "modern"])
+        }
+    }
+
+    /// It belongs to clients of both eras, and the modern one loses nothing.
+    @Test(arguments: [Sharing.principal, .shared]) func aSharedOneIsProbed(sharing: Sharing) async throws {
+        try await Rig.with("dual.py", limits: { $0.sharing = sharing }) { rig in
+            #expect(await rig.start("heard", client: .legacy).reply().text?.contains("server/discover") == true)
+        }
+    }
+
+    @Test func anAdminsWordIsTheLast() async throws {
+        try await Rig.with("dual.py", limits: { $0.era = .modern }) { rig in
+            #expect(await rig.start("heard", client: .legacy).reply().text == #"["server/discover", "tools/call"]"#)
+        }
+    }
+
+    @Test func aProcessThatDiesIsReplacedByOneOfTheSame() async throws {
+        try await Rig.with("dual.py") { rig in
+            _ = await rig.start("crash", session: "a", client: .legacy).reply()
+            let heard = await rig.start("heard", session: "a", client: .legacy).reply()
+            #expect(heard.text?.hasPrefix(#"["initialize""#) == true, "\(heard)")
+        }
+    }
+
+    /// What a probe has opened in its own era is for modern sessions; the one that follows it is for anybody.
+    @Test func theSpareFits() async throws {
+        try await Rig.with("dual.py", limits: {
+            $0.spare = true
+            $0.spareDelay = .milliseconds(10)
+        }) { rig in
+            let probed = try #require(try await rig.warm())
+            let first = await rig.start("identity", session: "a", client: .legacy).reply()
+            #expect(first.json?["pid"]?.intValue != nil && first.json?["pid"]?.intValue != Int(probed))
+            var spare: Int?
+            await eventually("one that nobody spoke to") {
+                spare = await rig.reports().first { $0.session.isEmpty && $0.state == "parked" }?.pid.map(Int.init)
+                return spare != nil
+            }
+            let second = await rig.start("identity", session: "b", client: .legacy).reply()
+            #expect(second.json?["pid"]?.intValue == spare)
+            #expect(await rig.reports().first { $0.session == "b" }?.era == "legacy")
+        }
+    }
+}
