@@ -14,6 +14,7 @@ final class DataPathDoor: Sendable {
         var principal: String
         var session: String
         var fingerprint: String
+        var clientEra: String?
         var tool: String?
         var body: String
     }
@@ -87,6 +88,7 @@ final class DataPathDoor: Sendable {
                 state.seen.append(
                     Seen(
                         path: String(exchange.path), principal: claims.principal, session: claims.session, fingerprint: fingerprint,
+                        clientEra: exchange.header(DoorHeaders.clientEra),
                         tool: request?.name, body: String(buffer: exchange.body)))
                 return !state.needsCredentials || state.vault[claims.session]?.fingerprint == fingerprint
             }

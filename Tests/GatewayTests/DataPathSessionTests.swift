@@ -17,7 +17,7 @@ struct DataPathSessionTests {
             let session = try #require(opened.session)
             let answer = try await fixture.legacyCall("echo", session: session)
             #expect(answer.content == "boot1" && answer.result?["resultType"] == nil && answer.json["id"] == .number("5"))
-            #expect(fixture.door.calls.first?.session == session)
+            #expect(fixture.door.calls.first?.session == session && fixture.door.calls.first?.clientEra == "legacy")
             #expect(fixture.all("connected").map(\.session) == [session])
 
             // Somebody else's, at another virtual MCP, made up, and the key of a modern client: not there.
@@ -25,6 +25,7 @@ struct DataPathSessionTests {
             #expect(try await fixture.legacyCall("echo", session: session, token: "bob", slug: "other").status == 404)
             #expect(try await fixture.legacyCall("echo", session: "AAAAAAAAAAAAAAAAAAAAAA").status == 404)
             _ = try await fixture.call("echo")
+            #expect(fixture.door.calls.last?.clientEra == nil)
             let modern = try #require(fixture.calls().last?.session)
             #expect(try await fixture.legacyCall("echo", session: modern).status == 404)
 

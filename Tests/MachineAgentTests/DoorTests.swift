@@ -242,6 +242,15 @@ import Wire
         }
     }
 
+    @Test func aServerOfBothErasIsSpokenToInTheCallersClients() async throws {
+        try await AgentRig.with("dual.py") { rig in
+            for (session, headers, opened) in [("a", [(DoorHeaders.clientEra, "legacy")], "initialize"), ("b", [], "server/discover")] {
+                let answer = try await rig.request("POST", "/mcp", session: session, headers: headers, body: AgentRig.message("heard"))
+                #expect(answer.value?[0]?.stringValue == opened, "\(answer)")
+            }
+        }
+    }
+
     @Test func readinessCanBeAskedForASessionsCredentials() async throws {
         try await AgentRig.with("needs_token.py") { rig in
             let set = try CredentialSet(environment: ["API_TOKEN": "value-of-token"], fingerprintKey: try HMACKey(Secret(try randomBytes(32))))
