@@ -74,9 +74,8 @@ extension MCPFront {
             answer(exchange, envelope, message, result: ByteBuffer(string: "{}"))
         case "resources/subscribe", "resources/unsubscribe":
             guard let uri = envelope.uri else { return refuse(exchange, 200, .invalidParams("params.uri must be a string"), id: rawID) }
-            var context = host.context(for: caller, session: id)
+            var context = self.context(for: caller, session: id)
             context.clientCapabilities = LegacyFront.declared(record.clientCapabilities, canBeAsked: streams)
-            context.clientEra = .legacy
             subscribe(uri, method == "resources/subscribe", session: id, context: context) { [self] result in
                 switch result {
                 case .success(let result): answer(exchange, envelope, message, result: result)
@@ -91,9 +90,8 @@ extension MCPFront {
             let request = LegacyFront.modernised(
                 message, envelope, method: method, record: record, capabilities: capabilities,
                 logLevel: sessions[id]?.logLevel ?? LegacySession.defaultLogLevel)
-            var context = host.context(for: caller, session: id)
+            var context = self.context(for: caller, session: id)
             context.clientCapabilities = capabilities
-            context.clientEra = .legacy
             let key = envelope.id.flatMap { RequestKey($0, in: message) }
             start(
                 request, era: .legacy, context: context, caller: caller, exchange: exchange, session: key.map { (id: id, key: $0) },

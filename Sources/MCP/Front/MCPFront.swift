@@ -137,17 +137,24 @@ public final class MCPFront {
                 }
             }
         case "subscriptions/listen":
-            var context = host.context(for: caller, session: nil)
+            var context = self.context(for: caller, session: nil)
             context.clientCapabilities = envelope.clientCapabilities.map(message.slice)
             listen(call, context, exchange)
         default:
-            var context = host.context(for: caller, session: nil)
+            var context = self.context(for: caller, session: nil)
             context.clientCapabilities = envelope.clientCapabilities.map(message.slice)
             start(call, era: .modern, context: context, caller: caller, exchange: exchange)
         }
     }
 
     // MARK: Calls and streams
+
+    /// - Parameter session: of a client of the handshake revisions; nil for any other.
+    func context(for caller: FrontCaller, session: String?) -> CallContext {
+        var context = host.context(for: caller, session: session)
+        context.clientEra = session == nil ? .modern : .legacy
+        return context
+    }
 
     func nextNumber() -> Int {
         lastNumber += 1
@@ -193,7 +200,7 @@ public final class MCPFront {
         calls[number] = call
         if let session {
             sessions[session.id, default: LegacySession()].add(number, key: session.key)
-            keepListening(session: session.id, context: host.context(for: caller, session: session.id))
+            keepListening(session: session.id, context: context(for: caller, session: session.id))
         }
         call.run(request)
         if calls[number] != nil { scheduleSweep() }
@@ -238,7 +245,7 @@ public final class MCPFront {
         if let replaced { streams.removeValue(forKey: replaced)?.closeStream() }
         // The one before may have held it up.
         sessions[id]?.listen?.resume()
-        keepListening(session: id, context: host.context(for: caller, session: id))
+        keepListening(session: id, context: context(for: caller, session: id))
     }
 
     // MARK: Silence
