@@ -200,7 +200,7 @@ public final class MCPFront {
         calls[number] = call
         if let session {
             sessions[session.id, default: LegacySession()].add(number, key: session.key)
-            keepListening(session: session.id, context: context(for: caller, session: session.id))
+            keepListening(session: session.id, context: self.context(for: caller, session: session.id))
         }
         call.run(request)
         if calls[number] != nil { scheduleSweep() }
