@@ -32,6 +32,9 @@ final class ChildProcess {
     /// All that it wrote has been read; what is still to be told is a pipe full and a chunk at most.
     private(set) var hasEnded = false
     private var isDelivering = false
+    /// Others have their turn before the rest of what was read is told.
+    private var isYielding = false
+    private static let framesPerTurn = 512
     private(set) var queuedBytes = 0
 
     init(_ process: SpawnedProcess, plan: SpawnPlan, loop: any EventLoop, reaper: Reaper, limits: BridgeLimits, owner: any Owner) {
@@ -126,7 +129,11 @@ final class ChildProcess {
         guard isReading != on else { return }
         isReading = on
         if on { deliver() }
-        guard let output, isReading == on else { return }
+        if isReading == on, !isYielding { readOutput(on) }
+    }
+
+    private func readOutput(_ on: Bool) {
+        guard let output else { return }
         let bound = NIOLoopBound(output, eventLoop: loop)
         output.setOption(.autoRead, value: on).whenSuccess { if on { bound.value.read() } }
     }
@@ -138,10 +145,29 @@ final class ChildProcess {
 
     private func deliver() {
         // Whoever hears of a line may stop the reading and let it go on.
-        guard !isDelivering else { return }
+        guard !isDelivering, !isYielding else { return }
         isDelivering = true
         defer { isDelivering = false }
-        while isReading, !discarded, let frame = framer.next() { owner?.process(self, wrote: frame) }
+        var frames = 0
+        while isReading, !discarded, let frame = framer.next() {
+            owner?.process(self, wrote: frame)
+            frames += 1
+            // A pipe full of tiny lines is thousands, and every session of the bridge is on this loop.
+            if frames == Self.framesPerTurn { return yield() }
+        }
+    }
+
+    private func yield() {
+        isYielding = true
+        readOutput(false)
+        let bound = NIOLoopBound(self, eventLoop: loop)
+        // Not `execute`: what the loop finds to execute it executes before it looks at its sockets again.
+        loop.scheduleTask(in: .microseconds(100)) {
+            let process = bound.value
+            process.isYielding = false
+            process.deliver()
+            if process.isReading, !process.isYielding { process.readOutput(true) }
+        }
     }
 
     private func outputEnded() {

@@ -39,6 +39,7 @@ public struct LineFramer: Sendable {
     /// The next whole line.
     public mutating func next() -> Frame? {
         while true {
+            if discarding == nil, searched == 0 { skipBlanks() }
             guard let end = newlineOffset() else {
                 holdRest()
                 return nil
@@ -66,6 +67,12 @@ public struct LineFramer: Sendable {
         }
         if let (prefix, bytes) = discarding { return .oversized(prefix: prefix, bytes: bytes + buffer.readableBytes) }
         return Self.trimmed(buffer).map(Frame.line)
+    }
+
+    /// Blank lines are nothing, and a pipe can be full of them.
+    private mutating func skipBlanks() {
+        let blanks = buffer.withUnsafeReadableBytes { bytes in bytes.prefix { $0 == 0x0A || $0 == 0x0D || $0 == 0x20 || $0 == 0x09 }.count }
+        buffer.moveReaderIndex(forwardBy: blanks)
     }
 
     private func newlineOffset() -> Int? {

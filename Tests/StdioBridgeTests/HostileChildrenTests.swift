@@ -185,6 +185,7 @@ struct HostileChildrenTests {
     @Test(.tags(.failure16)) func nobodyIsPinged() async throws {
         try await Rig.hostile("IgnoresPings") { rig in
             _ = await rig.call("seen", session: "idle")
+            _ = await rig.call("seen")
             let busy = await rig.start("hang", deadline: .seconds(6)).reply()
             #expect(busy == .failed(.outcomeUnknown, "the server did not answer in time"))
             let idle = try #require(await rig.call("seen", session: "idle").json?.arrayValue)
