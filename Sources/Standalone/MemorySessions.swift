@@ -8,10 +8,13 @@ final class MemorySessions: FrontHost {
         var record: LegacySessionRecord
         var principal: String
         var lastUse: NIODeadline
+        let opened = NIODeadline.now()
     }
 
     private let children: Sessions
     private let limit: Int
+    private let idle: TimeAmount
+    private let age: TimeAmount
     private let sharing: Sharing
     /// Callers are known, and share the room for children fairly.
     private let areSharedOut: Bool
@@ -23,7 +26,9 @@ final class MemorySessions: FrontHost {
     /// Told when a session ended other than by its client.
     var onEvicted: ((String) -> Void)?
 
-    init(children: Sessions, limit: Int, sharing: Sharing, areSharedOut: Bool = false) {
+    init(children: Sessions, limit: Int, idle: TimeAmount, age: TimeAmount, sharing: Sharing, areSharedOut: Bool = false) {
+        self.idle = idle
+        self.age = age
         self.areSharedOut = areSharedOut
         self.children = children
         self.limit = limit
@@ -35,14 +40,11 @@ final class MemorySessions: FrontHost {
     }
 
     func openSession(_ new: LegacySessionRecord, caller: FrontCaller, completion: @escaping (Result<String, MCPError>) -> Void) {
-        // Clients seldom delete what they opened: the longest unused one makes room.
-        if entries.count >= limit {
-            for id in inUse() { entries[id]?.lastUse = .now() }
-        }
-        if entries.count >= limit, let oldest = longestUnused() {
-            close(oldest)
-            onEvicted?(oldest)
-        }
+        // Clients seldom delete what they opened: what is over goes, else the longest unused one makes room.
+        let now = NIODeadline.now()
+        for id in inUse() { entries[id]?.lastUse = now }
+        for (id, entry) in entries where isOver(entry, now) { evict(id) }
+        if entries.count >= limit, let oldest = longestUnused() { evict(oldest) }
         let id = RandomID.hex128()
         entries[id] = Entry(record: new, principal: caller.principal, lastUse: .now())
         completion(.success(id))
@@ -50,8 +52,20 @@ final class MemorySessions: FrontHost {
 
     func session(id: String, caller: FrontCaller, completion: @escaping (LegacySessionRecord?) -> Void) {
         guard let entry = entries[id], entry.principal == caller.principal else { return completion(nil) }
-        entries[id]?.lastUse = .now()
+        let now = NIODeadline.now()
+        if isOver(entry, now), !(now - entry.opened < age && inUse().contains(id)) {
+            evict(id)
+            return completion(nil)
+        }
+        entries[id]?.lastUse = now
         completion(entry.record)
+    }
+
+    private func isOver(_ entry: Entry, _ now: NIODeadline) -> Bool { now - entry.lastUse >= idle || now - entry.opened >= age }
+
+    private func evict(_ id: String) {
+        close(id)
+        onEvicted?(id)
     }
 
     func closeSession(id: String, caller: FrontCaller) {

@@ -1,4 +1,5 @@
 import MCP
+public import NIOCore
 import StdioBridge
 
 /// Settings of `berth bridge`.
@@ -18,6 +19,12 @@ public struct StandaloneConfiguration: Sendable {
     public var limits: BridgeLimits
     /// Legacy sessions kept at once.
     public var sessions: Int
+    /// A legacy session that nobody has used for so long is forgotten: its client opens another.
+    public var sessionIdle = TimeAmount.hours(24)
+    /// How old a legacy session may become.
+    public var sessionAge = TimeAmount.hours(7 * 24)
+    /// How long a call may take.
+    public var callLimit = TimeAmount.hours(1)
     /// Whether children are replaced when a file below their directory changes.
     public var watches: Bool
     /// Whether a server that does not start, or crashes, ends the bridge.

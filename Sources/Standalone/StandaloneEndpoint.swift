@@ -21,9 +21,10 @@ final class StandaloneEndpoint {
         prefix = server.prefix
         self.sessions = sessions
         let host = MemorySessions(
-            children: sessions, limit: configuration.sessions, sharing: configuration.limits.sharing, areSharedOut: configuration.tokens != nil)
+            children: sessions, limit: configuration.sessions, idle: configuration.sessionIdle, age: configuration.sessionAge,
+            sharing: configuration.limits.sharing, areSharedOut: configuration.tokens != nil)
         self.host = host
-        let tools = ToolWatch(next: sessions) { [weak host] in host?.learned($1, isFirstPage: $0) }
+        let tools = ToolWatch(next: CallLimit(next: sessions, limit: configuration.callLimit)) { [weak host] in host?.learned($1, isFirstPage: $0) }
         let front = MCPFront(service: tools, host: host)
         self.front = front
         oldFront = SSEFront(front: front)

@@ -21,7 +21,10 @@ final class StandaloneRig: Sendable {
     private let loop: any EventLoop
     private let sessions: NIOLoopBound<Sessions>
 
-    private init(_ fixture: String, _ environment: [String], _ limits: BridgeLimits, _ tokens: BearerTokens?) async throws {
+    private init(
+        _ fixture: String, _ environment: [String], _ limits: BridgeLimits, _ tokens: BearerTokens?,
+        _ configure: @escaping @Sendable (inout StandaloneConfiguration) -> Void
+    ) async throws {
         let reaper = try #require(Self.reaper)
         let loop = Self.group.next()
         self.loop = loop
@@ -29,7 +32,8 @@ final class StandaloneRig: Sendable {
             path: "/usr/bin/python3", arguments: ["python3", "-B", Repository.fixture(fixture)], environment: environment)
         let parts = try await loop.submit {
             let sessions = Sessions(eventLoop: loop, reaper: reaper, limits: limits, plan: { _ in .success(plan) }, log: { _ in })
-            let settings = StandaloneConfiguration(servers: [], allowedOrigins: ["https://app.test"], tokens: tokens, limits: limits)
+            var settings = StandaloneConfiguration(servers: [], allowedOrigins: ["https://app.test"], tokens: tokens, limits: limits)
+            configure(&settings)
             let server = StandaloneServer(name: "one", command: [], environment: [])
             let front = StandaloneRouter(
                 endpoints: [
@@ -64,12 +68,12 @@ final class StandaloneRig: Sendable {
     /// Runs `body` against a front and ends everything afterwards.
     static func with(
         _ fixture: String = "fixture.py", environment: [String] = ["PATH=/usr/bin:/bin"], sharing: Sharing = .session, tokens: String? = nil,
-        _ body: (StandaloneRig) async throws -> Void
+        configure: @escaping @Sendable (inout StandaloneConfiguration) -> Void = { _ in }, _ body: (StandaloneRig) async throws -> Void
     ) async throws {
         var limits = BridgeLimits()
         limits.sharing = sharing
         let rig = try await StandaloneRig(
-            fixture, environment, limits, try tokens.map { try BearerTokens(parsing: Array($0.utf8), file: "tokens") })
+            fixture, environment, limits, try tokens.map { try BearerTokens(parsing: Array($0.utf8), file: "tokens") }, configure)
         do {
             try await body(rig)
         } catch {
