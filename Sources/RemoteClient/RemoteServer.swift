@@ -66,6 +66,10 @@ public final class RemoteServer: MCPService {
     var untoldRestart = false
     /// Arguments that are repeated in headers, by tool.
     var parameterHeaders: [String: ParameterHeaders] = [:]
+    /// Tools that were left out, once told.
+    private var toldOf: Set<String> = []
+    /// Takes a line about the server, for people; on the loop.
+    public var log: ((String) -> Void)?
     /// The status of the last answer that was no MCP answer, for a hint.
     public internal(set) var lastStatus: Int?
 
@@ -171,9 +175,11 @@ public final class RemoteServer: MCPService {
         guard let call = calls.removeValue(forKey: id) else { return }
         // Nobody else would: it may be the stream of all calls that waits for this one.
         if call.isPaused { resumeAll() }
+        var outcome = outcome
         switch outcome {
         case .result(let result) where call.request.method == "tools/list":
             parameterHeaders.merge(ParameterHeaders.byTool(result)) { $1 }
+            if era == .modern { outcome = .result(offered(result)) }
         case .error(let error) where !call.isRetried && isOfAnotherEra(error):
             knownEra = .auto
             return startOver(with: call, othersBecause: "the server changed its protocol version")
@@ -182,6 +188,14 @@ public final class RemoteServer: MCPService {
         default: break
         }
         call.sink.finish(told(outcome, of: call))
+    }
+
+    private func offered(_ list: ByteBuffer) -> ByteBuffer {
+        let (list, leftOut) = ParameterHeaders.withoutMisuse(list)
+        for name in leftOut where toldOf.count < 64 && toldOf.insert(name).inserted {
+            log?("the server's tool \"\(name.prefix(128))\" is left out: its x-mcp-header is none that a client may follow (2026-07-28)")
+        }
+        return list
     }
 
     /// The first result of a new session tells that what the one before it knew is lost.

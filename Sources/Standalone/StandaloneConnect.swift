@@ -33,14 +33,19 @@ public final class StandaloneConnect: Sendable {
         }
     }
 
-    /// - Parameter security: for an `https` address.
-    public init(_ address: RemoteAddress, token: String?, security: (any ClientSecurity)? = nil) {
+    /// - Parameters:
+    ///   - security: for an `https` address.
+    ///   - log: takes a line about the server, for people; must not block.
+    public init(
+        _ address: RemoteAddress, token: String?, security: (any ClientSecurity)? = nil, log: @escaping @Sendable (String) -> Void = { _ in }
+    ) {
         let loop = group.next()
         self.loop = loop
         ended = loop.makePromise()
         parts = NIOLoopBoundBox.makeBoxSendingValue(nil, eventLoop: loop)
         loop.execute { [parts, output] in
             let remote = RemoteServer(address, token: token, security: security, eventLoop: loop)
+            remote.log = log
             let host = ConnectHost(remote)
             let settings = FrontSettings(maximumBytes: Self.longestLine)
             let front = StdioFront(front: MCPFront(service: remote, host: host, settings: settings)) { output.write($0) ? .more : .pause }

@@ -58,9 +58,25 @@ struct ParameterHeadersTests {
         #"{"properties":{"a":{"type":"string","x-mcp-header":""}}}"#, #"{"properties":{"a":{"type":"string","x-mcp-header":"a b"}}}"#,
         #"{"properties":{"a":{"type":"number","x-mcp-header":"A"}}}"#, #"{"properties":{"a":{"type":"string","x-mcp-header":5}}}"#,
         #"{"properties":{"a":{"type":"string","x-mcp-header":"A"},"b":{"type":"string","x-mcp-header":"a"}}}"#,
-        #"{"anyOf":[{"properties":{"a":{"type":"string","x-mcp-header":"A"}}}]}"#, #"{"type":"object"}"#, "true",
-    ]) func whatMisusesThemHasNone(schema: String) {
+        #"{"properties":{"a":{"type":"object","x-mcp-header":"A"}}}"#, #"{"properties":{"a":{"type":"string","x-mcp-header":"A\r\nX"}}}"#,
+        #"{"anyOf":[{"properties":{"a":{"type":"string","x-mcp-header":"A"}}}]}"#, #"{"type":"object","x-mcp-header":"A"}"#,
+        #"{"properties":{"l":{"type":"array","items":{"properties":{"a":{"type":"string","x-mcp-header":"A"}}}}}}"#,
+        #"{"$defs":{"d":{"type":"string","x-mcp-header":"A"}},"properties":{"a":{"$ref":"#/$defs/d"}}}"#,
+    ]) func whatMisusesThemHasNoneAndIsLeftOut(schema: String) throws {
         #expect(ParameterHeaders.byTool(Self.tools(schema)).isEmpty)
+        let (list, leftOut) = ParameterHeaders.withoutMisuse(Self.tools(schema))
+        let names = try JSONValue(parsing: list.readableBytesSpan)["tools"]?.arrayValue?.map { $0["name"] }
+        #expect(leftOut == ["t"] && names == ["plain"])
+    }
+
+    /// Properties may have the keyword's name, and values may be anything.
+    @Test(arguments: [
+        schema, #"{"type":"object"}"#, "true", #"{"properties":{"x-mcp-header":{"type":"string"}}}"#,
+        #"{"properties":{"a":{"type":"object","default":{"x-mcp-header":"A"}}}}"#,
+    ]) func whatDoesNotStaysAsItIs(schema: String) {
+        let list = Self.tools(schema)
+        let kept = ParameterHeaders.withoutMisuse(list)
+        #expect(kept.leftOut.isEmpty && kept.result == list)
     }
 
     @Test func aListWithoutThemIsNotRead() {

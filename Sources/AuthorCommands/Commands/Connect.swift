@@ -16,9 +16,12 @@ struct Connect: AsyncParsableCommand {
     func run() async throws {
         let target = try ServerTarget([url], command: nil, names: [])
         guard case .url(let address) = target.place else { return }
-        let connection = StandaloneConnect(address, token: try ServerOptions.token(tokenFile), security: try address.security())
+        let log = ServerLog(isShown: true)
+        let connection = StandaloneConnect(
+            address, token: try ServerOptions.token(tokenFile), security: try address.security(), log: { log.note($0) })
         let interrupted = Interruption { connection.stop() }
         await connection.run()
+        log.flush()
         if interrupted.cameAs != 0 { throw ExitCode(0) }
     }
 }

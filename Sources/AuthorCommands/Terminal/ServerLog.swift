@@ -42,7 +42,8 @@ final class ServerLog: Sendable {
         }
     }
 
-    private func note(_ text: String) { output.offer(Output.named(Printable.line(text))) }
+    /// A line about the server.
+    func note(_ text: String) { output.offer(Output.named(Printable.line(text))) }
 
     /// The lines are out, or nobody reads them.
     func flush() { output.flush(within: 1_000) }

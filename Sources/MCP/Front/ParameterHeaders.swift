@@ -28,13 +28,40 @@ public struct ParameterHeaders: Sendable, Equatable {
         return found
     }
 
+    /// A list without the tools whose schema misuses the keyword: a client over HTTP must not offer them.
+    ///
+    /// - Parameter result: of `tools/list`.
+    /// - Returns: The same text where there is none; and the names of those that were left out.
+    public static func withoutMisuse(_ result: ByteBuffer) -> (result: ByteBuffer, leftOut: [String]) {
+        guard RequestState.mayContain(result, keyword), var list = (try? JSONValue(parsing: result.readableBytesSpan))?.objectValue,
+            let tools = list["tools"]?.arrayValue
+        else { return (result, []) }
+        let (good, bad) = tools.reduce(into: ([JSONValue](), [String]())) { parts, tool in
+            if isMisused(tool["inputSchema"] ?? .null) { parts.1.append(tool["name"]?.stringValue ?? "") } else { parts.0.append(tool) }
+        }
+        guard !bad.isEmpty else { return (result, []) }
+        list["tools"] = .array(good)
+        return (JSONValue.object(list).buffer, bad)
+    }
+
+    private static func isMisused(_ schema: JSONValue) -> Bool {
+        var headers = ParameterHeaders()
+        return !headers.collect(schema, path: []) || Set(headers.rules.map(\.header)).count != headers.rules.count
+    }
+
+    private init() {}
+
     /// - Returns: Nil without the keyword, or where it is misused.
     init?(schema: JSONValue) {
-        guard collect(schema, path: []), !rules.isEmpty, Set(rules.map(\.header)).count == rules.count else { return nil }
+        guard !Self.isMisused(schema), collect(schema, path: []), !rules.isEmpty else { return nil }
     }
 
     /// Only properties that are reached by `properties` alone may have it, and only such as one header value can hold.
     private mutating func collect(_ schema: JSONValue, path: [String]) -> Bool {
+        for (name, part) in schema.objectValue?.members ?? [] where name != "properties" && !Self.values.contains(name) {
+            // A property that has it was looked at by whoever came here; anywhere else it is out of place.
+            guard name != Self.keyword || !path.isEmpty, !Self.hasKeyword(part) else { return false }
+        }
         for (name, property) in schema["properties"]?.objectValue?.members ?? [] {
             if let keyword = property[Self.keyword] {
                 guard let word = keyword.stringValue, !word.isEmpty, word.utf8.allSatisfy(Self.isToken),
@@ -45,6 +72,18 @@ public struct ParameterHeaders: Sendable, Equatable {
             guard collect(property, path: path + [name]) else { return false }
         }
         return true
+    }
+
+    /// What holds values and no schemas.
+    private static let values: Set = ["const", "default", "enum", "example", "examples"]
+
+    /// Whether a schema that is reached by something else than `properties` has the keyword.
+    private static func hasKeyword(_ part: JSONValue) -> Bool {
+        switch part {
+        case .array(let parts): parts.contains(where: hasKeyword)
+        case .object(let members): members.members.contains { name, value in name == keyword || !values.contains(name) && hasKeyword(value) }
+        default: false
+        }
     }
 
     private static func isToken(_ byte: UInt8) -> Bool {
