@@ -21,6 +21,8 @@ struct InputRequired: Sendable {
     var requests: [InputRequest]
     /// What the client must send back as it is: a JSON string, quotes included.
     var state: ByteBuffer?
+    /// The call goes on at its server meanwhile.
+    var isPending = false
 
     /// The `result` member.
     var result: ByteBuffer {
@@ -44,6 +46,7 @@ struct InputRequired: Sendable {
             out.writeStaticString(#","requestState":"#)
             out.writeImmutableBuffer(state)
         }
+        if isPending { out.writeString(#","_meta":{"\#(PendingCall.mark)":true}"#) }
         out.writeStaticString("}")
         return out
     }
@@ -77,6 +80,7 @@ extension InputRequired {
             return nil
         }
         if requests.isEmpty && state == nil { return nil }
+        isPending = PendingCall.isMarked(result)
     }
 }
 

@@ -213,6 +213,64 @@ import Testing
         #expect(bench[2]?.hasPrefix("error -32603") == true && bench.back.callsInFlight == 0)
     }
 
+    /// Whoever asks the client hears at once of a server that goes on without the answer; the outcome comes with the round that follows.
+    @Test(arguments: ["answers", "takes back"]) func aServerThatGoesOnWithoutTheAnswer(how: String) throws {
+        var (bench, id) = try started()
+        bench.receive(#"{"jsonrpc":"2.0","id":"e1",\#(Self.elicit)}"#)
+        let (state, requests) = try required(bench, 1)
+        let key = try #require(requests.objectValue?.keys.first)
+        #expect(bench[1]?.contains(#""_meta":{"berth/pending":true}"#) == true)
+        let wait = #"{"berth/wait":{}}"#
+        try bench.send(2, Self.retry(state, wait, name: "other"))
+        #expect(bench[2]?.hasPrefix("error -32602") == true)
+        // It can be left and begun again, by one at a time.
+        try bench.send(3, Self.retry(state, wait))
+        try bench.send(4, Self.retry(state, wait))
+        #expect(bench[3] == nil && bench[4]?.hasPrefix("error -32603") == true)
+        bench.perform(bench.back.cancel(CallID(3)))
+        try bench.send(5, Self.retry(state, wait))
+        #expect(bench[3] == "outcome_unknown" && bench[5] == nil && bench.lines.isEmpty)
+
+        let answer = #"{"jsonrpc":"2.0","id":\#(id),"result":{"gaveUp":true}}"#
+        bench.receive(
+            how == "answers" ? answer : #"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":"e1","reason":"timeout"}}"#)
+        #expect(bench[5] == #"{"resultType":"berth/settled"}"#)
+        try bench.send(6, Self.retry(state, wait))
+        #expect(bench[6] == bench[5])
+        try bench.send(7, Self.retry(state, #"{"\#(key)":\#(Self.accept)}"#))
+        if how == "takes back" {
+            #expect(bench.lines.isEmpty, "what was taken back is not answered")
+            #expect(bench[7] == nil)
+            bench.receive(answer)
+        }
+        #expect(bench[7] == #"{"gaveUp":true}"# && bench.back.suspendedCount == 0 && bench.back.callsInFlight == 0)
+    }
+
+    /// What is not answered then is not asked for again.
+    @Test func anOutcomeNeedsNoAnswers() throws {
+        var (bench, id) = try started()
+        bench.receive(#"{"jsonrpc":"2.0","id":"e1",\#(Self.elicit)}"#)
+        let (state, _) = try required(bench, 1)
+        bench.receive(#"{"jsonrpc":"2.0","id":\#(id),"result":{}}"#)
+        try bench.send(2, Self.retry(state, "{}"))
+        #expect(bench[2] == "{}" && bench.timers.isEmpty)
+        #expect(try bench.next("error")["code"]?.intValue == -32603)
+    }
+
+    @Test(arguments: ["answer", "time-out", "death"]) func whoWaitsBesideAQuestionIsToldOfItsEnd(how: String) throws {
+        var (bench, _) = try started()
+        bench.receive(#"{"jsonrpc":"2.0","id":"e1",\#(Self.elicit)}"#)
+        let (state, requests) = try required(bench, 1)
+        let key = try #require(requests.objectValue?.keys.first)
+        try bench.send(2, Self.retry(state, #"{"berth/wait":{}}"#))
+        switch how {
+        case "answer": try bench.send(3, Self.retry(state, #"{"\#(key)":\#(Self.accept)}"#))
+        case "time-out": bench.perform(bench.back.timerFired(.input(try #require(try JSONValue(parsing: state).stringValue))))
+        default: bench.perform(bench.back.closed(reason: "killed"))
+        }
+        #expect(bench[2] == (how == "death" ? "outcome_unknown" : #"{"resultType":"berth/settled"}"#))
+    }
+
     @Test func deathForgetsWhoWaits() throws {
         var (bench, _) = try started()
         bench.receive(#"{"jsonrpc":"2.0","id":"e1",\#(Self.elicit)}"#)

@@ -106,6 +106,69 @@ import Testing
         #expect(bench.front.callsInFlight == 0)
     }
 
+    private static func pending(_ requests: String) -> MCPOutcome {
+        .result(
+            ByteBuffer(string: #"{"resultType":"input_required","inputRequests":{\#(requests)},"requestState":"s1","_meta":{"berth/pending":true}}"#))
+    }
+    private static let settled = MCPOutcome.result(ByteBuffer(string: #"{"resultType":"berth/settled"}"#))
+
+    /// A server that gives its question up and answers the call: the client has the answer at once, and its own comes too late.
+    @Test func aQuestionIsTakenBack() throws {
+        let session = open()
+        let (exchange, call) = try started(session)
+        call.sink.finish(Self.pending("\(Self.elicit),\(Self.roots)"))
+        let wait = try #require(bench.service.calls.last)
+        #expect(bench.service.calls.count == 2 && wait.request.name == "t" && wait.context.session.id == session)
+        #expect(wait.params["inputResponses"]?.text == #"{"berth/wait":{}}"# && wait.params["requestState"]?.stringValue == "s1")
+        let ids = try exchange.events.map { try #require(try JSONValue(parsing: $0)["id"]).text }
+        // One is answered, the other never.
+        _ = bench.legacy(#"{"jsonrpc":"2.0","id":\#(ids[1]),"result":{"roots":[]}}"#, session: session)
+        wait.sink.finish(Self.settled)
+        let cancelled = try #require(exchange.lastEvent)
+        #expect(exchange.events.count == 3 && cancelled["method"]?.stringValue == "notifications/cancelled")
+        #expect(cancelled["params"]?["requestId"]?.text == ids[0] && cancelled["id"] == nil)
+        let again = try #require(bench.service.calls.last)
+        #expect(bench.service.calls.count == 3 && again.params["requestState"]?.stringValue == "s1")
+        #expect(again.params["inputResponses"]?["q2"]?.text == #"{"roots":[]}"# && again.params["inputResponses"]?["q1"]?["action"] == "cancel")
+        #expect(bench.legacy(#"{"jsonrpc":"2.0","id":\#(ids[0]),"result":{"action":"accept"}}"#, session: session).status == 202)
+        again.sink.finish(.result(ByteBuffer(string: #"{"content":[]}"#)))
+        #expect(exchange.lastEvent?["result"]?.text == #"{"content":[]}"# && exchange.isClosed && bench.service.calls.count == 3)
+        #expect(bench.front.callsInFlight == 0 && wait.cancels == 0)
+    }
+
+    /// With the answers nobody waits any more; and how else that ends says nothing.
+    @Test(arguments: ["answer", "leave", "fail"]) func theWaitEndsWithTheRound(how: String) throws {
+        let session = open()
+        let (exchange, call) = try started(session)
+        call.sink.finish(Self.pending(Self.elicit))
+        let wait = try #require(bench.service.calls.last)
+        let id = try #require(exchange.lastEvent?["id"]).text
+        switch how {
+        case "leave": bench.front.sessionEnded(session)
+        case "fail": wait.sink.finish(.failed(Undelivered(.outcomeUnknown, "the server did not answer in time")))
+        default: break
+        }
+        if how != "leave" {
+            #expect(bench.service.calls.count == 2 && exchange.events.count == 1)
+            _ = bench.legacy(#"{"jsonrpc":"2.0","id":\#(id),"result":{"action":"accept"}}"#, session: session)
+            #expect(bench.service.calls.last?.params["inputResponses"]?["q1"]?["action"] == "accept" && bench.service.calls.count == 3)
+        }
+        #expect(wait.cancels == (how == "fail" ? 0 : 1))
+    }
+
+    /// Modern clients know nothing of it, and where each call costs something nobody waits.
+    @Test func whereNobodyWaits() throws {
+        let call = bench.modern("tools/call", params: #""name":"t""#, name: "t")
+        try #require(bench.service.calls.last).sink.finish(Self.pending(Self.elicit))
+        #expect(bench.service.calls.count == 1 && call.json?["result"]?["resultType"] == "input_required")
+        #expect(call.body?.contains("berth/") == false)
+        let other = FrontBench(FrontSettings(watchesQuestions: false))
+        let session = other.open(capabilities: #"{"elicitation":{}}"#)
+        _ = other.legacy(#"{"jsonrpc":"2.0","id":"x","method":"tools/call","params":{"name":"t"}}"#, session: session)
+        try #require(other.service.calls.last).sink.finish(Self.pending(Self.elicit))
+        #expect(other.service.calls.count == 1)
+    }
+
     /// Its server is gone with it, and must not be started once more.
     @Test func theEndOfTheSessionEndsTheRound() throws {
         let session = open()

@@ -23,7 +23,26 @@ extension FrontCall {
         for id in round.openIDs { front.questions[id] = number }
         openStream()
         for message in round.messages { _ = send(message) }
+        if required.isPending, front.settings.watchesQuestions, let wait = round.wait(of: request) {
+            let watch = RoundWatch(self)
+            self.watch = watch
+            watch.started(front.service.call(wait, in: context, sink: watch))
+        }
         return nil
+    }
+
+    /// The server goes on without the answers: the client is not asked any more, and hears what became of the call.
+    func settled() {
+        guard call == nil, !isFinished, var round, !round.isAnswered else { return }
+        let reason = "the server does not wait for the answer any more"
+        for id in round.openIDs {
+            front.questions[id] = nil
+            let params: JSONValue = ["requestId": .number(String(id)), "reason": .string(reason)]
+            _ = send(JSONRPC.notification("notifications/cancelled", params: params.buffer))
+        }
+        round.giveUp(reason)
+        self.round = round
+        retry()
     }
 
     /// The client answered one of our requests.
@@ -47,11 +66,15 @@ extension FrontCall {
         guard call == nil, let round, !round.isAnswered else { return }
         for id in round.openIDs { front.questions[id] = nil }
         self.round = nil
+        watch?.end()
+        watch = nil
         finish(.failed(Undelivered(.outcomeUnknown, "the session has ended")))
     }
 
     private func retry() {
         guard let round, !isFinished else { return }
+        watch?.end()
+        watch = nil
         guard let again = round.retry(of: request) else {
             return finish(Self.failed("the request would be too large with the answers"))
         }

@@ -26,6 +26,8 @@ final class FrontCall: MCPSink {
     /// The last questions to the client.
     var round: InputRound?
     var rounds = 0
+    /// Whether its server still waits for the answers.
+    var watch: RoundWatch?
     private var isStreaming = false
     private(set) var isFinished = false
     private(set) var isCancelled = false
