@@ -147,6 +147,20 @@ import Testing
         #expect(try required(bench, 3).requests.objectValue?.members.first?.value["method"] == "roots/list")
     }
 
+    /// Its client may have declared less than another call's.
+    @Test func whatTheOneThatComesBackCannotBeAskedWaits() throws {
+        var (bench, _) = try started()
+        bench.receive(#"{"jsonrpc":"2.0","id":1,\#(Self.elicit)}"#)
+        let mine = try required(bench, 1)
+        try bench.send(2, Self.call(name: "u"))
+        bench.receive(#"{"jsonrpc":"2.0","id":2,\#(Self.elicit)}"#)
+        bench.receive(#"{"jsonrpc":"2.0","id":3,"method":"roots/list"}"#)
+        let key = try #require(mine.requests.objectValue?.keys.first)
+        try bench.send(
+            3, Self.call(#"{"elicitation":{}}"#, name: "t", #","requestState":\#(mine.state),"inputResponses":{"\#(key)":\#(Self.accept)}"#))
+        #expect(bench[3] == nil)
+    }
+
     @Test func whatWasFiledUnderALaterCallIsAskedOfTheOneThatComesBack() throws {
         var (bench, _) = try started()
         bench.receive(#"{"jsonrpc":"2.0","id":1,\#(Self.elicit)}"#)

@@ -199,17 +199,51 @@ import Testing
         }
     }
 
-    /// A server may ask what its client declared, and nothing else may be sent in its name.
-    @Test func whatWasNotDeclaredIsNotAsked() throws {
+    /// A server may ask what its client declared; the call of one that asks anything else ends, and says so.
+    @Test(arguments: [
+        (#""q5":{"method":"sampling/createMessage","params":{}}"#, "asks for sampling", #"{"requiredCapabilities":{"sampling":{}}}"#),
+        (#""q5":{"method":"elicitation/create","params":{"mode":"url"}}"#, "by a URL", #"{"requiredCapabilities":{"elicitation":{"url":{}}}}"#),
+        (
+            #""q5":{"method":"roots/list"},"q6":{"method":"sampling/createMessage","params":{"tools":[]}}"#, "sampling, sampling with tools, roots",
+            #"{"requiredCapabilities":{"sampling":{"tools":{}},"roots":{}}}"#
+        ), (#""q6":{"method":"tools/call"}"#, "asks for tools/call", nil),
+    ])
+    func whatWasNotDeclaredIsNotAsked(questions: String, words: String, data: String?) throws {
         let session = bench.open(capabilities: #"{"elicitation":{}}"#)
         let (exchange, call) = try started(session)
-        call.sink.finish(Self.required(#"\#(Self.elicit),"q5":{"method":"sampling/createMessage","params":{}},"q6":{"method":"tools/call"}"#))
-        #expect(exchange.events.count == 1 && exchange.lastEvent?["method"]?.stringValue == "elicitation/create")
-        let id = try #require(exchange.lastEvent?["id"]).text
-        _ = bench.legacy(#"{"jsonrpc":"2.0","id":\#(id),"result":{"action":"accept"}}"#, session: session)
-        let responses = try #require(bench.service.calls.last?.params["inputResponses"])
-        #expect(responses["q1"]?["action"]?.stringValue == "accept")
-        for key in ["q5", "q6"] { #expect(responses[key]?["berth/error"]?["code"]?.intValue == -32601) }
+        call.sink.finish(Self.required("\(Self.elicit),\(questions)"))
+        #expect(exchange.events.isEmpty && bench.service.calls.count == 1 && exchange.errorCode == -32603)
+        let error = try #require(exchange.json?["error"])
+        #expect(error["message"]?.stringValue?.contains(words) == true && error["data"]?.text == data)
+
+        let modern = bench.modern("tools/call", params: #""name":"t""#, name: "t")
+        try #require(bench.service.calls.last).sink.finish(Self.required("\(Self.elicit),\(questions)"))
+        #expect(modern.errorCode == (data == nil ? -32603 : -32021) && modern.status == (data == nil ? 200 : 400))
+        #expect(modern.json?["error"]?["data"]?.text == data && bench.service.calls.count == 2)
+    }
+
+    /// Its questions are read as its client reads them, whatever they look like.
+    @Test func aModernClientGetsNoQuestionThatCannotBeRead() throws {
+        for questions in [#""q1":[]"#, #""q1":{"params":{}}"#, #""q1":{"method":"elicitation/create","params":1}"#] {
+            let call = bench.modern("tools/call", params: #""name":"t""#, name: "t")
+            try #require(bench.service.calls.last).sink.finish(Self.required(questions))
+            #expect(call.errorCode == -32603)
+        }
+        let escaped = bench.modern("tools/call", params: #""name":"t""#, name: "t")
+        let result = #"{"resultType":"input\u005frequired","inputRequests":{"q2":{"method":"roots\/list"}}}"#
+        try #require(bench.service.calls.last).sink.finish(.result(ByteBuffer(string: result)))
+        #expect(escaped.errorCode == -32021)
+    }
+
+    /// A message of a batch has no stream: nobody is asked, and the server is told.
+    @Test func inABatchTheServerIsToldNo() throws {
+        let session = bench.open(version: "2025-03-26", capabilities: #"{"elicitation":{}}"#)
+        let batch = bench.legacy(#"[{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"t"}}]"#, session: session)
+        try #require(bench.service.calls.last).sink.finish(Self.required(Self.elicit))
+        let again = try #require(bench.service.calls.last)
+        #expect(again.params["inputResponses"]?["q1"]?["_meta"]?["berth/error"]?["code"]?.intValue == -32601)
+        again.sink.finish(.result(ByteBuffer(string: "{}")))
+        #expect(batch.json?[0]?["result"]?.text == "{}")
     }
 
     /// Without its answers the request would be a new one, and run a second time.
@@ -247,7 +281,7 @@ import Testing
         again.sink.finish(.result(ByteBuffer(string: #"{"tools":[]}"#)))
         #expect(list.json?["result"]?["resultType"]?.stringValue == "complete")
         let call = bench.modern("tools/call", params: #""name":"t""#, name: "t")
-        try #require(bench.service.calls.last).sink.finish(Self.required(Self.roots))
+        try #require(bench.service.calls.last).sink.finish(Self.required(Self.elicit))
         #expect(call.json?["result"]?["resultType"]?.stringValue == "input_required" && bench.service.calls.count == 3)
     }
 

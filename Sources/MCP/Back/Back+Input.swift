@@ -73,7 +73,8 @@ extension Back {
             return actions + [.finish(call, outcome)]
         }
         // A question names no call. What came meanwhile for nobody in particular is asked of the client that is here.
-        open += suspensions.takeNew(upTo: InputRequired.maximumCount - open.count)
+        open += suspensions.takeNew(
+            upTo: InputRequired.maximumCount - open.count, by: ClientCapabilities(request.envelope.clientCapabilities.map(request.slice)))
         entry.questions = open
         if !open.isEmpty { return actions + suspend(entry, for: call) }
         correlator.attach(id: entry.id, call, request)

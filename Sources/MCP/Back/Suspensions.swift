@@ -71,12 +71,12 @@ struct Suspensions {
     }
 
     /// Takes the questions that nobody has been asked yet away from the calls that wait, oldest call first, as far as one result may
-    /// hold them.
-    mutating func takeNew(upTo limit: Int) -> [Question] {
+    /// hold them and this client can be asked.
+    mutating func takeNew(upTo limit: Int, by able: ClientCapabilities) -> [Question] {
         var taken: [Question] = []
         for (_, handle) in handles.sorted(by: { $0.key < $1.key }) {
             guard let questions = entries[handle]?.questions else { continue }
-            let new = questions.filter(\.isNew).prefix(limit - taken.count)
+            let new = questions.filter { $0.isNew && InputRequired.refusal(of: [$0.request], by: able) == nil }.prefix(limit - taken.count)
             if new.isEmpty { continue }
             taken += new
             entries[handle]?.questions.removeAll { question in new.contains { $0.request.key == question.request.key } }

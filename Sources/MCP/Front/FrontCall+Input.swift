@@ -11,7 +11,13 @@ extension FrontCall {
         rounds += 1
         guard rounds <= InputRound.maximumRounds else { return Self.failed("the server asked for input more than \(InputRound.maximumRounds) times") }
         if let refused = required.requests.lazy.compactMap({ self.round?.refused[$0.key] }).first { return .error(refused) }
-        var round = InputRound(required, able: ClientCapabilities(context.clientCapabilities), number: front.nextQuestion)
+        let able = ClientCapabilities(context.clientCapabilities)
+        if era == .legacy, streams, var refused = InputRequired.refusal(of: required.requests, by: able) {
+            // These revisions have no code for it.
+            refused.code = MCPError.Code.internalError
+            return .error(refused)
+        }
+        var round = InputRound(required, able: able, number: front.nextQuestion)
         // There is nobody to ask: the server is told, so that it does not wait.
         if era == .modern { round.giveUp("the client cannot be asked in \(request.method)") }
         if !streams || exchange == nil && !awaitsReturn || isCancelled { round.giveUp("the client went away") }

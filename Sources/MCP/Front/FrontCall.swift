@@ -213,8 +213,14 @@ final class FrontCall: MCPSink {
     private func answer(_ outcome: consuming MCPOutcome) -> Result<ByteBuffer, MCPError> {
         switch outcome {
         case .result(let result):
-            guard era == .legacy else { return .success(ResultDialect.modern(result, method: request.method, serverInfo: serverInfo)) }
-            do { return .success(try ResultDialect.legacy(result, method: request.method)) } catch { return .failure(error) }
+            do throws(MCPError) {
+                guard era == .modern else { return .success(try ResultDialect.legacy(result, method: request.method)) }
+                return .success(
+                    try ResultDialect.modern(
+                        result, method: request.method, able: ClientCapabilities(context.clientCapabilities), serverInfo: serverInfo))
+            } catch {
+                return .failure(error)
+            }
         case .error(let error):
             return .failure(era == .legacy ? LegacyFront.translated(error, method: request.method) : error)
         case .failed(let undelivered):

@@ -9,9 +9,15 @@ enum ResultDialect {
 
     /// Adds what the modern revision requires and a service left out: `resultType`, cache hints on complete lists, the server's identity.
     ///
-    /// - Parameter serverInfo: asked only when the result does not name its server.
-    static func modern(_ result: ByteBuffer, method: String, serverInfo: () -> ByteBuffer?) -> ByteBuffer {
+    /// - Parameters:
+    ///   - able: what the client can be asked for.
+    ///   - serverInfo: asked only when the result does not name its server.
+    /// - Throws: when the server asks for something else.
+    static func modern(
+        _ result: ByteBuffer, method: String, able: @autoclosure () -> ClientCapabilities, serverInfo: () -> ByteBuffer?
+    ) throws(MCPError) -> ByteBuffer {
         guard let found = Found(result) else { return result }
+        if found.resultType == InputRequired.resultType, let refusal = InputRequired.refusal(of: result, by: able()) { throw refusal }
         var adding: [(key: String, value: [UInt8])] = []
         if found.resultType == nil { adding.append(("resultType", JSONString.quote("complete"))) }
         if cacheable.contains(method), found.resultType == nil || found.resultType == "complete" {

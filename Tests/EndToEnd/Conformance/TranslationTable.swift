@@ -91,8 +91,8 @@ struct TranslationTable {
             ("passed on", "input-required-result-basic-list-roots")),
         row(
             "a question that the client did not declare", ("refused to the child, −32601", "whatWasNotDeclaredIsRefused"),
-            ("answered no for the client", "whatWasNotDeclaredIsNotAsked"), ("refused to the child, −32601", "whatWasNotDeclaredIsRefused"),
-            ("passed on: the server's own −32021", "server-stateless/undeclared-capability")),
+            ("the call ends, −32603", "whatWasNotDeclaredIsNotAsked"), ("refused to the child, −32601", "whatWasNotDeclaredIsRefused"),
+            ("the call ends, −32021: the server's own, or ours", "server-stateless/undeclared-capability whatWasNotDeclaredIsNotAsked")),
         row(
             "tasks", ("never declared, −32601: 2025-11-25's are another wire", "refusesMethodsOfTheOtherEra"),
             ("never declared, −32601", "refusesMethodsOfTheOtherEra"), ("−32601: a legacy server has none", "legacyChildrenAreNotAskedForModernThings"),
