@@ -13,6 +13,8 @@ extension MCPError {
         public static let sessionNotFound = -32001
         /// Legacy revisions; modern ones say `invalidParams`.
         public static let resourceNotFound = -32002
+        /// Revision 2025-11-25 alone.
+        public static let urlElicitationRequired = -32042
         public static let headerMismatch = -32020
         public static let missingClientCapability = -32021
         public static let unsupportedProtocolVersion = -32022

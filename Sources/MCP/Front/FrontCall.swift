@@ -222,7 +222,12 @@ final class FrontCall: MCPSink {
                 return .failure(error)
             }
         case .error(let error):
-            return .failure(era == .legacy ? LegacyFront.translated(error, method: request.method) : error)
+            if era == .legacy { return .failure(LegacyFront.translated(error, method: request.method)) }
+            switch URLElicitation.modern(error, method: request.method, able: ClientCapabilities(context.clientCapabilities)) {
+            case .success(let asking): return answer(.result(asking))
+            case .failure(let instead): return .failure(instead)
+            case nil: return .failure(error)
+            }
         case .failed(let undelivered):
             return .failure(MCPError(undelivered))
         }

@@ -80,7 +80,8 @@ struct TranslationTable {
             ("passed on", "input-required-result-basic-elicitation input-required-result-multi-round")),
         row(
             "elicitation, URL", ("the same, where the client declared `url`", "whatWasDeclaredIsAsked"), ("the same", "questionsRideTheCallsStream"),
-            ("the same", "input-required-result-url-elicitation"), ("passed on", "input-required-result-url-elicitation")),
+            ("the same, and −32042 too", "input-required-result-url-elicitation aModernClientIsAskedAndCallsAgain"),
+            ("passed on", "input-required-result-url-elicitation")),
         row(
             "sampling", ("a request on the call's stream", "tools-call-sampling"), ("by `input_required`", "tools-call-sampling"),
             ("the child's request becomes `input_required`", "input-required-result-basic-sampling"),
