@@ -72,7 +72,7 @@ struct TranslationTable {
         row(
             "list changes", ("on the GET stream", "http-get-list-changed"), ("from a subscription of ours to the GET stream", "http-get-list-changed"),
             ("acknowledged as far as the child tells them", "server-stateless/listen-tools-changed server-stateless/listen-filter"),
-            ("passed on", "server-stateless/listen-tools-changed server-stateless/listen-filter")),
+            ("passed on, as far as asked and acknowledged", "server-stateless/listen-filter onlyWhatWasAskedAndGrantedIsHeard")),
         row(
             "elicitation, form", ("a request on the call's stream", "tools-call-elicitation elicitation-declined"),
             ("`input_required` becomes that request, its answer the next round", "tools-call-elicitation two-rounds"),
