@@ -227,6 +227,39 @@ import Testing
         #expect(bench[2]?.hasPrefix("error -32603") == true && bench.back.callsInFlight == 0)
     }
 
+    /// What the child asks badly is answered like what it asks well.
+    @Test(arguments: [
+        (#""id":"e1","method":"elicitation/create","params":[1]"#, -32602), (#""params":7,"method":"sampling/createMessage","id":"e1""#, -32602),
+        (#""id":"e1","method":"roots/list","params":{"_meta":1}"#, -32602), (#""id":"e1","method":"elicitation/create""#, -32602),
+        (#""id":"e1","method":"sampling/createMessage""#, -32602), (#""id":"e1","method":"no/such""#, -32601),
+        (#""id":"e1","method":"no/such","params":{}"#, -32601), (#""id":"e1","method":"tools/call","params":{"name":"a","name":"b"}"#, -32600),
+    ])
+    func aBadRequestIsAnswered(request: String, code: Int) throws {
+        var (bench, id) = try started()
+        bench.receive(#"{"jsonrpc":"2.0",\#(request)}"#)
+        let answer = try bench.next()
+        #expect(answer["id"] == "e1" && answer["error"]?["code"]?.intValue == code && bench.lines.isEmpty)
+        #expect(bench.back.counters.refusedRequests == 1 && bench.finished.isEmpty)
+        bench.receive(#"{"jsonrpc":"2.0","id":\#(id),"result":{}}"#)
+        #expect(bench[1] == "{}")
+    }
+
+    @Test func aRequestThatIsTooLongIsAnswered() throws {
+        var (bench, _) = try started()
+        bench.perform(
+            bench.back.receivedOversized(prefix: ByteBuffer(string: #"{"jsonrpc":"2.0","id":5,"method":"sampling/createMessage","params":{"a":"xx"#)))
+        let answer = try bench.next()
+        #expect(answer["id"]?.intValue == 5 && answer["error"]?["code"]?.intValue == -32600)
+    }
+
+    /// Neither has anybody who waits: what names no id, and what is no JSON.
+    @Test(arguments: [#"{"jsonrpc":"2.0","method":"notifications/x","params":[1]}"#, #"{"jsonrpc":"2.0","id":1,"method":"x",oops"#])
+    func noiseIsNotAnswered(line: String) throws {
+        var (bench, _) = try started()
+        bench.receive(line)
+        #expect(bench.lines.isEmpty && bench.back.counters.noise == 1)
+    }
+
     /// Whoever asks the client hears at once of a server that goes on without the answer; the outcome comes with the round that follows.
     @Test(arguments: ["answers", "takes back"]) func aServerThatGoesOnWithoutTheAnswer(how: String) throws {
         var (bench, id) = try started()

@@ -15,6 +15,7 @@ extension Back {
         guard canAsk, case .legacy = phase, let needed = ClientCapabilities.needed(for: method, params: params),
             let call = correlator.addressee(of: needed)
         else { return refused(id, .methodNotFound(method)) }
+        guard params != nil || method == "roots/list" else { return refused(id, .invalidParams("params is missing")) }
         questions += 1
         let question = Suspensions.Question(id: id, request: InputRequest(key: "q\(questions)", method: method, params: params))
         if let handle = suspensions.handle(of: call.id) {
@@ -31,7 +32,8 @@ extension Back {
         return suspend(entry, for: caller)
     }
 
-    private mutating func refused(_ id: ByteBuffer, _ error: MCPError) -> [BackAction] {
+    /// The child's request is answered with an error.
+    mutating func refused(_ id: ByteBuffer, _ error: MCPError) -> [BackAction] {
         counters.refusedRequests += 1
         return [.write(JSONRPC.error(id: id, error).asLine())]
     }

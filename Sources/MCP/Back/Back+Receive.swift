@@ -41,10 +41,15 @@ extension Back {
         return [.noise(line, isStray: false)]
     }
 
-    /// A text that is no message. When it is recognisably an answer, its caller is told instead of waiting for ever.
+    /// A text that is no message. When it is recognisably an answer, its caller is told instead of waiting for ever; when it is
+    /// recognisably a request, the child is.
     private mutating func unreadable(_ message: ByteBuffer, _ error: ScanError) -> [BackAction] {
         counters.noise += 1
         let noise: [BackAction] = [.noise(message, isStray: false)]
+        if error.hasMethod, let id = error.id, !error.isMalformed || error.reason == .tooLarge || error.reason == .tooDeep {
+            let told = error.reason == .invalidParams ? MCPError(error) : .invalidRequest(error.reason.rawValue)
+            return noise + refused(message.copy(id), told)
+        }
         guard !error.hasMethod, let span = error.id, let id = message.integer(span), let entry = correlator.close(id: id) else { return noise }
         let outcome = MCPOutcome.error(.internalError("the server's answer is not acceptable: \(error.reason.rawValue)"))
         guard let call = entry.call else { return noise + settled(suspensions.settle(id, outcome)) }
