@@ -15,7 +15,7 @@ import Wire
 /// Tokens: `alice` opens `office`, `bob` opens `other`, `root` is an admin's, `old` has expired.
 final class DataPathFixture: Sendable {
     static let org = "01JORG00000000000000000000"
-    static let tools = ["asks", "echo", "slow", "progress", "fails", "error", "dies", "unstarted", "garbage", "other", "big"]
+    static let tools = ["asks", "gives_up", "echo", "slow", "progress", "fails", "error", "dies", "unstarted", "garbage", "other", "big"]
 
     let directory: String
     let group: MultiThreadedEventLoopGroup

@@ -119,6 +119,7 @@ import Testing
         call.sink.finish(Self.pending("\(Self.elicit),\(Self.roots)"))
         let wait = try #require(bench.service.calls.last)
         #expect(bench.service.calls.count == 2 && wait.request.name == "t" && wait.context.session.id == session)
+        #expect(wait.context.isWatch && !call.context.isWatch)
         #expect(wait.params["inputResponses"]?.text == #"{"berth/wait":{}}"# && wait.params["requestState"]?.stringValue == "s1")
         let ids = try exchange.events.map { try #require(try JSONValue(parsing: $0)["id"]).text }
         // One is answered, the other never.
@@ -156,17 +157,12 @@ import Testing
         #expect(wait.cancels == (how == "fail" ? 0 : 1))
     }
 
-    /// Modern clients know nothing of it, and where each call costs something nobody waits.
-    @Test func whereNobodyWaits() throws {
+    /// Modern clients know nothing of it.
+    @Test func aModernClientDoesNotWait() throws {
         let call = bench.modern("tools/call", params: #""name":"t""#, name: "t")
         try #require(bench.service.calls.last).sink.finish(Self.pending(Self.elicit))
         #expect(bench.service.calls.count == 1 && call.json?["result"]?["resultType"] == "input_required")
         #expect(call.body?.contains("berth/") == false)
-        let other = FrontBench(FrontSettings(watchesQuestions: false))
-        let session = other.open(capabilities: #"{"elicitation":{}}"#)
-        _ = other.legacy(#"{"jsonrpc":"2.0","id":"x","method":"tools/call","params":{"name":"t"}}"#, session: session)
-        try #require(other.service.calls.last).sink.finish(Self.pending(Self.elicit))
-        #expect(other.service.calls.count == 1)
     }
 
     /// Its server is gone with it, and must not be started once more.

@@ -44,8 +44,7 @@ final class LoopPath {
             eventLoop: eventLoop, settings: settings, support: support, directory: directory, stateKey: support.requestStateKey(), log: log,
             logger: logger,
             released: { session, connector, address in release.run(session, connector, address) })
-        // Each call beside an open question would be a row of the audit, and use its state up.
-        front = MCPFront(service: stack.entry, host: hub, settings: FrontSettings(watchesQuestions: false))
+        front = MCPFront(service: stack.entry, host: hub)
         oldFront = SSEFront(front: front)
         release.run = { [weak self] in self?.release(session: $0, connector: $1, $2) }
         hub.onEnd = { [weak self] in self?.sessionEnded($0) }

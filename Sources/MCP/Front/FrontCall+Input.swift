@@ -29,9 +29,11 @@ extension FrontCall {
         for id in round.openIDs { front.questions[id] = number }
         openStream()
         for message in round.messages { _ = send(message) }
-        if required.isPending, front.settings.watchesQuestions, let wait = round.wait(of: request) {
+        if required.isPending, let wait = round.wait(of: request) {
             let watch = RoundWatch(self)
             self.watch = watch
+            var context = context
+            context.isWatch = true
             watch.started(front.service.call(wait, in: context, sink: watch))
         }
         return nil

@@ -61,12 +61,9 @@ public struct FrontSettings: Sendable {
     public var toleratesLegacyHeader: Bool
     /// Longest request accepted, in bytes.
     public var maximumBytes: Int
-    /// Hear of servers that go on without the answers to their questions, by a call beside each that is open.
-    public var watchesQuestions: Bool
 
-    public init(toleratesLegacyHeader: Bool = true, maximumBytes: Int = 4 << 20, watchesQuestions: Bool = true) {
+    public init(toleratesLegacyHeader: Bool = true, maximumBytes: Int = 4 << 20) {
         self.toleratesLegacyHeader = toleratesLegacyHeader
         self.maximumBytes = maximumBytes
-        self.watchesQuestions = watchesQuestions
     }
 }
