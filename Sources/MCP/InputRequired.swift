@@ -100,9 +100,10 @@ extension InputRequired {
     /// The same of a result's text, which is one of these.
     static func refusal(of result: ByteBuffer, by able: ClientCapabilities) -> MCPError? {
         let text = result.readableBytesSpan
+        let whole = JSONSpan(start: 0, end: result.readableBytes)
         var requests: [InputRequest] = []
         do {
-            guard let span = try JSONMembers.value(of: "inputRequests", object: JSONSpan(start: 0, end: result.readableBytes), in: text) else { return nil }
+            guard let span = try JSONMembers.value(of: "inputRequests", object: whole, in: text) else { return nil }
             guard text.byte(span) == UInt8(ascii: "{") else { return unreadable }
             var members = JSONMembers(of: span)
             while let member = try members.next(in: text) {

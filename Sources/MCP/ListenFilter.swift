@@ -75,7 +75,8 @@ public struct ListenFilter: Equatable, Sendable {
         uris.contains(uri)
             || uris.contains { whole in
                 guard uri.utf8.count > whole.utf8.count, uri.utf8.starts(with: whole.utf8) else { return false }
-                return whole.utf8.last == UInt8(ascii: "/") || "/?#".utf8.contains(uri.utf8[uri.utf8.index(uri.utf8.startIndex, offsetBy: whole.utf8.count)])
+                if whole.utf8.last == UInt8(ascii: "/") { return true }
+                return uri.utf8.dropFirst(whole.utf8.count).first.map("/?#".utf8.contains) ?? false
             }
     }
 

@@ -18,7 +18,8 @@ enum PendingCall {
 
     static func isSettled(_ result: ByteBuffer) -> Bool {
         let text = result.readableBytesSpan
-        guard let type = try? JSONMembers.value(of: "resultType", object: JSONSpan(start: 0, end: result.readableBytes), in: text) else { return false }
+        let whole = JSONSpan(start: 0, end: result.readableBytes)
+        guard let type = try? JSONMembers.value(of: "resultType", object: whole, in: text) else { return false }
         return JSONString.unquote(type, in: text) == settledType
     }
 

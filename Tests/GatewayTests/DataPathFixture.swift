@@ -182,7 +182,8 @@ final class DataPathFixture: Sendable {
     }
 
     static func modern(_ method: String, _ params: String = "", id: String = "1", meta: String = "") -> String {
-        let meta = #""_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{"elicitation":{}}\#(meta)}"#
+        let said = #""io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{"elicitation":{}}"#
+        let meta = #""_meta":{\#(said)\#(meta)}"#
         return #"{"jsonrpc":"2.0","id":\#(id),"method":"\#(method)","params":{\#(params)\#(params.isEmpty ? "" : ",")\#(meta)}}"#
     }
 

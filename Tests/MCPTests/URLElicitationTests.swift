@@ -10,7 +10,8 @@ import Testing
     private static let able = FrontBench.meta.replacing(#"{"elicitation":{}}"#, with: #"{"elicitation":{"url":{}}}"#)
 
     private static func required(
-        _ data: String? = #"{"elicitations":[{"mode":"url","elicitationId":"e","url":"https://a.test/1","message":"sign in"},{"url":"https://b.test"},{}]}"#
+        _ data: String? = #"{"elicitations":[{"mode":"url","elicitationId":"e","url":"https://a.test/1","message":"sign in"},"# +
+            #"{"url":"https://b.test"},{}]}"#
     ) -> MCPOutcome {
         .error(MCPError(code: -32042, message: "URL elicitation required", data: data.map(ByteBuffer.init(string:))))
     }
