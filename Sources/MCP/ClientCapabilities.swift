@@ -38,6 +38,29 @@ struct ClientCapabilities: OptionSet, Sendable {
         if member("roots", of: whole) != nil { insert(.roots) }
     }
 
+    /// As a client declares them.
+    var object: JSONValue {
+        var object = JSONObject()
+        if !isDisjoint(with: [.form, .url]) {
+            var modes = JSONObject()
+            if contains(.form) { modes["form"] = [:] }
+            if contains(.url) { modes["url"] = [:] }
+            object["elicitation"] = .object(modes)
+        }
+        if contains(.samplingTools) { object["sampling"] = ["tools": [:]] } else if contains(.sampling) { object["sampling"] = [:] }
+        if contains(.roots) { object["roots"] = [:] }
+        return .object(object)
+    }
+
+    /// For people.
+    var words: String {
+        let names: [(ClientCapabilities, String)] = [
+            (.form, "elicitation by a form"), (.url, "elicitation by a URL"), (.sampling, "sampling"), (.samplingTools, "sampling with tools"),
+            (.roots, "roots"),
+        ]
+        return names.filter { contains($0.0) }.map(\.1).joined(separator: ", ")
+    }
+
     /// What a server's request asks of its client; `nil` for a method that no client is asked.
     static func needed(for method: String, params: ByteBuffer?) -> ClientCapabilities? {
         func has(_ name: StaticString) -> JSONSpan? {

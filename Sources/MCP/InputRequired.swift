@@ -21,6 +21,8 @@ struct InputRequired: Sendable {
     var requests: [InputRequest]
     /// What the client must send back as it is: a JSON string, quotes included.
     var state: ByteBuffer?
+    /// The call goes on at its server meanwhile.
+    var isPending = false
 
     /// The `result` member.
     var result: ByteBuffer {
@@ -44,6 +46,7 @@ struct InputRequired: Sendable {
             out.writeStaticString(#","requestState":"#)
             out.writeImmutableBuffer(state)
         }
+        if isPending { out.writeString(#","_meta":{"\#(PendingCall.mark)":true}"#) }
         out.writeStaticString("}")
         return out
     }
@@ -77,7 +80,47 @@ extension InputRequired {
             return nil
         }
         if requests.isEmpty && state == nil { return nil }
+        isPending = PendingCall.isMarked(result)
     }
+}
+
+extension InputRequired {
+    /// Why a client that declared this cannot be asked that: it may be asked what it declared, and nothing else.
+    static func refusal(of requests: some Sequence<InputRequest>, by able: ClientCapabilities) -> MCPError? {
+        var missing: ClientCapabilities = []
+        for request in requests {
+            guard let needed = ClientCapabilities.needed(for: request.method, params: request.params) else {
+                return .internalError("the server asks for \(request.method.prefix(128)), which no client can be asked")
+            }
+            missing.formUnion(needed.subtracting(able))
+        }
+        return missing.isEmpty ? nil : .missingCapabilities(missing)
+    }
+
+    /// The same of a result's text, which is one of these.
+    static func refusal(of result: ByteBuffer, by able: ClientCapabilities) -> MCPError? {
+        let text = result.readableBytesSpan
+        let whole = JSONSpan(start: 0, end: result.readableBytes)
+        var requests: [InputRequest] = []
+        do {
+            guard let span = try JSONMembers.value(of: "inputRequests", object: whole, in: text) else { return nil }
+            guard text.byte(span) == UInt8(ascii: "{") else { return unreadable }
+            var members = JSONMembers(of: span)
+            while let member = try members.next(in: text) {
+                guard text.byte(member.value) == UInt8(ascii: "{"), let name = try JSONMembers.value(of: "method", object: member.value, in: text),
+                    let method = JSONString.unquote(name, in: text)
+                else { return unreadable }
+                let params = try JSONMembers.value(of: "params", object: member.value, in: text)
+                if let params, text.byte(params) != UInt8(ascii: "{") { return unreadable }
+                requests.append(InputRequest(key: "", method: method, params: params.map(result.slice)))
+            }
+        } catch {
+            return unreadable
+        }
+        return refusal(of: requests, by: able)
+    }
+
+    private static var unreadable: MCPError { .internalError("the server's question cannot be read") }
 }
 
 /// One answer to such a question, as it stands in `params.inputResponses`.

@@ -65,9 +65,27 @@ public struct ListenFilter: Equatable, Sendable {
         case "notifications/tools/list_changed": tools
         case "notifications/prompts/list_changed": prompts
         case "notifications/resources/list_changed": resources
-        case "notifications/resources/updated": uri.map(uris.contains) ?? false
+        case "notifications/resources/updated": uri.map(wantsUpdates) ?? false
         default: false
         }
+    }
+
+    /// The URI of an update may be that of a part of the resource that was subscribed to.
+    private func wantsUpdates(of uri: String) -> Bool {
+        uris.contains(uri)
+            || uris.contains { whole in
+                guard uri.utf8.count > whole.utf8.count, uri.utf8.starts(with: whole.utf8) else { return false }
+                if whole.utf8.last == UInt8(ascii: "/") { return true }
+                return uri.utf8.dropFirst(whole.utf8.count).first.map("/?#".utf8.contains) ?? false
+            }
+    }
+
+    /// What both have, in the order of the other's URIs.
+    func intersection(_ other: ListenFilter) -> ListenFilter {
+        let own = Set(uris)
+        return ListenFilter(
+            tools: tools && other.tools, prompts: prompts && other.prompts, resources: resources && other.resources,
+            uris: other.uris.filter(own.contains))
     }
 }
 

@@ -13,6 +13,8 @@ extension MCPError {
         public static let sessionNotFound = -32001
         /// Legacy revisions; modern ones say `invalidParams`.
         public static let resourceNotFound = -32002
+        /// Revision 2025-11-25 alone.
+        public static let urlElicitationRequired = -32042
         public static let headerMismatch = -32020
         public static let missingClientCapability = -32021
         public static let unsupportedProtocolVersion = -32022
@@ -28,6 +30,12 @@ extension MCPError {
         return MCPError(code: Code.methodNotFound, message: "Method not found: \(short)")
     }
     public static func invalidParams(_ detail: String) -> MCPError { MCPError(code: Code.invalidParams, message: "Invalid params: \(detail)") }
+    /// A client of 2026-07-28 is needed that can be asked for more than this one declared.
+    static func missingCapabilities(_ missing: ClientCapabilities) -> MCPError {
+        MCPError(
+            code: Code.missingClientCapability, message: "Missing required client capability: the server asks for \(missing.words)",
+            data: JSONValue.object(["requiredCapabilities": missing.object]).buffer)
+    }
     static let sessionEnded = MCPError(Undelivered(.notDelivered, "the session has ended"))
     public static func internalError(_ detail: String) -> MCPError { MCPError(code: Code.internalError, message: "Internal error: \(detail)") }
 

@@ -84,6 +84,9 @@ public struct CallContext {
     public var clientEra: Era
     /// The wrapper services' own record of this call (the gateway's audit and policy record). Opaque to everybody else.
     public var attachment: AnyObject?
+    /// Beside a call whose client is being asked: waits until no answer is needed any more, and brings nothing (``PendingCall``). Said by
+    /// a front and by no client: what counts calls does not count it.
+    public internal(set) var isWatch = false
 
     public init(
         session: SessionKey, deadline: NIODeadline? = nil, clientCapabilities: ByteBuffer? = nil, clientEra: Era = .modern,

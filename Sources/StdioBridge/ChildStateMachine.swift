@@ -71,6 +71,8 @@ struct ChildStateMachine {
     /// From `prepare` until its process has answered somebody: its death then is nobody's.
     private var isSpare = false
     private var failedToStart = false
+    /// Why the last process's handshake failed: that it exited afterwards explains nothing.
+    private var refusal: String?
     private var outputEnded = false
     private var errorsEnded = false
     private var exit: ExitStatus?
@@ -101,7 +103,8 @@ struct ChildStateMachine {
             if delay <= .zero { return start() }
             if delay > limits.patience {
                 let seconds = (delay.nanoseconds + 999_999_999) / 1_000_000_000
-                return [.failWaiting("the server \(lastExit?.description ?? "could not be started"); next start in \(seconds) s")]
+                let why = refusal ?? "the server \(lastExit?.description ?? "could not be started")"
+                return [.failWaiting("\(why); next start in \(seconds) s")]
             }
             stage = .backingOff
             wanted = true
@@ -152,6 +155,7 @@ struct ChildStateMachine {
         failedToStart = true
         wanted = false
         isSpare = false
+        refusal = reason
         return [.failWaiting(reason)] + climb()
     }
 
@@ -261,6 +265,7 @@ struct ChildStateMachine {
         startAgainAtOnce = false
         isSpare = false
         failedToStart = false
+        refusal = nil
         outputEnded = false
         errorsEnded = false
         exit = nil
@@ -309,7 +314,7 @@ struct ChildStateMachine {
         stage = .idle
         if failedToStart {
             wanted = false
-            actions.append(.failWaiting(reason))
+            actions.append(.failWaiting(refusal ?? reason))
         }
         if wanted { actions += requestArrived(now: now) }
         return actions

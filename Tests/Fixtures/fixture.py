@@ -201,9 +201,10 @@ def cancellations(call):
 
 
 @tool
-def ask(call, method="elicitation/create", params=None, times=1):
+def ask(call, method="elicitation/create", params=None, times=1, seconds=60):
     "Asks the client, and answers with its answers."
-    answers = [call.server.ask(method, params or {"message": "who?", "requestedSchema": {"type": "object", "properties": {}}}) for _ in range(times)]
+    params = params or {"message": "who?", "requestedSchema": {"type": "object", "properties": {}}}
+    answers = [call.server.ask(method, params, seconds) for _ in range(times)]
     return [answer.get("result", answer.get("error")) for answer in answers]
 
 

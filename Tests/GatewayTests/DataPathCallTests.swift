@@ -56,6 +56,19 @@ struct DataPathCallTests {
         }
     }
 
+    /// A server that does without the answer to its question: its client hears so at once, and the audit has two rows as with an answer.
+    @Test func aQuestionIsTakenBack() async throws {
+        try await DataPathFixture.with { (fixture) async throws in
+            let params = #"{"protocolVersion":"2025-11-25","capabilities":{"elicitation":{}},"clientInfo":{"name":"t","version":"1"}}"#
+            let opened = try await fixture.send(
+                "POST", "/v/office/mcp", body: #"{"jsonrpc":"2.0","id":0,"method":"initialize","params":\#(params)}"#)
+            let answer = try await fixture.legacyCall("gives_up", session: try #require(opened.session))
+            #expect(answer.content == "own state", "\(answer.text)")
+            #expect(answer.text.contains("elicitation/create") && answer.text.contains("notifications/cancelled"))
+            #expect(fixture.door.calls(of: "gives_up") == 3 && fixture.calls().count == 2)
+        }
+    }
+
     struct Outcome: Sendable {
         var tool: String
         var outcome: AuditOutcome

@@ -144,6 +144,12 @@ final class DataPathDoor: Sendable {
                 guard request.requestState == nil else { return answer(#"{"content":[{"type":"text","text":"\#(request.requestState ?? "")"}]}"#) }
                 answer(
                     #"{"resultType":"input_required","inputRequests":{"k":{"method":"elicitation/create","params":{}}},"requestState":"own state"}"#)
+            case "gives_up":
+                if String(buffer: request.message).contains("berth/wait") { return answer(#"{"resultType":"berth/settled"}"#) }
+                guard request.requestState == nil else { return answer(#"{"content":[{"type":"text","text":"\#(request.requestState ?? "")"}]}"#) }
+                answer(
+                    #"{"resultType":"input_required","inputRequests":{"k":{"method":"elicitation/create","params":{}}},"requestState":"own state","# +
+                        #""_meta":{"berth/pending":true}}"#)
             case "garbage": exchange.reply(200, "no json")
             case "other": exchange.reply(200, #"{"jsonrpc":"2.0","id":"x","result":{}}"#)
             case "big": answer(#"{"content":[{"type":"text","text":"\#(String(repeating: "x", count: 3_000_000))"}]}"#)

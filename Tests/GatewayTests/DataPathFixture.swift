@@ -15,7 +15,7 @@ import Wire
 /// Tokens: `alice` opens `office`, `bob` opens `other`, `root` is an admin's, `old` has expired.
 final class DataPathFixture: Sendable {
     static let org = "01JORG00000000000000000000"
-    static let tools = ["asks", "echo", "slow", "progress", "fails", "error", "dies", "unstarted", "garbage", "other", "big"]
+    static let tools = ["asks", "gives_up", "echo", "slow", "progress", "fails", "error", "dies", "unstarted", "garbage", "other", "big"]
 
     let directory: String
     let group: MultiThreadedEventLoopGroup
@@ -182,7 +182,8 @@ final class DataPathFixture: Sendable {
     }
 
     static func modern(_ method: String, _ params: String = "", id: String = "1", meta: String = "") -> String {
-        let meta = #""_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{}\#(meta)}"#
+        let said = #""io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{"elicitation":{}}"#
+        let meta = #""_meta":{\#(said)\#(meta)}"#
         return #"{"jsonrpc":"2.0","id":\#(id),"method":"\#(method)","params":{\#(params)\#(params.isEmpty ? "" : ",")\#(meta)}}"#
     }
 

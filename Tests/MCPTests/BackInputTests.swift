@@ -147,6 +147,20 @@ import Testing
         #expect(try required(bench, 3).requests.objectValue?.members.first?.value["method"] == "roots/list")
     }
 
+    /// Its client may have declared less than another call's.
+    @Test func whatTheOneThatComesBackCannotBeAskedWaits() throws {
+        var (bench, _) = try started()
+        bench.receive(#"{"jsonrpc":"2.0","id":1,\#(Self.elicit)}"#)
+        let mine = try required(bench, 1)
+        try bench.send(2, Self.call(name: "u"))
+        bench.receive(#"{"jsonrpc":"2.0","id":2,\#(Self.elicit)}"#)
+        bench.receive(#"{"jsonrpc":"2.0","id":3,"method":"roots/list"}"#)
+        let key = try #require(mine.requests.objectValue?.keys.first)
+        try bench.send(
+            3, Self.call(#"{"elicitation":{}}"#, name: "t", #","requestState":\#(mine.state),"inputResponses":{"\#(key)":\#(Self.accept)}"#))
+        #expect(bench[3] == nil)
+    }
+
     @Test func whatWasFiledUnderALaterCallIsAskedOfTheOneThatComesBack() throws {
         var (bench, _) = try started()
         bench.receive(#"{"jsonrpc":"2.0","id":1,\#(Self.elicit)}"#)
@@ -211,6 +225,97 @@ import Testing
         bench.perform(bench.back.receivedOversized(prefix: ByteBuffer(string: #"{"jsonrpc":"2.0","id":\#(id),"result":{"a":"xxxx"#)))
         try bench.send(2, Self.retry(state, #"{"\#(key)":\#(Self.accept)}"#))
         #expect(bench[2]?.hasPrefix("error -32603") == true && bench.back.callsInFlight == 0)
+    }
+
+    /// What the child asks badly is answered like what it asks well.
+    @Test(arguments: [
+        (#""id":"e1","method":"elicitation/create","params":[1]"#, -32602), (#""params":7,"method":"sampling/createMessage","id":"e1""#, -32602),
+        (#""id":"e1","method":"roots/list","params":{"_meta":1}"#, -32602), (#""id":"e1","method":"elicitation/create""#, -32602),
+        (#""id":"e1","method":"sampling/createMessage""#, -32602), (#""id":"e1","method":"no/such""#, -32601),
+        (#""id":"e1","method":"no/such","params":{}"#, -32601), (#""id":"e1","method":"tools/call","params":{"name":"a","name":"b"}"#, -32600),
+    ])
+    func aBadRequestIsAnswered(request: String, code: Int) throws {
+        var (bench, id) = try started()
+        bench.receive(#"{"jsonrpc":"2.0",\#(request)}"#)
+        let answer = try bench.next()
+        #expect(answer["id"] == "e1" && answer["error"]?["code"]?.intValue == code && bench.lines.isEmpty)
+        #expect(bench.back.counters.refusedRequests == 1 && bench.finished.isEmpty)
+        bench.receive(#"{"jsonrpc":"2.0","id":\#(id),"result":{}}"#)
+        #expect(bench[1] == "{}")
+    }
+
+    @Test func aRequestThatIsTooLongIsAnswered() throws {
+        var (bench, _) = try started()
+        bench.perform(
+            bench.back.receivedOversized(prefix: ByteBuffer(string: #"{"jsonrpc":"2.0","id":5,"method":"sampling/createMessage","params":{"a":"xx"#)))
+        let answer = try bench.next()
+        #expect(answer["id"]?.intValue == 5 && answer["error"]?["code"]?.intValue == -32600)
+    }
+
+    /// Neither has anybody who waits: what names no id, and what is no JSON.
+    @Test(arguments: [#"{"jsonrpc":"2.0","method":"notifications/x","params":[1]}"#, #"{"jsonrpc":"2.0","id":1,"method":"x",oops"#])
+    func noiseIsNotAnswered(line: String) throws {
+        var (bench, _) = try started()
+        bench.receive(line)
+        #expect(bench.lines.isEmpty && bench.back.counters.noise == 1)
+    }
+
+    /// Whoever asks the client hears at once of a server that goes on without the answer; the outcome comes with the round that follows.
+    @Test(arguments: ["answers", "takes back"]) func aServerThatGoesOnWithoutTheAnswer(how: String) throws {
+        var (bench, id) = try started()
+        bench.receive(#"{"jsonrpc":"2.0","id":"e1",\#(Self.elicit)}"#)
+        let (state, requests) = try required(bench, 1)
+        let key = try #require(requests.objectValue?.keys.first)
+        #expect(bench[1]?.contains(#""_meta":{"berth/pending":true}"#) == true)
+        let wait = #"{"berth/wait":{}}"#
+        try bench.send(2, Self.retry(state, wait, name: "other"))
+        #expect(bench[2]?.hasPrefix("error -32602") == true)
+        // It can be left and begun again, by one at a time.
+        try bench.send(3, Self.retry(state, wait))
+        try bench.send(4, Self.retry(state, wait))
+        #expect(bench[3] == nil && bench[4]?.hasPrefix("error -32603") == true)
+        bench.perform(bench.back.cancel(CallID(3)))
+        try bench.send(5, Self.retry(state, wait))
+        #expect(bench[3] == "outcome_unknown" && bench[5] == nil && bench.lines.isEmpty)
+
+        let answer = #"{"jsonrpc":"2.0","id":\#(id),"result":{"gaveUp":true}}"#
+        bench.receive(
+            how == "answers" ? answer : #"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":"e1","reason":"timeout"}}"#)
+        #expect(bench[5] == #"{"resultType":"berth/settled"}"#)
+        try bench.send(6, Self.retry(state, wait))
+        #expect(bench[6] == bench[5])
+        try bench.send(7, Self.retry(state, #"{"\#(key)":\#(Self.accept)}"#))
+        if how == "takes back" {
+            #expect(bench.lines.isEmpty, "what was taken back is not answered")
+            #expect(bench[7] == nil)
+            bench.receive(answer)
+        }
+        #expect(bench[7] == #"{"gaveUp":true}"# && bench.back.suspendedCount == 0 && bench.back.callsInFlight == 0)
+    }
+
+    /// What is not answered then is not asked for again.
+    @Test func anOutcomeNeedsNoAnswers() throws {
+        var (bench, id) = try started()
+        bench.receive(#"{"jsonrpc":"2.0","id":"e1",\#(Self.elicit)}"#)
+        let (state, _) = try required(bench, 1)
+        bench.receive(#"{"jsonrpc":"2.0","id":\#(id),"result":{}}"#)
+        try bench.send(2, Self.retry(state, "{}"))
+        #expect(bench[2] == "{}" && bench.timers.isEmpty)
+        #expect(try bench.next("error")["code"]?.intValue == -32603)
+    }
+
+    @Test(arguments: ["answer", "time-out", "death"]) func whoWaitsBesideAQuestionIsToldOfItsEnd(how: String) throws {
+        var (bench, _) = try started()
+        bench.receive(#"{"jsonrpc":"2.0","id":"e1",\#(Self.elicit)}"#)
+        let (state, requests) = try required(bench, 1)
+        let key = try #require(requests.objectValue?.keys.first)
+        try bench.send(2, Self.retry(state, #"{"berth/wait":{}}"#))
+        switch how {
+        case "answer": try bench.send(3, Self.retry(state, #"{"\#(key)":\#(Self.accept)}"#))
+        case "time-out": bench.perform(bench.back.timerFired(.input(try #require(try JSONValue(parsing: state).stringValue))))
+        default: bench.perform(bench.back.closed(reason: "killed"))
+        }
+        #expect(bench[2] == (how == "death" ? "outcome_unknown" : #"{"resultType":"berth/settled"}"#))
     }
 
     @Test func deathForgetsWhoWaits() throws {

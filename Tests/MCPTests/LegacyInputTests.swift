@@ -106,6 +106,65 @@ import Testing
         #expect(bench.front.callsInFlight == 0)
     }
 
+    private static func pending(_ requests: String) -> MCPOutcome {
+        .result(
+            ByteBuffer(string: #"{"resultType":"input_required","inputRequests":{\#(requests)},"requestState":"s1","_meta":{"berth/pending":true}}"#))
+    }
+    private static let settled = MCPOutcome.result(ByteBuffer(string: #"{"resultType":"berth/settled"}"#))
+
+    /// A server that gives its question up and answers the call: the client has the answer at once, and its own comes too late.
+    @Test func aQuestionIsTakenBack() throws {
+        let session = open()
+        let (exchange, call) = try started(session)
+        call.sink.finish(Self.pending("\(Self.elicit),\(Self.roots)"))
+        let wait = try #require(bench.service.calls.last)
+        #expect(bench.service.calls.count == 2 && wait.request.name == "t" && wait.context.session.id == session)
+        #expect(wait.context.isWatch && !call.context.isWatch)
+        #expect(wait.params["inputResponses"]?.text == #"{"berth/wait":{}}"# && wait.params["requestState"]?.stringValue == "s1")
+        let ids = try exchange.events.map { try #require(try JSONValue(parsing: $0)["id"]).text }
+        // One is answered, the other never.
+        _ = bench.legacy(#"{"jsonrpc":"2.0","id":\#(ids[1]),"result":{"roots":[]}}"#, session: session)
+        wait.sink.finish(Self.settled)
+        let cancelled = try #require(exchange.lastEvent)
+        #expect(exchange.events.count == 3 && cancelled["method"]?.stringValue == "notifications/cancelled")
+        #expect(cancelled["params"]?["requestId"]?.text == ids[0] && cancelled["id"] == nil)
+        let again = try #require(bench.service.calls.last)
+        #expect(bench.service.calls.count == 3 && again.params["requestState"]?.stringValue == "s1")
+        #expect(again.params["inputResponses"]?["q2"]?.text == #"{"roots":[]}"# && again.params["inputResponses"]?["q1"]?["action"] == "cancel")
+        #expect(bench.legacy(#"{"jsonrpc":"2.0","id":\#(ids[0]),"result":{"action":"accept"}}"#, session: session).status == 202)
+        again.sink.finish(.result(ByteBuffer(string: #"{"content":[]}"#)))
+        #expect(exchange.lastEvent?["result"]?.text == #"{"content":[]}"# && exchange.isClosed && bench.service.calls.count == 3)
+        #expect(bench.front.callsInFlight == 0 && wait.cancels == 0)
+    }
+
+    /// With the answers nobody waits any more; and how else that ends says nothing.
+    @Test(arguments: ["answer", "leave", "fail"]) func theWaitEndsWithTheRound(how: String) throws {
+        let session = open()
+        let (exchange, call) = try started(session)
+        call.sink.finish(Self.pending(Self.elicit))
+        let wait = try #require(bench.service.calls.last)
+        let id = try #require(exchange.lastEvent?["id"]).text
+        switch how {
+        case "leave": bench.front.sessionEnded(session)
+        case "fail": wait.sink.finish(.failed(Undelivered(.outcomeUnknown, "the server did not answer in time")))
+        default: break
+        }
+        if how != "leave" {
+            #expect(bench.service.calls.count == 2 && exchange.events.count == 1)
+            _ = bench.legacy(#"{"jsonrpc":"2.0","id":\#(id),"result":{"action":"accept"}}"#, session: session)
+            #expect(bench.service.calls.last?.params["inputResponses"]?["q1"]?["action"] == "accept" && bench.service.calls.count == 3)
+        }
+        #expect(wait.cancels == (how == "fail" ? 0 : 1))
+    }
+
+    /// Modern clients know nothing of it.
+    @Test func aModernClientDoesNotWait() throws {
+        let call = bench.modern("tools/call", params: #""name":"t""#, name: "t")
+        try #require(bench.service.calls.last).sink.finish(Self.pending(Self.elicit))
+        #expect(bench.service.calls.count == 1 && call.json?["result"]?["resultType"] == "input_required")
+        #expect(call.body?.contains("berth/") == false)
+    }
+
     /// Its server is gone with it, and must not be started once more.
     @Test func theEndOfTheSessionEndsTheRound() throws {
         let session = open()
@@ -136,17 +195,51 @@ import Testing
         }
     }
 
-    /// A server may ask what its client declared, and nothing else may be sent in its name.
-    @Test func whatWasNotDeclaredIsNotAsked() throws {
+    /// A server may ask what its client declared; the call of one that asks anything else ends, and says so.
+    @Test(arguments: [
+        (#""q5":{"method":"sampling/createMessage","params":{}}"#, "asks for sampling", #"{"requiredCapabilities":{"sampling":{}}}"#),
+        (#""q5":{"method":"elicitation/create","params":{"mode":"url"}}"#, "by a URL", #"{"requiredCapabilities":{"elicitation":{"url":{}}}}"#),
+        (
+            #""q5":{"method":"roots/list"},"q6":{"method":"sampling/createMessage","params":{"tools":[]}}"#, "sampling, sampling with tools, roots",
+            #"{"requiredCapabilities":{"sampling":{"tools":{}},"roots":{}}}"#
+        ), (#""q6":{"method":"tools/call"}"#, "asks for tools/call", nil),
+    ])
+    func whatWasNotDeclaredIsNotAsked(questions: String, words: String, data: String?) throws {
         let session = bench.open(capabilities: #"{"elicitation":{}}"#)
         let (exchange, call) = try started(session)
-        call.sink.finish(Self.required(#"\#(Self.elicit),"q5":{"method":"sampling/createMessage","params":{}},"q6":{"method":"tools/call"}"#))
-        #expect(exchange.events.count == 1 && exchange.lastEvent?["method"]?.stringValue == "elicitation/create")
-        let id = try #require(exchange.lastEvent?["id"]).text
-        _ = bench.legacy(#"{"jsonrpc":"2.0","id":\#(id),"result":{"action":"accept"}}"#, session: session)
-        let responses = try #require(bench.service.calls.last?.params["inputResponses"])
-        #expect(responses["q1"]?["action"]?.stringValue == "accept")
-        for key in ["q5", "q6"] { #expect(responses[key]?["berth/error"]?["code"]?.intValue == -32601) }
+        call.sink.finish(Self.required("\(Self.elicit),\(questions)"))
+        #expect(exchange.events.isEmpty && bench.service.calls.count == 1 && exchange.errorCode == -32603)
+        let error = try #require(exchange.json?["error"])
+        #expect(error["message"]?.stringValue?.contains(words) == true && error["data"]?.text == data)
+
+        let modern = bench.modern("tools/call", params: #""name":"t""#, name: "t")
+        try #require(bench.service.calls.last).sink.finish(Self.required("\(Self.elicit),\(questions)"))
+        #expect(modern.errorCode == (data == nil ? -32603 : -32021) && modern.status == (data == nil ? 200 : 400))
+        #expect(modern.json?["error"]?["data"]?.text == data && bench.service.calls.count == 2)
+    }
+
+    /// Its questions are read as its client reads them, whatever they look like.
+    @Test func aModernClientGetsNoQuestionThatCannotBeRead() throws {
+        for questions in [#""q1":[]"#, #""q1":{"params":{}}"#, #""q1":{"method":"elicitation/create","params":1}"#] {
+            let call = bench.modern("tools/call", params: #""name":"t""#, name: "t")
+            try #require(bench.service.calls.last).sink.finish(Self.required(questions))
+            #expect(call.errorCode == -32603)
+        }
+        let escaped = bench.modern("tools/call", params: #""name":"t""#, name: "t")
+        let result = #"{"resultType":"input\u005frequired","inputRequests":{"q2":{"method":"roots\/list"}}}"#
+        try #require(bench.service.calls.last).sink.finish(.result(ByteBuffer(string: result)))
+        #expect(escaped.errorCode == -32021)
+    }
+
+    /// A message of a batch has no stream: nobody is asked, and the server is told.
+    @Test func inABatchTheServerIsToldNo() throws {
+        let session = bench.open(version: "2025-03-26", capabilities: #"{"elicitation":{}}"#)
+        let batch = bench.legacy(#"[{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"t"}}]"#, session: session)
+        try #require(bench.service.calls.last).sink.finish(Self.required(Self.elicit))
+        let again = try #require(bench.service.calls.last)
+        #expect(again.params["inputResponses"]?["q1"]?["_meta"]?["berth/error"]?["code"]?.intValue == -32601)
+        again.sink.finish(.result(ByteBuffer(string: "{}")))
+        #expect(batch.json?[0]?["result"]?.text == "{}")
     }
 
     /// Without its answers the request would be a new one, and run a second time.
@@ -184,7 +277,7 @@ import Testing
         again.sink.finish(.result(ByteBuffer(string: #"{"tools":[]}"#)))
         #expect(list.json?["result"]?["resultType"]?.stringValue == "complete")
         let call = bench.modern("tools/call", params: #""name":"t""#, name: "t")
-        try #require(bench.service.calls.last).sink.finish(Self.required(Self.roots))
+        try #require(bench.service.calls.last).sink.finish(Self.required(Self.elicit))
         #expect(call.json?["result"]?["resultType"]?.stringValue == "input_required" && bench.service.calls.count == 3)
     }
 

@@ -161,7 +161,7 @@ struct ResumeTests {
         let first = get(session, after: nil)
         let listen = try #require(bench.service.calls.last)
         _ = listen.sink.notification(
-            ByteBuffer(string: #"{"jsonrpc":"2.0","method":"notifications/subscriptions/acknowledged","params":{"notifications":{"toolsListChanged":true}}}"#))
+            ByteBuffer(string: #"{"jsonrpc":"2.0","method":"notifications/subscriptions/acknowledged","params":{"notifications":{"toolsListChanged":true,"promptsListChanged":true}}}"#))
         _ = listen.sink.notification(ByteBuffer(string: #"{"jsonrpc":"2.0","method":"notifications/tools/list_changed"}"#))
         #expect(first.events.count == 1)
         let second = get(session, after: first.primed)

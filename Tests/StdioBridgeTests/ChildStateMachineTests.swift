@@ -60,6 +60,31 @@ struct ChildStateMachineTests {
         #expect(machine.requestArrived(now: now) == [.failWaiting("over")])
     }
 
+    /// Whoever comes while it is being ended, and whoever comes while the next start waits, is told as the first was.
+    @Test func aFailedHandshakeIsTheCauseForEverybody() {
+        let cause = "the server chose the unknown protocol version 1999-01-01"
+        var machine = ChildStateMachine()
+        for attempt in 1...6 {
+            let time = now + .seconds(Int64(100 * attempt))
+            #expect(machine.requestArrived(now: time) == [.spawn])
+            _ = machine.started()
+            #expect(machine.handshakeFailed(cause).first == .failWaiting(cause))
+            #expect(machine.requestArrived(now: time) == [])
+            _ = machine.outputClosed(now: time)
+            _ = machine.errorsClosed(now: time)
+            let end = machine.exited(.code(0), now: time)
+            #expect(end == [.disarm, .failRunning("the server exited with status 0"), .discardProcess, .failWaiting(cause)])
+            guard attempt == 6 else { continue }
+            #expect(machine.requestArrived(now: time) == [.failWaiting("\(cause); next start in 4 s")])
+        }
+        // The next one fails for a reason of its own.
+        _ = machine.requestArrived(now: now + .seconds(1_000))
+        _ = machine.started()
+        _ = machine.outputClosed(now: now)
+        _ = machine.errorsClosed(now: now)
+        #expect(machine.exited(.code(3), now: now).last == .failWaiting("the server exited with status 3"))
+    }
+
     @Test func backsOffFromAServerThatDoesNotStart() {
         var machine = ChildStateMachine()
         var time = now

@@ -36,6 +36,16 @@ struct DeathTests {
         }
     }
 
+    /// The cause is told each time, to who comes while its process is being ended too.
+    @Test func aRevisionThatNobodyKnowsIsTheCauseEachTime() async throws {
+        try await Rig.with("old_version.py") { rig in
+            for _ in 1...4 {
+                let failure = try #require(await rig.call("echo").failure)
+                #expect(failure.kind == .notDelivered && failure.reason.contains("unknown protocol version 1999-01-01"), "\(failure.reason)")
+            }
+        }
+    }
+
     @Test func aDrainingChildThatDiesIsThereUntilItIsCleanedUp() async throws {
         let latch = try Latch()
         let afterwards = SpawnPlan.Afterwards(path: "/bin/sh", arguments: ["sh", "-c", "read word < '\(latch.path)'"])

@@ -37,7 +37,7 @@ final class AuditService: MCPService {
             return EndedCall()
         }
         record.method = request.method
-        guard Self.audited.contains(request.method) else { return next.call(request, in: context, sink: sink) }
+        guard Self.audited.contains(request.method), !context.isWatch else { return next.call(request, in: context, sink: sink) }
         record.exposedTool = request.name ?? request.uri
         record.arguments = request.arguments
 

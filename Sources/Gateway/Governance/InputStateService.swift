@@ -34,11 +34,11 @@ final class InputStateService: MCPService {
         var request = request
         var nonce: ArraySlice<UInt8>?
         if let sealed = request.requestState {
-            guard let state = open(sealed, original, record) else {
+            guard let state = open(sealed, original, record, isUsed: !context.isWatch) else {
                 sink.finish(.error(MCPError(code: MCPError.Code.invalidParams, message: Self.refusal)))
                 return EndedCall()
             }
-            nonce = state.nonce
+            if !context.isWatch { nonce = state.nonce }
             request = request.replacingRequestState(with: state.text)
         }
         let sealing = MappingSink(sink) { [self] outcome in
@@ -79,14 +79,20 @@ final class InputStateService: MCPService {
     }
 
     /// The server's own state, a JSON string; nil when it is not ours, not for this request, late, or was here before.
-    private func open(_ text: String, _ request: MCPRequest, _ record: CallRecord) -> (text: [UInt8], nonce: ArraySlice<UInt8>)? {
+    ///
+    /// - Parameter isUsed: whether that uses it up.
+    private func open(
+        _ text: String, _ request: MCPRequest, _ record: CallRecord, isUsed: Bool
+    ) -> (text: [UInt8], nonce: ArraySlice<UInt8>)? {
         guard text.utf8.count <= Base64URL.encodedCount(Self.stateLimit + 8 + AEADKey.overhead), let sealed = Base64URL.decode(text),
             let plain = try? key.open(sealed, aad: identity(request, record)), plain.count > 8
         else { return nil }
         let expiry = plain.prefix(8).reduce(Int64(0)) { $0 << 8 | Int64($1) }
         let now = clock()
         let nonce = sealed.prefix(AEADKey.nonceSize)
-        guard now < expiry, used.insert(nonce, of: record.principal, until: expiry, now: now) else { return nil }
+        guard now < expiry,
+            isUsed ? used.insert(nonce, of: record.principal, until: expiry, now: now) : !used.contains(nonce, of: record.principal)
+        else { return nil }
         return (Array(plain.dropFirst(8)), nonce)
     }
 }
@@ -108,6 +114,8 @@ struct UsedStates {
         guard expiries[principal, default: [:]].count < Self.limit else { return false }
         return expiries[principal, default: [:]].updateValue(expiry, forKey: nonce) == nil
     }
+
+    func contains(_ nonce: ArraySlice<UInt8>, of principal: String) -> Bool { expiries[principal]?[nonce] != nil }
 
     /// It was brought back, and reached nobody.
     mutating func remove(_ nonce: ArraySlice<UInt8>, of principal: String) { expiries[principal]?[nonce] = nil }

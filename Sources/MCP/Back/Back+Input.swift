@@ -15,6 +15,7 @@ extension Back {
         guard canAsk, case .legacy = phase, let needed = ClientCapabilities.needed(for: method, params: params),
             let call = correlator.addressee(of: needed)
         else { return refused(id, .methodNotFound(method)) }
+        guard params != nil || method == "roots/list" else { return refused(id, .invalidParams("params is missing")) }
         questions += 1
         let question = Suspensions.Question(id: id, request: InputRequest(key: "q\(questions)", method: method, params: params))
         if let handle = suspensions.handle(of: call.id) {
@@ -31,7 +32,8 @@ extension Back {
         return suspend(entry, for: caller)
     }
 
-    private mutating func refused(_ id: ByteBuffer, _ error: MCPError) -> [BackAction] {
+    /// The child's request is answered with an error.
+    mutating func refused(_ id: ByteBuffer, _ error: MCPError) -> [BackAction] {
         counters.refusedRequests += 1
         return [.write(JSONRPC.error(id: id, error).asLine())]
     }
@@ -42,7 +44,7 @@ extension Back {
         for index in entry.questions.indices { entry.questions[index].isNew = false }
         suspensions.put(entry, under: handle)
         let required = InputRequired(
-            requests: entry.questions.map(\.request), state: ByteBuffer(bytes: JSONString.quote(handle)))
+            requests: entry.questions.map(\.request), state: ByteBuffer(bytes: JSONString.quote(handle)), isPending: true)
         return [.finish(call, .result(required.result)), .armTimer(.input(handle), seconds: inputSeconds)]
     }
 
@@ -50,13 +52,13 @@ extension Back {
     mutating func resume(_ request: MCPRequest, call: CallID) -> [BackAction] {
         let text = request.message.readableBytesSpan
         guard let handle = request.envelope.requestState.flatMap({ JSONString.unquote($0, in: text) }), let found = suspensions.peek(handle),
-            found.method == request.method, found.target == request.target, found.arguments == Suspensions.fingerprint(request.arguments),
-            var entry = suspensions.take(handle)
-        else {
-            return [.finish(call, .error(.invalidParams("requestState is unknown, was used before, has expired, or belongs to another request")))]
-        }
-        var actions: [BackAction] = [.disarmTimer(.input(handle))]
+            found.method == request.method, found.target == request.target, found.arguments == Suspensions.fingerprint(request.arguments)
+        else { return [.finish(call, .error(Self.unknownState))] }
         let responses = request.inputResponses
+        if responses[PendingCall.wait] != nil { return wait(call, for: found, handle) }
+        guard var entry = suspensions.take(handle) else { return [.finish(call, .error(Self.unknownState))] }
+        var actions: [BackAction] = [.disarmTimer(.input(handle))] + settled(entry.watcher)
+        entry.watcher = nil
         var open: [Suspensions.Question] = []
         for question in entry.questions {
             guard let response = responses[question.request.key], InputResponse.isValid(response, for: question.request.method) else {
@@ -67,14 +69,32 @@ extension Back {
                 InputResponse.error(response).map { JSONRPC.error(id: question.id, $0) } ?? JSONRPC.response(id: question.id, result: response)
             actions.append(.write(answer.asLine()))
         }
+        if let outcome = entry.outcome {
+            // It did without the rest.
+            for question in open { actions.append(.write(JSONRPC.error(id: question.id, .internalError("the client did not answer")).asLine())) }
+            return actions + [.finish(call, outcome)]
+        }
         // A question names no call. What came meanwhile for nobody in particular is asked of the client that is here.
-        if entry.outcome == nil { open += suspensions.takeNew(upTo: InputRequired.maximumCount - open.count) }
+        open += suspensions.takeNew(
+            upTo: InputRequired.maximumCount - open.count, by: ClientCapabilities(request.envelope.clientCapabilities.map(request.slice)))
         entry.questions = open
         if !open.isEmpty { return actions + suspend(entry, for: call) }
-        if let outcome = entry.outcome { return actions + [.finish(call, outcome)] }
         correlator.attach(id: entry.id, call, request)
         return actions
     }
+
+    private static let unknownState = MCPError.invalidParams(
+        "requestState is unknown, was used before, has expired, or belongs to another request")
+
+    /// Somebody wants to hear when a call that waits needs its answers no more.
+    private mutating func wait(_ call: CallID, for entry: Suspensions.Entry, _ handle: String) -> [BackAction] {
+        if entry.isSettled { return settled(call) }
+        guard suspensions.watch(handle, by: call) else { return [.finish(call, .error(.internalError("another one waits for this already")))] }
+        return []
+    }
+
+    /// Tells who waited for it, if anybody did.
+    func settled(_ watcher: CallID?) -> [BackAction] { watcher.map { [.finish($0, PendingCall.settled)] } ?? [] }
 
     /// Nobody came back with answers: the child's questions fail and its call is cancelled.
     mutating func inputExpired(_ handle: String) -> [BackAction] {
@@ -83,13 +103,13 @@ extension Back {
             .write(JSONRPC.error(id: question.id, .internalError("the client did not answer in time")).asLine())
         }
         if entry.outcome == nil, correlator.close(id: entry.id) != nil { actions.append(.write(Self.cancelled(entry.id))) }
-        return actions
+        return actions + settled(entry.watcher)
     }
 
     /// The conversation is over: nothing waits any more.
-    mutating func endSuspensions() -> [BackAction] {
-        defer { suspensions.removeAll() }
-        return suspensions.allHandles.map { .disarmTimer(.input($0)) }
+    mutating func endSuspensions(_ reason: String) -> [BackAction] {
+        let timers = suspensions.allHandles.map { BackAction.disarmTimer(.input($0)) }
+        return timers + suspensions.removeAll().map { .finish($0, .failed(Undelivered(.outcomeUnknown, reason))) }
     }
 
     static func cancelled(_ id: Int) -> ByteBuffer {

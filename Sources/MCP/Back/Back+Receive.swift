@@ -44,14 +44,19 @@ extension Back {
         return [.noise(line, isStray: false)]
     }
 
-    /// A text that is no message. When it is recognisably an answer, its caller is told instead of waiting for ever.
+    /// A text that is no message. When it is recognisably an answer, its caller is told instead of waiting for ever; when it is
+    /// recognisably a request, the child is.
     private mutating func unreadable(_ message: ByteBuffer, _ error: ScanError) -> [BackAction] {
         counters.noise += 1
-        var actions: [BackAction] = [.noise(message, isStray: false)]
-        guard !error.hasMethod, let span = error.id, let id = message.integer(span), let entry = correlator.close(id: id) else { return actions }
+        let noise: [BackAction] = [.noise(message, isStray: false)]
+        if error.hasMethod, let id = error.id, !error.isMalformed || error.reason == .tooLarge || error.reason == .tooDeep {
+            let told = error.reason == .invalidParams ? MCPError(error) : .invalidRequest(error.reason.rawValue)
+            return noise + refused(message.copy(id), told)
+        }
+        guard !error.hasMethod, let span = error.id, let id = message.integer(span), let entry = correlator.close(id: id) else { return noise }
         let outcome = MCPOutcome.error(.internalError("the server's answer is not acceptable: \(error.reason.rawValue)"))
-        if let call = entry.call { actions.append(.finish(call, outcome)) } else { suspensions.settle(id, outcome) }
-        return actions
+        guard let call = entry.call else { return noise + settled(suspensions.settle(id, outcome)) }
+        return noise + [.finish(call, outcome)]
     }
 
     // MARK: Answers
@@ -80,10 +85,7 @@ extension Back {
             return []
         }
         let outcome = outcome(envelope, message, entry)
-        guard let call = entry.call else {
-            suspensions.settle(id, outcome)
-            return []
-        }
+        guard let call = entry.call else { return settled(suspensions.settle(id, outcome)) }
         return [.finish(call, outcome)]
     }
 
@@ -182,6 +184,8 @@ extension Back {
             return changed(envelope, message)
         case "notifications/subscriptions/acknowledged":
             return subscribed(envelope, message)
+        case "notifications/cancelled":
+            return envelope.requestID.map { settled(suspensions.withdraw(message.copy($0))) } ?? []
         default:
             break
         }

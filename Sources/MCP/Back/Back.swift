@@ -170,6 +170,7 @@ public struct Back {
             return [.finish(call, .failed(Undelivered(.notDelivered, "the call was cancelled")))]
         }
         if let actions = endListen(call) { return actions }
+        if suspensions.unwatch(call) { return [.finish(call, .failed(Undelivered(.outcomeUnknown, "the call was cancelled")))] }
         guard let id = correlator.close(call: call) else { return [] }
         return [
             .write(Self.cancelled(id)),
@@ -247,6 +248,6 @@ public struct Back {
         let listening = listens.removeAll().map { BackAction.finish($0, .failed(Undelivered(.outcomeUnknown, reason))) }
         let unsent = waiting.map { BackAction.finish($0.call, .failed(Undelivered(.notDelivered, reason))) }
         waiting = []
-        return endSuspensions() + sent + listening + unsent
+        return endSuspensions(reason) + sent + listening + unsent
     }
 }

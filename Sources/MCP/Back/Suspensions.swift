@@ -23,6 +23,11 @@ struct Suspensions {
         var questions: [Question]
         /// The child's answer, when it did not wait for its question's.
         var outcome: MCPOutcome?
+        /// Who wants to hear that no answer is needed any more.
+        var watcher: CallID?
+
+        /// The client has nothing left to answer.
+        var isSettled: Bool { outcome != nil || questions.isEmpty }
     }
 
     /// What two equal texts have in common, and no two others but by a chance of one in 2^64.
@@ -66,12 +71,12 @@ struct Suspensions {
     }
 
     /// Takes the questions that nobody has been asked yet away from the calls that wait, oldest call first, as far as one result may
-    /// hold them.
-    mutating func takeNew(upTo limit: Int) -> [Question] {
+    /// hold them and this client can be asked.
+    mutating func takeNew(upTo limit: Int, by able: ClientCapabilities) -> [Question] {
         var taken: [Question] = []
         for (_, handle) in handles.sorted(by: { $0.key < $1.key }) {
             guard let questions = entries[handle]?.questions else { continue }
-            let new = questions.filter(\.isNew).prefix(limit - taken.count)
+            let new = questions.filter { $0.isNew && InputRequired.refusal(of: [$0.request], by: able) == nil }.prefix(limit - taken.count)
             if new.isEmpty { continue }
             taken += new
             entries[handle]?.questions.removeAll { question in new.contains { $0.request.key == question.request.key } }
@@ -82,10 +87,44 @@ struct Suspensions {
     func peek(_ handle: String) -> Entry? { entries[handle] }
 
     /// The child answered a call that waits.
-    mutating func settle(_ id: Int, _ outcome: MCPOutcome) {
-        guard let handle = handles[id] else { return }
+    ///
+    /// - Returns: Who waited for that.
+    mutating func settle(_ id: Int, _ outcome: MCPOutcome) -> CallID? {
+        guard let handle = handles[id] else { return nil }
         entries[handle]?.outcome = outcome
+        return takeWatcher(of: handle)
     }
 
-    mutating func removeAll() { (entries, handles) = ([:], [:]) }
+    /// The child took a question back.
+    ///
+    /// - Returns: Who waited for that; nil also where others of its call are open.
+    mutating func withdraw(_ question: ByteBuffer) -> CallID? {
+        guard let handle = entries.first(where: { $0.value.questions.contains { $0.id == question } })?.key else { return nil }
+        entries[handle]?.questions.removeAll { $0.id == question }
+        return entries[handle]?.isSettled == true ? takeWatcher(of: handle) : nil
+    }
+
+    /// - Returns: False when somebody else waits already.
+    mutating func watch(_ handle: String, by call: CallID) -> Bool {
+        guard let entry = entries[handle], entry.watcher == nil else { return false }
+        entries[handle]?.watcher = call
+        return true
+    }
+
+    /// - Returns: Whether it waited.
+    mutating func unwatch(_ call: CallID) -> Bool {
+        guard let handle = entries.first(where: { $0.value.watcher == call })?.key else { return false }
+        return takeWatcher(of: handle) != nil
+    }
+
+    private mutating func takeWatcher(of handle: String) -> CallID? {
+        defer { entries[handle]?.watcher = nil }
+        return entries[handle]?.watcher
+    }
+
+    /// - Returns: Who waited.
+    mutating func removeAll() -> [CallID] {
+        defer { (entries, handles) = ([:], [:]) }
+        return entries.values.compactMap(\.watcher).sorted { $0.rawValue < $1.rawValue }
+    }
 }

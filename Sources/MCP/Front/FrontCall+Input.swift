@@ -11,7 +11,13 @@ extension FrontCall {
         rounds += 1
         guard rounds <= InputRound.maximumRounds else { return Self.failed("the server asked for input more than \(InputRound.maximumRounds) times") }
         if let refused = required.requests.lazy.compactMap({ self.round?.refused[$0.key] }).first { return .error(refused) }
-        var round = InputRound(required, able: ClientCapabilities(context.clientCapabilities), number: front.nextQuestion)
+        let able = ClientCapabilities(context.clientCapabilities)
+        if era == .legacy, streams, var refused = InputRequired.refusal(of: required.requests, by: able) {
+            // These revisions have no code for it.
+            refused.code = MCPError.Code.internalError
+            return .error(refused)
+        }
+        var round = InputRound(required, able: able, number: front.nextQuestion)
         // There is nobody to ask: the server is told, so that it does not wait.
         if era == .modern { round.giveUp("the client cannot be asked in \(request.method)") }
         if !streams || exchange == nil && !awaitsReturn || isCancelled { round.giveUp("the client went away") }
@@ -23,7 +29,28 @@ extension FrontCall {
         for id in round.openIDs { front.questions[id] = number }
         openStream()
         for message in round.messages { _ = send(message) }
+        if required.isPending, let wait = round.wait(of: request) {
+            let watch = RoundWatch(self)
+            self.watch = watch
+            var context = context
+            context.isWatch = true
+            watch.started(front.service.call(wait, in: context, sink: watch))
+        }
         return nil
+    }
+
+    /// The server goes on without the answers: the client is not asked any more, and hears what became of the call.
+    func settled() {
+        guard call == nil, !isFinished, var round, !round.isAnswered else { return }
+        let reason = "the server does not wait for the answer any more"
+        for id in round.openIDs {
+            front.questions[id] = nil
+            let params: JSONValue = ["requestId": .number(String(id)), "reason": .string(reason)]
+            _ = send(JSONRPC.notification("notifications/cancelled", params: params.buffer))
+        }
+        round.giveUp(reason)
+        self.round = round
+        retry()
     }
 
     /// The client answered one of our requests.
@@ -47,11 +74,15 @@ extension FrontCall {
         guard call == nil, let round, !round.isAnswered else { return }
         for id in round.openIDs { front.questions[id] = nil }
         self.round = nil
+        watch?.end()
+        watch = nil
         finish(.failed(Undelivered(.outcomeUnknown, "the session has ended")))
     }
 
     private func retry() {
         guard let round, !isFinished else { return }
+        watch?.end()
+        watch = nil
         guard let again = round.retry(of: request) else {
             return finish(Self.failed("the request would be too large with the answers"))
         }

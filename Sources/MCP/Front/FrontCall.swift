@@ -26,6 +26,8 @@ final class FrontCall: MCPSink {
     /// The last questions to the client.
     var round: InputRound?
     var rounds = 0
+    /// Whether its server still waits for the answers.
+    var watch: RoundWatch?
     private var isStreaming = false
     private(set) var isFinished = false
     private(set) var isCancelled = false
@@ -211,10 +213,21 @@ final class FrontCall: MCPSink {
     private func answer(_ outcome: consuming MCPOutcome) -> Result<ByteBuffer, MCPError> {
         switch outcome {
         case .result(let result):
-            guard era == .legacy else { return .success(ResultDialect.modern(result, method: request.method, serverInfo: serverInfo)) }
-            do { return .success(try ResultDialect.legacy(result, method: request.method)) } catch { return .failure(error) }
+            do throws(MCPError) {
+                guard era == .modern else { return .success(try ResultDialect.legacy(result, method: request.method)) }
+                return .success(
+                    try ResultDialect.modern(
+                        result, method: request.method, able: ClientCapabilities(context.clientCapabilities), serverInfo: serverInfo))
+            } catch {
+                return .failure(error)
+            }
         case .error(let error):
-            return .failure(era == .legacy ? LegacyFront.translated(error, method: request.method) : error)
+            if era == .legacy { return .failure(LegacyFront.translated(error, method: request.method)) }
+            switch URLElicitation.modern(error, method: request.method, able: ClientCapabilities(context.clientCapabilities)) {
+            case .success(let asking): return answer(.result(asking))
+            case .failure(let instead): return .failure(instead)
+            case nil: return .failure(error)
+            }
         case .failed(let undelivered):
             return .failure(MCPError(undelivered))
         }

@@ -6,11 +6,13 @@ final class FrontListen: MCPSink {
     private var exchange: (any FrontExchange)?
     private var call: (any MCPCall)?
     private var isStreaming = false
+    private var gate: SubscriptionGate
     private var ended: (() -> Void)?
 
     /// - Parameter ended: called once, when nothing more comes.
     init(_ request: MCPRequest, exchange: any FrontExchange, ended: @escaping () -> Void) {
         self.request = request
+        gate = SubscriptionGate((try? ListenFilter(request)) ?? ListenFilter())
         self.exchange = exchange
         self.ended = ended
         exchange.onClientGone = { [weak self] in self?.clientGone() }
@@ -23,9 +25,12 @@ final class FrontListen: MCPSink {
     }
 
     func notification(_ message: ByteBuffer) -> Demand {
-        guard let exchange else { return .more }
-        isStreaming = true
-        let demand = exchange.event(message, id: nil)
+        var demand = Demand.more
+        for message in gate.pass(message) {
+            guard let exchange else { return .more }
+            isStreaming = true
+            if exchange.event(message, id: nil) == .pause { demand = .pause }
+        }
         // The write itself may have found the client gone; nobody would say when to go on.
         return self.exchange == nil ? .more : demand
     }

@@ -60,6 +60,12 @@ struct InputRound {
         for id in openIDs { _ = answer(id, .failure(error)) }
     }
 
+    /// What tells when the server needs no answer any more; nil without a state.
+    func wait(of original: MCPRequest) -> MCPRequest? {
+        guard let state else { return nil }
+        return original.settingParams([("inputResponses", Array(#"{"\#(PendingCall.wait)":{}}"#.utf8)), ("requestState", state.bytes)])
+    }
+
     /// The same request again, with the answers; nil when it would be larger than a message may be. Without them it would run anew.
     func retry(of original: MCPRequest) -> MCPRequest? {
         var members: [(key: String, value: [UInt8])] = []

@@ -9,9 +9,15 @@ enum ResultDialect {
 
     /// Adds what the modern revision requires and a service left out: `resultType`, cache hints on complete lists, the server's identity.
     ///
-    /// - Parameter serverInfo: asked only when the result does not name its server.
-    static func modern(_ result: ByteBuffer, method: String, serverInfo: () -> ByteBuffer?) -> ByteBuffer {
+    /// - Parameters:
+    ///   - able: what the client can be asked for.
+    ///   - serverInfo: asked only when the result does not name its server.
+    /// - Throws: when the server asks for something else.
+    static func modern(
+        _ result: ByteBuffer, method: String, able: @autoclosure () -> ClientCapabilities, serverInfo: () -> ByteBuffer?
+    ) throws(MCPError) -> ByteBuffer {
         guard let found = Found(result) else { return result }
+        if found.resultType == InputRequired.resultType, let refusal = InputRequired.refusal(of: result, by: able()) { throw refusal }
         var adding: [(key: String, value: [UInt8])] = []
         if found.resultType == nil { adding.append(("resultType", JSONString.quote("complete"))) }
         if cacheable.contains(method), found.resultType == nil || found.resultType == "complete" {
@@ -20,13 +26,12 @@ enum ResultDialect {
         }
         var splice = Splice()
         let text = result.readableBytesSpan
-        if !found.namesServer, let info = serverInfo() {
-            let member = [(key: MetaKey.serverInfo, value: info.bytes)]
-            if let meta = found.meta {
-                try? splice.editObject(meta, in: text, adding: member)
-            } else {
-                adding.append(("_meta", objectText(member)))
-            }
+        var naming: [(key: String, value: [UInt8])] = []
+        if !found.namesServer, let info = serverInfo() { naming.append((MetaKey.serverInfo, info.bytes)) }
+        if let meta = found.meta, !naming.isEmpty || found.isPending {
+            try? splice.editObject(meta, in: text, removing: { $0.hasKey("berth/pending", in: text) }, adding: naming)
+        } else if found.meta == nil, !naming.isEmpty {
+            adding.append(("_meta", objectText(naming)))
         }
         guard !adding.isEmpty || !splice.isEmpty else { return result }
         // The result is part of a scanned message, so walking it cannot fail half-way.
@@ -91,6 +96,8 @@ enum ResultDialect {
         var meta: JSONSpan?
         var namesServer = false
         var metaHasMore = false
+        /// Between services of ours.
+        var isPending = false
         /// `structuredContent` that is no object.
         var hasOtherContent = false
         var tools: JSONSpan?
@@ -119,6 +126,7 @@ enum ResultDialect {
                 var inner = JSONMembers(of: meta)
                 while let member = try inner.next(in: text) {
                     if member.hasKey("io.modelcontextprotocol/serverInfo", in: text) { namesServer = true } else { metaHasMore = true }
+                    if member.hasKey("berth/pending", in: text) { isPending = true }
                 }
             } catch {
                 return nil

@@ -12,6 +12,7 @@ final class SessionListen: MCPSink {
     private var acknowledged: ((Result<ListenFilter, MCPError>) -> Void)?
     private var call: (any MCPCall)?
     private(set) var hasEnded = false
+    private var gate: SubscriptionGate
     /// Nobody knows yet whether it is granted.
     var isPending: Bool { acknowledged != nil }
 
@@ -20,15 +21,17 @@ final class SessionListen: MCPSink {
     ///   - deliver: takes each notification as a legacy client reads it.
     init(uris: [String], acknowledged: @escaping (Result<ListenFilter, MCPError>) -> Void, deliver: @escaping (ByteBuffer) -> Demand) {
         self.uris = uris
+        gate = SubscriptionGate(Self.filter(uris))
         self.acknowledged = acknowledged
         self.deliver = deliver
     }
 
     /// The request of this subscription.
     var request: MCPRequest {
-        let filter = ListenFilter(tools: true, prompts: true, resources: true, uris: uris)
-        return MCPRequest(method: "subscriptions/listen", params: JSONObject([("notifications", filter.object)]))
+        MCPRequest(method: "subscriptions/listen", params: JSONObject([("notifications", Self.filter(uris).object)]))
     }
+
+    private static func filter(_ uris: [String]) -> ListenFilter { ListenFilter(tools: true, prompts: true, resources: true, uris: uris) }
 
     func started(_ call: any MCPCall) {
         guard !hasEnded else { return }
@@ -47,10 +50,17 @@ final class SessionListen: MCPSink {
     func resume() { call?.resume() }
 
     func notification(_ message: ByteBuffer) -> Demand {
-        guard !hasEnded, let envelope = try? EnvelopeScanner.scan(message.readableBytesSpan) else { return .more }
-        guard envelope.method == "notifications/subscriptions/acknowledged" else { return deliver(Subscription.untagged(message, envelope)) }
-        tell((try? ListenFilter(of: envelope, message)).map { .success($0) } ?? .success(ListenFilter()))
-        return .more
+        var demand = Demand.more
+        for message in gate.pass(message) {
+            // Whoever hears of the acknowledgement may end it.
+            guard !hasEnded, let envelope = try? EnvelopeScanner.scan(message.readableBytesSpan) else { return .more }
+            if envelope.method == "notifications/subscriptions/acknowledged" {
+                tell(.success(gate.granted ?? ListenFilter()))
+            } else if deliver(Subscription.untagged(message, envelope)) == .pause {
+                demand = .pause
+            }
+        }
+        return demand
     }
 
     func finish(_ outcome: consuming MCPOutcome) {

@@ -72,7 +72,7 @@ struct TranslationTable {
         row(
             "list changes", ("on the GET stream", "http-get-list-changed"), ("from a subscription of ours to the GET stream", "http-get-list-changed"),
             ("acknowledged as far as the child tells them", "server-stateless/listen-tools-changed server-stateless/listen-filter"),
-            ("passed on", "server-stateless/listen-tools-changed server-stateless/listen-filter")),
+            ("passed on, as far as asked and acknowledged", "server-stateless/listen-filter onlyWhatWasAskedAndGrantedIsHeard")),
         row(
             "elicitation, form", ("a request on the call's stream", "tools-call-elicitation elicitation-declined"),
             ("`input_required` becomes that request, its answer the next round", "tools-call-elicitation two-rounds"),
@@ -80,7 +80,8 @@ struct TranslationTable {
             ("passed on", "input-required-result-basic-elicitation input-required-result-multi-round")),
         row(
             "elicitation, URL", ("the same, where the client declared `url`", "whatWasDeclaredIsAsked"), ("the same", "questionsRideTheCallsStream"),
-            ("the same", "input-required-result-url-elicitation"), ("passed on", "input-required-result-url-elicitation")),
+            ("the same, and −32042 too", "input-required-result-url-elicitation aModernClientIsAskedAndCallsAgain"),
+            ("passed on", "input-required-result-url-elicitation")),
         row(
             "sampling", ("a request on the call's stream", "tools-call-sampling"), ("by `input_required`", "tools-call-sampling"),
             ("the child's request becomes `input_required`", "input-required-result-basic-sampling"),
@@ -91,8 +92,8 @@ struct TranslationTable {
             ("passed on", "input-required-result-basic-list-roots")),
         row(
             "a question that the client did not declare", ("refused to the child, −32601", "whatWasNotDeclaredIsRefused"),
-            ("answered no for the client", "whatWasNotDeclaredIsNotAsked"), ("refused to the child, −32601", "whatWasNotDeclaredIsRefused"),
-            ("passed on: the server's own −32021", "server-stateless/undeclared-capability")),
+            ("the call ends, −32603", "whatWasNotDeclaredIsNotAsked"), ("refused to the child, −32601", "whatWasNotDeclaredIsRefused"),
+            ("the call ends, −32021: the server's own, or ours", "server-stateless/undeclared-capability whatWasNotDeclaredIsNotAsked")),
         row(
             "tasks", ("never declared, −32601: 2025-11-25's are another wire", "refusesMethodsOfTheOtherEra"),
             ("never declared, −32601", "refusesMethodsOfTheOtherEra"), ("−32601: a legacy server has none", "legacyChildrenAreNotAskedForModernThings"),

@@ -1,0 +1,34 @@
+import JSONText
+import NIOCore
+
+/// A call that goes on at its server while its client is asked, as only servers of the handshake revisions have them: `input_required` ended
+/// it towards the client, and its server may answer all the same, without the client's answers.
+///
+/// Who asks the client learns of that by waiting: with the same request again, its state included, and one word in place of the answers. That
+/// ends as soon as no answer is needed any more, and brings nothing: the outcome comes with the round that follows, as always.
+enum PendingCall {
+    /// In the `_meta` of an `input_required`: its call goes on meanwhile. For fronts of ours, and no client.
+    static let mark = "berth/pending"
+    /// In place of the answers of a round: none, but tell me when none is needed.
+    static let wait = "berth/wait"
+    private static let settledType = "berth/settled"
+
+    /// How such a wait ends.
+    static var settled: MCPOutcome { .result(ByteBuffer(string: #"{"resultType":"\#(settledType)"}"#)) }
+
+    static func isSettled(_ result: ByteBuffer) -> Bool {
+        let text = result.readableBytesSpan
+        let whole = JSONSpan(start: 0, end: result.readableBytes)
+        guard let type = try? JSONMembers.value(of: "resultType", object: whole, in: text) else { return false }
+        return JSONString.unquote(type, in: text) == settledType
+    }
+
+    /// Whether a result has the mark.
+    static func isMarked(_ result: ByteBuffer) -> Bool {
+        let text = result.readableBytesSpan
+        guard let meta = try? JSONMembers.value(of: "_meta", object: JSONSpan(start: 0, end: result.readableBytes), in: text),
+            text.byte(meta) == UInt8(ascii: "{"), let value = try? JSONMembers.value(of: "berth/pending", object: meta, in: text)
+        else { return false }
+        return text.byte(value) == UInt8(ascii: "t")
+    }
+}
