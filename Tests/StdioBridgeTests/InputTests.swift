@@ -119,21 +119,6 @@ import Testing
         }
     }
 
-    /// A legacy client is asked, never answers, and has the call's answer all the same when the server does without.
-    @Test func aServerThatGivesUpAnswersItsClient() async throws {
-        try await StandaloneRig.with { bridge in
-            let headers = try await bridge.session()
-            let call = #"{"jsonrpc":"2.0","id":3,"method":"tools/call","params":{"name":"ask","arguments":{"seconds":0.1}}}"#
-            let messages = try StandaloneRig.messages(try await bridge.post(call, headers).body)
-            #expect(messages.map { $0["method"]?.stringValue } == ["elicitation/create", "notifications/cancelled", nil])
-            let id = try #require(messages.first?["id"])
-            #expect(messages[1]["params"]?["requestId"] == id && messages[2]["id"]?.intValue == 3)
-            #expect(messages[2].text.contains("silence"))
-            let late = #"{"jsonrpc":"2.0","id":\#(id.text),"result":{"action":"accept","content":{}}}"#
-            #expect(try await bridge.post(late, headers).status == 202)
-        }
-    }
-
     @Test func anotherSessionsStateIsWorthNothing() async throws {
         try await Rig.with { rig in
             let first = try state(await rig.start("ask", session: "a", capabilities: Self.able).reply())
