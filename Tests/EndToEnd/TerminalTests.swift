@@ -43,6 +43,11 @@ import Testing
         #expect(answered.output == "[{\"action\": \"accept\", \"content\": {\"age\": 41}}]\n", "\(answered)")
         let wrong = try await Self.berth(["call", "ask", form, "--answers", #"{"age": "old"}"#] + Self.local("fixture.py"))
         #expect(wrong.status == 64 && wrong.errors.contains("age must be a number"), "\(wrong)")
+        let misspelt = try await Self.berth(["call", "ask", form, "--answers", #"{"agee": 41}"#] + Self.local("fixture.py"))
+        #expect(misspelt.status == 64 && misspelt.output.isEmpty, "\(misspelt)")
+        #expect(
+            misspelt.errors == "berth: --answers has agee, which the server does not ask for — did you mean age? it asks for age (integer; required)\n",
+            "\(misspelt)")
         let sampling = try await Self.berth(["call", "ask", #"{"method":"sampling/createMessage"}"#] + Self.local("fixture.py"))
         #expect(sampling.output.contains("Method not found"), "\(sampling)")
     }
@@ -81,6 +86,16 @@ import Testing
             let left = try await Command.run(["/usr/bin/pgrep", "-f", mark])
             #expect(left.output.isEmpty, "\(left)")
         }
+    }
+
+    /// In a call that goes on telling of its progress, in one that never answers, and before there is any answer.
+    @Test(arguments: [("call", "progress_then_wait", "fixture.py", "tools/call"), ("inspect", nil, "never_ready.py", "initialize"),
+        ("tools", nil, "never_ready.py", "tools/list")] as [(String, String?, String, String)])
+    func aRequestMayTakeSoLong(_ command: String, _ tool: String?, _ fixture: String, _ method: String) async throws {
+        let words = [command] + [tool].compactMap(\.self) + ["--timeout", "2"]
+        let result = try await Self.berth(words + Self.local(fixture))
+        #expect(result.status == 1, "\(result)")
+        #expect(result.errors.contains("berth: no answer to \(method) within 2 s: it was cancelled — --timeout SECONDS waits longer"), "\(result)")
     }
 
     /// It may have acted on the call before it failed.
@@ -128,6 +143,7 @@ import Testing
         (["read", "--", "nosuch"], "RESOURCE is missing — *", 64), (["tools", "--", "nosuch"], "no program nosuch in *", 1),
         (["prompt", "http://127.0.0.1:1/mcp", "p", "[1]"], "the arguments are no JSON object — *", 64),
         (["call", "http://127.0.0.1:1/mcp", "t", "--answers", "x"], "--answers is no JSON object — *", 64),
+        (["tools", "http://127.0.0.1:1/mcp", "--timeout", "86401"], "--timeout 86401 is out of range — *", 64),
         (["inspect", "http://127.0.0.1:1/mcp"], "nothing listens at http://127.0.0.1:1/mcp — *", 1),
     ] as [([String], String, Int32)])
     func mistakesAreOneLine(_ arguments: [String], _ says: String, _ status: Int32) async throws {

@@ -13,6 +13,10 @@ struct ServerOptions: ParsableArguments {
     var answers: String?
     @Option(help: ArgumentHelp("Save what is binary, or the whole text, in a file; - is standard output.", valueName: "file"))
     var output: String?
+    @Option(
+        help: ArgumentHelp(
+            "Seconds that a request may take (0: no limit); without it the server may be silent for \(TimeLimit.usual).", valueName: "seconds"))
+    var timeout: Int?
     @Flag(help: "Show what the server behind -- writes to its standard error.") var verbose = false
     @Argument(parsing: .postTerminator, help: "Instead of a URL: a STDIO server's command, behind --.") var command: [String] = []
 
