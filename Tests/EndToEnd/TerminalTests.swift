@@ -98,6 +98,17 @@ import Testing
         #expect(result.errors.contains("berth: no answer to \(method) within 2 s: it was cancelled — --timeout SECONDS waits longer"), "\(result)")
     }
 
+    /// What a bridge that is there says is more than a guess.
+    @Test func aURLWithoutItsEndIsMended() async throws {
+        try await BridgeRig.run([]) { rig in
+            let url = try await rig.url()
+            for typed in ["", "/", "/mpc", "/mcp/"] {
+                let result = try await Self.berth(["tools", url.dropLast(4) + typed])
+                #expect(result.errors.hasSuffix("HTTP 404: MCP is served at /mcp — did you mean \(url)?\n"), "\(typed) \(result)")
+            }
+        }
+    }
+
     /// It may have acted on the call before it failed.
     @Test func aServersOwnFailureLeavesTheOutcomeOpen() async throws {
         let server = """
@@ -138,6 +149,8 @@ import Testing
         (["connect", "ftp://x/mcp"], "'ftp://x/mcp' is not http://HOST:PORT/… or https://HOST/… — MCP is spoken over http and https*", 64),
         (["bridge", "--", "nosuch"], "no program nosuch in your PATH, nor in /usr/local/bin:/usr/bin:/bin — *", 1),
         (["tools"], "neither a URL nor a server's command is given — *", 64), (["call", "http://127.0.0.1:1/mcp"], "TOOL is missing — *", 64),
+        (["tools", "/bin/sh"], "'/bin/sh' is not http://HOST:PORT/… or https://HOST/… — put the server's command after --: berth tools -- /bin/sh\n*", 64),
+        (["tools", "python3", "s.py"], "unexpected argument 's.py' — put the server's command after --: berth tools -- python3 server.py\n*", 64),
         (["tools", "ws://x/mcp"], "'ws://x/mcp' is not http://HOST:PORT/… or https://HOST/… — *", 64),
         (["tools", "http://127.0.0.1:1/mcp", "--", "x"], "both a URL and a server's command are given — *", 64),
         (["read", "--", "nosuch"], "RESOURCE is missing — *", 64), (["tools", "--", "nosuch"], "no program nosuch in *", 1),

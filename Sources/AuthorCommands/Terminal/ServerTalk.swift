@@ -170,25 +170,18 @@ struct ServerTalk {
         if why.reason.hasPrefix("cannot connect") {
             return Failure("\(target.name) cannot be reached", hint: Remedy.url)
         }
+        let meant: String? = if case .url(let address) = target.place { address.remedy(why.reason) } else { nil }
         switch await connection.lastStatus {
         case 401:
             let hint = hasToken ? "the token is not good: mistyped, revoked or expired" + Remedy.tokens : "give a token with --token-file or BERTH_TOKEN"
             return Failure("the call failed: \(why.reason)", hint: hint)
-        case 403 where hasNoPath, 404 where hasNoPath, 405 where hasNoPath:
-            return Failure("the call failed: \(why.reason)", hint: Remedy.path)
         case 403 where why.reason.contains("host or origin"):
             return Failure("the call failed: \(why.reason)", hint: "the server knows itself by another name: berth bridge --allow-host adds one")
-        case 403: return Failure("the call failed: \(why.reason)", hint: "the token does not open this URL" + Remedy.tokens)
-        case 404: return Failure("the call failed: \(why.reason)", hint: Remedy.missing)
+        case 403 where meant == nil: return Failure("the call failed: \(why.reason)", hint: "the token does not open this URL" + Remedy.tokens)
+        case 403, 404, 405: return Failure("the call failed: \(why.reason)", hint: meant ?? Remedy.missing)
         default: break
         }
-        let hint = why.kind == .notDelivered ? "is it an MCP server?" : "it may have acted on the call"
+        let hint = why.kind == .notDelivered ? "is it an MCP server?" + (meant.map { " " + $0 } ?? "") : "it may have acted on the call"
         return Failure("the call failed: \(why.reason)", hint: hint)
-    }
-
-    /// The URL is a host's alone.
-    private var hasNoPath: Bool {
-        guard case .url(let address) = target.place else { return false }
-        return address.url.split(separator: "/", omittingEmptySubsequences: true).count < 3
     }
 }

@@ -93,11 +93,12 @@ struct ServerTarget {
         if let url = words.dropFirst().first(where: isURL) { return "the URL comes first: \(CommandPath.current) \(url) …" }
         if words[0].contains("://") { return "MCP is spoken over http and https" }
         if takesCommand, CommandLine.arguments.contains("--") { return "no command stands behind --" }
+        if takesCommand, let example = ForgottenTerminator.example(CommandPath.current, words) { return example }
         if words[0].contains(":") || words[0].contains("/") { return "write http://\(words[0])" }
         return takesCommand ? "a server's command stands behind --" : "the whole URL, for example http://127.0.0.1:8787/v/office/mcp"
     }
 
-    private static func isURL(_ text: String) -> Bool { ["http://", "https://"].contains { text.lowercased().hasPrefix($0) } }
+    static func isURL(_ text: String) -> Bool { ["http://", "https://"].contains { text.lowercased().hasPrefix($0) } }
 
     func word(_ index: Int) -> String? { words.indices.contains(index) ? words[index] : nil }
 
