@@ -29,6 +29,11 @@ struct ServerOptions: ParsableArguments {
         guard let bytes = readFile(file) else {
             throw Failure("--token-file \(file) cannot be read", hint: "give a file with the token: " + Remedy.token, code: 64)
         }
+        var info = stat()
+        // A bridge refuses one that is to let others in; this one is somebody's own, and may be on a disk that knows no modes.
+        if stat(file, &info) == 0, info.st_mode & 0o077 != 0 {
+            Output.note("warning: --token-file \(file) is readable by others: chmod 600 \(file)")
+        }
         return try checked(String(decoding: bytes, as: UTF8.self).trimmed, from: "--token-file \(file)")
     }
 
