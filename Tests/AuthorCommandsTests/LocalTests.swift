@@ -50,7 +50,8 @@ import Testing
         let hint = " — that is one word: leave the quotes out, -- "
         for word in ["no-such-program x", "./nosuch -v"] {
             #expect(message { _ = try LocalProgram.typed([word], [:]).found() }?.hasSuffix(hint + word) == true)
-            #expect(message { _ = try LocalProgram([word], [:]).found() }?.hasSuffix(#" — that is one word: the first one is "command", the others are "args""#) == true)
+            let entry = message { _ = try LocalProgram([word], [:]).found() }
+            #expect(entry?.hasSuffix(#" — that is one word: the first one is "command", the others are "args""#) == true, "\(entry ?? "")")
         }
         #expect(message { _ = try LocalProgram.typed(["no such", "x"], ["PATH": "/bin"]).found() }?.contains(" — give its whole path, ") == true)
     }

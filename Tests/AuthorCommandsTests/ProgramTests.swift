@@ -59,7 +59,8 @@ import Testing
     @Test(arguments: [
         (["/bin/sh"], "put the server's command after --: p tools -- /bin/sh"),
         (["/bin/sh", "t"], "put the server's command after --: p tools … -- /bin/sh"),
-        (["python3 s.py"], "put the server's command without quotes after --: p tools -- python3 s.py"), (["/bin"], nil), (["h:1/mcp"], nil), ([], nil),
+        (["python3 s.py"], "put the server's command without quotes after --: p tools -- python3 s.py"),
+        (["/bin"], nil), (["h:1/mcp"], nil), ([], nil),
     ] as [([String], String?)])
     func aProgramIsNoURL(_ words: [String], _ hint: String?) { #expect(ForgottenTerminator.example("p tools", words) == hint) }
 

@@ -46,7 +46,8 @@ import Testing
         let misspelt = try await Self.berth(["call", "ask", form, "--answers", #"{"agee": 41}"#] + Self.local("fixture.py"))
         #expect(misspelt.status == 64 && misspelt.output.isEmpty, "\(misspelt)")
         #expect(
-            misspelt.errors == "berth: --answers has agee, which the server does not ask for — did you mean age? it asks for age (integer; required)\n",
+            misspelt.errors
+                == "berth: --answers has agee, which the server does not ask for — did you mean age? it asks for age (integer; required)\n",
             "\(misspelt)")
         let sampling = try await Self.berth(["call", "ask", #"{"method":"sampling/createMessage"}"#] + Self.local("fixture.py"))
         #expect(sampling.output.contains("Method not found"), "\(sampling)")
@@ -149,7 +150,10 @@ import Testing
         (["connect", "ftp://x/mcp"], "'ftp://x/mcp' is not http://HOST:PORT/… or https://HOST/… — MCP is spoken over http and https*", 64),
         (["bridge", "--", "nosuch"], "no program nosuch in your PATH, nor in /usr/local/bin:/usr/bin:/bin — *", 1),
         (["tools"], "neither a URL nor a server's command is given — *", 64), (["call", "http://127.0.0.1:1/mcp"], "TOOL is missing — *", 64),
-        (["tools", "/bin/sh"], "'/bin/sh' is not http://HOST:PORT/… or https://HOST/… — put the server's command after --: berth tools -- /bin/sh\n*", 64),
+        (
+            ["tools", "/bin/sh"],
+            "'/bin/sh' is not http://HOST:PORT/… or https://HOST/… — put the server's command after --: berth tools -- /bin/sh\n*", 64
+        ),
         (["tools", "python3", "s.py"], "unexpected argument 's.py' — put the server's command after --: berth tools -- python3 server.py\n*", 64),
         (["tools", "ws://x/mcp"], "'ws://x/mcp' is not http://HOST:PORT/… or https://HOST/… — *", 64),
         (["tools", "http://127.0.0.1:1/mcp", "--", "x"], "both a URL and a server's command are given — *", 64),

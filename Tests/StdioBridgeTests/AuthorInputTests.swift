@@ -113,7 +113,8 @@ import Testing
 
     @Test(arguments: [
         ("{", "f is no JSON: *"), ("[]", "f has no object mcpServers, nor servers"),
-        (#"{"mcpServers": [], "servers": {"a": {"command": "x"}}}"#, "f has no object mcpServers, nor servers"), (#"{"mcpServers": {}}"#, "f names no server to start"),
+        (#"{"mcpServers": [], "servers": {"a": {"command": "x"}}}"#, "f has no object mcpServers, nor servers"),
+        (#"{"mcpServers": {}}"#, "f names no server to start"),
         (#"{"mcpServers": {"a/b": {"command": "x"}}}"#, "f: 'a/b' is no name for a server"),
         (#"{"mcpServers": {"": {"command": "x"}}}"#, "f: '' is no name for a server"),
         (#"{"mcpServers": {"a": 1}}"#, "f: a is no object"), (#"{"mcpServers": {"a": {}}}"#, "f: a has no command"),

@@ -39,7 +39,8 @@ struct ConfigFile {
         } catch {
             switch error {
             case .broken(let line, let column, let reason):
-                throw Failure("\(path) is no JSON: line \(line), column \(column): \(reason)", hint: "mend that line" + (mayHaveComments ? "" : "; comments and trailing commas are not JSON either"))
+                let more = mayHaveComments ? "" : "; comments and trailing commas are not JSON either"
+                throw Failure("\(path) is no JSON: line \(line), column \(column): \(reason)", hint: "mend that line" + more)
             case .notAnObject(let what):
                 throw Failure("\(what) in \(path) is no JSON object", hint: "mend it, or move it away")
             }

@@ -58,7 +58,8 @@ struct LocalProgram {
         var info = stat()
         guard stat(program, &info) == 0 else {
             throw Failure(
-                "\(program) cannot be started: \(String(cString: strerror(errno)))", hint: oneWord ?? "give the path of a program, as it is from here")
+                "\(program) cannot be started: \(String(cString: strerror(errno)))",
+                hint: oneWord ?? "give the path of a program, as it is from here")
         }
         guard info.st_mode & S_IFMT == S_IFREG else { throw Failure("\(program) is no program", hint: "give the path of a program") }
         guard access(program, X_OK) == 0 else {
