@@ -41,6 +41,8 @@ import Testing
         #expect(declined.output.contains("decline") && declined.errors.contains("declined what the server asks ('how old?')"), "\(declined)")
         let answered = try await Self.berth(["call", "ask", form, "--answers", #"{"age": 41}"#] + Self.local("fixture.py"))
         #expect(answered.output == "[{\"action\": \"accept\", \"content\": {\"age\": 41}}]\n", "\(answered)")
+        let more = try await Self.berth(["call", "ask", form, "--answers", #"{"age": 41, "name": "Ann"}"#] + Self.local("fixture.py"))
+        #expect(more.output == answered.output && more.errors == "berth: warning: --answers has name, which nothing asked for\n", "\(more)")
         let wrong = try await Self.berth(["call", "ask", form, "--answers", #"{"age": "old"}"#] + Self.local("fixture.py"))
         #expect(wrong.status == 64 && wrong.errors.contains("age must be a number"), "\(wrong)")
         let misspelt = try await Self.berth(["call", "ask", form, "--answers", #"{"agee": 41}"#] + Self.local("fixture.py"))

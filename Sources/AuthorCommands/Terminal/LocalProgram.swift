@@ -77,27 +77,12 @@ struct LocalProgram {
 
     /// A script whose first line names a program that is not there fails as if it were not there itself.
     private func withInterpreter(_ file: String) throws -> String {
-        guard let interpreter = Self.interpreter(of: file), interpreter.hasPrefix("/"), access(interpreter, F_OK) != 0, errno == ENOENT else {
-            return file
-        }
+        guard let interpreter = ExecutablePath.missingInterpreter(of: file) else { return file }
         if interpreter.hasSuffix("\r") {
             throw Failure("\(file) cannot be started: its lines end in CR LF, and its first one names a program", hint: "sed -i 's/\\r$//' \(file)")
         }
         throw Failure(
             "\(file) cannot be started: its first line (#!) names \(interpreter), which is not there",
             hint: "install that, or the server anew (a virtual environment cannot be moved), or name what runs it: -- python3 \(file)")
-    }
-
-    /// What follows `#!`, without arguments.
-    private static func interpreter(of file: String) -> String? {
-        let descriptor = open(file, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
-        guard descriptor >= 0 else { return nil }
-        defer { close(descriptor) }
-        // All that the kernel looks at.
-        var head = [UInt8](repeating: 0, count: 256)
-        let count = head.withUnsafeMutableBytes { read(descriptor, $0.baseAddress, $0.count) }
-        guard count > 2, head.starts(with: "#!".utf8) else { return nil }
-        let line = head[2..<count].prefix { $0 != 0x0A }.drop { $0 == 0x20 || $0 == 0x09 }
-        return String(decoding: line.prefix { $0 != 0x20 && $0 != 0x09 }, as: UTF8.self)
     }
 }
