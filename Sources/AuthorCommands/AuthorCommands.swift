@@ -14,6 +14,9 @@ package enum AuthorCommands {
         ServerCommand("test", flags: ["--strict", "--write-baseline"]),
     ]
 
+    /// Those that take one, or a URL in its place, and no word besides.
+    static let listCommands = ["tools", "prompts", "resources", "inspect"].map { ServerCommand($0, flags: ["--verbose"]) }
+
     /// What an executable of these alone does when its command line names none of them.
     package static let bridge: any ParsableCommand.Type = Bridge.self
 }

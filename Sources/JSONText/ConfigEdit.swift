@@ -12,7 +12,10 @@ public enum ConfigEdit {
     /// - Parameters:
     ///   - section: the object of the root that holds the entries; made where it is missing.
     ///   - text: the file; empty for a new one.
-    public static func setting(_ name: String, to value: JSONValue, in section: String, of text: [UInt8]) throws(Refusal) -> [UInt8] {
+    ///   - mayHaveComments: comments and trailing commas are the file's right, and stay.
+    public static func setting(
+        _ name: String, to value: JSONValue, in section: String, of text: [UInt8], mayHaveComments: Bool = false
+    ) throws(Refusal) -> [UInt8] {
         let mark: [UInt8] = text.starts(with: [0xEF, 0xBB, 0xBF]) ? [0xEF, 0xBB, 0xBF] : []
         let body = Array(text.dropFirst(mark.count))
         guard body.contains(where: { !isSpace($0) }) else {
@@ -21,10 +24,11 @@ public enum ConfigEdit {
         }
         do throws(ScanError) {
             // All of it, so that nothing is written into a file that its own program cannot read.
-            let whole = try JSONValue(parsing: body, limits: ScanLimits(maximumBytes: 256 << 20))
+            let file = File(body, mayHaveComments: mayHaveComments)
+            let whole = try JSONValue(parsing: file.plain, limits: ScanLimits(maximumBytes: 256 << 20))
             guard whole.objectValue != nil else { throw ScanError(.notAnObject, at: 0) }
             guard whole[section].map({ $0.objectValue != nil }) ?? true else { throw ScanError(.invalidMember, at: 0) }
-            return mark + (try edited(name, value, section, body))
+            return mark + (try edited(name, value, section, file))
         } catch {
             switch error.reason {
             case .notAnObject: throw .notAnObject("the file")
@@ -36,24 +40,24 @@ public enum ConfigEdit {
         }
     }
 
-    private static func edited(_ name: String, _ value: JSONValue, _ section: String, _ body: [UInt8]) throws(ScanError) -> [UInt8] {
-        let text = body.span.bytes
-        let start = body.firstIndex { !isSpace($0) } ?? 0
-        let root = JSONSpan(start: start, end: body.count)
-        let unit = indentation(of: body, from: start)
+    private static func edited(_ name: String, _ value: JSONValue, _ section: String, _ file: File) throws(ScanError) -> [UInt8] {
+        let text = file.plain.span.bytes
+        let start = file.plain.firstIndex { !isSpace($0) } ?? 0
+        let root = JSONSpan(start: start, end: file.plain.count)
+        let unit = file.indentation(from: start)
         var splice = Splice()
         guard let entries = try member(section, of: root, in: text) else {
             let object: JSONValue = .record((name, value))
-            try append(section, pretty(object, unit: unit, level: 1), to: root, unit: unit, level: 1, body: body, splice: &splice)
-            return splice.apply(to: text)
+            try append(section, pretty(object, unit: unit, level: 1), to: root, unit: unit, level: 1, file: file, splice: &splice)
+            return splice.apply(to: file.body.span.bytes)
         }
         let new = pretty(value, unit: unit, level: 2)
         if let old = try member(name, of: entries, in: text) {
             splice.replace(old, with: Array(new.utf8))
         } else {
-            try append(name, new, to: entries, unit: unit, level: 2, body: body, splice: &splice)
+            try append(name, new, to: entries, unit: unit, level: 2, file: file, splice: &splice)
         }
-        return splice.apply(to: text)
+        return splice.apply(to: file.body.span.bytes)
     }
 
     private static func member(_ name: String, of object: JSONSpan, in text: RawSpan) throws(ScanError) -> JSONSpan? {
@@ -64,32 +68,62 @@ public enum ConfigEdit {
         return nil
     }
 
-    /// Behind the last member, on a line of its own.
+    /// Behind the last member, and behind what is said of it on its line, on a line of its own.
     private static func append(
-        _ key: String, _ value: String, to object: JSONSpan, unit: String, level: Int, body: [UInt8], splice: inout Splice
+        _ key: String, _ value: String, to object: JSONSpan, unit: String, level: Int, file: File, splice: inout Splice
     ) throws(ScanError) {
         var members = JSONMembers(of: object)
         var last: JSONSpan?
-        while let member = try members.next(in: body.span.bytes) { last = member.value }
+        while let member = try members.next(in: file.plain.span.bytes) { last = member.value }
         let indent = String(repeating: unit, count: level)
         let entry = "\n\(indent)\(String(decoding: JSONString.quote(key), as: UTF8.self)): \(value)"
-        if let last {
-            splice.insert(Array(("," + entry).utf8), at: last.end)
+        // From here to the closing brace there are only white space and comments.
+        let begin = last?.end ?? object.start + 1
+        let end = file.plain[begin...].firstIndex { !isSpace($0) } ?? file.plain.count
+        if last != nil {
+            let comma = file.commas.first { (begin..<end).contains($0) }
+            if comma == nil { splice.insert([UInt8(ascii: ",")], at: begin) }
+            let place = file.endOfComments(from: comma.map { $0 + 1 } ?? begin)
+            splice.insert(Array((entry + (comma == nil ? "" : ",")).utf8), at: place)
         } else {
-            // From the brace to the other one there is only white space.
-            var end = object.start + 1
-            while end < body.count, isSpace(body[end]) { end += 1 }
+            let words = file.body[begin..<end].lastIndex { !isSpace($0) }.map { $0 + 1 } ?? begin
             let closing = String(repeating: unit, count: level - 1)
-            splice.replace(JSONSpan(start: object.start + 1, end: end), with: Array((entry + "\n" + closing).utf8))
+            splice.replace(JSONSpan(start: words, end: end), with: Array((entry + "\n" + closing).utf8))
         }
     }
 
-    /// What the root's first member is indented by; two spaces where that cannot be seen.
-    private static func indentation(of body: [UInt8], from start: Int) -> String {
-        let between = body[(start + 1)...].prefix(while: isSpace)
-        guard let newline = between.lastIndex(of: 0x0A) else { return "  " }
-        let indent = between[(newline + 1)...]
-        return indent.isEmpty ? "  " : String(decoding: indent, as: UTF8.self)
+    /// A file as it stands, and as JSON with each byte in its place.
+    private struct File {
+        let body: [UInt8]
+        let plain: [UInt8]
+        /// Trailing ones.
+        let commas: [Int]
+
+        init(_ body: [UInt8], mayHaveComments: Bool) {
+            self.body = body
+            (plain, commas) = mayHaveComments ? CommentedJSON.read(body) : (body, [])
+        }
+
+        /// What the root's first member is indented by; two spaces where that cannot be seen.
+        func indentation(from start: Int) -> String {
+            let between = plain[(start + 1)...].prefix(while: ConfigEdit.isSpace)
+            guard let newline = between.lastIndex(of: 0x0A) else { return "  " }
+            let indent = body[(newline + 1)..<between.endIndex].prefix { $0 == 0x20 || $0 == 0x09 }
+            return indent.isEmpty ? "  " : String(decoding: indent, as: UTF8.self)
+        }
+
+        /// Behind the comments that begin on the line of `start`, which is between two values.
+        func endOfComments(from start: Int) -> Int {
+            var (end, position) = (start, start)
+            while position < plain.count, ConfigEdit.isSpace(plain[position]), body[position] != 0x0A, body[position] != 0x0D {
+                if let comment = CommentedJSON.commentEnd(body, from: position) {
+                    (end, position) = (comment, comment)
+                } else {
+                    position += 1
+                }
+            }
+            return end
+        }
     }
 
     /// A value over several lines, the way people write them.

@@ -68,7 +68,7 @@ extension RemoteServer {
         }
         guard let id = post.id else { return }
         let error = Self.error(in: body)
-        if fallsBack(post, status, error) { return }
+        if fallsBack(post, status, error, said: Self.said(in: body)) { return }
         if error == nil || status == 401 || status == 403 {
             lastStatus = status
             if !back.isReady, [401, 403, 407].contains(status) || (300..<400).contains(status) {

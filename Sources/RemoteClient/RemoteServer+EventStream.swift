@@ -23,7 +23,9 @@ struct EventStreamState {
 
 extension RemoteServer {
     /// Whether a refused `initialize` is tried as 2024-11-05 has it.
-    func fallsBack(_ post: RemotePost, _ status: Int, _ error: MCPError?) -> Bool {
+    ///
+    /// - Parameter said: what the refusal says, where it is no MCP error.
+    func fallsBack(_ post: RemotePost, _ status: Int, _ error: MCPError?, said: String?) -> Bool {
         guard post.method == "initialize", [400, 404, 405].contains(status), !eventStream.isUsed, let line = post.body else { return false }
         switch error?.code {
         case MCPError.Code.headerMismatch, MCPError.Code.missingClientCapability, MCPError.Code.unsupportedProtocolVersion: return false
@@ -31,7 +33,7 @@ extension RemoteServer {
         }
         lastStatus = status
         eventStream.isUsed = true
-        eventStream.refusal = Undelivered(.notDelivered, Self.text(status, error))
+        eventStream.refusal = Undelivered(.notDelivered, Self.text(status, error, said: said))
         write(line)
         return true
     }

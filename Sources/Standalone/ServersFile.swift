@@ -1,6 +1,7 @@
 import JSONText
 
-/// A file of servers as clients keep it: `{"mcpServers": {NAME: {"command", "args", "env", "cwd"}}}`.
+/// A file of servers as clients keep it: `{"mcpServers": {NAME: {"command", "args", "env", "cwd"}}}`, or `servers` in its place and with
+/// comments, as VS Code has it.
 public struct ServersFile: Sendable, Equatable {
     public struct Server: Sendable, Equatable {
         public var name: String
@@ -21,14 +22,15 @@ public struct ServersFile: Sendable, Equatable {
     public init(parsing bytes: [UInt8], file: String) throws(StandaloneInputError) {
         let root: JSONValue
         do {
-            root = try JSONValue(parsing: bytes)
+            root = try JSONValue(parsing: CommentedJSON.plain(bytes))
         } catch {
             throw StandaloneInputError("\(file) is no JSON: \(error.reason.rawValue) at byte \(error.offset)", hint: Self.example)
         }
-        guard let entries = root["mcpServers"]?.objectValue else {
-            throw StandaloneInputError("\(file) has no object mcpServers", hint: Self.example)
+        let section = root["mcpServers"] != nil ? "mcpServers" : "servers"
+        guard let entries = root[section]?.objectValue else {
+            throw StandaloneInputError("\(file) has no object mcpServers, nor servers", hint: Self.example)
         }
-        for key in root.objectValue?.keys ?? [] where key != "mcpServers" { remarks.append("\(file): \(Self.shown(key)) is not understood") }
+        for key in root.objectValue?.keys ?? [] where key != section { remarks.append("\(file): \(Self.shown(key)) is not understood") }
         for (name, entry) in entries.members { try read(name, entry, file) }
         guard !servers.isEmpty else { throw StandaloneInputError("\(file) names no server to start", hint: Self.example) }
     }
@@ -76,6 +78,10 @@ public struct ServersFile: Sendable, Equatable {
                 throw StandaloneInputError("\(place): cwd is no path", hint: "give the path of a directory")
             }
             server.directory = text
+        }
+        let texts = [server.command, server.directory ?? ""] + server.arguments + server.environment.values.sorted()
+        if texts.contains(where: { $0.contains("${") }) {
+            remarks.append("\(place): ${…} stands for nothing here, and is passed on as it is")
         }
         servers.append(server)
     }

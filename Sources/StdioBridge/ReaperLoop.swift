@@ -100,8 +100,9 @@ struct ReaperLoop {
         process.pid = Self.spawn(plan, &options, input.map { [$0.child] } ?? [])
         guard process.pid > 0 else {
             let isScript = -process.pid == ENOENT && access(plan.path, F_OK) == 0
+            let interpreter = ExecutablePath.missingInterpreter(of: plan.path).map { "\($0), which" } ?? "a program that"
             throw SpawnFailure(
-                errno: -process.pid, step: "spawn \(plan.path)" + (isScript ? ", whose first line (#!) names a program that is not there" : ""))
+                errno: -process.pid, step: "spawn \(plan.path)" + (isScript ? ", whose first line (#!) names \(interpreter) is not there" : ""))
         }
         pipes.closeTheirs()
         if let input, let bytes = plan.input { Self.writeAll(bytes, to: input.parent) }

@@ -72,6 +72,22 @@ public enum ExecutablePath {
         return nil
     }
 
+    /// The program that the first line of a script (`#!`) names and that is not there: the kernel then says that the script is not there.
+    public static func missingInterpreter(of file: String) -> String? {
+        let descriptor = open(file, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
+        guard descriptor >= 0 else { return nil }
+        defer { close(descriptor) }
+        // All that the kernel looks at.
+        var head = [UInt8](repeating: 0, count: 256)
+        let count = head.withUnsafeMutableBytes { read(descriptor, $0.baseAddress, $0.count) }
+        guard count > 2, head.starts(with: "#!".utf8) else { return nil }
+        let line = head[2..<count].prefix { $0 != 0x0A }.drop { $0 == 0x20 || $0 == 0x09 }
+        let name = String(decoding: line.prefix { $0 != 0x20 && $0 != 0x09 && $0 != 0 }, as: UTF8.self)
+        // A relative one is looked for where the script is started.
+        guard name.hasPrefix("/"), access(name, F_OK) != 0, errno == ENOENT else { return nil }
+        return name
+    }
+
     private static func isDirectory(_ path: String) -> Bool {
         var info = stat()
         return stat(path, &info) == 0 && info.st_mode & S_IFMT == S_IFDIR

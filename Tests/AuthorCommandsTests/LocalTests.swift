@@ -1,5 +1,6 @@
 import Glibc
 import JSONText
+import StdioBridge
 import TestSupport
 import Testing
 
@@ -45,6 +46,32 @@ import Testing
         #expect(told?.hasPrefix(says) == true, "\(told ?? "")")
     }
 
+    @Test func wordsInQuotesAreOneWord() {
+        let hint = " — that is one word: leave the quotes out, -- "
+        for word in ["no-such-program x", "./nosuch -v"] {
+            #expect(message { _ = try LocalProgram.typed([word], [:]).found() }?.hasSuffix(hint + word) == true)
+            let entry = message { _ = try LocalProgram([word], [:]).found() }
+            #expect(entry?.hasSuffix(#" — that is one word: the first one is "command", the others are "args""#) == true, "\(entry ?? "")")
+        }
+        #expect(message { _ = try LocalProgram.typed(["no such", "x"], ["PATH": "/bin"]).found() }?.contains(" — give its whole path, ") == true)
+    }
+
+    /// It is the interpreter that is not there; the file is.
+    @Test(arguments: [
+        ("#!/gone/bin/python -u\nx", ": its first line (#!) names /gone/bin/python, which is not there — install that, "),
+        ("#! /gone/python", ": its first line (#!) names /gone/python, which "), ("#!/bin/sh\r\nx", ": its lines end in CR LF, "),
+        ("#!/bin/sh\nx", nil), ("#!bin/none\n", nil), ("#", nil), ("\u{7F}ELF", nil),
+    ] as [(String, String?)])
+    func aScriptNeedsItsInterpreter(_ text: String, _ says: String?) async throws {
+        try await withFolder(["script": text]) { folder in
+            chmod(folder + "/script", 0o700)
+            for program in [LocalProgram([folder + "/script"], [:]), LocalProgram(["script"], ["PATH": folder])] {
+                let told = message { _ = try program.found() }
+                #expect(says.map { told?.hasPrefix("\(folder)/script cannot be started" + $0) == true } ?? (told == nil), "\(told ?? "nothing")")
+            }
+        }
+    }
+
     @Test func aProgramIsFound() throws {
         #expect(try LocalProgram(["sh", "-c"], [:]).found() == "/usr/bin/sh" || LocalProgram(["sh", "-c"], [:]).found() == "/bin/sh")
         #expect(LocalProgram(["/bin/sh", "-c"], [:]).fromAnywhere == ["/bin/sh", "-c"])
@@ -70,5 +97,26 @@ import Testing
 
     @Test(arguments: [("", 0), ("=", 0), ("QQ==", 1), ("QUI=", 2), ("QUJD", 3)]) func bytesAreCounted(_ base64: String, _ count: Int) {
         #expect(ContentText.Binary(type: "x", base64: base64).count == count)
+    }
+
+    @Test(arguments: [
+        ("http://h:1", "http://h:1/mcp"), ("http://h:1/", "http://h:1/mcp"), ("https://h?x=1", "https://h/mcp?x=1"), ("http://h/mpc", "http://h/mcp"),
+        ("http://h/time/mcpp", "http://h/time/mcp"), ("http://h/MCP", "http://h/mcp"), ("http://h/mcp/", "http://h/mcp"),
+        ("http://h/v/office", "http://h/v/office/mcp"), ("http://h/v/office/mcp/", "http://h/v/office/mcp"), ("http://h/mcp", nil),
+        ("http://h/mcp?x", nil), ("http://h/api/tools", nil), ("http://h/sse", nil),
+    ] as [(String, String?)])
+    func aURLWithoutMCPIsTakenForOneWithIt(_ url: String, _ meant: String?) throws {
+        #expect(try #require(RemoteAddress(url)).likelyMeant == meant)
+    }
+
+    /// What a bridge says of itself is worth more than a guess.
+    @Test(arguments: [
+        ("the server answered HTTP 404: MCP is served at /mcp", "did you mean http://h/mcp?"),
+        ("the server answered HTTP 404: MCP is served at /a/mcp, /b/mcp", "for example http://h/a/mcp"),
+        ("the server answered HTTP 404", "did you mean http://h/mcp?"),
+        ("the server answered HTTP 404: MCP is served at ", "did you mean http://h/mcp?"),
+    ])
+    func aBridgeSaysWhereItServes(_ reason: String, _ remedy: String) throws {
+        #expect(try #require(RemoteAddress("http://h/")).remedy(reason) == remedy)
     }
 }

@@ -37,6 +37,7 @@ import Testing
     func aSentenceBecomesAClause(_ sentence: String, _ clause: String) { #expect(Sentence.asClause(sentence) == clause) }
 
     private static let bridge = "put the server's command after --: hosting bridge -- python3 server.py"
+    private static let tools = "put the server's command after --: hosting tools -- python3 server.py"
     private static let add = "put the server's command after --: hosting connector add NAME … -- python3 server.py"
 
     @Test(arguments: [
@@ -47,11 +48,21 @@ import Testing
         ("Unknown option '-m'", "connector add clock --reset python3 -m clock", add), ("Unknown option '-m'", "connector add clock -m", nil),
         ("Unknown option '-m'", "connector add --env A=1 clock -m", nil), ("Unexpected argument 'x'", "connect u x", nil),
         ("Unexpected argument 'x'", "call u t {} x", "a tool's arguments are one JSON object: '{\"timezone\": \"UTC\"}'"),
-        ("Missing value", "bridge python3", nil),
+        ("Missing value", "bridge python3", nil), ("Unexpected argument 's.py'", "tools python3 s.py", tools),
+        ("Unknown option '-m'", "tools --verbose python3 -m clock", tools), ("Unknown option '-m'", "tools --env A=1 -m", nil),
+        ("Unexpected argument 'x'", "tools http://h/mcp x", nil),
     ] as [(String, String, String?)])
     func aForgottenTerminatorIsSeen(_ message: String, _ typed: String, _ hint: String?) {
         #expect(ForgottenTerminator.hint(message, typed.split(separator: " ").map(String.init), under: Hosting.self) == hint)
     }
+
+    @Test(arguments: [
+        (["/bin/sh"], "put the server's command after --: p tools -- /bin/sh"),
+        (["/bin/sh", "t"], "put the server's command after --: p tools … -- /bin/sh"),
+        (["python3 s.py"], "put the server's command without quotes after --: p tools -- python3 s.py"),
+        (["/bin"], nil), (["h:1/mcp"], nil), ([], nil),
+    ] as [([String], String?)])
+    func aProgramIsNoURL(_ words: [String], _ hint: String?) { #expect(ForgottenTerminator.example("p tools", words) == hint) }
 
     @Test func whatTheProgramLacksIsNotKnown() {
         let typed = ["connector", "add", "clock", "python3"]
@@ -64,7 +75,7 @@ import Testing
 
     /// No program runs here, so none that administers a Berth.
     @Test func remediesNameNoCommandThatIsNotThere() {
-        for remedy in [Remedy.url, Remedy.urls, Remedy.missing, Remedy.path, Remedy.tokens, Remedy.token, Remedy.logs] {
+        for remedy in [Remedy.url, Remedy.urls, Remedy.missing, Remedy.tokens, Remedy.token, Remedy.logs] {
             #expect(!remedy.contains("berth"), "\(remedy)")
         }
     }

@@ -25,6 +25,20 @@ import Testing
         }
     }
 
+    /// A bridge refuses such a file; here it is somebody's own.
+    @Test(arguments: [(0o600, false), (0o640, true), (0o604, true)]) func aTokenThatOthersReadIsToldOf(_ mode: mode_t, _ isTold: Bool) async throws {
+        try await withFolder(["token": "tok-1\n"]) { folder in
+            let file = folder + "/token"
+            chmod(file, mode)
+            let warning = "berth: warning: --token-file \(file) is readable by others: chmod 600 \(file)\n"
+            let url = "http://127.0.0.1:1/mcp"
+            for arguments in [["tools", url], ["connect", url], ["install", "cursor", "x", url]] {
+                let result = try await Command.run([Repository.binary("berth")] + arguments + ["--token-file", file], directory: folder, seconds: 60)
+                #expect(result.errors.hasPrefix(warning) == isTold && !result.output.contains("readable"), "\(result)")
+            }
+        }
+    }
+
     @Test(arguments: [
         ("two words", "BERTH_TOKEN holds more than a token — the token alone: lines of NAME TOKEN are for berth bridge --token-file", 64),
         ("line\r\nx-more:1", "BERTH_TOKEN holds no token — one line, as berth token create prints it", 64),

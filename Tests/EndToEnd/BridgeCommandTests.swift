@@ -176,6 +176,22 @@ import Testing
 
     // MARK: --config
 
+    /// Beside one that can be started, it ends nothing.
+    @Test func aScriptWithoutItsInterpreterIsNamedWithIt() async throws {
+        let config = """
+            {"servers": {"moved": {"command": "%/moved"}, "one": {"command": "\(BridgeRig.python)", "args": ["\(Repository.fixture("fixture.py"))"]}}}
+            """
+        try await withFolder(["moved": "#!/gone/python\n"]) { folder in
+            chmod(folder + "/moved", 0o700)
+            try writeFile(config.replacingOccurrences(of: "%", with: folder), to: folder + "/mcp.json")
+            try await BridgeRig.run(["--config", folder + "/mcp.json"], command: []) { bridge in
+                #expect(await bridge.says("/one/mcp serves 26 tools"), "\(bridge.lines)")
+                let reason = "spawn \(folder)/moved, whose first line (#!) names /gone/python, which is not there"
+                #expect(bridge.process.output.contains("/moved/mcp serves nothing of moved yet: the server could not be started: \(reason)"), "\(bridge.lines)")
+            }
+        }
+    }
+
     @Test func theServersOfAFile() async throws {
         let fixture = Repository.fixture("fixture.py")
         let config = """

@@ -87,6 +87,20 @@ import Testing
         }
     }
 
+    /// What VS Code reads, and people keep there.
+    @Test func commentsAndTrailingCommasStay() async throws {
+        let before = "{\n\t// MCP servers\n\t\"servers\": {\n\t\t\"a\": {\"command\": \"x\",}, // mine\n\t},\n\t\"inputs\": [],\n}\n"
+        try await withFolder(Self.files.merging([".vscode/mcp.json": before]) { $1 }) { folder in
+            let file = folder + "/.vscode/mcp.json"
+            let done = try await install(folder, "vscode", "office", Self.url, "--yes")
+            #expect(done.status == 0 && done.output.contains("+ \t\t\"office\": {") && !done.output.contains("\n- "), "\(done)")
+            let after = try String(contentsOfFile: file, encoding: .utf8)
+            let (head, tail) = ("{\n\t// MCP servers\n\t\"servers\": {\n\t\t\"a\": {\"command\": \"x\",}, // mine\n", "\t},\n\t\"inputs\": [],\n}\n")
+            #expect(after.hasPrefix(head + "\t\t\"office\": {\n") && after.hasSuffix("\n\t\t},\n" + tail), "\(after)")
+            #expect(try await install(folder, "vscode", "office", Self.url, "--yes").output.hasSuffix("has it already\n"))
+        }
+    }
+
     @Test func mistakesChangeNothing() async throws {
         try await withFolder(Self.files) { folder in
             let broken = "{\n  // a comment\n}\n"

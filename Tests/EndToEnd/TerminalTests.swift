@@ -41,8 +41,16 @@ import Testing
         #expect(declined.output.contains("decline") && declined.errors.contains("declined what the server asks ('how old?')"), "\(declined)")
         let answered = try await Self.berth(["call", "ask", form, "--answers", #"{"age": 41}"#] + Self.local("fixture.py"))
         #expect(answered.output == "[{\"action\": \"accept\", \"content\": {\"age\": 41}}]\n", "\(answered)")
+        let more = try await Self.berth(["call", "ask", form, "--answers", #"{"age": 41, "name": "Ann"}"#] + Self.local("fixture.py"))
+        #expect(more.output == answered.output && more.errors == "berth: warning: --answers has name, which nothing asked for\n", "\(more)")
         let wrong = try await Self.berth(["call", "ask", form, "--answers", #"{"age": "old"}"#] + Self.local("fixture.py"))
         #expect(wrong.status == 64 && wrong.errors.contains("age must be a number"), "\(wrong)")
+        let misspelt = try await Self.berth(["call", "ask", form, "--answers", #"{"agee": 41}"#] + Self.local("fixture.py"))
+        #expect(misspelt.status == 64 && misspelt.output.isEmpty, "\(misspelt)")
+        #expect(
+            misspelt.errors
+                == "berth: --answers has agee, which the server does not ask for — did you mean age? it asks for age (integer; required)\n",
+            "\(misspelt)")
         let sampling = try await Self.berth(["call", "ask", #"{"method":"sampling/createMessage"}"#] + Self.local("fixture.py"))
         #expect(sampling.output.contains("Method not found"), "\(sampling)")
     }
@@ -80,6 +88,27 @@ import Testing
             #expect(await call.end(SIGINT, within: 20) == 130)
             let left = try await Command.run(["/usr/bin/pgrep", "-f", mark])
             #expect(left.output.isEmpty, "\(left)")
+        }
+    }
+
+    /// In a call that goes on telling of its progress, in one that never answers, and before there is any answer.
+    @Test(arguments: [("call", "progress_then_wait", "fixture.py", "tools/call"), ("inspect", nil, "never_ready.py", "initialize"),
+        ("tools", nil, "never_ready.py", "tools/list")] as [(String, String?, String, String)])
+    func aRequestMayTakeSoLong(_ command: String, _ tool: String?, _ fixture: String, _ method: String) async throws {
+        let words = [command] + [tool].compactMap(\.self) + ["--timeout", "2"]
+        let result = try await Self.berth(words + Self.local(fixture))
+        #expect(result.status == 1, "\(result)")
+        #expect(result.errors.contains("berth: no answer to \(method) within 2 s: it was cancelled — --timeout SECONDS waits longer"), "\(result)")
+    }
+
+    /// What a bridge that is there says is more than a guess.
+    @Test func aURLWithoutItsEndIsMended() async throws {
+        try await BridgeRig.run([]) { rig in
+            let url = try await rig.url()
+            for typed in ["", "/", "/mpc", "/mcp/"] {
+                let result = try await Self.berth(["tools", url.dropLast(4) + typed])
+                #expect(result.errors.hasSuffix("HTTP 404: MCP is served at /mcp — did you mean \(url)?\n"), "\(typed) \(result)")
+            }
         }
     }
 
@@ -123,11 +152,17 @@ import Testing
         (["connect", "ftp://x/mcp"], "'ftp://x/mcp' is not http://HOST:PORT/… or https://HOST/… — MCP is spoken over http and https*", 64),
         (["bridge", "--", "nosuch"], "no program nosuch in your PATH, nor in /usr/local/bin:/usr/bin:/bin — *", 1),
         (["tools"], "neither a URL nor a server's command is given — *", 64), (["call", "http://127.0.0.1:1/mcp"], "TOOL is missing — *", 64),
+        (
+            ["tools", "/bin/sh"],
+            "'/bin/sh' is not http://HOST:PORT/… or https://HOST/… — put the server's command after --: berth tools -- /bin/sh\n*", 64
+        ),
+        (["tools", "python3", "s.py"], "unexpected argument 's.py' — put the server's command after --: berth tools -- python3 server.py\n*", 64),
         (["tools", "ws://x/mcp"], "'ws://x/mcp' is not http://HOST:PORT/… or https://HOST/… — *", 64),
         (["tools", "http://127.0.0.1:1/mcp", "--", "x"], "both a URL and a server's command are given — *", 64),
         (["read", "--", "nosuch"], "RESOURCE is missing — *", 64), (["tools", "--", "nosuch"], "no program nosuch in *", 1),
         (["prompt", "http://127.0.0.1:1/mcp", "p", "[1]"], "the arguments are no JSON object — *", 64),
         (["call", "http://127.0.0.1:1/mcp", "t", "--answers", "x"], "--answers is no JSON object — *", 64),
+        (["tools", "http://127.0.0.1:1/mcp", "--timeout", "86401"], "--timeout 86401 is out of range — *", 64),
         (["inspect", "http://127.0.0.1:1/mcp"], "nothing listens at http://127.0.0.1:1/mcp — *", 1),
     ] as [([String], String, Int32)])
     func mistakesAreOneLine(_ arguments: [String], _ says: String, _ status: Int32) async throws {

@@ -45,13 +45,29 @@ import Testing
             Finding("calls.cancel", .skipped, "no\ncall"),
         ])
         let lines = ReportText.lines(report)
-        #expect(lines.count == 10 && !lines.joined().unicodeScalars.contains { $0.value < 0x20 }, "\(lines)")
+        #expect(lines.count == 11 && !lines.joined().unicodeScalars.contains { $0.value < 0x20 }, "\(lines)")
         #expect(lines.count { $0.hasPrefix("passed") } == 1, "\(lines)")
         let plain = Self.report
         var forged = plain
         forged.add(report.findings[0])
         let more = ReportJUnit.text(forged).split(separator: "\n").count - ReportJUnit.text(plain).split(separator: "\n").count
         #expect(more == 3 && !ReportJUnit.text(forged).unicodeScalars.contains { $0.value < 0x20 && $0 != "\n" })
+    }
+
+    @Test func severalLinesStayTogether() {
+        var report = Report(command: ["server"])
+        let long = String(repeating: "word ", count: 300)
+        report.add([
+            Finding("calls.tool", .note, "it answered with an error: 1 error\ntimezone\r\n  Field required", remedy: "mend it", tool: "t"),
+            Finding("calls.tool", .note, long),
+        ])
+        let lines = ReportText.lines(report)
+        #expect(
+            lines[2...6] == [
+                "calls", "  note         t: it answered with an error: 1 error", "               timezone", "                 Field required",
+                "               → mend it",
+            ])
+        #expect(lines[7].hasSuffix("word…") && lines[7].count <= 1_000)
     }
 
     @Test func whatWasGivenInSecretIsNowhere() {
@@ -64,7 +80,8 @@ import Testing
         for text in told { #expect(text.contains("***") && !text.contains("sk-l"), "\(text)") }
     }
 
-    @Test(arguments: [("abc", 3, "abc"), ("abcd", 3, "ab…"), ("", 3, ""), ("größe", 4, "grö…")])
+    @Test(arguments: [("abc", 3, "abc"), ("abcd", 3, "ab…"), ("", 3, ""), ("größe", 4, "grö…"), ("a word is cut", 10, "a word is…"),
+        ("a word is cut", 9, "a word…"), ("a word", 6, "a word"), ("it abcdefgh", 9, "it abcde…"), ("two\nlines", 6, "two…")])
     func anExcerptSaysThatItIsOne(_ text: String, _ limit: Int, _ excerpt: String) {
         #expect(Excerpt.of(text, limit) == excerpt)
     }

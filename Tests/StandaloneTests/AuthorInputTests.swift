@@ -98,8 +98,24 @@ import Testing
             ])
     }
 
+    /// Another name for the object, comments, and variables that it alone fills in.
+    @Test func vsCodesFileIsOneToo() throws {
+        let text = """
+            {
+              // mine
+              "servers": {"time": {"type": "stdio", "command": "x", "args": ["${input:zone}",],}, "b": {"command": "y"}, /* "c": {} */},
+              "inputs": [],
+            }
+            """
+        let file = try ServersFile(parsing: Array(text.utf8), file: "f")
+        #expect(file.servers == [.init(name: "time", command: "x", arguments: ["${input:zone}"]), .init(name: "b", command: "y")])
+        #expect(file.remarks == ["f: inputs is not understood", "f: time: ${…} stands for nothing here, and is passed on as it is"])
+    }
+
     @Test(arguments: [
-        ("{", "f is no JSON: *"), ("[]", "f has no object mcpServers"), (#"{"mcpServers": {}}"#, "f names no server to start"),
+        ("{", "f is no JSON: *"), ("[]", "f has no object mcpServers, nor servers"),
+        (#"{"mcpServers": [], "servers": {"a": {"command": "x"}}}"#, "f has no object mcpServers, nor servers"),
+        (#"{"mcpServers": {}}"#, "f names no server to start"),
         (#"{"mcpServers": {"a/b": {"command": "x"}}}"#, "f: 'a/b' is no name for a server"),
         (#"{"mcpServers": {"": {"command": "x"}}}"#, "f: '' is no name for a server"),
         (#"{"mcpServers": {"a": 1}}"#, "f: a is no object"), (#"{"mcpServers": {"a": {}}}"#, "f: a has no command"),

@@ -21,7 +21,8 @@ struct Bridge: ParsableCommand {
     var mode = Sharing.session
     @Option(help: "Protocol era to speak with the server: auto asks it; legacy for one of both whose tools ask the client while they run.")
     var era = Back.EraChoice.auto
-    @Option(help: ArgumentHelp("Servers as Claude, Cursor and others keep them: {\"mcpServers\": {…}}.", valueName: "file")) var config: String?
+    @Option(help: ArgumentHelp("Servers as Claude, Cursor, VS Code and others keep them: {\"mcpServers\": {…}}.", valueName: "file"))
+    var config: String?
     @Option(parsing: .singleValue, help: ArgumentHelp("Environment of the server (repeatable).", valueName: "k=v")) var env: [String] = []
     @Option(help: ArgumentHelp("The same from a file of K=V lines; these values are masked in what is printed.", valueName: "file"))
     var envFile: String?

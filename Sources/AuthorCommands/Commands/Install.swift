@@ -12,6 +12,9 @@ struct Install: ParsableCommand {
         /// The member of the file that holds the servers.
         var section: String { self == .vscode ? "servers" : "mcpServers" }
 
+        /// Whether it reads its file as JSON with comments and trailing commas. A file that the client cannot read is not edited.
+        var readsComments: Bool { self != .claudeCode }
+
         func file(user: Bool, home: String, here: String) throws -> String {
             switch (self, user) {
             case (.claudeCode, false): return here + "/.mcp.json"
@@ -52,7 +55,8 @@ struct Install: ParsableCommand {
         guard isName else { throw Failure("'\(name)' is no name for a server", hint: "letters, digits, - and _, at most 64", code: 64) }
         _ = try ServerTarget([url], command: nil, names: [])
         let file = try ConfigFile(client.file(user: user, home: Self.variable("HOME"), here: Self.here()))
-        let after = try file.setting(name, to: client.entry(Self.ownPath(), try arguments()), in: client.section)
+        let entry = client.entry(try Self.ownPath(), try arguments())
+        let after = try file.setting(name, to: entry, in: client.section, mayHaveComments: client.readsComments)
         guard after != file.before else { return tell(file.path, nil, changed: false) }
         if !output.json {
             Output.line(file.exists ? file.path : "\(file.path) (new)")

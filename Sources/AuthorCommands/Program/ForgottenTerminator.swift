@@ -1,4 +1,5 @@
 import ArgumentParser
+import Glibc
 
 /// A server's command that was typed without the `--` before it: the parser speaks of its words as if they were ours.
 enum ForgottenTerminator {
@@ -11,9 +12,10 @@ enum ForgottenTerminator {
         if command == "call", message.contains("nexpected argument") {
             return "a tool's arguments are one JSON object: '{\"timezone\": \"UTC\"}'"
         }
-        let known = AuthorCommands.serverCommands + root.serverCommands
+        let known = AuthorCommands.serverCommands + AuthorCommands.listCommands + root.serverCommands
         guard let own = known.first(where: { $0.name == command }), !arguments.contains("--") else { return nil }
         let words = arguments.dropFirst(path.count)
+        if AuthorCommands.listCommands.contains(where: { $0.name == command }), words.contains(where: ServerTarget.isURL) { return nil }
         let example = example(([root._commandName] + path).joined(separator: " ") + (own.words > 0 ? " NAME …" : ""))
         if message.contains("nexpected argument") { return example }
         // The command's own options are unknown to us: is one of its words before them?
@@ -25,6 +27,17 @@ enum ForgottenTerminator {
 
     /// - Parameter path: what stands before the `--`.
     static func example(_ path: String) -> String { "put the server's command after --: \(path) -- python3 server.py" }
+
+    /// For words that were taken for a URL and its like, and of which the first is a program, or a whole command in quotes.
+    static func example(_ path: String, _ words: [String]) -> String? {
+        guard let first = words.first else { return nil }
+        let isCommand = first.contains(" ")
+        var info = stat()
+        guard isCommand || stat(first, &info) == 0 && info.st_mode & S_IFMT == S_IFREG else { return nil }
+        // Of the others, nobody knows whether they are the server's.
+        let others = words.count > 1 ? " …" : ""
+        return "put the server's command \(isCommand ? "without quotes " : "")after --: \(path)\(others) -- \(first)"
+    }
 
     /// Words that are neither options nor their values.
     private static func strays(_ words: ArraySlice<String>, _ flags: Set<String>) -> Int {

@@ -32,13 +32,15 @@ struct ConfigFile {
         }
     }
 
-    func setting(_ name: String, to value: JSONValue, in section: String) throws -> [UInt8] {
+    /// - Parameter mayHaveComments: its own program reads comments and trailing commas.
+    func setting(_ name: String, to value: JSONValue, in section: String, mayHaveComments: Bool = false) throws -> [UInt8] {
         do throws(ConfigEdit.Refusal) {
-            return try ConfigEdit.setting(name, to: value, in: section, of: before)
+            return try ConfigEdit.setting(name, to: value, in: section, of: before, mayHaveComments: mayHaveComments)
         } catch {
             switch error {
             case .broken(let line, let column, let reason):
-                throw Failure("\(path) is no JSON: line \(line), column \(column): \(reason)", hint: "mend that line; comments are not JSON either")
+                let more = mayHaveComments ? "" : "; comments and trailing commas are not JSON either"
+                throw Failure("\(path) is no JSON: line \(line), column \(column): \(reason)", hint: "mend that line" + more)
             case .notAnObject(let what):
                 throw Failure("\(what) in \(path) is no JSON object", hint: "mend it, or move it away")
             }

@@ -8,21 +8,16 @@ struct Questions: Sendable {
     /// What this client says that it can be asked.
     static let capabilities = ByteBuffer(string: #"{"elicitation":{"form":{},"url":{}}}"#)
 
-    private let answers: JSONObject?
+    private var answers: Answers?
 
-    init(answers: String?) throws {
-        guard let answers else {
-            self.answers = nil
-            return
-        }
-        guard let object = (try? JSONValue(parsing: answers))?.objectValue else {
-            throw Failure("--answers is no JSON object", hint: "for example --answers '{\"name\":\"Ann\"}'", code: 64)
-        }
-        self.answers = object
-    }
+    init(answers: String?) throws { self.answers = try answers.map(Answers.init) }
 
-    func answer(_ requests: JSONObject) throws -> JSONObject {
+    /// What was given with `--answers` and nothing asked for.
+    var unasked: [String] { answers?.unasked ?? [] }
+
+    mutating func answer(_ requests: JSONObject) throws -> JSONObject {
         var responses = JSONObject()
+        try answers?.meet(requests.members.compactMap { $0.value["params"].flatMap(Self.form(of:)) })
         for (key, request) in requests.members {
             guard request["method"]?.stringValue == "elicitation/create" else {
                 throw Failure(
@@ -36,24 +31,28 @@ struct Questions: Sendable {
 
     private func elicitation(_ params: JSONValue) throws -> JSONValue {
         let message = Printable.text(params["message"]?.stringValue ?? "")
-        if params["mode"]?.stringValue == "url" { return try url(message, Printable.line(params["url"]?.stringValue ?? "")) }
-        let form = ElicitationForm(schema: params["requestedSchema"])
+        guard let form = Self.form(of: params) else { return try url(message, Printable.line(params["url"]?.stringValue ?? "")) }
         if let answers {
             do throws(ElicitationForm.Complaint) {
-                return ["action": "accept", "content": .object(try form.content(from: answers))]
+                return ["action": "accept", "content": .object(try answers.content(of: form))]
             } catch {
-                throw Failure("--answers does not fit what the server asks ('\(Printable.line(message))'): \(error.text)", hint: "it asks for " + Self.names(form), code: 64)
+                throw Failure(
+                    "--answers does not fit what the server asks ('\(Printable.line(message))'): \(error.text)",
+                    hint: "it asks for " + Answers.names(form.fields), code: 64)
             }
         }
         guard isatty(0) == 1 else {
-            Output.note("declined what the server asks ('\(Printable.line(message))'): standard input is no terminal; --answers gives \(Self.names(form))")
+            Output.note(
+                "declined what the server asks ('\(Printable.line(message))'): standard input is no terminal; --answers gives "
+                    + Answers.names(form.fields))
             return ["action": "decline"]
         }
         return try ask(message, form)
     }
 
-    private static func names(_ form: ElicitationForm) -> String {
-        form.fields.isEmpty ? "{}" : form.fields.map(\.question).joined(separator: ", ")
+    /// Nil where a page is to be opened instead.
+    private static func form(of params: JSONValue) -> ElicitationForm? {
+        params["mode"]?.stringValue == "url" ? nil : ElicitationForm(schema: params["requestedSchema"])
     }
 
     private func ask(_ message: String, _ form: ElicitationForm) throws -> JSONValue {

@@ -7,9 +7,8 @@ enum Remedy {
     /// An URL that is none.
     static var urls: String { isBerth ? "berth vmcp list prints them" : "\(Program.name) bridge prints them" }
     /// Nothing is below the URL.
-    static var missing: String { isBerth ? "berth vmcp list has the URLs, berth token list what a token opens" : path }
-    static var path: String {
-        isBerth ? "the URL of a virtual MCP ends in /v/NAME/mcp, that of a bridge in /mcp" : "the URL of a bridge ends in /mcp"
+    static var missing: String {
+        (isBerth ? "berth vmcp list has the URLs, berth token list what a token opens; " : "") + "the URL of a bridge ends in /mcp"
     }
     /// Behind what a token does not open.
     static var tokens: String { isBerth ? ": berth token list" : "" }

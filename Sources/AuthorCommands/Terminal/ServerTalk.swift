@@ -29,6 +29,7 @@ struct ServerTalk {
     private let questions: Questions
     private let hasToken: Bool
     private let log: ServerLog
+    private let time: TimeLimit
     /// Tells after a moment what is waited for.
     private let patience: Task<Void, Never>
 
@@ -37,6 +38,7 @@ struct ServerTalk {
         _ target: ServerTarget, _ options: ServerOptions, _ body: @escaping @Sendable (ServerTalk) async throws -> Void
     ) async throws {
         let questions = try Questions(answers: options.answers)
+        let time = try TimeLimit(seconds: options.timeout)
         let log = ServerLog(isShown: options.verbose)
         let connection: ServerConnection
         var token: String?
@@ -54,7 +56,7 @@ struct ServerTalk {
             Output.note("waiting for \(target.name)")
         }
         let talk = ServerTalk(
-            target: target, connection: connection, questions: questions, hasToken: token != nil, log: log, patience: patience)
+            target: target, connection: connection, questions: questions, hasToken: token != nil, log: log, time: time, patience: patience)
         let work = Task { try await body(talk) }
         defer { patience.cancel() }
         // Before what ends the command is told, on the same descriptor.
@@ -70,16 +72,25 @@ struct ServerTalk {
     /// One request, and as many rounds as the server has questions.
     func call(_ method: String, _ params: JSONObject = JSONObject()) async throws -> Answer {
         var params = params
+        var questions = questions
         for _ in 0..<Self.maximumRounds {
             var meta = params["_meta"]?.objectValue ?? JSONObject()
             if Self.asked.contains(method) { meta["progressToken"] = 1 }
             params["_meta"] = .object(meta)
-            let outcome = await connection.call(method, params, capabilities: Questions.capabilities) { [log] in log.show($0) }
+            let outcome = try await time.run(method) { [connection, log, params] heard in
+                await connection.call(method, params, capabilities: Questions.capabilities) {
+                    heard()
+                    log.show($0)
+                }
+            }
             let text = try await result(outcome, method)
             guard let value = try? JSONValue(parsing: text.readableBytesSpan) else {
                 throw Failure("\(target.name) answered with a result that is no JSON", hint: "report it to the server's author")
             }
-            guard value["resultType"]?.stringValue == "input_required" else { return Answer(text: text, value: value) }
+            guard value["resultType"]?.stringValue == "input_required" else {
+                for name in questions.unasked { Output.note("warning: --answers has \(Printable.line(name)), which nothing asked for") }
+                return Answer(text: text, value: value)
+            }
             // From here on the server waits for a person.
             patience.cancel()
             params["inputResponses"] = .object(try questions.answer(value["inputRequests"]?.objectValue ?? JSONObject()))
@@ -116,7 +127,8 @@ struct ServerTalk {
     private static func cursor(_ page: JSONValue) -> String? { page["nextCursor"]?.stringValue }
 
     func greeting() async throws -> ServerConnection.Greeting {
-        switch await connection.greeting(capabilities: Questions.capabilities) {
+        let answer = try await time.run("initialize") { [connection] _ in await connection.greeting(capabilities: Questions.capabilities) }
+        switch answer {
         case .success(let greeting): return greeting
         case .failure(let why): throw await failure(why)
         }
@@ -159,25 +171,18 @@ struct ServerTalk {
         if why.reason.hasPrefix("cannot connect") {
             return Failure("\(target.name) cannot be reached", hint: Remedy.url)
         }
+        let meant: String? = if case .url(let address) = target.place { address.remedy(why.reason) } else { nil }
         switch await connection.lastStatus {
         case 401:
             let hint = hasToken ? "the token is not good: mistyped, revoked or expired" + Remedy.tokens : "give a token with --token-file or BERTH_TOKEN"
             return Failure("the call failed: \(why.reason)", hint: hint)
-        case 403 where hasNoPath, 404 where hasNoPath, 405 where hasNoPath:
-            return Failure("the call failed: \(why.reason)", hint: Remedy.path)
         case 403 where why.reason.contains("host or origin"):
             return Failure("the call failed: \(why.reason)", hint: "the server knows itself by another name: berth bridge --allow-host adds one")
-        case 403: return Failure("the call failed: \(why.reason)", hint: "the token does not open this URL" + Remedy.tokens)
-        case 404: return Failure("the call failed: \(why.reason)", hint: Remedy.missing)
+        case 403 where meant == nil: return Failure("the call failed: \(why.reason)", hint: "the token does not open this URL" + Remedy.tokens)
+        case 403, 404, 405: return Failure("the call failed: \(why.reason)", hint: meant ?? Remedy.missing)
         default: break
         }
-        let hint = why.kind == .notDelivered ? "is it an MCP server?" : "it may have acted on the call"
+        let hint = why.kind == .notDelivered ? "is it an MCP server?" + (meant.map { " " + $0 } ?? "") : "it may have acted on the call"
         return Failure("the call failed: \(why.reason)", hint: hint)
-    }
-
-    /// The URL is a host's alone.
-    private var hasNoPath: Bool {
-        guard case .url(let address) = target.place else { return false }
-        return address.url.split(separator: "/", omittingEmptySubsequences: true).count < 3
     }
 }

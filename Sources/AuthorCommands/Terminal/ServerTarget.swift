@@ -13,6 +13,10 @@ struct ServerOptions: ParsableArguments {
     var answers: String?
     @Option(help: ArgumentHelp("Save what is binary, or the whole text, in a file; - is standard output.", valueName: "file"))
     var output: String?
+    @Option(
+        help: ArgumentHelp(
+            "Seconds that a request may take (0: no limit); without it the server may be silent for \(TimeLimit.usual).", valueName: "seconds"))
+    var timeout: Int?
     @Flag(help: "Show what the server behind -- writes to its standard error.") var verbose = false
     @Argument(parsing: .postTerminator, help: "Instead of a URL: a STDIO server's command, behind --.") var command: [String] = []
 
@@ -24,6 +28,11 @@ struct ServerOptions: ParsableArguments {
         }
         guard let bytes = readFile(file) else {
             throw Failure("--token-file \(file) cannot be read", hint: "give a file with the token: " + Remedy.token, code: 64)
+        }
+        var info = stat()
+        // A bridge refuses one that is to let others in; this one is somebody's own, and may be on a disk that knows no modes.
+        if stat(file, &info) == 0, info.st_mode & 0o077 != 0 {
+            Output.note("warning: --token-file \(file) is readable by others: chmod 600 \(file)")
         }
         return try checked(String(decoding: bytes, as: UTF8.self).trimmed, from: "--token-file \(file)")
     }
@@ -89,11 +98,12 @@ struct ServerTarget {
         if let url = words.dropFirst().first(where: isURL) { return "the URL comes first: \(CommandPath.current) \(url) …" }
         if words[0].contains("://") { return "MCP is spoken over http and https" }
         if takesCommand, CommandLine.arguments.contains("--") { return "no command stands behind --" }
+        if takesCommand, let example = ForgottenTerminator.example(CommandPath.current, words) { return example }
         if words[0].contains(":") || words[0].contains("/") { return "write http://\(words[0])" }
         return takesCommand ? "a server's command stands behind --" : "the whole URL, for example http://127.0.0.1:8787/v/office/mcp"
     }
 
-    private static func isURL(_ text: String) -> Bool { ["http://", "https://"].contains { text.lowercased().hasPrefix($0) } }
+    static func isURL(_ text: String) -> Bool { ["http://", "https://"].contains { text.lowercased().hasPrefix($0) } }
 
     func word(_ index: Int) -> String? { words.indices.contains(index) ? words[index] : nil }
 

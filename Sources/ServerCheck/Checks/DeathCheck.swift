@@ -27,13 +27,21 @@ enum DeathCheck {
         let start = ContinuousClock.now
         let (reply, tools) = await modern.list("tools/list", "tools")
         let milliseconds = TestBench.milliseconds(since: start)
-        guard reply.value != nil, tools.count == first.tools.count else {
-            let why = reply.value == nil ? StartCheck.firstLine(reply.problem) : "it lists \(tools.count) tools instead of \(first.tools.count)"
-            return report.add(
-                Finding(
-                    id, .failure, "after its process was killed the next one does not serve: \(why)",
-                    remedy: "do not trust what a former process left (locks, sockets, half-written files): take it over or remove it at the start"))
+        let why = reply.value == nil ? StartCheck.firstLine(reply.problem) : nil
+        report.add(next(problem: why, tools: tools.count, of: first.tools.count, after: milliseconds, told: told))
+    }
+
+    /// What the process did that took the killed one's place.
+    ///
+    /// - Parameters:
+    ///   - problem: why it lists nothing; nil where it does.
+    ///   - told: what became of a call under way, as a clause that goes on.
+    static func next(problem: String?, tools: Int, of count: Int, after milliseconds: Int, told: String) -> Finding {
+        guard let problem = problem ?? (tools == count ? nil : "it lists \(tools) tools instead of \(count)") else {
+            return Finding(id, .pass, "killed, \(told)the next process served after \(ReportText.seconds(milliseconds))")
         }
-        report.add(Finding(id, .pass, "killed, \(told)the next process served after \(ReportText.seconds(milliseconds))"))
+        return Finding(
+            id, .failure, "after its process was killed the next one does not serve: \(problem)",
+            remedy: "do not trust what a former process left (locks, sockets, half-written files): take it over or remove it at the start")
     }
 }

@@ -21,30 +21,35 @@ enum EndCheck {
         let left = bench.traffic.leftBehind(by: process)
         // What was left kept the end of the process itself from being seen at once.
         let own = left.isEmpty ? milliseconds : max(0, milliseconds - 300)
+        report.add([input(isGone ? own : nil, waited: milliseconds), children(left)])
+    }
+
+    /// - Parameters:
+    ///   - milliseconds: how long it took to end; nil while it has not.
+    ///   - waited: how long that was waited for.
+    static func input(_ milliseconds: Int?, waited: Int) -> Finding {
         let remedy = "end when reading standard input gives its end: a client that crashes sends no signal"
-        if !isGone {
-            report.add(Finding("end.input", .failure, "its process is still there \(ReportText.seconds(milliseconds)) after its end", remedy: remedy))
-        } else if own >= 2 * rung {
-            report.add(Finding("end.input", .failure, "it ignores the end of its input and SIGTERM, and had to be killed", remedy: remedy))
-        } else if own >= rung {
-            report.add(
-                Finding("end.input", .failure, "it ignores the end of its input, and ended by SIGTERM after \(rung / 1_000) s", remedy: remedy))
-        } else if own >= usual {
-            report.add(
-                Finding(
-                    "end.input", .warning, "it ended \(ReportText.seconds(own)) after its input, and bridges send SIGTERM after 2 s",
-                    remedy: "finish what cannot be lost first, and wait for nothing else"))
-        } else {
-            report.add(Finding("end.input", .pass, "it ended \(ReportText.seconds(own)) after its input"))
+        guard let milliseconds else {
+            return Finding("end.input", .failure, "its process is still there \(ReportText.seconds(waited)) after its end", remedy: remedy)
         }
-        if left.isEmpty {
-            report.add(Finding("end.children", .pass, "it left no process behind"))
-        } else {
-            report.add(
-                Finding(
-                    "end.children", .failure, "it left \(left.count == 1 ? "a process" : "\(left.count) processes") behind: \(names(left))",
-                    remedy: remedyForLeft))
+        if milliseconds >= 2 * rung {
+            return Finding("end.input", .failure, "it ignores the end of its input and SIGTERM, and had to be killed", remedy: remedy)
         }
+        if milliseconds >= rung {
+            return Finding("end.input", .failure, "it ignores the end of its input, and ended by SIGTERM after \(rung / 1_000) s", remedy: remedy)
+        }
+        let ended = "it ended \(ReportText.seconds(milliseconds)) after its input"
+        guard milliseconds >= usual else { return Finding("end.input", .pass, ended) }
+        return Finding(
+            "end.input", .warning, ended + ", and bridges send SIGTERM after 2 s",
+            remedy: "finish what cannot be lost first, and wait for nothing else")
+    }
+
+    static func children(_ left: [LeftProcess]) -> Finding {
+        guard !left.isEmpty else { return Finding("end.children", .pass, "it left no process behind") }
+        return Finding(
+            "end.children", .failure, "it left \(left.count == 1 ? "a process" : "\(left.count) processes") behind: \(names(left))",
+            remedy: remedyForLeft)
     }
 
     private static let remedyForLeft = "end and wait for what you start, also when only your input ends"

@@ -2,39 +2,33 @@ import JSONText
 
 /// What both kinds of clients are told, and whether it holds.
 enum HandshakeCheck {
-    private static let lists = [
+    private static let declarable = [
         ("prompts", "prompts/list", "prompts"), ("resources", "resources/list", "resources"),
     ]
 
     static func run(_ bench: TestBench, _ first: StartCheck.First, _ modern: ModernCaller, _ report: inout Report) async {
         bench.progress("talking to it in both protocol eras")
-        addEra(&report)
-        addIdentity(first.greeting, &report)
+        report.add([era(report.era, report.protocolVersion), identity(first.greeting)])
         await addCapabilities(first, &report)
         await addModern(bench, first, modern, &report)
     }
 
-    private static func addEra(_ report: inout Report) {
-        let version = report.protocolVersion ?? "an unknown revision"
-        if report.era == "modern" {
-            report.add(Finding("handshake.era", .pass, "it speaks \(version), stateless; clients of every revision reach it through the bridge"))
-        } else {
-            report.add(
-                Finding(
-                    "handshake.era", .note,
-                    "it speaks \(version) and not \(ModernCaller.version): bridges translate, and keep a process for each session",
-                    remedy: "nothing, or a newer SDK (for Python mcp 2.x)"))
+    static func era(_ era: String?, _ version: String?) -> Finding {
+        let version = version ?? "an unknown revision"
+        if era == "modern" {
+            return Finding("handshake.era", .pass, "it speaks \(version), stateless; clients of every revision reach it through the bridge")
         }
+        return Finding(
+            "handshake.era", .note, "it speaks \(version) and not \(ModernCaller.version): bridges translate, and keep a process for each session",
+            remedy: "nothing, or a newer SDK (for Python mcp 2.x)")
     }
 
-    private static func addIdentity(_ greeting: JSONValue, _ report: inout Report) {
+    static func identity(_ greeting: JSONValue) -> Finding {
         let missing = ["name", "version"].filter { greeting["serverInfo"]?[$0]?.stringValue?.isEmpty != false }
-        report.add(
-            missing.isEmpty
-                ? Finding("handshake.identity", .pass, "it tells its name and version")
-                : Finding(
-                    "handshake.identity", .failure, "serverInfo has no \(missing.joined(separator: " and no "))",
-                    remedy: "give both: clients refuse such a handshake"))
+        guard !missing.isEmpty else { return Finding("handshake.identity", .pass, "it tells its name and version") }
+        return Finding(
+            "handshake.identity", .failure, "serverInfo has no \(missing.joined(separator: " and no "))",
+            remedy: "give both: clients refuse such a handshake")
     }
 
     private static func addCapabilities(_ first: StartCheck.First, _ report: inout Report) async {
@@ -46,7 +40,7 @@ enum HandshakeCheck {
         if declared?["tools"] == nil, !first.tools.isEmpty {
             add(.failure, "it has tools and does not declare the tools capability: clients do not ask for them", #"declare "tools": {}"#)
         }
-        for (capability, method, member) in lists where declared?[capability] != nil {
+        for (capability, method, member) in declarable where declared?[capability] != nil {
             let (reply, _) = await first.caller.list(method, member)
             guard reply.value == nil else { continue }
             add(
@@ -68,16 +62,18 @@ enum HandshakeCheck {
                     remedy: "see whether a second process of the server can run (\(bench.settings.bridge) --trace shows the messages)"))
         }
         modern.learn(tools)
-        let (old, new) = (first.tools.map { $0["name"]?.stringValue ?? "" }, tools.map { $0["name"]?.stringValue ?? "" })
+        report.add(lists(first.tools, tools))
+    }
+
+    /// Of two processes.
+    static func lists(_ one: [JSONValue], _ two: [JSONValue]) -> Finding {
+        let (old, new) = (one.map { $0["name"]?.stringValue ?? "" }, two.map { $0["name"]?.stringValue ?? "" })
         if old == new {
-            report.add(Finding("handshake.modern", .pass, "clients of \(LegacyCaller.version) and of \(ModernCaller.version) see the same tools"))
-        } else {
-            let isOrder = old.sorted() == new.sorted()
-            report.add(
-                Finding(
-                    "handshake.modern", .warning, isOrder ? "two processes list the tools in another order" : "two processes list other tools",
-                    remedy: isOrder
-                        ? "sort the list: the protocol asks for a fixed order, and caches depend on it" : "list the same tools to every session"))
+            return Finding("handshake.modern", .pass, "clients of \(LegacyCaller.version) and of \(ModernCaller.version) see the same tools")
         }
+        let isOrder = old.sorted() == new.sorted()
+        return Finding(
+            "handshake.modern", .warning, isOrder ? "two processes list the tools in another order" : "two processes list other tools",
+            remedy: isOrder ? "sort the list: the protocol asks for a fixed order, and caches depend on it" : "list the same tools to every session")
     }
 }

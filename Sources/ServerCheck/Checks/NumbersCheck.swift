@@ -8,7 +8,7 @@ enum NumbersCheck {
         _ bench: TestBench, _ first: StartCheck.First, _ call: SafeCall?, _ modern: ModernCaller, _ reason: String, _ report: inout Report
     ) async {
         let listed = bench.traffic.lastList("tools/list", "tools")
-        addUnsafe(NumberRules.literals(in: .array(first.tools)), "the list of tools", &report)
+        if let unsafe = integers(NumberRules.literals(in: .array(first.tools)), "the list of tools") { report.add(unsafe) }
         guard let call else {
             if let listed, !isSame(.array(listed), .array(first.tools)) {
                 report.add(changed("the list of tools"))
@@ -38,7 +38,8 @@ enum NumbersCheck {
         guard isSame(sent, .object(call.arguments)), members.allSatisfy({ isSame(came[$0] ?? .null, result[$0] ?? .null) }) else {
             return report.add(changed("the call of \(call.tool)"))
         }
-        addUnsafe(members.flatMap { NumberRules.literals(in: came[$0] ?? .null) }, "the answer of \(call.tool)", &report)
+        let answered = members.flatMap { NumberRules.literals(in: came[$0] ?? .null) }
+        if let unsafe = integers(answered, "the answer of \(call.tool)") { report.add(unsafe) }
         let altered = NumberRules.altered(NumberRules.literals(in: .object(call.arguments)), answer: came.text)
         for (was, became) in altered {
             report.add(
@@ -58,12 +59,11 @@ enum NumbersCheck {
             id, .failure, "numbers of \(what) were changed on their way", remedy: "that is a fault of the bridge: report it with what --json prints")
     }
 
-    private static func addUnsafe(_ literals: [String], _ place: String, _ report: inout Report) {
-        let unsafe = NumberRules.unsafe(literals)
-        guard let worst = unsafe.first else { return }
-        report.add(
-            Finding(
-                "calls.integers", .warning, "\(place) has \(Excerpt.of(worst, 40)), which clients written in JavaScript read as another number",
-                remedy: "give whole numbers beyond 2^53 as strings"))
+    /// - Returns: nil where clients read all of them as they are.
+    static func integers(_ literals: [String], _ place: String) -> Finding? {
+        guard let worst = NumberRules.unsafe(literals).first else { return nil }
+        return Finding(
+            "calls.integers", .warning, "\(place) has \(Excerpt.of(worst, 40)), which clients written in JavaScript read as another number",
+            remedy: "give whole numbers beyond 2^53 as strings")
     }
 }

@@ -9,28 +9,27 @@ enum OutputCheck {
 
     static func run(_ bench: TestBench, _ first: StartCheck.First, _ report: inout Report) async {
         let children = await bench.bridge.reports()
-        let lines = children.reduce(0) { $0 + $1.noiseLines }
-        if lines == 0 {
-            report.add(Finding("output.stdout", .pass, "nothing but messages on standard output"))
-        } else {
-            let example = children.flatMap(\.noise).first.map { " ('\(Excerpt.of($0, 80))')" } ?? ""
-            report.add(
-                Finding(
-                    "output.stdout", .failure,
-                    "\(Count.text(lines, "line")) on standard output that are no messages\(example); strict clients end the session",
-                    remedy: "print to standard error (Python: file=sys.stderr, logging does; Node: console.error)"))
-        }
-        let bytes = first.errorBytes
+        report.add([noise(children.reduce(0) { $0 + $1.noiseLines }, example: children.flatMap(\.noise).first), errors(first.errorBytes)])
+    }
+
+    static func noise(_ lines: Int, example: String?) -> Finding {
+        guard lines > 0 else { return Finding("output.stdout", .pass, "nothing but messages on standard output") }
+        let example = example.map { " ('\(Excerpt.of($0, 80))')" } ?? ""
+        return Finding(
+            "output.stdout", .failure,
+            "\(Count.text(lines, "line")) on standard output that are no messages\(example); strict clients end the session",
+            remedy: "print to standard error (Python: file=sys.stderr, logging does; Node: console.error)")
+    }
+
+    static func errors(_ bytes: Int) -> Finding {
         let what = "\(bytes) bytes on standard error until its tools were listed"
         if bytes > flood {
-            report.add(
-                Finding(
-                    "output.stderr", .warning, what + ": lines above 100 a second are dropped", remedy: "log less by default, and the rest on demand")
-            )
-        } else if bytes > chatty {
-            report.add(Finding("output.stderr", .note, what, remedy: "log less by default: what matters is lost among it"))
-        } else {
-            report.add(Finding("output.stderr", .pass, what))
+            return Finding(
+                "output.stderr", .warning, what + ": lines above 100 a second are dropped", remedy: "log less by default, and the rest on demand")
         }
+        if bytes > chatty {
+            return Finding("output.stderr", .note, what, remedy: "log less by default: what matters is lost among it")
+        }
+        return Finding("output.stderr", .pass, what)
     }
 }

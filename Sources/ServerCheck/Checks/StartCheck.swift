@@ -29,12 +29,7 @@ enum StartCheck {
         report.startMilliseconds = milliseconds
         report.name = greeting["serverInfo"]?["name"]?.stringValue
         report.version = greeting["serverInfo"]?["version"]?.stringValue
-        let took = "it answered the handshake \(ReportText.seconds(milliseconds)) after its start"
-        report.add(
-            milliseconds < slow
-                ? Finding("start.time", .pass, took)
-                : Finding(
-                    "start.time", .warning, took + ", and some clients wait 10 s", remedy: "import and connect at the first call, not at the start"))
+        report.add(time(milliseconds))
 
         bench.progress("listing its tools")
         let (listed, tools) = await caller.list("tools/list", "tools")
@@ -46,29 +41,39 @@ enum StartCheck {
             return nil
         }
         report.tools = tools.count
-        addMemory(child?.pid, &report)
-        addProbe(bench.traffic, starts: child?.starts ?? 1, &report)
+        let tree = child?.pid.map(ProcessTable.tree) ?? []
+        let bytes = tree.compactMap(ProcessTable.residentBytes).reduce(0, +)
+        if bytes > 0 { report.residentBytes = bytes }
+        report.add(memory(bytes, processes: tree.count))
+        let asked = bench.traffic.lastExchange("server/discover")
+        report.add(probe(starts: child?.starts ?? 1, isUnanswered: asked.map { $0.answer == nil } ?? false))
         return First(caller: caller, greeting: greeting, tools: tools, process: child?.pid ?? 0, errorBytes: child?.stderrBytes ?? 0)
     }
 
-    /// Clients of both eras ask for `server/discover` first, and bridges do.
-    private static func addProbe(_ traffic: Traffic, starts: Int, _ report: inout Report) {
-        let remedy = "answer an unknown method with error -32601; current SDKs do"
-        if starts > 1 {
-            report.add(
-                Finding(
-                    "start.probe", .warning, "it ended when it was asked for server/discover before initialize, and had to be started twice",
-                    remedy: remedy))
-        } else if let probe = traffic.lastExchange("server/discover"), probe.answer == nil {
-            report.add(
-                Finding(
-                    "start.probe", .warning, "it does not answer server/discover before initialize, which made its start 5 s longer", remedy: remedy))
-        } else {
-            report.add(Finding("start.probe", .pass, "it answers server/discover before initialize, as modern clients ask it"))
-        }
+    /// How long it took to answer the handshake.
+    static func time(_ milliseconds: Int) -> Finding {
+        let took = "it answered the handshake \(ReportText.seconds(milliseconds)) after its start"
+        guard milliseconds >= slow else { return Finding("start.time", .pass, took) }
+        return Finding(
+            "start.time", .warning, took + ", and some clients wait 10 s", remedy: "import and connect at the first call, not at the start")
     }
 
-    private static func unlisted(_ listed: Reply, declares: Bool, bridge: String) -> Finding {
+    /// Clients of both eras ask for `server/discover` first, and bridges do.
+    static func probe(starts: Int, isUnanswered: Bool) -> Finding {
+        let remedy = "answer an unknown method with error -32601; current SDKs do"
+        if starts > 1 {
+            return Finding(
+                "start.probe", .warning, "it ended when it was asked for server/discover before initialize, and had to be started twice",
+                remedy: remedy)
+        }
+        if isUnanswered {
+            return Finding(
+                "start.probe", .warning, "it does not answer server/discover before initialize, which made its start 5 s longer", remedy: remedy)
+        }
+        return Finding("start.probe", .pass, "it answers server/discover before initialize, as modern clients ask it")
+    }
+
+    static func unlisted(_ listed: Reply, declares: Bool, bridge: String) -> Finding {
         let remedy =
             if case .silent = listed {
                 "answer it, or give --timeout more seconds"
@@ -82,22 +87,18 @@ enum StartCheck {
         return Finding("tools.list", .failure, "tools/list failed: \(firstLine(listed.problem))", remedy: remedy)
     }
 
-    private static func addMemory(_ process: Int32?, _ report: inout Report) {
-        let tree = process.map(ProcessTable.tree) ?? []
-        let bytes = tree.compactMap(ProcessTable.residentBytes).reduce(0, +)
-        guard bytes > 0 else { return report.add(Finding("start.memory", .skipped, "its process could not be looked at")) }
-        report.residentBytes = bytes
-        let what = "\(ReportText.megabytes(bytes)) of memory with its tools listed" + (tree.count > 1 ? ", in \(tree.count) processes" : "")
-        report.add(
-            bytes <= large
-                ? Finding("start.memory", .pass, what)
-                : Finding(
-                    "start.memory", .warning, what + ": more than the 256 MB of a usual machine, and each session has a process",
-                    remedy: "load less at the start, or have the connector's memory raised"))
+    /// - Parameter bytes: of all its processes; 0 where none could be looked at.
+    static func memory(_ bytes: Int, processes: Int) -> Finding {
+        guard bytes > 0 else { return Finding("start.memory", .skipped, "its process could not be looked at") }
+        let what = "\(ReportText.megabytes(bytes)) of memory with its tools listed" + (processes > 1 ? ", in \(processes) processes" : "")
+        guard bytes > large else { return Finding("start.memory", .pass, what) }
+        return Finding(
+            "start.memory", .warning, what + ": more than the 256 MB of a usual machine, and each session has a process",
+            remedy: "load less at the start, or have the connector's memory raised")
     }
 
     /// Why there is no server, with its own last words.
-    private static func failure(_ reply: Reply) -> Finding {
+    static func failure(_ reply: Reply) -> Finding {
         let lines = reply.problem.split(separator: "\n").map(String.init)
         let words = lines.dropFirst().suffix(3).map { String($0.drop { $0 == " " }) }.joined(separator: " | ")
         let text = "it did not start: \(lines.first ?? "no reason given")" + (words.isEmpty ? "" : "; its last words: \(words)")

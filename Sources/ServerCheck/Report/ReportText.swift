@@ -3,18 +3,32 @@ import JSONText
 /// A report for people.
 public enum ReportText {
     /// - Parameter isStrict: warnings count as failures.
-    /// - Returns: lines that a terminal can bear, none of them more than one: names and words in them are a server's.
+    /// - Returns: lines that a terminal can bear, none of them more than one: names and words in them are a server's. What it says over several
+    ///   lines stands indented below the first.
     public static func lines(_ report: Report, isStrict: Bool = false) -> [String] {
         var lines = [title(report)]
         for (name, findings) in report.groups {
             lines += ["", name]
             for finding in findings where finding.severity != .skipped {
-                lines.append("  \(padded(finding.severity.rawValue))\(finding.line)")
+                for (index, line) in words(finding).enumerated() {
+                    lines.append("  \(padded(index == 0 ? finding.severity.rawValue : ""))\(line)")
+                }
                 if let remedy = finding.remedy { lines.append("  \(padded(""))→ \(remedy)") }
             }
             lines += skipped(findings)
         }
-        return (lines + ["", summary(report, isStrict: isStrict)]).map(Printable.line)
+        return (lines + ["", summary(report, isStrict: isStrict)]).map { Printable.line(Excerpt.of($0, longest)) }
+    }
+
+    /// Of what `Printable` lets pass.
+    private static let longest = 1_000
+
+    /// A finding's lines. Its tool and place are a line's part, whatever they hold.
+    private static func words(_ finding: Finding) -> [String] {
+        var finding = finding
+        let more = finding.text.split(whereSeparator: \.isNewline).map(String.init)
+        finding.text = more.first ?? ""
+        return [finding.line] + more.dropFirst()
     }
 
     /// `name version: 2026-07-28 (modern), 2 tools, started in 2.8 s, 74 MB`

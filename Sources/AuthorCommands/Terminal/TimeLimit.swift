@@ -1,0 +1,80 @@
+import Synchronization
+
+/// How long one request of a command may take.
+struct TimeLimit: Sendable, Equatable {
+    /// Nil for as long as it takes.
+    private(set) var limit: Duration?
+    /// Whether each word of the server's (progress, a line of its log) begins the time anew.
+    private(set) var beginsAnew: Bool
+
+    /// What a server may be silent for where nobody says how long it may take.
+    static let usual = 300
+
+    /// - Parameter seconds: what `--timeout` says, 0 for no limit; without it a server that goes on telling of its progress has all the time.
+    init(seconds: Int?) throws {
+        if let seconds, !(0...86_400).contains(seconds) {
+            throw Failure("--timeout \(seconds) is out of range", hint: "0 (no limit) to 86400 seconds", code: 64)
+        }
+        self.init(seconds == 0 ? nil : .seconds(seconds ?? Self.usual), beginsAnew: seconds == nil)
+    }
+
+    init(_ limit: Duration?, beginsAnew: Bool) {
+        self.limit = limit
+        self.beginsAnew = beginsAnew
+    }
+
+    private enum Event<T: Sendable>: Sendable {
+        case outcome(T)
+        case timeIsUp
+        /// The other one was first, or somebody gave up.
+        case cancelled
+    }
+
+    /// Runs `body`, which is cancelled when the time is up, and is to call what it gets for each word of the server's.
+    ///
+    /// - Parameter what: what is waited for: a method.
+    /// - Throws: `Failure` where the time was up, once `body` has ended.
+    func run<T: Sendable>(
+        _ what: String, _ body: @escaping @Sendable (_ heard: @escaping @Sendable () -> Void) async -> T
+    ) async throws(Failure) -> T {
+        guard let limit else { return await body {} }
+        let words = Words(limit)
+        let outcome: T? = await withTaskGroup(of: Event<T>.self) { group in
+            group.addTask { [beginsAnew] in .outcome(await body { if beginsAnew { words.heard() } }) }
+            group.addTask {
+                while words.end > .now {
+                    guard (try? await Task.sleep(until: words.end, clock: .continuous)) != nil else { return .cancelled }
+                }
+                return .timeIsUp
+            }
+            var isLate = false
+            for await event in group {
+                switch event {
+                case .outcome(let outcome):
+                    group.cancelAll()
+                    return isLate ? nil : outcome
+                case .timeIsUp:
+                    isLate = true
+                    group.cancelAll()
+                case .cancelled: break
+                }
+            }
+            return nil
+        }
+        if let outcome { return outcome }
+        let silence = beginsAnew ? "no word from the server about \(what) for" : "no answer to \(what) within"
+        throw Failure("\(silence) \(limit.components.seconds) s: it was cancelled", hint: "--timeout SECONDS waits longer, --timeout 0 without end")
+    }
+
+    /// When the time is up, if the server says nothing more.
+    private final class Words: Sendable {
+        private let limit: Duration
+        private let last = Mutex(ContinuousClock.now)
+
+        init(_ limit: Duration) { self.limit = limit }
+
+        var end: ContinuousClock.Instant { last.withLock { $0 } + limit }
+
+        func heard() { last.withLock { $0 = .now } }
+    }
+}

@@ -1,0 +1,71 @@
+import Synchronization
+import TestSupport
+import Testing
+
+@testable import AuthorCommands
+
+/// `--timeout`
+@Suite struct TimeLimitTests {
+    /// Until it is cancelled.
+    private static func silence() async { try? await Task.sleep(for: .seconds(600)) }
+
+    private static func line(_ body: () async throws -> Void) async -> String? {
+        do { try await body() } catch { return (error as? Failure)?.line ?? "\(error)" }
+        return nil
+    }
+
+    @Test func whatIsGivenIsForTheWholeRequest() throws {
+        #expect(try TimeLimit(seconds: nil) == TimeLimit(.seconds(300), beginsAnew: true))
+        #expect(try TimeLimit(seconds: 5) == TimeLimit(.seconds(5), beginsAnew: false))
+        #expect(try TimeLimit(seconds: 0).limit == nil)
+        for seconds in [-1, 86_401] {
+            #expect(throws: Failure.self) { try TimeLimit(seconds: seconds) }
+        }
+    }
+
+    @Test func anAnswerInTimeIsOne() async throws {
+        #expect(try await TimeLimit(.seconds(600), beginsAnew: false).run("x") { _ in 1 } == 1)
+        #expect(try await TimeLimit(nil, beginsAnew: false).run("x") { _ in 1 } == 1)
+    }
+
+    @Test(arguments: [
+        (false, "no answer to tools/call within 0 s: it was cancelled — --timeout SECONDS waits longer, --timeout 0 without end"),
+        (true, "no word from the server about tools/call for 0 s: it was cancelled — --timeout SECONDS waits longer, --timeout 0 without end"),
+    ])
+    func whatIsLateIsCancelled(_ beginsAnew: Bool, _ says: String) async {
+        let isOver = Mutex(false)
+        let told = await Self.line {
+            try await TimeLimit(.milliseconds(20), beginsAnew: beginsAnew).run("tools/call") { _ in
+                await Self.silence()
+                isOver.withLock { $0 = Task.isCancelled }
+            }
+        }
+        #expect(told == says && isOver.withLock { $0 })
+    }
+
+    /// Words that go on for longer than the limit, which is one for a busy host too.
+    @Test(arguments: [(true, 2_000, 2_500), (false, 100, 600_000)]) func aWordBeginsTheTimeAnew(_ beginsAnew: Bool, _ limit: Int, _ length: Int) async {
+        let told = await Self.line {
+            try await TimeLimit(.milliseconds(limit), beginsAnew: beginsAnew).run("x") { heard in
+                let end = ContinuousClock.now + .milliseconds(length)
+                while .now < end, !Task.isCancelled {
+                    heard()
+                    try? await Task.sleep(for: .milliseconds(1))
+                }
+            }
+        }
+        #expect((told == nil) == beginsAnew, "\(told ?? "")")
+    }
+
+    /// An interruption ends the wait with what the call says of it.
+    @Test func whoGivesUpHearsTheOutcome() async throws {
+        let work = Task {
+            try await TimeLimit(.seconds(600), beginsAnew: true).run("x") { _ in
+                await Self.silence()
+                return Task.isCancelled
+            }
+        }
+        work.cancel()
+        #expect(try await work.value)
+    }
+}
