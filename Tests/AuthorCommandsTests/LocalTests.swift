@@ -1,8 +1,9 @@
 import Glibc
 import JSONText
+import RemoteClient
 import StdioBridge
-import TestSupport
 import Testing
+import TestSupport
 
 @testable import AuthorCommands
 

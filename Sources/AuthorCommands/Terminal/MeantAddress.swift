@@ -1,4 +1,5 @@
 import JSONText
+import RemoteClient
 import StdioBridge
 
 extension RemoteAddress {
