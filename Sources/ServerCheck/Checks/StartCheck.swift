@@ -1,4 +1,6 @@
 import JSONText
+import MCP
+import Standalone
 import StdioBridge
 
 /// From nothing to a list of tools: how long, how much memory, and what the server says of itself.
@@ -34,8 +36,10 @@ enum StartCheck {
         bench.progress("listing its tools")
         let (listed, tools) = await caller.list("tools/list", "tools")
         let child = await bench.report(session: caller.session)
-        report.era = child?.era
-        report.protocolVersion = child?.version
+        // A server of both eras speaks the handshake with this client, and has answered the probe as the other.
+        let newest = await bench.bridge.reports().first { $0.era == Era.modern.rawValue } ?? child
+        report.era = newest?.era
+        report.protocolVersion = newest?.version
         guard listed.value != nil else {
             report.add(unlisted(listed, declares: greeting["capabilities"]?["tools"] != nil, bridge: bench.settings.bridge))
             return nil
