@@ -165,7 +165,7 @@ public final class RemoteServer: MCPService {
             case .handshakeFailed(let reason): giveUp(Undelivered(.notDelivered, reason))
             case .armTimer(let timer, let seconds): arm(timer, seconds)
             case .disarmTimer(let timer): timers.removeValue(forKey: timer)?.cancel()
-            case .restartLegacy, .noise, .broadcast: break
+            case .restartForEra, .noise, .broadcast: break
             }
         }
         return paused.contains { calls[$0] != nil } ? .pause : .more

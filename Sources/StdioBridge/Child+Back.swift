@@ -20,7 +20,7 @@ extension Child {
                 lastRequest = .now()
                 onEraKnown?(era)
                 perform(machine.handshaken())
-            case .restartLegacy: restartForEra()
+            case .restartForEra: restartForEra()
             case .handshakeFailed(let reason): perform(machine.handshakeFailed(reason))
             case .noise(let line, let isStray): keep(noise: line, isStray: isStray)
             case .armTimer(let timer, let seconds): arm(timer, seconds)
@@ -196,6 +196,6 @@ extension Child: ChildProcess.Owner {
 
 extension BackAction {
     fileprivate var isRestart: Bool {
-        if case .restartLegacy = self { true } else { false }
+        if case .restartForEra = self { true } else { false }
     }
 }

@@ -142,7 +142,7 @@ extension Child {
         backTimers = [:]
         // Only the back itself knows that the next process is not to be probed.
         if !eraRestart {
-            back = Self.newBack(era, handshakeFirst: isHandshakeFirst, environment.limits)
+            back = Self.newBack(era, opening, environment.limits)
             if let declared { back.declare(declared) }
         }
         eraRestart = false

@@ -67,7 +67,7 @@ final class Child {
     var identity: ServerIdentity?
     var era: Era?
     /// Its session's client speaks the handshake revisions, and so does the server if it can.
-    private(set) var isHandshakeFirst = false
+    private(set) var opening = Back.Opening.probe
     var hasEnded = false
     var idleBurn = IdleBurn()
     var lastRequest = NIODeadline.now()
@@ -90,12 +90,12 @@ final class Child {
         limits.start = environment.limits.start
         limits.rung = environment.limits.rung
         machine = ChildStateMachine(limits: limits)
-        back = Self.newBack(era, handshakeFirst: false, environment.limits)
+        back = Self.newBack(era, opening, environment.limits)
     }
 
-    static func newBack(_ era: Era?, handshakeFirst: Bool, _ limits: BridgeLimits) -> Back {
+    static func newBack(_ era: Era?, _ opening: Back.Opening, _ limits: BridgeLimits) -> Back {
         Back(
-            era: choice(era, limits.era), handshakeFirst: handshakeFirst, handshakeSeconds: max(1, Int(limits.start.nanoseconds / 1_000_000_000)),
+            era: choice(era, limits.era), opening: opening, handshakeSeconds: max(1, Int(limits.start.nanoseconds / 1_000_000_000)),
             inputSeconds: Int(limits.input.nanoseconds / 1_000_000_000), canAsk: limits.sharing != .shared)
     }
 
@@ -127,10 +127,10 @@ final class Child {
     }
 
     /// Nothing has been said to its process: opens with the handshake, whatever another one answered to a probe.
-    func openWithHandshake() {
-        isHandshakeFirst = true
+    func openWithHandshake(isKnownModern: Bool) {
+        opening = .handshake(isKnownModern: isKnownModern)
         era = nil
-        back = Self.newBack(nil, handshakeFirst: true, environment.limits)
+        back = Self.newBack(nil, opening, environment.limits)
         if let declared { back.declare(declared) }
     }
 

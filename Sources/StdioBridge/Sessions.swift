@@ -168,7 +168,7 @@ public final class Sessions: MCPService {
             guard seats.admits(holder(key)) else { return .failure(Self.full) }
             child = make(key, for: holder(key))
         }
-        if handshakeFirst { child.openWithHandshake() }
+        if handshakeFirst { child.openWithHandshake(isKnownModern: era == .modern) }
         children[key] = child
         if retired.take(key.id) { child.untoldRestart = true }
         keeper.sessionCame(withCredentials: !key.fingerprint.isEmpty, tookSpare: child === waiting, now: .now())
@@ -200,12 +200,13 @@ public final class Sessions: MCPService {
         seat(child, for: holder)
         child.onEraKnown = { [weak self, weak child] era in
             guard let self else { return }
-            if child?.isHandshakeFirst != true {
-                self.era = era
-            } else if era == .modern {
-                self.era = era
-                refusesHandshake = true
+            switch (child?.opening, era) {
+            case (.handshake, .modern): refusesHandshake = true
+            // That it takes the handshake does not say that it would not answer a probe.
+            case (.handshake, .legacy): break
+            default: self.era = era
             }
+            if era == .modern { self.era = era }
             keeper.handshaken(withCredentials: child?.key.fingerprint.isEmpty == false, now: .now())
             tendSpare()
         }

@@ -1,6 +1,7 @@
 """A talk with a STDIO server, nothing between: python direct_talk.py '{"command": […], "environment": {…}, "requests": [[METHOD, {…}], …]}'.
 
-First `server/discover`, as the bridge does; a server that answers it is spoken to as modern, any other as legacy. Prints one JSON
+First `server/discover`, as the bridge does for modern clients; a server that answers it is spoken to as modern, any other as legacy. With
+`"handshake": true` as legacy, as it does for the others. Prints one JSON
 object: the era, the server's own bytes of the tool list and of each answer's `content` or `error`, the count of bytes on standard
 error."""
 import json, re, subprocess, sys, threading
@@ -36,8 +37,8 @@ class Talk:
                 return line.decode()
         raise SystemExit("the server ended, status %s" % self.child.wait())
 
-    def start(self):
-        versions = json.loads(self.ask("server/discover", {})).get("result", {}).get("supportedVersions", [])
+    def start(self, handshake):
+        versions = [] if handshake else json.loads(self.ask("server/discover", {})).get("result", {}).get("supportedVersions", [])
         self.is_modern = "2026-07-28" in versions
         if not self.is_modern:
             self.ask("initialize", HELLO)
@@ -65,7 +66,7 @@ def main():
     wanted = json.loads(sys.argv[1])
     talk = Talk(wanted["command"], wanted["environment"])
     try:
-        talk.start()
+        talk.start(wanted["handshake"])
         tools = span(talk.ask("tools/list", {}), "result", "tools")
         lines = [talk.ask(method, params) for method, params in wanted["requests"]]
         answers = [span(line, "error") if "error" in json.loads(line) else span(line, "result", "content") for line in lines]

@@ -24,4 +24,5 @@ class Modern(fixture.Server):
         return {**super().listing(), "ttlMs": 0, "cacheScope": "private"}
 
 
-Modern().run()
+if __name__ == "__main__":
+    Modern().run()

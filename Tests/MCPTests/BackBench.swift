@@ -15,8 +15,8 @@ struct BackBench {
     /// Every other action, in words.
     var log: [String] = []
 
-    init(era: Back.EraChoice = .auto, handshakeFirst: Bool = false, canAsk: Bool = true) {
-        back = Back(era: era, handshakeFirst: handshakeFirst, canAsk: canAsk)
+    init(era: Back.EraChoice = .auto, opening: Back.Opening = .probe, canAsk: Bool = true) {
+        back = Back(era: era, opening: opening, canAsk: canAsk)
         perform(back.start())
     }
 
@@ -48,7 +48,7 @@ struct BackBench {
                 finished[call] = Self.describe(outcome)
             case .notify(let call, let message): notified.append((call, (try? JSONValue(parsing: message.text)) ?? .null))
             case .ready(let identity, let era): log.append("ready \(era) \(identity.serverInfo.text) \(identity.capabilities.text)")
-            case .restartLegacy: log.append("restart")
+            case .restartForEra: log.append("restart")
             case .handshakeFailed(let reason): log.append("failed \(reason)")
             case .noise(let line, let isStray): log.append((isStray ? "stray " : "noise ") + line.text)
             case .armTimer(let timer, let seconds):

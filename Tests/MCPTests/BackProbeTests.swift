@@ -54,7 +54,7 @@ import Testing
     // MARK: Handshake first
 
     @Test func theHandshakeThatIsTakenIsNotFollowedByAProbe() throws {
-        var bench = BackBench(handshakeFirst: true)
+        var bench = BackBench(opening: .handshake(isKnownModern: false))
         #expect(bench.log == ["arm handshake 60"])
         let id = try bench.next("id").text
         bench.receive(#"{"jsonrpc":"2.0","id":\#(id),\#(Self.initialized)}"#)
@@ -63,7 +63,7 @@ import Testing
     }
 
     @Test func whoRefusesTheHandshakeIsProbed() throws {
-        var bench = BackBench(handshakeFirst: true)
+        var bench = BackBench(opening: .handshake(isKnownModern: false))
         try bench.send(1)
         let id = try bench.next("id").text
         bench.receive(#"{"jsonrpc":"2.0","id":\#(id),"error":{"code":-32601,"message":"Method not found"}}"#)
@@ -77,7 +77,7 @@ import Testing
 
     /// It is neither; what it said to the handshake is why.
     @Test(arguments: ["answer", "silence", "end"]) func whoRefusesBothIsToldByTheFirst(second: String) throws {
-        var bench = BackBench(handshakeFirst: true)
+        var bench = BackBench(opening: .handshake(isKnownModern: false))
         let id = try bench.next("id").text
         bench.receive(#"{"jsonrpc":"2.0","id":\#(id),"error":{"code":-32603,"message":"API_KEY is not set"}}"#)
         let probe = try bench.next("id").text
@@ -90,10 +90,45 @@ import Testing
         if second != "end" { #expect(bench.log.last == "failed the server refused initialize: -32603 API_KEY is not set") }
     }
 
+    /// The one that a probe of another process found out to be modern is so for clients of the other era too.
+    @Test func whoIsKnownModernAndSilentIsProbed() throws {
+        var bench = BackBench(opening: .handshake(isKnownModern: true))
+        #expect(bench.timers == [.handshake, .probe])
+        let handshake = try bench.next("id").text
+        bench.perform(bench.back.timerFired(.probe))
+        let probe = try bench.next()
+        #expect(probe["method"]?.stringValue == "server/discover")
+        bench.receive(#"{"jsonrpc":"2.0","id":\#(try #require(probe["id"]).text),"result":{"supportedVersions":["2026-07-28"],"capabilities":{}}}"#)
+        #expect(bench.back.era == .modern)
+        bench.receive(#"{"jsonrpc":"2.0","id":\#(handshake),\#(Self.initialized)}"#)
+        #expect(bench.back.era == .modern && bench.lines.isEmpty, "too late")
+    }
+
+    @Test func whoIsSlowIsWhatItSays() throws {
+        var bench = BackBench(opening: .handshake(isKnownModern: true))
+        let handshake = try bench.next("id").text
+        bench.perform(bench.back.timerFired(.probe))
+        let probe = try bench.next("id").text
+        bench.receive(#"{"jsonrpc":"2.0","id":\#(handshake),\#(Self.initialized)}"#)
+        bench.receive(#"{"jsonrpc":"2.0","id":\#(probe),"result":{"supportedVersions":["2026-07-28"],"capabilities":{}}}"#)
+        #expect(bench.back.era == .legacy && bench.timers.isEmpty)
+    }
+
+    @Test func whoIsKnownModernAndEndsIsProbedNext() throws {
+        var bench = BackBench(opening: .handshake(isKnownModern: true))
+        _ = try bench.next()
+        bench.perform(bench.back.closed(reason: "exited"))
+        #expect(bench.log.last == "restart" && bench.timers.isEmpty)
+        bench.perform(bench.back.start())
+        #expect(try bench.next("method").stringValue == "server/discover")
+        bench.perform(bench.back.closed(reason: "exited"))
+        #expect(bench.log.filter { $0 == "restart" }.count == 1, "once")
+    }
+
     /// An admin's word is the last.
     @Test(arguments: [(Back.EraChoice.modern, "server/discover"), (.legacy, "initialize")])
     func aKnownEraIsNotTried(era: Back.EraChoice, opens: String) throws {
-        var bench = BackBench(era: era, handshakeFirst: true)
+        var bench = BackBench(era: era, opening: .handshake(isKnownModern: false))
         #expect(try bench.next("method").stringValue == opens)
     }
 

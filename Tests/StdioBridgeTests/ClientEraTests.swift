@@ -40,6 +40,16 @@ struct ClientEraTests {
         }
     }
 
+    /// A modern server may do anything to `initialize`.
+    @Test(arguments: ["exit", "silent"]) func aServerThatFailsAtTheHandshakeIsServedAsItWasProbed(how: String) async throws {
+        try await Rig.with("modern_only.py", arguments: [how]) { rig in
+            _ = try #require(try await rig.warm())
+            #expect(await rig.start("echo", #"{"text":"a"}"#, session: "a", client: .legacy).reply().text == "a")
+            #expect(await rig.on { $0.refusesHandshake } == true)
+            #expect(await rig.on { $0.lastFailure == nil } == true)
+        }
+    }
+
     /// It belongs to clients of both eras, and the modern one loses nothing.
     @Test(arguments: [Sharing.principal, .shared]) func aSharedOneIsProbed(sharing: Sharing) async throws {
         try await Rig.with("dual.py", limits: { $0.sharing = sharing }) { rig in

@@ -99,7 +99,7 @@ final class Rig: Sendable {
 
     /// Runs `body` against a bridge and ends every child afterwards.
     static func with(
-        _ fixture: String = "fixture.py", environment: [String] = ["PATH=/usr/bin:/bin"], mask: [String] = [],
+        _ fixture: String = "fixture.py", arguments: [String] = [], environment: [String] = ["PATH=/usr/bin:/bin"], mask: [String] = [],
         afterwards: SpawnPlan.Afterwards? = nil, traces: Bool = false, limits: (inout BridgeLimits) -> Void = { _ in },
         body: (Rig) async throws -> Void
     ) async throws {
@@ -107,7 +107,7 @@ final class Rig: Sendable {
         var bounds = BridgeLimits()
         limits(&bounds)
         let plan = SpawnPlan(
-            path: python, arguments: ["python3", "-B", fixtures + fixture], environment: environment, mask: SecretMask(values: mask),
+            path: python, arguments: ["python3", "-B", fixtures + fixture] + arguments, environment: environment, mask: SecretMask(values: mask),
             afterwards: afterwards)
         let loop = group.next()
         let rig = try await loop.submit { [bounds] in Rig(loop: loop, bounds, plan: plan, reaper: reaper, traces: traces) }.get()

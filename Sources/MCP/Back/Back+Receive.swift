@@ -71,8 +71,10 @@ extension Back {
         case .initializing(id, _, _, let late):
             return initialized(envelope, message, late: late)
         case .initializing(let own, .some(id), let probed, nil):
-            // Too late to change our mind, but worth remembering: if `initialize` is refused the server is a modern one.
+            // Too late to change our mind, but worth remembering: if `initialize` is refused the server is a modern one. One whose
+            // silence over the handshake made us probe is one by that.
             if let result = envelope.result, let identity = ServerIdentity(discoverResult: result, in: message) {
+                if isHandshakeFirst { return ready(identity, .modern) }
                 phase = .initializing(id: own, probe: id, probed: probed, late: identity)
             }
             return []

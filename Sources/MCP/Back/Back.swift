@@ -10,11 +10,21 @@ import NIOCore
 ///    │             └─end of the child─► idle (once, then straight to initializing)
 ///    ├─era legacy─► initializing
 ///    └─handshake first─► initializing ─result─► ready(legacy)
-///                          └─error─► probing ─modern answer─► ready(modern)
+///                          ├─error─► probing ─modern answer─► ready(modern)
+///                          └─known modern: silence─► a probe too; end of the child─► idle (once, then straight to probing)
 /// ```
 public struct Back {
     /// What is known of a child's era beforehand. A server that speaks both answers a probe as a modern one.
     public enum EraChoice: String, Sendable, CaseIterable { case auto, legacy, modern }
+
+    /// What is said to a server first, of which an admin says nothing.
+    public enum Opening: Sendable {
+        /// The probe; the handshake where it is not answered as a modern server does.
+        case probe
+        /// The handshake, and the probe where that is refused: for a client of those revisions, since what translation cannot carry is lost
+        /// to nobody then. With `isKnownModern` another process has answered a probe, and one that is silent or ends is probed too.
+        case handshake(isKnownModern: Bool)
+    }
 
     enum Phase {
         case idle
@@ -35,9 +45,11 @@ public struct Back {
     let canAsk: Bool
     let makeHandle: @Sendable () -> String
     var choice: EraChoice
-    let isHandshakeFirst: Bool
-    /// Why the server refused the handshake that came first.
+    let opening: Opening
+    /// Why the server did not take the handshake that came first.
     var refusal: String?
+    /// A process ended over it: this one is probed.
+    var isProbedNext = false
     var phase = Phase.idle
     var correlator = Correlator()
     var suspensions = Suspensions()
@@ -53,15 +65,14 @@ public struct Back {
     /// - Parameters:
     ///   - client: what the child is told of its client.
     ///   - era: an admin's knowledge; `.auto` probes.
-    ///   - handshakeFirst: with `.auto`, opens with the handshake, and probes where that is refused: for a client of those revisions, since
-    ///     what translation cannot carry is lost to nobody then.
+    ///   - opening: with `.auto`, what is said first.
     ///   - probeSeconds: how long a silent child is taken for a modern one (a server may take seconds to start).
     ///   - handshakeSeconds: after that a child that has not finished the handshake is given up.
     ///   - inputSeconds: how long a call waits for the answers of its client.
     ///   - canAsk: false for a child that several clients share: a legacy server's question does not say whom it is for, so it is refused.
     ///   - makeHandle: what such a call is found by again; unguessable.
     public init(
-        client: ClientIdentity = .berth, era: EraChoice = .auto, handshakeFirst: Bool = false, limits: ScanLimits = ScanLimits(),
+        client: ClientIdentity = .berth, era: EraChoice = .auto, opening: Opening = .probe, limits: ScanLimits = ScanLimits(),
         probeSeconds: Int = 5, handshakeSeconds: Int = 60, inputSeconds: Int = 300, canAsk: Bool = true, makeHandle: @escaping @Sendable () -> String = RandomID.hex128
     ) {
         self.client = client
@@ -72,7 +83,7 @@ public struct Back {
         self.canAsk = canAsk
         self.makeHandle = makeHandle
         choice = era
-        isHandshakeFirst = handshakeFirst && era == .auto
+        self.opening = era == .auto ? opening : .probe
     }
 
     /// The child's era, once it is known.
@@ -122,9 +133,14 @@ public struct Back {
     /// The child runs: open the conversation.
     public mutating func start() -> [BackAction] {
         guard case .idle = phase else { return [] }
-        let opening = choice == .legacy || isHandshakeFirst ? initialize(probe: nil, probed: false) : probe()
-        return [.armTimer(.handshake, seconds: handshakeSeconds)] + opening
+        let handshake = BackAction.armTimer(.handshake, seconds: handshakeSeconds)
+        if choice == .legacy { return [handshake] + initialize(probe: nil, probed: false) }
+        guard case .handshake(let isKnownModern) = opening, !isProbedNext else { return [handshake] + probe() }
+        return [handshake] + initialize(probe: nil, probed: false) + (isKnownModern ? [.armTimer(.probe, seconds: probeSeconds)] : [])
     }
+
+    private var isKnownModern: Bool { if case .handshake(true) = opening { true } else { false } }
+    var isHandshakeFirst: Bool { if case .handshake = opening { true } else { false } }
 
     mutating func probe() -> [BackAction] {
         let id = correlator.allocate()
@@ -183,6 +199,11 @@ public struct Back {
         case (.probe, .probing(let id)):
             if let refusal { return fail(refusal) }
             return initialize(probe: id, probed: true)
+        case (.probe, .initializing(let own, nil, let probed, _)):
+            refusal = "the server did not answer initialize within \(probeSeconds) s"
+            let id = correlator.allocate()
+            phase = .initializing(id: own, probe: id, probed: probed, late: nil)
+            return [.write(MCPRequest(method: "server/discover", client: client).renumbered(id: id).asLine())]
         case (.input(let handle), _):
             return inputExpired(handle)
         case (.handshake, .probing), (.handshake, .initializing):
@@ -199,6 +220,11 @@ public struct Back {
             return restartLegacy([.disarmTimer(.probe), .disarmTimer(.handshake)])
         case .initializing(_, _, true, _) where choice == .auto:
             return restartLegacy([.disarmTimer(.handshake)])
+        case .initializing where isKnownModern && !isProbedNext:
+            refusal = refusal ?? reason
+            isProbedNext = true
+            phase = .idle
+            return [.disarmTimer(.probe), .disarmTimer(.handshake), .restartForEra]
         case .ended:
             return []
         case .idle, .probing, .initializing, .legacy, .modern:
@@ -210,7 +236,7 @@ public struct Back {
     private mutating func restartLegacy(_ timers: [BackAction]) -> [BackAction] {
         choice = .legacy
         phase = .idle
-        return timers + [.restartLegacy]
+        return timers + [.restartForEra]
     }
 
     /// Sends `initialize`. `probe` is the id of a probe that may still be answered.

@@ -19,8 +19,8 @@ public enum BackAction: Sendable {
     case finish(CallID, MCPOutcome)
     /// The handshake is done.
     case ready(ServerIdentity, Era)
-    /// The child ended over the probe: start a new process, then call `start()` again. Comes at most once.
-    case restartLegacy
+    /// The child ended over an era that it does not speak: start a new process, then call `start()` again. Comes at most once.
+    case restartForEra
     /// The child does not speak the protocol or refused the handshake: end it. Every call was finished.
     case handshakeFailed(String)
     /// A line that is no message, or a stray one: an answer to what the child was never asked.

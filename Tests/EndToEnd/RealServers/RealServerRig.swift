@@ -48,9 +48,10 @@ struct RealServerRig {
     }
 
     /// What the server says on its own standard output.
-    func direct(_ requests: [[Any]]) async throws -> Direct {
+    func direct(_ requests: [[Any]], handshake: Bool = false) async throws -> Direct {
         let wanted: [String: Any] = [
             "command": command, "environment": environment.merging(["PATH": "/usr/local/bin:/usr/bin:/bin"]) { own, _ in own }, "requests": requests,
+            "handshake": handshake,
         ]
         let text = String(decoding: try JSONSerialization.data(withJSONObject: wanted), as: UTF8.self)
         let result = try await Command.run([BridgeRig.python, Repository.fixture("direct_talk.py"), text], directory: folder, seconds: 90)
