@@ -47,7 +47,7 @@ let targets: [[Target]] = [
         library("Wire", ["CLinux", nioCore, nioPosix, nioHTTP1]),
         library("MCP", ["JSONText", nioCore]),
         library("Door", ["JSONText", "Sealing"]),
-        library("StdioBridge", ["MCP", "Wire", "JSONText", "CLinux", nioCore, nioPosix]),
+        library("StdioBridge", ["MCP", "JSONText", "CLinux", nioCore, nioPosix]),
         // A server behind a URL, of either era: the protocol's client.
         library("RemoteClient", ["MCP", "Wire", "JSONText", nioCore]),
         // The bridge on a developer's machine: its listener, its files, its trace, the way back, and a terminal's connection.

@@ -61,8 +61,21 @@ struct ClientCapabilities: OptionSet, Sendable {
         return names.filter { contains($0.0) }.map(\.1).joined(separator: ", ")
     }
 
-    /// What a server's request asks of its client; `nil` for a method that no client is asked.
+    private static func hasOnce(_ names: Set<String>, in params: ByteBuffer) -> Bool {
+        let text = params.readableBytesSpan
+        var members = JSONMembers(of: JSONSpan(start: 0, end: params.readableBytes))
+        var seen: Set<String> = []
+        while let member = try? members.next(in: text) {
+            guard let key = member.keyString(in: text), names.contains(key) else { continue }
+            guard seen.insert(key).inserted else { return false }
+        }
+        return true
+    }
+
+    /// What a server's request asks of its client; `nil` for a method that no client is asked, and for parameters that say it twice.
     static func needed(for method: String, params: ByteBuffer?) -> ClientCapabilities? {
+        // Of two equal names every reader takes another one.
+        if let params, !hasOnce(["mode", "tools", "toolChoice"], in: params) { return nil }
         func has(_ name: StaticString) -> JSONSpan? {
             guard let params else { return nil }
             return try? JSONMembers.value(of: name, object: JSONSpan(start: 0, end: params.readableBytes), in: params.readableBytesSpan)

@@ -10,10 +10,12 @@ public struct ListenFilter: Equatable, Sendable {
     public var prompts = false
     public var resources = false
     /// Resources whose updates are wanted, in the order given.
-    public var uris: [String] = []
+    public private(set) var uris: [String] = []
+    private var known: Set<String> = []
 
     public init(tools: Bool = false, prompts: Bool = false, resources: Bool = false, uris: [String] = []) {
         (self.tools, self.prompts, self.resources, self.uris) = (tools, prompts, resources, uris)
+        known = Set(uris)
     }
 
     /// Reads a filter; kinds that this process does not know are not granted.
@@ -39,7 +41,7 @@ public struct ListenFilter: Equatable, Sendable {
                     guard let uri = JSONString.unquote(element, in: text), uris.count < Self.maximumURIs else {
                         throw MCPError.invalidParams("resourceSubscriptions must be at most \(Self.maximumURIs) strings")
                     }
-                    if !uris.contains(uri) { uris.append(uri) }
+                    if known.insert(uri).inserted { uris.append(uri) }
                 }
             }
         } catch let error as MCPError {
@@ -72,13 +74,17 @@ public struct ListenFilter: Equatable, Sendable {
 
     /// The URI of an update may be that of a part of the resource that was subscribed to.
     private func wantsUpdates(of uri: String) -> Bool {
-        uris.contains(uri)
-            || uris.contains { whole in
-                guard uri.utf8.count > whole.utf8.count, uri.utf8.starts(with: whole.utf8) else { return false }
-                if whole.utf8.last == UInt8(ascii: "/") { return true }
-                return uri.utf8.dropFirst(whole.utf8.count).first.map("/?#".utf8.contains) ?? false
-            }
+        if known.isEmpty { return false }
+        if known.contains(uri) { return true }
+        guard uri.utf8.count <= Self.longestOfPart else { return false }
+        return uri.utf8.indices.lazy.filter { "/?#".utf8.contains(uri.utf8[$0]) }.prefix(Self.partDepth).contains { end in
+            known.contains(String(uri[..<end])) || uri.utf8[end] == UInt8(ascii: "/") && known.contains(String(uri[...end]))
+        }
     }
+
+    /// Beyond that an update names a whole resource, or nobody hears of it: a server must not make us search for long.
+    private static let longestOfPart = 8 << 10
+    private static let partDepth = 64
 
     /// What both have, in the order of the other's URIs.
     func intersection(_ other: ListenFilter) -> ListenFilter {

@@ -1,6 +1,11 @@
 import JSONText
 import NIOCore
 
+extension MCPRequest {
+    /// No call of its own: who asks a client for a server waits so for the server to need no answer any more.
+    public var isWait: Bool { PendingCall.isMeant(by: self) }
+}
+
 /// A call that goes on at its server while its client is asked, as only servers of the handshake revisions have them: `input_required` ended
 /// it towards the client, and its server may answer all the same, without the client's answers.
 ///
@@ -8,10 +13,15 @@ import NIOCore
 /// ends as soon as no answer is needed any more, and brings nothing: the outcome comes with the round that follows, as always.
 enum PendingCall {
     /// In the `_meta` of an `input_required`: its call goes on meanwhile. For fronts of ours, and no client.
-    static let mark = "berth/pending"
+    static let mark: StaticString = "berth/pending"
     /// In place of the answers of a round: none, but tell me when none is needed.
     static let wait = "berth/wait"
     private static let settledType = "berth/settled"
+
+    /// Whether a request has such a word where it is not ours: a client's must not.
+    static func isMeant(by request: MCPRequest) -> Bool {
+        request.envelope.inputResponses != nil && request.inputResponses[wait] != nil
+    }
 
     /// How such a wait ends.
     static var settled: MCPOutcome { .result(ByteBuffer(string: #"{"resultType":"\#(settledType)"}"#)) }
@@ -23,11 +33,14 @@ enum PendingCall {
         return JSONString.unquote(type, in: text) == settledType
     }
 
+    /// Whether a server has given its result a mark that is ours alone: a second call would be made for it, which nobody asked for.
+    static func isForged(in result: ByteBuffer) -> Bool { RequestState.mayContain(result, "\(mark)") && isMarked(result) }
+
     /// Whether a result has the mark.
     static func isMarked(_ result: ByteBuffer) -> Bool {
         let text = result.readableBytesSpan
         guard let meta = try? JSONMembers.value(of: "_meta", object: JSONSpan(start: 0, end: result.readableBytes), in: text),
-            text.byte(meta) == UInt8(ascii: "{"), let value = try? JSONMembers.value(of: "berth/pending", object: meta, in: text)
+            text.byte(meta) == UInt8(ascii: "{"), let value = try? JSONMembers.value(of: mark, object: meta, in: text)
         else { return false }
         return text.byte(value) == UInt8(ascii: "t")
     }

@@ -5,10 +5,12 @@ import NIOCore
 struct SubscriptionGate {
     /// Changes that came before the acknowledgement at most; they are told after it.
     private static let maximumEarly = 64
+    private static let maximumEarlyBytes = 64 << 10
 
     private let wanted: ListenFilter
     private(set) var granted: ListenFilter?
     private var early: [(envelope: Envelope, message: ByteBuffer)] = []
+    private var earlyBytes = 0
 
     init(_ wanted: ListenFilter) {
         self.wanted = wanted
@@ -20,10 +22,12 @@ struct SubscriptionGate {
         if envelope.method == "notifications/subscriptions/acknowledged" { return acknowledged(envelope, message) }
         if let granted { return granted.wants(envelope.method ?? "", uri: envelope.uri) ? [message] : [] }
         // Of two equal ones the second says nothing.
-        guard early.count < Self.maximumEarly, wanted.wants(envelope.method ?? "", uri: envelope.uri),
+        guard early.count < Self.maximumEarly, earlyBytes + message.readableBytes <= Self.maximumEarlyBytes, wanted.wants(envelope.method ?? "", uri: envelope.uri),
             !early.contains(where: { $0.envelope.method == envelope.method && $0.envelope.uri == envelope.uri })
         else { return [] }
-        early.append((envelope, message))
+        // A copy: what the message was read with would be kept with it.
+        early.append((envelope, ByteBuffer(bytes: message.readableBytesView)))
+        earlyBytes += message.readableBytes
         return []
     }
 

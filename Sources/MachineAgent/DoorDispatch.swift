@@ -42,12 +42,13 @@ struct DoorDispatch {
         // A list changes nothing: it is asked of the child that the first session takes over, which then is up already.
         let isProbe = claims.principal == DoorPrincipal.prober && key.fingerprint.isEmpty && request.method.hasSuffix("/list")
         exchange.id = request.id
-        let entry = server.calls.add(claims: claims, method: request.method, tool: request.name)
+        // The call that a wait is for has its entry, and the gateway no row for the wait.
+        let entry = request.isWait ? nil : server.calls.add(claims: claims, method: request.method, tool: request.name)
         exchange.onOutcome = { [server] state in
-            server.calls.end(entry, state)
+            if let entry { server.calls.end(entry, state) }
             server.answered += 1
         }
-        let delivered = { [server] in server.calls.deliver(entry) }
+        let delivered = { [server] in if let entry { server.calls.deliver(entry) } }
         if isProbe { return exchange.started(server.sessions.callSpare(request, sink: exchange, onDelivery: delivered)) }
         let context = CallContext(
             session: key, clientCapabilities: request.envelope.clientCapabilities.map(request.slice),

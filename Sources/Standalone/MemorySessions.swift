@@ -36,7 +36,7 @@ final class MemorySessions: FrontHost {
     }
 
     func identity(for caller: FrontCaller, version: String, completion: @escaping (Result<ServerIdentity, MCPError>) -> Void) {
-        children.warm { completion($0.mapError { MCPError($0) }) }
+        children.warm(for: version == ProtocolVersion.modern ? .modern : .legacy) { completion($0.mapError { MCPError($0) }) }
     }
 
     func openSession(_ new: LegacySessionRecord, caller: FrontCaller, completion: @escaping (Result<String, MCPError>) -> Void) {
@@ -59,6 +59,13 @@ final class MemorySessions: FrontHost {
         }
         entries[id]?.lastUse = now
         completion(entry.record)
+    }
+
+    /// Forgets what is over: for sessions that nobody asks for any more.
+    func sweep() {
+        let now = NIODeadline.now()
+        let inUse = inUse()
+        for (id, entry) in entries where isOver(entry, now) && (!inUse.contains(id) || now - entry.opened >= age) { evict(id) }
     }
 
     private func isOver(_ entry: Entry, _ now: NIODeadline) -> Bool { now - entry.lastUse >= idle || now - entry.opened >= age }

@@ -45,12 +45,18 @@ public final class ServerConnection: Sendable {
 
     /// A server behind a URL; nothing is sent before the first call.
     ///
-    /// - Parameter security: for an `https` address.
-    public static func open(_ address: RemoteAddress, token: String?, security: (any ClientSecurity)? = nil) async throws -> ServerConnection {
+    /// - Parameters:
+    ///   - security: for an `https` address.
+    ///   - log: takes a line about the server, on the connection's thread; must not block.
+    public static func open(
+        _ address: RemoteAddress, token: String?, security: (any ClientSecurity)? = nil, log: @escaping @Sendable (String) -> Void = { _ in }
+    ) async throws -> ServerConnection {
         let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
         let loop = group.next()
         let parts = try await loop.submit {
-            NIOLoopBound(Parts.remote(RemoteServer(address, token: token, security: security, eventLoop: loop)), eventLoop: loop)
+            let server = RemoteServer(address, token: token, security: security, eventLoop: loop)
+            server.log = log
+            return NIOLoopBound(Parts.remote(server), eventLoop: loop)
         }.get()
         return ServerConnection(group, loop, parts, nil)
     }

@@ -13,6 +13,7 @@ final class StandaloneEndpoint {
     private let front: MCPFront
     private let oldFront: SSEFront
     private let host: MemorySessions
+    private var sweep: RepeatedTask?
     /// It has told once what it offers.
     private(set) var hasStarted = false
 
@@ -30,6 +31,8 @@ final class StandaloneEndpoint {
         oldFront = SSEFront(front: front)
         host.inUse = { [weak front] in front?.sessionsInUse ?? [] }
         host.onEvicted = { [weak front] in front?.sessionEnded($0) }
+        let swept = NIOLoopBound(host, eventLoop: sessions.eventLoop)
+        sweep = sessions.eventLoop.scheduleRepeatedTask(initialDelay: .hours(1), delay: .hours(1)) { _ in swept.value.sweep() }
     }
 
     var path: String { prefix + "/mcp" }
@@ -45,6 +48,7 @@ final class StandaloneEndpoint {
 
     /// Ends what is held open, so that a drain finds no stream.
     func closeAll() {
+        sweep?.cancel()
         // Before the streams: theirs are among them, and carry the answers of calls.
         oldFront.closeAll()
         front.closeAll()

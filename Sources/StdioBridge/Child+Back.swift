@@ -143,8 +143,15 @@ extension Child {
         backSawEnd = true
         // We ended it: that says nothing of its era.
         if machine.isRenewing { return }
-        // Its calls are finished by the machine, which knows the exit status; what matters here is the era.
-        if machine.stage != .ready, back.closed(reason: "").contains(where: \.isRestart) { restartForEra() }
+        guard machine.stage != .ready else { return }
+        // Its calls are finished by the machine, which knows the exit status; what matters here is the era, and why it was not taken.
+        for action in back.closed(reason: "") {
+            switch action {
+            case .restartForEra: restartForEra()
+            case .handshakeFailed(let reason): perform(machine.handshakeFailed(reason))
+            default: break
+            }
+        }
     }
 
     func restartForEra() {
@@ -191,11 +198,5 @@ extension Child: ChildProcess.Owner {
 
     func process(_ process: ChildProcess, logged lines: [String]) {
         for line in lines { environment.log("[\(process.pid)] \(line)") }
-    }
-}
-
-extension BackAction {
-    fileprivate var isRestart: Bool {
-        if case .restartForEra = self { true } else { false }
     }
 }

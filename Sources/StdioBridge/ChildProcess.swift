@@ -31,10 +31,12 @@ final class ChildProcess {
     private(set) var isReading = true
     /// All that it wrote has been read; what is still to be told is a pipe full and a chunk at most.
     private(set) var hasEnded = false
+    private var hasToldEnd = false
     private var isDelivering = false
     /// Others have their turn before the rest of what was read is told.
     private var isYielding = false
     private static let framesPerTurn = 512
+    private static let turn = TimeAmount.milliseconds(5)
     private(set) var queuedBytes = 0
 
     init(_ process: SpawnedProcess, plan: SpawnPlan, loop: any EventLoop, reaper: Reaper, limits: BridgeLimits, owner: any Owner) {
@@ -149,12 +151,18 @@ final class ChildProcess {
         isDelivering = true
         defer { isDelivering = false }
         var frames = 0
-        while isReading, !discarded, let frame = framer.next() {
+        let end = NIODeadline.now() + Self.turn
+        // What an ended process left is told, whoever reads: no more of it can come.
+        while isReading || hasEnded, !discarded, let frame = framer.next() {
             owner?.process(self, wrote: frame)
             frames += 1
             // A pipe full of tiny lines is thousands, and every session of the bridge is on this loop.
-            if frames == Self.framesPerTurn { return yield() }
+            if frames == Self.framesPerTurn || frames.isMultiple(of: 32) && NIODeadline.now() > end { return yield() }
         }
+        guard hasEnded, !hasToldEnd, !discarded else { return }
+        hasToldEnd = true
+        if let frame = framer.finish() { owner?.process(self, left: frame) }
+        owner?.processOutputEnded(self)
     }
 
     private func yield() {
@@ -174,9 +182,7 @@ final class ChildProcess {
         if discarded { return }
         output = nil
         hasEnded = true
-        while !discarded, let frame = framer.next() { owner?.process(self, wrote: frame) }
-        if let frame = framer.finish() { owner?.process(self, left: frame) }
-        owner?.processOutputEnded(self)
+        deliver()
     }
 
     private func readError(_ chunk: ByteBuffer) {

@@ -43,20 +43,22 @@ public enum ProcessTable {
     }
 
     /// `process` and all that descends from it. Looks at those processes alone, where the kernel keeps lists of children.
-    public static func tree(of process: pid_t) -> [pid_t] {
-        var found = [process]
+    ///
+    /// - Parameter limit: how many are looked at; what they started is among those found.
+    public static func tree(of process: pid_t, limit: Int = .max) -> [pid_t] {
+        var (found, known) = ([process], Set([process]))
         var next = 0
-        while next < found.count {
-            found += (listed("\(found[next])") ?? children(of: found[next])).filter { !found.contains($0) }
+        while next < min(found.count, limit) {
+            found += (listed("\(found[next])") ?? children(of: found[next])).filter { known.insert($0).inserted }
             next += 1
         }
         return found
     }
 
-    /// What `process` and all that descends from it have used of processors.
+    /// What `process` and all that descends from it have used of processors: of 256 processes at most, since an event loop waits for it.
     static func cpu(ofTree process: pid_t) -> TimeAmount {
         let tick = 1_000_000_000 / Int64(max(1, sysconf(Int32(_SC_CLK_TCK))))
-        let used = tree(of: process).reduce(Int64(0)) { sum, process in
+        let used = tree(of: process, limit: 256).prefix(256).reduce(Int64(0)) { sum, process in
             guard let fields = stat(of: "\(process)"), fields.count > 12, let user = Int64(fields[11]), let kernel = Int64(fields[12]) else { return sum }
             return sum + user + kernel
         }

@@ -99,9 +99,12 @@ public final class Sessions: MCPService {
     }
 
     /// Proves that the server answers MCP, by a child that nobody has used yet; the next session takes it over.
-    public func warm(completion: @escaping (Result<ServerIdentity, Undelivered>) -> Void) {
+    ///
+    /// - Parameter client: what the asker speaks: a server of both eras may say another thing in each.
+    public func warm(for client: Era = .modern, completion: @escaping (Result<ServerIdentity, Undelivered>) -> Void) {
         if draining { return completion(.failure(Self.closed)) }
-        for child in children.values where child.isProven { if let identity = child.identity { return completion(.success(identity)) } }
+        let proven = children.values.filter(\.isProven) + (spare?.isReady == true ? [spare].compactMap(\.self) : [])
+        if let child = proven.first(where: { $0.era == client }) ?? proven.first, let identity = child.identity { return completion(.success(identity)) }
         switch unused() {
         case .success(let child):
             child.withIdentity(completion)

@@ -293,6 +293,42 @@ import Testing
         #expect(bench[7] == #"{"gaveUp":true}"# && bench.back.suspendedCount == 0 && bench.back.callsInFlight == 0)
     }
 
+    /// The mark is ours: with a server's own, its call would be made a second time, and nobody would have asked for it.
+    @Test(arguments: [Era.legacy, .modern]) func aServersOwnMarkIsRefused(era: Era) throws {
+        var bench = try BackBench(ready: era)
+        try bench.send(1, Self.call())
+        let id = try bench.next("id").text
+        let result = #"{"resultType":"input_required","requestState":"s","inputRequests":{},"_meta":{"berth/pend\u0069ng":true,"berth/pending":true}}"#
+        bench.receive(#"{"jsonrpc":"2.0","id":\#(id),"result":\#(result)}"#)
+        #expect(bench[1]?.hasPrefix("error -32603") == true)
+        // Nor does a wait for what does not wait here reach a server.
+        try bench.send(2, Self.call(Self.able, #","inputResponses":{"berth/wait":{}}"#))
+        #expect(bench[2]?.hasPrefix("error -32602") == true && bench.lines.isEmpty)
+        if era == .modern { try bench.send(3, Self.retry("\"s\"", #"{"berth/wait":{}}"#)) }
+        #expect(era == .legacy || bench[3]?.hasPrefix("error -32602") == true && bench.lines.isEmpty)
+    }
+
+    /// Of two questions the one that is asked is taken back: the other has its turn.
+    @Test func whatIsTakenBackMakesRoomForTheNext() throws {
+        var (bench, _) = try started()
+        bench.receive(#"{"jsonrpc":"2.0","id":"e1",\#(Self.elicit)}"#)
+        let (state, _) = try required(bench, 1)
+        bench.receive(#"{"jsonrpc":"2.0","id":"e2",\#(Self.elicit)}"#)
+        try bench.send(2, Self.retry(state, #"{"berth/wait":{}}"#))
+        bench.receive(#"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":"e1"}}"#)
+        #expect(bench[2] == #"{"resultType":"berth/settled"}"#)
+        try bench.send(3, Self.retry(state, "{}"))
+        #expect(try required(bench, 3).requests.objectValue?.keys == ["q2"])
+    }
+
+    /// Readers differ in which of two equal names they take.
+    @Test func aQuestionThatSaysItsModeTwiceIsRefused() throws {
+        var (bench, _) = try started()
+        bench.receive(
+            #"{"jsonrpc":"2.0","id":"e","method":"elicitation/create","params":{"mode":"form","message":"m","requestedSchema":{},"mode":"url"}}"#)
+        #expect(try bench.next()["error"]?["code"]?.intValue == -32601 && bench[1] == nil)
+    }
+
     /// What is not answered then is not asked for again.
     @Test func anOutcomeNeedsNoAnswers() throws {
         var (bench, id) = try started()
@@ -315,7 +351,7 @@ import Testing
         case "time-out": bench.perform(bench.back.timerFired(.input(try #require(try JSONValue(parsing: state).stringValue))))
         default: bench.perform(bench.back.closed(reason: "killed"))
         }
-        #expect(bench[2] == (how == "death" ? "outcome_unknown" : #"{"resultType":"berth/settled"}"#))
+        #expect(bench[2] == (how == "answer" ? #"{"resultType":"berth/settled"}"# : "outcome_unknown"))
     }
 
     @Test func deathForgetsWhoWaits() throws {
@@ -324,6 +360,22 @@ import Testing
         _ = try required(bench, 1)
         bench.perform(bench.back.closed(reason: "killed"))
         #expect(bench.back.suspendedCount == 0 && bench.finished.count == 1 && bench.log.contains { $0.hasPrefix("disarm input") })
+    }
+
+    @Test func questionsAndOutcomesThatAreKeptAreBounded() throws {
+        var bench = try BackBench(ready: .legacy)
+        for call in 1...3 { try bench.send(call, Self.call()) }
+        let ids = try (1...3).map { _ in try bench.next("id").text }
+        let long = String(repeating: "x", count: 9 << 20)
+        for question in 1...2 {
+            bench.receive(#"{"jsonrpc":"2.0","id":\#(question),"method":"elicitation/create","params":{"message":"\#(long)","requestedSchema":{}}}"#)
+        }
+        // The second would be too much, and is refused.
+        #expect(try bench.next()["error"]?["code"]?.intValue == -32603 && bench.back.suspendedCount == 1)
+        let (state, _) = try required(bench, 1)
+        bench.receive(#"{"jsonrpc":"2.0","id":\#(ids[0]),"result":{"x":"\#(long)"}}"#)
+        try bench.send(9, Self.retry(state, "{}"))
+        #expect(bench[9]?.hasPrefix("error -32603") == true)
     }
 
     @Test func aFloodOfQuestionsIsBounded() throws {

@@ -137,7 +137,32 @@ import Testing
         #expect(bench.front.callsInFlight == 0 && wait.cancels == 0)
     }
 
-    /// With the answers nobody waits any more; and how else that ends says nothing.
+    /// The client is not left with a question that nobody asks any more, and hears what became of its call.
+    @Test(arguments: ["death", "quick death"]) func aServerThatIsGoneEndsTheCall(how: String) throws {
+        let session = open()
+        let (exchange, call) = try started(session)
+        call.sink.finish(Self.pending(Self.elicit))
+        let wait = try #require(bench.service.calls.last)
+        let id = try #require(exchange.lastEvent?["id"]).text
+        let why = Undelivered(.outcomeUnknown, "the server exited with status 5")
+        wait.sink.finish(how == "death" ? .failed(why) : .error(.invalidParams("requestState is unknown")))
+        #expect(exchange.events.contains { $0.contains("notifications/cancelled") && $0.contains(#""requestId":\#(id)"#) })
+        let told = try #require(exchange.lastEvent?["error"])
+        #expect(told["message"]?.stringValue?.contains(how == "death" ? "exited with status 5" : "ended at its server") == true, "\(told)")
+        #expect(exchange.isClosed && bench.front.callsInFlight == 0 && bench.service.calls.count == 2)
+        #expect(bench.legacy(#"{"jsonrpc":"2.0","id":\#(id),"result":{"action":"accept"}}"#, session: session).status == 202)
+    }
+
+    /// It is a word of ours to our own services.
+    @Test func noClientWaitsSo() throws {
+        let params = #""name":"t","requestState":"s","inputResponses":{"berth/wait":{}}"#
+        let modern = bench.modern("tools/call", params: params, name: "t")
+        #expect(modern.status == 400 && modern.errorCode == -32602)
+        let legacy = bench.legacy(#"{"jsonrpc":"2.0","id":5,"method":"tools/call","params":{\#(params)}}"#, session: open())
+        #expect(legacy.json?["error"]?["code"]?.intValue == -32602 && bench.service.calls.isEmpty)
+    }
+
+    /// With the answers nobody waits any more; where the wait cannot be had, the answers are waited for.
     @Test(arguments: ["answer", "leave", "fail"]) func theWaitEndsWithTheRound(how: String) throws {
         let session = open()
         let (exchange, call) = try started(session)
@@ -146,7 +171,7 @@ import Testing
         let id = try #require(exchange.lastEvent?["id"]).text
         switch how {
         case "leave": bench.front.sessionEnded(session)
-        case "fail": wait.sink.finish(.failed(Undelivered(.outcomeUnknown, "the server did not answer in time")))
+        case "fail": wait.sink.finish(.failed(Undelivered(.notDelivered, "too many calls")))
         default: break
         }
         if how != "leave" {

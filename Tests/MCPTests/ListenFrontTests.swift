@@ -1,5 +1,5 @@
 import JSONText
-import MCP
+@testable import MCP
 import NIOCore
 import Testing
 
@@ -32,6 +32,27 @@ import Testing
         #expect(exchange.isClosed && exchange.lastEvent?["id"]?.stringValue == "L" && call.cancels == 1)
         #expect(exchange.lastEvent?["result"]?["resultType"]?.stringValue == "complete")
         #expect(exchange.lastEvent?["result"]?["_meta"]?["io.modelcontextprotocol/subscriptionId"]?.stringValue == "L")
+    }
+
+    /// An update may be of a part of what was subscribed to.
+    @Test(arguments: [
+        ("a://1", true), ("a://1/x", true), ("a://1?q", true), ("a://1#f", true), ("a://12", false), ("a:/", false), ("b://2/", true),
+        ("b://2/x/y", true), ("b://2", false), ("c://3", false), (String(repeating: "/", count: 9_000), false),
+    ]) func partsOfWhatWasSubscribedTo(_ uri: String, _ isWanted: Bool) {
+        let filter = ListenFilter(uris: ["a://1", "b://2/"])
+        #expect(filter.wants("notifications/resources/updated", uri: uri) == isWanted)
+    }
+
+    @Test func whatIsKeptBeforeTheAcknowledgementIsBounded() throws {
+        let params = #""notifications":{"resourceSubscriptions":["a://1","b://2"]}"#
+        let exchange = bench.modern("subscriptions/listen", id: "\"L\"", params: params)
+        let call = try #require(bench.service.calls.last)
+        let long = String(repeating: "x", count: 40 << 10)
+        for uri in ["a://1", "b://2"] {
+            _ = call.sink.notification(Self.note("notifications/resources/updated", #""uri":"\#(uri)","x":"\#(long)""#, id: "\"L\""))
+        }
+        _ = call.sink.notification(Self.acknowledged(#"{"resourceSubscriptions":["a://1","b://2"]}"#, id: "\"L\""))
+        #expect(exchange.events.count == 2 && exchange.lastEvent?["params"]?["uri"]?.stringValue == "a://1")
     }
 
     /// A server that says more than it was asked, in the wrong order and twice.
@@ -127,7 +148,10 @@ import Testing
         let stream = stream(session)
         let listen = try #require(listens().last)
         #expect(listen.params["notifications"]?.text == #"{"toolsListChanged":true,"promptsListChanged":true,"resourcesListChanged":true}"#)
-        #expect(listen.context.session.id == session)
+        #expect(listen.context.session.id == session && listen.context.clientEra == .legacy)
+        // What its calls declare: the server of the session is one.
+        #expect(listen.context.clientCapabilities?.text == #"{"sampling":{},"x":{}}"#)
+        #expect(listen.meta("io.modelcontextprotocol/clientCapabilities")?.text == #"{"sampling":{},"x":{}}"#)
         _ = listen.sink.notification(Self.acknowledged(#"{"toolsListChanged":true}"#))
         _ = listen.sink.notification(Self.note("notifications/tools/list_changed", "", id: "0"))
         _ = listen.sink.notification(Self.note("notifications/resources/updated", #""uri":"a://1""#, id: "0"))

@@ -1,10 +1,11 @@
 import Door
+import Foundation
 import Glibc
 import JSONText
 import NIOCore
 import Sealing
-import TestSupport
 import Testing
+import TestSupport
 import Wire
 
 @Suite(.enabled(if: AgentRig.isPossible)) struct DoorTests {
@@ -239,6 +240,18 @@ import Wire
             #expect(refused.status == 503 && refused.json?["error"] == "draining")
             #expect(try await running.value.text == "waited")
             try await eventually("drained") { try await rig.request("GET", "/stats").json?["children"] == 0 }
+        }
+    }
+
+    /// The gateway has no row for it.
+    @Test func aWaitIsNoCall() async throws {
+        try await AgentRig.with { rig in
+            _ = try await rig.call("echo")
+            let wait = AgentRig.message("echo").replacingOccurrences(
+                of: #""arguments":{}"#, with: #""arguments":{},"requestState":"x","inputResponses":{"berth/wait":{}}"#)
+            let answer = try await rig.request("POST", "/mcp", body: wait)
+            #expect(answer.json?["error"] != nil, "\(answer)")
+            #expect(try await rig.request("GET", "/calls").json?["calls"]?.arrayValue?.count == 1)
         }
     }
 

@@ -247,4 +247,15 @@ struct StandaloneFrontTests {
             #expect(try await bridge.post(late, headers).status == 202)
         }
     }
+
+    /// Its death is told at once, and not when the client has answered.
+    @Test(.tags(.failure06)) func aServerThatDiesWhileItsClientIsAsked() async throws {
+        try await StandaloneRig.with { bridge in
+            let headers = try await bridge.session()
+            let call = #"{"jsonrpc":"2.0","id":3,"method":"tools/call","params":{"name":"ask_and_exit","arguments":{}}}"#
+            let messages = try StandaloneRig.messages(try await bridge.post(call, headers).body)
+            #expect(messages.map { $0["method"]?.stringValue } == ["elicitation/create", "notifications/cancelled", nil], "\(messages)")
+            #expect(messages.last?["id"]?.intValue == 3 && messages.last?["error"] != nil)
+        }
+    }
 }

@@ -19,7 +19,7 @@ struct ChildProcessTests {
 
     /// Counts frames between two looks of others.
     private final class Counter: ChildProcess.Owner {
-        var (total, inTurn, most, hasEnded) = (0, 0, 0, false)
+        var (total, inTurn, most, isDone, ends) = (0, 0, 0, false, 0)
 
         func process(_ process: ChildProcess, wrote frame: LineFramer.Frame) {
             total += 1
@@ -31,12 +31,12 @@ struct ChildProcessTests {
             let bound = NIOLoopBound(self, eventLoop: loop)
             loop.scheduleTask(in: .microseconds(100)) {
                 bound.value.inTurn = 0
-                if !bound.value.hasEnded { bound.value.watch(loop) }
+                if !bound.value.isDone { bound.value.watch(loop) }
             }
         }
 
         func process(_ process: ChildProcess, left frame: LineFramer.Frame) {}
-        func processOutputEnded(_ process: ChildProcess) {}
+        func processOutputEnded(_ process: ChildProcess) { ends += 1 }
         func processErrorsEnded(_ process: ChildProcess) {}
         func processInputBroke(_ process: ChildProcess) {}
         func process(_ process: ChildProcess, logged lines: [String]) {}
@@ -59,14 +59,15 @@ struct ChildProcessTests {
         }
     }
 
-    /// A neighbour's call waits for no more than a turn.
-    @Test func aPipeFullOfTinyLinesTakesManyTurns() async throws {
+    /// A neighbour's call waits for no more than a turn; at the end of the output too.
+    @Test(arguments: [false, true]) func aPipeFullOfTinyLinesTakesManyTurns(hasEnded: Bool) async throws {
         let reaper = try #require(Rig.reaper)
         let loop = Rig.group.next()
         let (input, output, error) = (try Pipe(), try Pipe(), try Pipe())
-        defer { for descriptor in [input.reader, output.writer, error.writer] { close(descriptor) } }
+        defer { for descriptor in [input.reader, error.writer] + (hasEnded ? [] : [output.writer]) { close(descriptor) } }
         let text = Array(String(repeating: "x\n", count: 20_000).utf8)
         try #require(write(output.writer, text, text.count) == text.count)
+        if hasEnded { close(output.writer) }
         let spawned = SpawnedProcess(pid: 0, stdin: input.writer, stdout: output.reader, stderr: error.reader)
         let parts = try await loop.submit {
             let owner = Counter()
@@ -76,9 +77,10 @@ struct ChildProcessTests {
             process.open(spawned) {} failed: { _ in }
             return NIOLoopBound((owner, process), eventLoop: loop)
         }.get()
+        if hasEnded { await eventually("its end is told, last") { (try? await loop.submit { parts.value.0.ends }.get()) == 1 } }
         await eventually("all of it is told") { (try? await loop.submit { parts.value.0.total }.get()) == text.count / 2 }
         let most = try await loop.submit {
-            parts.value.0.hasEnded = true
+            parts.value.0.isDone = true
             parts.value.1.discard()
             return parts.value.0.most
         }.get()

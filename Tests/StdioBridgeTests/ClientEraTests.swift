@@ -50,6 +50,13 @@ struct ClientEraTests {
         }
     }
 
+    @Test func whyTheHandshakeWasRefusedIsTold() async throws {
+        try await Rig.with("refuses.py") { rig in
+            let answer = await rig.start("echo", session: "a", client: .legacy).reply()
+            #expect(answer.failure?.reason.contains("API_KEY is not set") == true, "\(answer)")
+        }
+    }
+
     /// It belongs to clients of both eras, and the modern one loses nothing.
     @Test(arguments: [Sharing.principal, .shared]) func aSharedOneIsProbed(sharing: Sharing) async throws {
         try await Rig.with("dual.py", limits: { $0.sharing = sharing }) { rig in

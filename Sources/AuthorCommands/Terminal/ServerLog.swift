@@ -1,5 +1,6 @@
 import JSONText
 import NIOCore
+import Standalone
 import StdioBridge
 import Synchronization
 

@@ -45,7 +45,7 @@ struct ServerTalk {
         switch target.place {
         case .url(let address):
             token = try ServerOptions.token(options.tokenFile)
-            connection = try await .open(address, token: token, security: address.security())
+            connection = try await .open(address, token: token, security: address.security()) { log.note($0) }
         case .command(let command):
             let variables = try Variables.plain(options.env, remedy: "a command line is readable by everybody on this host")
             let local = LocalProgram.typed(command, variables)

@@ -16,6 +16,7 @@ extension Back {
             let call = correlator.addressee(of: needed)
         else { return refused(id, .methodNotFound(method)) }
         guard params != nil || method == "roots/list" else { return refused(id, .invalidParams("params is missing")) }
+        guard suspensions.hasRoom(for: params) else { return refused(id, .internalError("too much waits for the client's answers")) }
         questions += 1
         let question = Suspensions.Question(id: id, request: InputRequest(key: "q\(questions)", method: method, params: params))
         if let handle = suspensions.handle(of: call.id) {
@@ -83,7 +84,7 @@ extension Back {
         return actions
     }
 
-    private static let unknownState = MCPError.invalidParams(
+    static let unknownState = MCPError.invalidParams(
         "requestState is unknown, was used before, has expired, or belongs to another request")
 
     /// Somebody wants to hear when a call that waits needs its answers no more.
@@ -103,7 +104,10 @@ extension Back {
             .write(JSONRPC.error(id: question.id, .internalError("the client did not answer in time")).asLine())
         }
         if entry.outcome == nil, correlator.close(id: entry.id) != nil { actions.append(.write(Self.cancelled(entry.id))) }
-        return actions + settled(entry.watcher)
+        if let watcher = entry.watcher {
+            actions.append(.finish(watcher, .failed(Undelivered(.outcomeUnknown, "the client did not answer the server's question in time"))))
+        }
+        return actions
     }
 
     /// The conversation is over: nothing waits any more.

@@ -102,6 +102,7 @@ extension Back {
                 return .error(.internalError("the server's result is not an object"))
             }
             let text = message.slice(result)
+            if PendingCall.isForged(in: text) { return .error(.internalError("the server's result has \(PendingCall.mark), which is not its own")) }
             return .result(entry.requestID.map { Subscription.retagged(result: text, id: $0) } ?? text)
         }
         guard let span = envelope.error else { return .error(.internalError("the server's answer is empty")) }
@@ -117,7 +118,7 @@ extension Back {
         }
         let saysModern = envelope.error.map { Self.isModern(MCPError(object: $0, in: message)) } ?? false
         if saysModern || choice == .modern { return ready(.unknown, .modern) }
-        if let refusal { return fail(refusal) }
+        if let whyNotLegacy { return fail(whyNotLegacy) }
         return [.disarmTimer(.probe)] + initialize(probe: nil, probed: true)
     }
 

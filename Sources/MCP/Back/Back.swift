@@ -139,6 +139,8 @@ public struct Back {
         return [handshake] + initialize(probe: nil, probed: false) + (isKnownModern ? [.armTimer(.probe, seconds: probeSeconds)] : [])
     }
 
+    /// What the handshake, which came first, met with.
+    var whyNotLegacy: String? { refusal ?? (isProbedNext ? "the server ended over initialize" : nil) }
     private var isKnownModern: Bool { if case .handshake(true) = opening { true } else { false } }
     var isHandshakeFirst: Bool { if case .handshake = opening { true } else { false } }
 
@@ -151,6 +153,8 @@ public struct Back {
 
     /// Passes a call on, or keeps it until the child is ready.
     public mutating func send(_ request: MCPRequest, call: CallID) -> [BackAction] {
+        // Only a call that waits here can be waited for: nothing of it is for a server.
+        if request.isWait, era == .modern || request.envelope.requestState == nil { return [.finish(call, .error(Self.unknownState))] }
         switch phase {
         case .idle, .probing, .initializing:
             waiting.append((call, request))
@@ -197,7 +201,7 @@ public struct Back {
     public mutating func timerFired(_ timer: BackTimer) -> [BackAction] {
         switch (timer, phase) {
         case (.probe, .probing(let id)):
-            if let refusal { return fail(refusal) }
+            if let whyNotLegacy { return fail(whyNotLegacy) }
             return initialize(probe: id, probed: true)
         case (.probe, .initializing(let own, nil, let probed, _)):
             refusal = "the server did not answer initialize within \(probeSeconds) s"
@@ -216,12 +220,13 @@ public struct Back {
     /// The child's output ended. Everything under way is finished, except that a child which died over the probe gets a second chance.
     public mutating func closed(reason: String) -> [BackAction] {
         switch phase {
-        case .probing where choice == .auto && refusal == nil:
+        case .probing where refusal != nil:
+            return fail(refusal ?? reason)
+        case .probing where choice == .auto && !isProbedNext:
             return restartLegacy([.disarmTimer(.probe), .disarmTimer(.handshake)])
         case .initializing(_, _, true, _) where choice == .auto:
             return restartLegacy([.disarmTimer(.handshake)])
         case .initializing where isKnownModern && !isProbedNext:
-            refusal = refusal ?? reason
             isProbedNext = true
             phase = .idle
             return [.disarmTimer(.probe), .disarmTimer(.handshake), .restartForEra]

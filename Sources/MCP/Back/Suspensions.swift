@@ -27,7 +27,7 @@ struct Suspensions {
         var watcher: CallID?
 
         /// The client has nothing left to answer.
-        var isSettled: Bool { outcome != nil || questions.isEmpty }
+        var isSettled: Bool { outcome != nil || questions.allSatisfy(\.isNew) }
     }
 
     /// What two equal texts have in common, and no two others but by a chance of one in 2^64.
@@ -40,6 +40,8 @@ struct Suspensions {
 
     /// At a time, for one child.
     static let limit = 32
+    /// Bytes of questions and outcomes that are kept, for one child.
+    static let byteLimit = 16 << 20
 
     private var entries: [String: Entry] = [:]
     private var handles: [Int: String] = [:]
@@ -62,6 +64,15 @@ struct Suspensions {
         handles[entry.id] = nil
         return entry
     }
+
+    private var bytes: Int {
+        entries.values.reduce(0) { sum, entry in
+            sum + (entry.outcome?.readableBytes ?? 0) + entry.questions.reduce(0) { $0 + ($1.request.params?.readableBytes ?? 0) }
+        }
+    }
+
+    /// Whether a question more would be kept with those that wait.
+    func hasRoom(for params: ByteBuffer?) -> Bool { bytes + (params?.readableBytes ?? 0) <= Self.byteLimit }
 
     /// - Returns: False when the call has as many questions as one result may hold.
     mutating func add(_ question: Question, to handle: String) -> Bool {
@@ -91,7 +102,9 @@ struct Suspensions {
     /// - Returns: Who waited for that.
     mutating func settle(_ id: Int, _ outcome: MCPOutcome) -> CallID? {
         guard let handle = handles[id] else { return nil }
-        entries[handle]?.outcome = outcome
+        let isKept = bytes + outcome.readableBytes <= Self.byteLimit
+        let instead = MCPError.internalError("the server's answer was too large to be kept for a client that was asked")
+        entries[handle]?.outcome = isKept ? outcome.kept : .error(instead)
         return takeWatcher(of: handle)
     }
 
@@ -127,4 +140,17 @@ struct Suspensions {
         defer { (entries, handles) = ([:], [:]) }
         return entries.values.compactMap(\.watcher).sorted { $0.rawValue < $1.rawValue }
     }
+}
+
+extension MCPOutcome {
+    fileprivate var readableBytes: Int {
+        switch self {
+        case .result(let result): result.readableBytes
+        case .error(let error): error.message.utf8.count + (error.data?.readableBytes ?? 0)
+        case .failed: 0
+        }
+    }
+
+    /// What it was read with would be kept with it.
+    fileprivate var kept: MCPOutcome { if case .result(let result) = self { .result(ByteBuffer(bytes: result.readableBytesView)) } else { self } }
 }

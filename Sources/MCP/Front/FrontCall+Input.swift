@@ -43,14 +43,27 @@ extension FrontCall {
     func settled() {
         guard call == nil, !isFinished, var round, !round.isAnswered else { return }
         let reason = "the server does not wait for the answer any more"
+        takeBack(round, reason)
+        round.giveUp(reason)
+        self.round = round
+        retry()
+    }
+
+    /// The server is gone, with the call that it asked for, or waits no longer for a client that does not answer.
+    func lost(_ why: Undelivered) {
+        guard call == nil, !isFinished, let round, !round.isAnswered else { return }
+        takeBack(round, why.reason)
+        self.round = nil
+        watch = nil
+        finish(.failed(why))
+    }
+
+    private func takeBack(_ round: InputRound, _ reason: String) {
         for id in round.openIDs {
             front.questions[id] = nil
             let params: JSONValue = ["requestId": .number(String(id)), "reason": .string(reason)]
             _ = send(JSONRPC.notification("notifications/cancelled", params: params.buffer))
         }
-        round.giveUp(reason)
-        self.round = round
-        retry()
     }
 
     /// The client answered one of our requests.

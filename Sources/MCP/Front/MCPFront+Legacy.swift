@@ -107,7 +107,7 @@ extension MCPFront {
         }
         withSession(request, caller, exchange) { [self] id, record in
             if let eventID = request.lastEventID { return resume(after: eventID, session: id, record, caller, exchange) }
-            adopt(stream: exchange, session: id, caller: caller, primes: ProtocolVersion.primes(record.protocolVersion))
+            adopt(stream: exchange, session: id, record, caller, primes: ProtocolVersion.primes(record.protocolVersion))
         }
     }
 

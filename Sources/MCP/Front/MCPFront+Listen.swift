@@ -79,7 +79,7 @@ extension MCPFront {
         let old = sessions[id]?.listen
         let before = sessions[id]?.subscribed ?? []
         let listen = SessionListen(
-            uris: uris,
+            uris: uris, capabilities: context.clientCapabilities,
             acknowledged: { [weak self] result in
                 switch result {
                 case .success: old?.cancel()

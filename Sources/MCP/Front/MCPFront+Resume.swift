@@ -21,7 +21,7 @@ extension MCPFront {
         guard !isGone else { return }
         exchange.onClientGone = nil
         if stream == EventHistory.sessionStream {
-            adopt(stream: exchange, session: id, caller: caller, primes: false)
+            adopt(stream: exchange, session: id, record, caller, primes: false)
         } else if let call = calls[stream], call.session == id {
             call.attach(exchange)
         } else {

@@ -150,8 +150,9 @@ public final class MCPFront {
     // MARK: Calls and streams
 
     /// - Parameter session: of a client of the handshake revisions; nil for any other.
-    func context(for caller: FrontCaller, session: String?) -> CallContext {
+    func context(for caller: FrontCaller, session: String?, declaring capabilities: ByteBuffer? = nil) -> CallContext {
         var context = host.context(for: caller, session: session)
+        context.clientCapabilities = capabilities
         context.clientEra = session == nil ? .modern : .legacy
         return context
     }
@@ -187,6 +188,9 @@ public final class MCPFront {
         _ request: MCPRequest, era: Era, context: CallContext, caller: FrontCaller, exchange: any FrontExchange,
         session: (id: String, key: RequestKey)? = nil, streams: Bool = true, primes: Bool = false
     ) {
+        guard !PendingCall.isMeant(by: request) else {
+            return refuse(exchange, era == .modern ? 400 : 200, .invalidParams("inputResponses has the name of no question"), id: request.id)
+        }
         let number = nextNumber()
         let serverInfo: () -> ByteBuffer? = { [weak self] in
             // Only an identity at hand: an answer never waits for one.
@@ -200,7 +204,7 @@ public final class MCPFront {
         calls[number] = call
         if let session {
             sessions[session.id, default: LegacySession()].add(number, key: session.key)
-            keepListening(session: session.id, context: self.context(for: caller, session: session.id))
+            keepListening(session: session.id, context: self.context(for: caller, session: session.id, declaring: context.clientCapabilities))
         }
         call.run(request)
         if calls[number] != nil { scheduleSweep() }
@@ -227,7 +231,7 @@ public final class MCPFront {
     }
 
     /// The newest GET stream of a session takes over from an older one, which is closed.
-    func adopt(stream exchange: any FrontExchange, session id: String, caller: FrontCaller, primes: Bool) {
+    func adopt(stream exchange: any FrontExchange, session id: String, _ record: LegacySessionRecord, _ caller: FrontCaller, primes: Bool) {
         let number = nextNumber()
         var replaced: Int?
         change(session: id) { replaced = $0.open(stream: number) }
@@ -245,7 +249,7 @@ public final class MCPFront {
         if let replaced { streams.removeValue(forKey: replaced)?.closeStream() }
         // The one before may have held it up.
         sessions[id]?.listen?.resume()
-        keepListening(session: id, context: context(for: caller, session: id))
+        keepListening(session: id, context: context(for: caller, session: id, declaring: record.declared))
     }
 
     // MARK: Silence

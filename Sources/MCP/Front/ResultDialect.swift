@@ -29,7 +29,7 @@ enum ResultDialect {
         var naming: [(key: String, value: [UInt8])] = []
         if !found.namesServer, let info = serverInfo() { naming.append((MetaKey.serverInfo, info.bytes)) }
         if let meta = found.meta, !naming.isEmpty || found.isPending {
-            try? splice.editObject(meta, in: text, removing: { $0.hasKey("berth/pending", in: text) }, adding: naming)
+            try? splice.editObject(meta, in: text, removing: { $0.hasKey(PendingCall.mark, in: text) }, adding: naming)
         } else if found.meta == nil, !naming.isEmpty {
             adding.append(("_meta", objectText(naming)))
         }
@@ -126,7 +126,7 @@ enum ResultDialect {
                 var inner = JSONMembers(of: meta)
                 while let member = try inner.next(in: text) {
                     if member.hasKey("io.modelcontextprotocol/serverInfo", in: text) { namesServer = true } else { metaHasMore = true }
-                    if member.hasKey("berth/pending", in: text) { isPending = true }
+                    if member.hasKey(PendingCall.mark, in: text) { isPending = true }
                 }
             } catch {
                 return nil

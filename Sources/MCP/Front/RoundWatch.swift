@@ -15,13 +15,19 @@ final class RoundWatch: MCPSink {
 
     func notification(_ message: ByteBuffer) -> Demand { .more }
 
-    /// Any other end than the one that is waited for says nothing: the client's answers are waited for all the same.
+    /// Where the wait itself could not be had, the client's answers are waited for all the same.
     func finish(_ outcome: consuming MCPOutcome) {
         let told = asking
         asking = nil
         call = nil
-        guard case .result(let result) = outcome, PendingCall.isSettled(result) else { return }
-        told?.settled()
+        switch outcome {
+        case .result(let result) where PendingCall.isSettled(result): told?.settled()
+        case .failed(let why) where why.kind == .outcomeUnknown: told?.lost(why)
+        // The server's end was quicker than the wait.
+        case .error(let error) where error.code == MCPError.Code.invalidParams:
+            told?.lost(Undelivered(.outcomeUnknown, "the call ended at its server while the client was asked"))
+        case .result, .error, .failed: break
+        }
     }
 
     /// The round is over.

@@ -8,6 +8,7 @@ import NIOCore
 final class SessionListen: MCPSink {
     /// What the session wants of resources: `resources/subscribe`.
     let uris: [String]
+    private let client: ClientIdentity
     private let deliver: (ByteBuffer) -> Demand
     private var acknowledged: ((Result<ListenFilter, MCPError>) -> Void)?
     private var call: (any MCPCall)?
@@ -17,10 +18,15 @@ final class SessionListen: MCPSink {
     var isPending: Bool { acknowledged != nil }
 
     /// - Parameters:
+    ///   - capabilities: what the session's client declared: a server that starts for this is told.
     ///   - acknowledged: called once, with what was granted or why nothing was.
     ///   - deliver: takes each notification as a legacy client reads it.
-    init(uris: [String], acknowledged: @escaping (Result<ListenFilter, MCPError>) -> Void, deliver: @escaping (ByteBuffer) -> Demand) {
+    init(
+        uris: [String], capabilities: ByteBuffer?, acknowledged: @escaping (Result<ListenFilter, MCPError>) -> Void,
+        deliver: @escaping (ByteBuffer) -> Demand
+    ) {
         self.uris = uris
+        client = ClientIdentity(info: ClientIdentity.berth.info, capabilities: capabilities ?? ClientIdentity.berth.capabilities)
         gate = SubscriptionGate(Self.filter(uris))
         self.acknowledged = acknowledged
         self.deliver = deliver
@@ -28,7 +34,7 @@ final class SessionListen: MCPSink {
 
     /// The request of this subscription.
     var request: MCPRequest {
-        MCPRequest(method: "subscriptions/listen", params: JSONObject([("notifications", Self.filter(uris).object)]))
+        MCPRequest(method: "subscriptions/listen", params: JSONObject([("notifications", Self.filter(uris).object)]), client: client)
     }
 
     private static func filter(_ uris: [String]) -> ListenFilter { ListenFilter(tools: true, prompts: true, resources: true, uris: uris) }

@@ -45,7 +45,7 @@ enum StartCheck {
             return nil
         }
         report.tools = tools.count
-        let tree = child?.pid.map(ProcessTable.tree) ?? []
+        let tree = child?.pid.map { ProcessTable.tree(of: $0) } ?? []
         let bytes = tree.compactMap(ProcessTable.residentBytes).reduce(0, +)
         if bytes > 0 { report.residentBytes = bytes }
         report.add(memory(bytes, processes: tree.count))

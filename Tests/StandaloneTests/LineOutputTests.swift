@@ -1,7 +1,8 @@
 import CLinux
 import Glibc
-import TestSupport
+import Standalone
 import Testing
+import TestSupport
 
 @testable import StdioBridge
 
