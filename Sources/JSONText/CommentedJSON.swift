@@ -14,15 +14,19 @@ public enum CommentedJSON {
         var last: UInt8?
         /// A comma after a value, with nothing behind it yet.
         var comma: Int?
+        /// A block comment has no end.
+        var isUnended = false
         while position < text.count {
             let byte = text[position]
             switch byte {
             case UInt8(ascii: "/"):
-                if let end = commentEnd(text, from: position) {
+                if !isUnended, let end = commentEnd(text, from: position) {
                     for index in position..<end where text[index] != 0x0A && text[index] != 0x0D { plain[index] = 0x20 }
                     position = end
                     continue
                 }
+                // Where one has no end no later one has: looked for once.
+                isUnended = isUnended || position + 1 < text.count && text[position + 1] == UInt8(ascii: "*")
             case UInt8(ascii: "\""):
                 position = stringEnd(text, from: position)
                 (last, comma) = (byte, nil)

@@ -53,6 +53,7 @@ import Testing
         ("no_version", "handshake.identity", "serverInfo has no version"),
         ("no_version", "handshake.capabilities", "it declares prompts, and prompts/list fails"),
         ("no_list", "tools.list", "tools/list failed: the server exited with status 9"), ("prints", "output.stdout", "('called a tool')"),
+        ("prints_late", "output.stdout", "('held until the end')"),
         ("dies_on_cancel", "calls.cancel", "did not survive a cancelled call"), ("ignores_eof", "end.input", "ended by SIGTERM after 5 s"),
         ("leaves_child", "end.children", "it left a process behind: 'sleep 600'"),
     ]) func aFaultIsAFailure(_ fault: String, _ id: String, _ text: String) async throws {

@@ -26,6 +26,8 @@ class Faulty(fixture.Server):
             os._exit(1)
         if FAULT == "prints" and method == "tools/call":
             print("called a tool", flush=True)
+        if FAULT == "prints_late" and method == "initialize":
+            print("held until the end")
         super().received(message)
 
     def initialize(self, message):

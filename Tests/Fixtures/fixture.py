@@ -209,14 +209,6 @@ def ask(call, method="elicitation/create", params=None, times=1, seconds=60):
 
 
 @tool
-def ask_and_exit(call, status=5):
-    "Asks the client, and ends at once."
-    call.server.send({"jsonrpc": "2.0", "id": "last", "method": "elicitation/create",
-                      "params": {"message": "who?", "requestedSchema": {"type": "object", "properties": {}}}})
-    os._exit(status)
-
-
-@tool
 def declared(call):
     "What the client declared in the handshake."
     return call.server.capabilities

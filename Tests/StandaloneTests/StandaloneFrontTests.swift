@@ -250,12 +250,30 @@ struct StandaloneFrontTests {
 
     /// Its death is told at once, and not when the client has answered.
     @Test(.tags(.failure06)) func aServerThatDiesWhileItsClientIsAsked() async throws {
-        try await StandaloneRig.with { bridge in
+        try await StandaloneRig.with("asks_and_exits.py") { bridge in
             let headers = try await bridge.session()
             let call = #"{"jsonrpc":"2.0","id":3,"method":"tools/call","params":{"name":"ask_and_exit","arguments":{}}}"#
             let messages = try StandaloneRig.messages(try await bridge.post(call, headers).body)
             #expect(messages.map { $0["method"]?.stringValue } == ["elicitation/create", "notifications/cancelled", nil], "\(messages)")
             #expect(messages.last?["id"]?.intValue == 3 && messages.last?["error"] != nil)
+        }
+    }
+
+    /// The stream of SDKs comes before the first call, and both are the same client's.
+    @Test(arguments: ["fixture.py", "dual.py"]) func aSessionsStreamAndItsCallsHaveOneServer(fixture: String) async throws {
+        try await with(fixture) { bridge in
+            let headers = try await bridge.session()
+            let accepts = headers + [("accept", "text/event-stream")]
+            let stream = try await bridge.client.execute("GET", "/mcp", headers: accepts, to: bridge.endpoint)
+            #expect(stream.status == 200)
+            let call = #"{"jsonrpc":"2.0","id":3,"method":"tools/call","params":{"name":"declared","arguments":{}}}"#
+            let answer = try message(try await bridge.post(call, headers).body)
+            #expect(answer["result"]?["content"]?[0]?["text"]?.stringValue?.contains("elicitation") == true, "\(answer)")
+            let own = await bridge.reports().filter { !$0.session.isEmpty }
+            #expect(own.count == 1 && own.first?.era == "legacy", "\(own)")
+            let deleted = try await bridge.client.execute("DELETE", "/mcp", headers: headers, to: bridge.endpoint)
+            _ = try await deleted.collect(upTo: 1000)
+            _ = try await stream.collect(upTo: 100_000)
         }
     }
 }

@@ -57,6 +57,8 @@ final class StandaloneRig: Sendable {
         return (response.status, response.headers["mcp-session-id"], String(buffer: try await response.collect(upTo: 1 << 20)))
     }
 
+    func reports() async -> [ChildReport] { (try? await loop.submit { self.sessions.value.reports() }.get()) ?? [] }
+
     func end() async {
         await server.close(drain: .seconds(1))
         await client.shutdown()

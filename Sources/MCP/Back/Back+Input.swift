@@ -89,9 +89,15 @@ extension Back {
 
     /// Somebody wants to hear when a call that waits needs its answers no more.
     private mutating func wait(_ call: CallID, for entry: Suspensions.Entry, _ handle: String) -> [BackAction] {
-        if entry.isSettled { return settled(call) }
+        if entry.hasNothingToAsk || entry.outcome != nil && correlator.count == 0 { return settled(call) }
         guard suspensions.watch(handle, by: call) else { return [.finish(call, .error(.internalError("another one waits for this already")))] }
         return []
+    }
+
+    /// A question names no call: while the child has another one open, what the client was asked may be that one's.
+    mutating func settledByLastAnswer() -> [BackAction] {
+        guard correlator.count == 0 else { return [] }
+        return suspensions.takeSettledWatchers().flatMap { settled($0) }
     }
 
     /// Tells who waited for it, if anybody did.

@@ -55,8 +55,7 @@ extension Back {
         }
         guard !error.hasMethod, let span = error.id, let id = message.integer(span), let entry = correlator.close(id: id) else { return noise }
         let outcome = MCPOutcome.error(.internalError("the server's answer is not acceptable: \(error.reason.rawValue)"))
-        guard let call = entry.call else { return noise + settled(suspensions.settle(id, outcome)) }
-        return noise + [.finish(call, outcome)]
+        return noise + ended(entry, id, outcome)
     }
 
     // MARK: Answers
@@ -86,9 +85,14 @@ extension Back {
             counters.lateAnswers += 1
             return []
         }
-        let outcome = outcome(envelope, message, entry)
-        guard let call = entry.call else { return settled(suspensions.settle(id, outcome)) }
-        return [.finish(call, outcome)]
+        return ended(entry, id, outcome(envelope, message, entry))
+    }
+
+    /// The child's call is over: its caller hears, or whoever comes back for it.
+    private mutating func ended(_ entry: Correlator.Entry, _ id: Int, _ outcome: MCPOutcome) -> [BackAction] {
+        if let call = entry.call { return [.finish(call, outcome)] + settledByLastAnswer() }
+        suspensions.settle(id, outcome)
+        return settledByLastAnswer()
     }
 
     private mutating func unasked(_ message: ByteBuffer) -> [BackAction] {

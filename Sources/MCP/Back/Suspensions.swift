@@ -26,8 +26,8 @@ struct Suspensions {
         /// Who wants to hear that no answer is needed any more.
         var watcher: CallID?
 
-        /// The client has nothing left to answer.
-        var isSettled: Bool { outcome != nil || questions.allSatisfy(\.isNew) }
+        /// What the client was asked was taken back: it has nothing left to answer.
+        var hasNothingToAsk: Bool { questions.allSatisfy(\.isNew) }
     }
 
     /// What two equal texts have in common, and no two others but by a chance of one in 2^64.
@@ -98,14 +98,18 @@ struct Suspensions {
     func peek(_ handle: String) -> Entry? { entries[handle] }
 
     /// The child answered a call that waits.
-    ///
-    /// - Returns: Who waited for that.
-    mutating func settle(_ id: Int, _ outcome: MCPOutcome) -> CallID? {
-        guard let handle = handles[id] else { return nil }
+    mutating func settle(_ id: Int, _ outcome: MCPOutcome) {
+        guard let handle = handles[id] else { return }
         let isKept = bytes + outcome.readableBytes <= Self.byteLimit
         let instead = MCPError.internalError("the server's answer was too large to be kept for a client that was asked")
         entries[handle]?.outcome = isKept ? outcome.kept : .error(instead)
-        return takeWatcher(of: handle)
+    }
+
+    /// The child has no call left that a question could belong to.
+    ///
+    /// - Returns: Whoever waited for their call to need no answer.
+    mutating func takeSettledWatchers() -> [CallID] {
+        entries.keys.filter { entries[$0]?.outcome != nil }.compactMap { takeWatcher(of: $0) }.sorted { $0.rawValue < $1.rawValue }
     }
 
     /// The child took a question back.
@@ -114,7 +118,7 @@ struct Suspensions {
     mutating func withdraw(_ question: ByteBuffer) -> CallID? {
         guard let handle = entries.first(where: { $0.value.questions.contains { $0.id == question } })?.key else { return nil }
         entries[handle]?.questions.removeAll { $0.id == question }
-        return entries[handle]?.isSettled == true ? takeWatcher(of: handle) : nil
+        return entries[handle]?.hasNothingToAsk == true ? takeWatcher(of: handle) : nil
     }
 
     /// - Returns: False when somebody else waits already.

@@ -7,9 +7,9 @@ enum OutputCheck {
     private static let chatty = 16 << 10
     private static let flood = 256 << 10
 
-    static func run(_ bench: TestBench, _ first: StartCheck.First, _ report: inout Report) async {
-        let children = await bench.bridge.reports()
-        report.add([noise(children.reduce(0) { $0 + $1.noiseLines }, example: children.flatMap(\.noise).first), errors(first.errorBytes)])
+    static func run(_ bench: TestBench, _ first: StartCheck.First, _ report: inout Report) {
+        let (lines, example) = bench.traffic.noise
+        report.add([noise(lines, example: example), errors(first.errorBytes)])
     }
 
     static func noise(_ lines: Int, example: String?) -> Finding {

@@ -35,13 +35,14 @@ final class Traffic: Sendable {
         var bytes = 0
         var left: [pid_t: [LeftProcess]] = [:]
         var watcher: (@Sendable (Message) -> Void)?
+        var noise: (lines: Int, example: String?) = (0, nil)
     }
 
     private static let maximumBytes = 128 << 20
     private let state = Mutex(State())
 
     func take(_ line: TappedLine) {
-        guard let message = Message(line) else { return }
+        guard let message = Message(line) else { return line.isSent ? () : takeNoise(line.line) }
         let watcher = state.withLock { state in
             if state.bytes < Self.maximumBytes {
                 state.messages.append(message)
@@ -51,6 +52,18 @@ final class Traffic: Sendable {
         }
         watcher?(message)
     }
+
+    private func takeNoise(_ line: ByteBuffer) {
+        // Several messages in an array are some too (2025-03-26).
+        if (try? JSONValue(parsing: line.readableBytesSpan))?.arrayValue?.isEmpty == false { return }
+        state.withLock { state in
+            state.noise.lines += 1
+            if state.noise.example == nil { state.noise.example = String(decoding: line.readableBytesView.prefix(200), as: UTF8.self) }
+        }
+    }
+
+    /// Lines of the servers' standard output that were no messages, and the first of them.
+    var noise: (lines: Int, example: String?) { state.withLock { $0.noise } }
 
     func left(_ by: pid_t, _ processes: [LeftProcess]) { state.withLock { $0.left[by] = processes } }
 
