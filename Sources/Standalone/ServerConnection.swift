@@ -63,9 +63,11 @@ public final class ServerConnection: Sendable {
 
     /// A server that is started here; the process must have no other children.
     ///
-    /// - Parameter log: gets what the server writes to its standard error, on any thread.
+    /// - Parameters:
+    ///   - era: what is known of the server; `.auto` probes.
+    ///   - log: gets what the server writes to its standard error, on any thread.
     public static func open(
-        command: [String], program: String, environment: [String], log: @escaping @Sendable (String) -> Void
+        command: [String], program: String, environment: [String], era: Back.EraChoice = .auto, log: @escaping @Sendable (String) -> Void
     ) async throws -> ServerConnection {
         _ = clinux_set_child_subreaper(1)
         let reaper = try Reaper(Reaper.Configuration(sweepsOrphans: true))
@@ -73,7 +75,10 @@ public final class ServerConnection: Sendable {
         let loop = group.next()
         let plan = SpawnPlan(path: program, arguments: command, environment: environment)
         let parts = try await loop.submit {
-            NIOLoopBound(Parts.local(Sessions(eventLoop: loop, reaper: reaper, plan: { _ in .success(plan) }, log: { log($0) })), eventLoop: loop)
+            var limits = BridgeLimits()
+            limits.era = era
+            let sessions = Sessions(eventLoop: loop, reaper: reaper, limits: limits, plan: { _ in .success(plan) }, log: { log($0) })
+            return NIOLoopBound(Parts.local(sessions), eventLoop: loop)
         }.get()
         return ServerConnection(group, loop, parts, reaper)
     }

@@ -49,7 +49,8 @@ import Testing
         #expect(misspelt.status == 64 && misspelt.output.isEmpty, "\(misspelt)")
         #expect(
             misspelt.errors
-                == "berth: --answers has agee, which the server does not ask for — did you mean age? it asks for age (integer; required)\n",
+                == "berth: --answers has agee, which the server does not ask for here — did you mean age? it asks for age (integer; required); "
+                    + "where that is for a later question, give these too (null takes a default)\n",
             "\(misspelt)")
         let sampling = try await Self.berth(["call", "ask", #"{"method":"sampling/createMessage"}"#] + Self.local("fixture.py"))
         #expect(sampling.output.contains("Method not found"), "\(sampling)")

@@ -26,8 +26,8 @@ struct Answers: Sendable {
         guard !open.isEmpty, let unknown = unasked.first else { return }
         let meant = Nearest.name(to: unknown, among: open).map { "did you mean \(Printable.line($0))? " } ?? ""
         throw Failure(
-            "--answers has \(Printable.line(unknown)), which the server does not ask for", hint: meant + "it asks for " + Self.names(fields),
-            code: 64)
+            "--answers has \(Printable.line(unknown)), which the server does not ask for here",
+            hint: meant + "it asks for \(Self.names(fields)); where that is for a later question, give these too (null takes a default)", code: 64)
     }
 
     /// What was given and no form had a field for.

@@ -49,7 +49,9 @@ struct ServerTalk {
         case .command(let command):
             let variables = try Variables.plain(options.env, remedy: "a command line is readable by everybody on this host")
             let local = LocalProgram.typed(command, variables)
-            connection = try await .open(command: local.command, program: local.found(), environment: local.environment) { log.take($0) }
+            connection = try await .open(
+                command: local.command, program: local.found(), environment: local.environment, era: options.era
+            ) { log.take($0) }
         }
         let patience = Task {
             guard (try? await Task.sleep(for: .seconds(5))) != nil else { return }

@@ -1,6 +1,7 @@
 import ArgumentParser
 import Glibc
 import JSONText
+import MCP
 import RemoteClient
 
 /// Which server a command talks to, and with what.
@@ -9,6 +10,8 @@ struct ServerOptions: ParsableArguments {
     var tokenFile: String?
     @Option(parsing: .singleValue, help: ArgumentHelp("Environment of the server behind -- (repeatable).", valueName: "k=v"))
     var env: [String] = []
+    @Option(help: "Protocol era to speak with the server behind --: legacy for one of both whose tools ask their client while they run.")
+    var era = Back.EraChoice.auto
     @Option(help: ArgumentHelp("Answers to the server's questions, a JSON object; without it they are asked on the terminal.", valueName: "json"))
     var answers: String?
     @Option(help: ArgumentHelp("Save what is binary, or the whole text, in a file; - is standard output.", valueName: "file"))
