@@ -83,7 +83,7 @@ public struct ListenFilter: Equatable, Sendable {
     }
 
     /// Beyond that an update names a whole resource, or nobody hears of it: a server must not make us search for long.
-    private static let longestOfPart = 8 << 10
+    private static let longestOfPart = 1 << 10
     private static let partDepth = 64
 
     /// What both have, in the order of the other's URIs.

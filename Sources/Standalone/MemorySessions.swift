@@ -64,8 +64,8 @@ final class MemorySessions: FrontHost {
     /// Forgets what is over: for sessions that nobody asks for any more.
     func sweep() {
         let now = NIODeadline.now()
-        let inUse = inUse()
-        for (id, entry) in entries where isOver(entry, now) && (!inUse.contains(id) || now - entry.opened >= age) { evict(id) }
+        for id in inUse() { entries[id]?.lastUse = now }
+        for (id, entry) in entries where isOver(entry, now) { evict(id) }
     }
 
     private func isOver(_ entry: Entry, _ now: NIODeadline) -> Bool { now - entry.lastUse >= idle || now - entry.opened >= age }

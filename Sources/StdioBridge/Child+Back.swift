@@ -1,3 +1,4 @@
+import Glibc
 import MCP
 import NIOCore
 
@@ -20,7 +21,10 @@ extension Child {
                 lastRequest = .now()
                 onEraKnown?(era)
                 perform(machine.handshaken())
-            case .restartForEra: restartForEra()
+            case .restartForEra:
+                restartForEra()
+                // One that is silent has done nothing for anybody.
+                process?.signal(SIGKILL)
             case .handshakeFailed(let reason): perform(machine.handshakeFailed(reason))
             case .noise(let line, let isStray): keep(noise: line, isStray: isStray)
             case .armTimer(let timer, let seconds): arm(timer, seconds)
@@ -51,8 +55,10 @@ extension Child {
         }
         if taken == true { tap(line, isSent: true) }
         if taken != true, let id, let call {
-            _ = back.cancel(id)
+            let actions = back.cancel(id)
             finish(id, .failed(Undelivered(call.mayHaveRun ? .outcomeUnknown : .notDelivered, "the server does not read its input")))
+            // Without what it would write: nobody reads that.
+            perform(actions.filter { if case .write = $0 { false } else { true } })
         }
     }
 
@@ -142,7 +148,7 @@ extension Child {
         guard !backSawEnd else { return }
         backSawEnd = true
         // We ended it: that says nothing of its era.
-        if machine.isRenewing { return }
+        if machine.isRenewing || eraRestart { return }
         guard machine.stage != .ready else { return }
         // Its calls are finished by the machine, which knows the exit status; what matters here is the era, and why it was not taken.
         for action in back.closed(reason: "") {
@@ -177,6 +183,7 @@ extension Child: ChildProcess.Owner {
     func process(_ process: ChildProcess, left frame: LineFramer.Frame) {
         guard process === self.process, case .line(let line) = frame else { return }
         if let text = tracer?.received(line) { show(text) }
+        tap(line, isSent: false)
         perform(back.received(unended: line))
     }
 

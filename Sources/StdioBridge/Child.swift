@@ -185,6 +185,11 @@ final class Child {
                 child.abandon(call, reason: "the server did not answer in time" + instead)
             }
         }
+        if request.isWait, back.suspendedCount == 0 {
+            // No process is started for it: what it would wait for ended with the last one.
+            call.finish(.failed(Undelivered(.outcomeUnknown, "the call ended at its server while the client was asked")))
+            return call
+        }
         call.onDelivery = onDelivery
         declare(request.envelope.clientCapabilities.map(request.slice))
         if isRenewing, passesRenewal(request) {

@@ -32,6 +32,8 @@ final class ChildProcess {
     /// All that it wrote has been read; what is still to be told is a pipe full and a chunk at most.
     private(set) var hasEnded = false
     private var hasToldEnd = false
+    /// What it wrote before its end is still being told.
+    var isTelling: Bool { isYielding || hasEnded && !hasToldEnd }
     private var isDelivering = false
     /// Others have their turn before the rest of what was read is told.
     private var isYielding = false
@@ -157,7 +159,7 @@ final class ChildProcess {
             owner?.process(self, wrote: frame)
             frames += 1
             // A pipe full of tiny lines is thousands, and every session of the bridge is on this loop.
-            if frames == Self.framesPerTurn || frames.isMultiple(of: 32) && NIODeadline.now() > end { return yield() }
+            if frames == Self.framesPerTurn || (frames.isMultiple(of: 32) || frame.isLong) && NIODeadline.now() > end { return yield() }
         }
         guard hasEnded, !hasToldEnd, !discarded else { return }
         hasToldEnd = true
@@ -227,4 +229,9 @@ private final class PipeReader: ChannelInboundHandler {
     func channelRead(context: ChannelHandlerContext, data: NIOAny) { read(unwrapInboundIn(data)) }
     func channelInactive(context: ChannelHandlerContext) { ended() }
     func errorCaught(context: ChannelHandlerContext, error: any Error) { context.close(promise: nil) }
+}
+
+extension LineFramer.Frame {
+    /// What is done with it may take a while.
+    fileprivate var isLong: Bool { if case .line(let line) = self { line.readableBytes > 512 } else { true } }
 }

@@ -151,7 +151,11 @@ struct ChildStateMachine {
 
     /// The child answered the handshake with an error.
     mutating func handshakeFailed(_ reason: String) -> [Action] {
-        guard stage == .probing else { return [] }
+        guard stage == .probing else {
+            // Its end was told before its last words were read.
+            if stage == .closing, failedToStart { refusal = reason }
+            return []
+        }
         failedToStart = true
         wanted = false
         isSpare = false

@@ -308,6 +308,44 @@ import Testing
         #expect(era == .legacy || bench[3]?.hasPrefix("error -32602") == true && bench.lines.isEmpty)
     }
 
+    /// A question names no call: one that was open when it came may be waiting for the answer, whatever else is over.
+    @Test(arguments: ["answer", "cancel"]) func whatAnotherCallMayWaitForIsNotTakenBack(how: String) throws {
+        var bench = try BackBench(ready: .legacy)
+        for call in 1...2 { try bench.send(call, Self.call()) }
+        let ids = try (1...2).map { _ in try bench.next("id").text }
+        bench.receive(#"{"jsonrpc":"2.0","id":"e1",\#(Self.elicit)}"#)
+        let (state, _) = try required(bench, 1)
+        try bench.send(3, Self.retry(state, #"{"berth/wait":{}}"#))
+        // One that came later asks nothing of it.
+        try bench.send(4, Self.call())
+        _ = try bench.next()
+        bench.receive(#"{"jsonrpc":"2.0","id":\#(ids[0]),"result":{"done":1}}"#)
+        #expect(bench[3] == nil, "it may be the other's")
+        if how == "answer" {
+            bench.receive(#"{"jsonrpc":"2.0","id":\#(ids[1]),"result":{"done":2}}"#)
+        } else {
+            bench.perform(bench.back.cancel(CallID(2)))
+        }
+        #expect(bench[3] == #"{"resultType":"berth/settled"}"# && bench[4] == nil)
+        try bench.send(5, Self.retry(state, "{}"))
+        #expect(bench[5] == #"{"done":1}"#)
+    }
+
+    /// An answer that is there is not lost with the time for another's question.
+    @Test func anOutcomeOutlivesTheQuestion() throws {
+        var bench = try BackBench(ready: .legacy)
+        for call in 1...2 { try bench.send(call, Self.call()) }
+        let ids = try (1...2).map { _ in try bench.next("id").text }
+        bench.receive(#"{"jsonrpc":"2.0","id":"e1",\#(Self.elicit)}"#)
+        let (state, _) = try required(bench, 1)
+        try bench.send(3, Self.retry(state, #"{"berth/wait":{}}"#))
+        bench.receive(#"{"jsonrpc":"2.0","id":\#(ids[0]),"result":{"done":1}}"#)
+        bench.perform(bench.back.timerFired(.input(try #require(try JSONValue(parsing: state).stringValue))))
+        #expect(bench[3] == #"{"resultType":"berth/settled"}"#)
+        try bench.send(4, Self.retry(state, "{}"))
+        #expect(bench[4] == #"{"done":1}"# && bench.back.suspendedCount == 0)
+    }
+
     /// Of two questions the one that is asked is taken back: the other has its turn.
     @Test func whatIsTakenBackMakesRoomForTheNext() throws {
         var (bench, _) = try started()

@@ -91,38 +91,23 @@ import Testing
     }
 
     /// The one that a probe of another process found out to be modern is so for clients of the other era too.
-    @Test func whoIsKnownModernAndSilentIsProbed() throws {
+    @Test(arguments: ["end", "silence"]) func whoIsKnownModernAndFailsIsProbedNext(how: String) throws {
         var bench = BackBench(opening: .handshake(isKnownModern: true))
-        #expect(bench.timers == [.handshake, .probe])
-        let handshake = try bench.next("id").text
-        bench.perform(bench.back.timerFired(.probe))
-        let probe = try bench.next()
-        #expect(probe["method"]?.stringValue == "server/discover")
-        bench.receive(#"{"jsonrpc":"2.0","id":\#(try #require(probe["id"]).text),"result":{"supportedVersions":["2026-07-28"],"capabilities":{}}}"#)
-        #expect(bench.back.era == .modern)
-        bench.receive(#"{"jsonrpc":"2.0","id":\#(handshake),\#(Self.initialized)}"#)
-        #expect(bench.back.era == .modern && bench.lines.isEmpty, "too late")
-    }
-
-    @Test func whoIsSlowIsWhatItSays() throws {
-        var bench = BackBench(opening: .handshake(isKnownModern: true))
-        let handshake = try bench.next("id").text
-        bench.perform(bench.back.timerFired(.probe))
-        let probe = try bench.next("id").text
-        bench.receive(#"{"jsonrpc":"2.0","id":\#(handshake),\#(Self.initialized)}"#)
-        bench.receive(#"{"jsonrpc":"2.0","id":\#(probe),"result":{"supportedVersions":["2026-07-28"],"capabilities":{}}}"#)
-        #expect(bench.back.era == .legacy && bench.timers.isEmpty)
-    }
-
-    @Test func whoIsKnownModernAndEndsIsProbedNext() throws {
-        var bench = BackBench(opening: .handshake(isKnownModern: true))
+        #expect(bench.log == ["arm handshake 60", "arm probe 15"])
         _ = try bench.next()
-        bench.perform(bench.back.closed(reason: "exited"))
+        bench.perform(how == "end" ? bench.back.closed(reason: "exited") : bench.back.timerFired(.probe))
         #expect(bench.log.last == "restart" && bench.timers.isEmpty)
         bench.perform(bench.back.start())
         #expect(try bench.next("method").stringValue == "server/discover")
         bench.perform(bench.back.closed(reason: "exited"))
         #expect(bench.log.filter { $0 == "restart" }.count == 1, "once")
+    }
+
+    @Test func whoIsSlowIsWhatItSays() throws {
+        var bench = BackBench(opening: .handshake(isKnownModern: true))
+        let id = try bench.next("id").text
+        bench.receive(#"{"jsonrpc":"2.0","id":\#(id),\#(Self.initialized)}"#)
+        #expect(bench.back.era == .legacy && bench.timers.isEmpty)
     }
 
     /// An admin's word is the last.

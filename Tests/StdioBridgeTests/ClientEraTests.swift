@@ -42,7 +42,7 @@ struct ClientEraTests {
 
     /// A modern server may do anything to `initialize`.
     @Test(arguments: ["exit", "silent"]) func aServerThatFailsAtTheHandshakeIsServedAsItWasProbed(how: String) async throws {
-        try await Rig.with("modern_only.py", arguments: [how]) { rig in
+        try await Rig.with("modern_only.py", arguments: [how], limits: { $0.start = .seconds(16) }) { rig in
             _ = try #require(try await rig.warm())
             #expect(await rig.start("echo", #"{"text":"a"}"#, session: "a", client: .legacy).reply().text == "a")
             #expect(await rig.on { $0.refusesHandshake } == true)

@@ -18,7 +18,8 @@ extension Back {
         guard params != nil || method == "roots/list" else { return refused(id, .invalidParams("params is missing")) }
         guard suspensions.hasRoom(for: params) else { return refused(id, .internalError("too much waits for the client's answers")) }
         questions += 1
-        let question = Suspensions.Question(id: id, request: InputRequest(key: "q\(questions)", method: method, params: params))
+        let question = Suspensions.Question(
+            id: id, request: InputRequest(key: "q\(questions)", method: method, params: params), candidates: correlator.openIDs)
         if let handle = suspensions.handle(of: call.id) {
             // It is asked with the next round.
             guard suspensions.add(question, to: handle) else { return refused(id, .internalError("too many questions in one call")) }
@@ -89,15 +90,14 @@ extension Back {
 
     /// Somebody wants to hear when a call that waits needs its answers no more.
     private mutating func wait(_ call: CallID, for entry: Suspensions.Entry, _ handle: String) -> [BackAction] {
-        if entry.hasNothingToAsk || entry.outcome != nil && correlator.count == 0 { return settled(call) }
+        if entry.hasNothingToAsk || entry.isSettled({ correlator[$0] != nil }) { return settled(call) }
         guard suspensions.watch(handle, by: call) else { return [.finish(call, .error(.internalError("another one waits for this already")))] }
         return []
     }
 
-    /// A question names no call: while the child has another one open, what the client was asked may be that one's.
-    mutating func settledByLastAnswer() -> [BackAction] {
-        guard correlator.count == 0 else { return [] }
-        return suspensions.takeSettledWatchers().flatMap { settled($0) }
+    /// A call of the child's is over. A question names no call: while another one is open that it could be of, it is waited for.
+    mutating func settledByEnd() -> [BackAction] {
+        suspensions.takeSettledWatchers { correlator[$0] != nil }.flatMap { settled($0) }
     }
 
     /// Tells who waited for it, if anybody did.
@@ -105,15 +105,23 @@ extension Back {
 
     /// Nobody came back with answers: the child's questions fail and its call is cancelled.
     mutating func inputExpired(_ handle: String) -> [BackAction] {
-        guard let entry = suspensions.take(handle) else { return [] }
+        guard var entry = suspensions.take(handle) else { return [] }
         var actions = entry.questions.map { question -> BackAction in
             .write(JSONRPC.error(id: question.id, .internalError("the client did not answer in time")).asLine())
         }
         if entry.outcome == nil, correlator.close(id: entry.id) != nil { actions.append(.write(Self.cancelled(entry.id))) }
         if let watcher = entry.watcher {
-            actions.append(.finish(watcher, .failed(Undelivered(.outcomeUnknown, "the client did not answer the server's question in time"))))
+            if entry.outcome != nil {
+                // Its answer is there, for the round that follows now.
+                (entry.questions, entry.watcher) = ([], nil)
+                suspensions.put(entry, under: handle)
+                actions += [.armTimer(.input(handle), seconds: inputSeconds)] + settled(watcher)
+            } else {
+                let why = "the client did not answer the server's question in time"
+                actions.append(.finish(watcher, .failed(Undelivered(.outcomeUnknown, why))))
+            }
         }
-        return actions
+        return actions + settledByEnd()
     }
 
     /// The conversation is over: nothing waits any more.

@@ -70,10 +70,8 @@ extension Back {
         case .initializing(id, _, _, let late):
             return initialized(envelope, message, late: late)
         case .initializing(let own, .some(id), let probed, nil):
-            // Too late to change our mind, but worth remembering: if `initialize` is refused the server is a modern one. One whose
-            // silence over the handshake made us probe is one by that.
+            // Too late to change our mind, but worth remembering: if `initialize` is refused the server is a modern one.
             if let result = envelope.result, let identity = ServerIdentity(discoverResult: result, in: message) {
-                if isHandshakeFirst { return ready(identity, .modern) }
                 phase = .initializing(id: own, probe: id, probed: probed, late: identity)
             }
             return []
@@ -90,9 +88,9 @@ extension Back {
 
     /// The child's call is over: its caller hears, or whoever comes back for it.
     private mutating func ended(_ entry: Correlator.Entry, _ id: Int, _ outcome: MCPOutcome) -> [BackAction] {
-        if let call = entry.call { return [.finish(call, outcome)] + settledByLastAnswer() }
+        if let call = entry.call { return [.finish(call, outcome)] + settledByEnd() }
         suspensions.settle(id, outcome)
-        return settledByLastAnswer()
+        return settledByEnd()
     }
 
     private mutating func unasked(_ message: ByteBuffer) -> [BackAction] {

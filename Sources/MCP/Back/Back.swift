@@ -11,7 +11,7 @@ import NIOCore
 ///    ├─era legacy─► initializing
 ///    └─handshake first─► initializing ─result─► ready(legacy)
 ///                          ├─error─► probing ─modern answer─► ready(modern)
-///                          └─known modern: silence─► a probe too; end of the child─► idle (once, then straight to probing)
+///                          └─known modern: silence, end of the child─► idle (once, then straight to probing)
 /// ```
 public struct Back {
     /// What is known of a child's era beforehand. A server that speaks both answers a probe as a modern one.
@@ -22,7 +22,8 @@ public struct Back {
         /// The probe; the handshake where it is not answered as a modern server does.
         case probe
         /// The handshake, and the probe where that is refused: for a client of those revisions, since what translation cannot carry is lost
-        /// to nobody then. With `isKnownModern` another process has answered a probe, and one that is silent or ends is probed too.
+        /// to nobody then. With `isKnownModern` another process has answered a probe, and one that is silent or ends is
+        /// followed by one that is probed.
         case handshake(isKnownModern: Bool)
     }
 
@@ -136,11 +137,11 @@ public struct Back {
         let handshake = BackAction.armTimer(.handshake, seconds: handshakeSeconds)
         if choice == .legacy { return [handshake] + initialize(probe: nil, probed: false) }
         guard case .handshake(let isKnownModern) = opening, !isProbedNext else { return [handshake] + probe() }
-        return [handshake] + initialize(probe: nil, probed: false) + (isKnownModern ? [.armTimer(.probe, seconds: probeSeconds)] : [])
+        return [handshake] + initialize(probe: nil, probed: false) + (isKnownModern ? [.armTimer(.probe, seconds: max(1, handshakeSeconds / 4))] : [])
     }
 
     /// What the handshake, which came first, met with.
-    var whyNotLegacy: String? { refusal ?? (isProbedNext ? "the server ended over initialize" : nil) }
+    var whyNotLegacy: String? { refusal ?? (isProbedNext ? "the server did not take initialize" : nil) }
     private var isKnownModern: Bool { if case .handshake(true) = opening { true } else { false } }
     var isHandshakeFirst: Bool { if case .handshake = opening { true } else { false } }
 
@@ -195,7 +196,7 @@ public struct Back {
         return [
             .write(Self.cancelled(id)),
             .finish(call, .failed(Undelivered(.outcomeUnknown, "the call was cancelled"))),
-        ]
+        ] + settledByEnd()
     }
 
     public mutating func timerFired(_ timer: BackTimer) -> [BackAction] {
@@ -203,11 +204,9 @@ public struct Back {
         case (.probe, .probing(let id)):
             if let whyNotLegacy { return fail(whyNotLegacy) }
             return initialize(probe: id, probed: true)
-        case (.probe, .initializing(let own, nil, let probed, _)):
-            refusal = "the server did not answer initialize within \(probeSeconds) s"
-            let id = correlator.allocate()
-            phase = .initializing(id: own, probe: id, probed: probed, late: nil)
-            return [.write(MCPRequest(method: "server/discover", client: client).renumbered(id: id).asLine())]
+        case (.probe, .initializing) where isKnownModern && !isProbedNext:
+            // Another process, since this one may still be at it, and would then hear the other era in the middle of the handshake.
+            return restartProbed()
         case (.input(let handle), _):
             return inputExpired(handle)
         case (.handshake, .probing), (.handshake, .initializing):
@@ -227,15 +226,19 @@ public struct Back {
         case .initializing(_, _, true, _) where choice == .auto:
             return restartLegacy([.disarmTimer(.handshake)])
         case .initializing where isKnownModern && !isProbedNext:
-            isProbedNext = true
-            phase = .idle
-            return [.disarmTimer(.probe), .disarmTimer(.handshake), .restartForEra]
+            return restartProbed()
         case .ended:
             return []
         case .idle, .probing, .initializing, .legacy, .modern:
             let timers: [BackAction] = isReady ? [] : [.disarmTimer(.probe), .disarmTimer(.handshake)]
             return timers + end(reason)
         }
+    }
+
+    private mutating func restartProbed() -> [BackAction] {
+        isProbedNext = true
+        phase = .idle
+        return [.disarmTimer(.probe), .disarmTimer(.handshake), .restartForEra]
     }
 
     private mutating func restartLegacy(_ timers: [BackAction]) -> [BackAction] {

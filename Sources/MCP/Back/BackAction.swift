@@ -19,7 +19,7 @@ public enum BackAction: Sendable {
     case finish(CallID, MCPOutcome)
     /// The handshake is done.
     case ready(ServerIdentity, Era)
-    /// The child ended over an era that it does not speak: start a new process, then call `start()` again. Comes at most once.
+    /// The child ended over an era that it does not speak, or is silent and to be ended: start a new process, then call `start()` again.
     case restartForEra
     /// The child does not speak the protocol or refused the handshake: end it. Every call was finished.
     case handshakeFailed(String)

@@ -64,6 +64,9 @@ struct Correlator {
 
     subscript(id: Int) -> Entry? { entries[id] }
 
+    /// Calls that the child has not answered; a subscription is none.
+    var openIDs: Set<Int> { Set(entries.lazy.filter { $0.value.method != "subscriptions/listen" }.map(\.key)) }
+
     /// The call whose caller hears a log message, which names no call: the oldest that asked for logs, where it cannot be of a call
     /// whose caller wants none.
     ///
@@ -95,6 +98,10 @@ struct Correlator {
     mutating func detach(id: Int) -> CallID? {
         guard let call = entries[id]?.call else { return nil }
         entries[id]?.call = nil
+        // It may wait for long, and what is kept of its request keeps all of it.
+        entries[id]?.arguments = nil
+        let capabilities = entries[id]?.capabilities
+        entries[id]?.capabilities = capabilities.map { ByteBuffer(bytes: $0.readableBytesView) }
         ids[call] = nil
         return call
     }
@@ -103,6 +110,7 @@ struct Correlator {
     mutating func attach(id: Int, _ call: CallID, _ request: MCPRequest) {
         guard entries[id] != nil else { return }
         entries[id]?.call = call
+        entries[id]?.arguments = request.arguments
         entries[id]?.progressToken = request.envelope.progressToken.map(request.message.bytes)
         entries[id]?.logSeverity = request.envelope.logLevel.flatMap(LogLevel.severity)
         entries[id]?.capabilities = request.envelope.clientCapabilities.map(request.slice)

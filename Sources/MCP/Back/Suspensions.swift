@@ -8,6 +8,8 @@ struct Suspensions {
         /// The child's id of it, raw.
         var id: ByteBuffer
         var request: InputRequest
+        /// Calls that were open when it came: it names none, and is one of theirs.
+        var candidates: Set<Int>
         /// No result has named it yet.
         var isNew = true
     }
@@ -28,6 +30,11 @@ struct Suspensions {
 
         /// What the client was asked was taken back: it has nothing left to answer.
         var hasNothingToAsk: Bool { questions.allSatisfy(\.isNew) }
+
+        /// The call is over, and nobody waits for what the client was asked.
+        func isSettled(_ isOpen: (Int) -> Bool) -> Bool {
+            outcome != nil && questions.allSatisfy { $0.isNew || !$0.candidates.contains(where: isOpen) }
+        }
     }
 
     /// What two equal texts have in common, and no two others but by a chance of one in 2^64.
@@ -105,11 +112,11 @@ struct Suspensions {
         entries[handle]?.outcome = isKept ? outcome.kept : .error(instead)
     }
 
-    /// The child has no call left that a question could belong to.
-    ///
-    /// - Returns: Whoever waited for their call to need no answer.
-    mutating func takeSettledWatchers() -> [CallID] {
-        entries.keys.filter { entries[$0]?.outcome != nil }.compactMap { takeWatcher(of: $0) }.sorted { $0.rawValue < $1.rawValue }
+    /// - Parameter isOpen: whether the child has still to answer a call.
+    /// - Returns: Whoever waited for their call to need no answer: it is answered, and so are all whose the questions could be.
+    mutating func takeSettledWatchers(isOpen: (Int) -> Bool) -> [CallID] {
+        entries.filter { $0.value.watcher != nil && $0.value.isSettled(isOpen) }.keys.compactMap { takeWatcher(of: $0) }
+            .sorted { $0.rawValue < $1.rawValue }
     }
 
     /// The child took a question back.
@@ -156,5 +163,13 @@ extension MCPOutcome {
     }
 
     /// What it was read with would be kept with it.
-    fileprivate var kept: MCPOutcome { if case .result(let result) = self { .result(ByteBuffer(bytes: result.readableBytesView)) } else { self } }
+    fileprivate var kept: MCPOutcome {
+        switch self {
+        case .result(let result): return .result(ByteBuffer(bytes: result.readableBytesView))
+        case .error(var error):
+            error.data = error.data.map { ByteBuffer(bytes: $0.readableBytesView) }
+            return .error(error)
+        case .failed: return self
+        }
+    }
 }

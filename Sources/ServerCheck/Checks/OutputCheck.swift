@@ -7,9 +7,11 @@ enum OutputCheck {
     private static let chatty = 16 << 10
     private static let flood = 256 << 10
 
-    static func run(_ bench: TestBench, _ first: StartCheck.First, _ report: inout Report) {
+    /// - Parameter children: how they fared before the first of them ended: they have counted lines that were too long to be seen.
+    static func run(_ bench: TestBench, _ first: StartCheck.First, _ children: [ChildReport], _ report: inout Report) {
         let (lines, example) = bench.traffic.noise
-        report.add([noise(lines, example: example), errors(first.errorBytes)])
+        let counted = children.reduce(0) { $0 + $1.noiseLines }
+        report.add([noise(max(lines, counted), example: example ?? children.flatMap(\.noise).first), errors(first.errorBytes)])
     }
 
     static func noise(_ lines: Int, example: String?) -> Finding {

@@ -77,9 +77,10 @@ public enum CheckRun {
         if !Task.isCancelled { await HandshakeCheck.run(bench, first, modern, &outcome.report) }
         if !Task.isCancelled { await SessionsCheck.run(bench, first, &outcome.report) }
         if !Task.isCancelled { await CallChecks.run(bench, first, modern, &outcome.report) }
+        let children = await bench.bridge.reports()
         if !Task.isCancelled { await EndCheck.run(bench, first, &outcome.report) }
         // What a program prints into a pipe may come with its end alone.
-        if !Task.isCancelled { OutputCheck.run(bench, first, &outcome.report) }
+        if !Task.isCancelled { OutputCheck.run(bench, first, children, &outcome.report) }
     }
 
     /// What needs a server that runs and lists its tools.

@@ -55,7 +55,7 @@ final class Traffic: Sendable {
 
     private func takeNoise(_ line: ByteBuffer) {
         // Several messages in an array are some too (2025-03-26).
-        if (try? JSONValue(parsing: line.readableBytesSpan))?.arrayValue?.isEmpty == false { return }
+        if let all = (try? JSONValue(parsing: line.readableBytesSpan))?.arrayValue, !all.isEmpty, all.allSatisfy({ $0["jsonrpc"] != nil }) { return }
         state.withLock { state in
             state.noise.lines += 1
             if state.noise.example == nil { state.noise.example = String(decoding: line.readableBytesView.prefix(200), as: UTF8.self) }

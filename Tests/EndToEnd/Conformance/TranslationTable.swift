@@ -115,8 +115,9 @@ struct TranslationTable {
             "# Translation", "",
             "Clients and servers of two eras meet in four ways. *Legacy* is 2024-11-05 to 2025-11-25, *modern* 2026-07-28. What cannot be",
             "translated is refused with an error, never dropped; of log messages one is lost where several calls could have caused it, because",
-            "over STDIO it names none. Printed from `Tests/EndToEnd/Conformance/TranslationTable.swift`, where each entry names the",
-            "conformance scenario or the test that proves it.", "",
+            "over STDIO it names none. A server of both eras is spoken to in its client's (cells A and D) where its process is one session's.",
+            "Printed from `Tests/EndToEnd/Conformance/TranslationTable.swift`, where each entry names the conformance scenario or the test",
+            "that proves it.", "",
             "| | " + cells.joined(separator: " | ") + " |", "|---|" + String(repeating: "---|", count: cells.count),
         ]
         for row in rows { lines.append("| " + ([row.part] + row.cells.map(\.text)).joined(separator: " | ") + " |") }
