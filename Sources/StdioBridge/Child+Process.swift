@@ -29,8 +29,6 @@ extension Child {
         let bound = NIOLoopBound(self, eventLoop: environment.loop)
         timer = environment.loop.scheduleTask(in: delay) {
             let child = bound.value
-            // What it wrote is still being told, by turns: no more than a pipe can hold.
-            if child.machine.stage == .closing, child.process?.isTelling == true { return child.arm(.milliseconds(20)) }
             if child.machine.stage == .closing { child.backEnded() }
             if child.machine.awaitsExit, child.isDead() { return }
             child.perform(child.machine.timerFired(now: .now()))

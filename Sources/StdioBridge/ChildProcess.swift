@@ -32,13 +32,7 @@ final class ChildProcess {
     /// All that it wrote has been read; what is still to be told is a pipe full and a chunk at most.
     private(set) var hasEnded = false
     private var hasToldEnd = false
-    /// What it wrote before its end is still being told.
-    var isTelling: Bool { isYielding || hasEnded && !hasToldEnd }
     private var isDelivering = false
-    /// Others have their turn before the rest of what was read is told.
-    private var isYielding = false
-    private static let framesPerTurn = 512
-    private static let turn = TimeAmount.milliseconds(5)
     private(set) var queuedBytes = 0
 
     init(_ process: SpawnedProcess, plan: SpawnPlan, loop: any EventLoop, reaper: Reaper, limits: BridgeLimits, owner: any Owner) {
@@ -133,7 +127,7 @@ final class ChildProcess {
         guard isReading != on else { return }
         isReading = on
         if on { deliver() }
-        if isReading == on, !isYielding { readOutput(on) }
+        if isReading == on { readOutput(on) }
     }
 
     private func readOutput(_ on: Bool) {
@@ -149,35 +143,17 @@ final class ChildProcess {
 
     private func deliver() {
         // Whoever hears of a line may stop the reading and let it go on.
-        guard !isDelivering, !isYielding else { return }
+        guard !isDelivering else { return }
         isDelivering = true
         defer { isDelivering = false }
-        var frames = 0
-        let end = NIODeadline.now() + Self.turn
         // What an ended process left is told, whoever reads: no more of it can come.
         while isReading || hasEnded, !discarded, let frame = framer.next() {
             owner?.process(self, wrote: frame)
-            frames += 1
-            // A pipe full of tiny lines is thousands, and every session of the bridge is on this loop.
-            if frames == Self.framesPerTurn || (frames.isMultiple(of: 32) || frame.isLong) && NIODeadline.now() > end { return yield() }
         }
         guard hasEnded, !hasToldEnd, !discarded else { return }
         hasToldEnd = true
         if let frame = framer.finish() { owner?.process(self, left: frame) }
         owner?.processOutputEnded(self)
-    }
-
-    private func yield() {
-        isYielding = true
-        readOutput(false)
-        let bound = NIOLoopBound(self, eventLoop: loop)
-        // Not `execute`: what the loop finds to execute it executes before it looks at its sockets again.
-        loop.scheduleTask(in: .microseconds(100)) {
-            let process = bound.value
-            process.isYielding = false
-            process.deliver()
-            if process.isReading, !process.isYielding { process.readOutput(true) }
-        }
     }
 
     private func outputEnded() {
@@ -229,9 +205,4 @@ private final class PipeReader: ChannelInboundHandler {
     func channelRead(context: ChannelHandlerContext, data: NIOAny) { read(unwrapInboundIn(data)) }
     func channelInactive(context: ChannelHandlerContext) { ended() }
     func errorCaught(context: ChannelHandlerContext, error: any Error) { context.close(promise: nil) }
-}
-
-extension LineFramer.Frame {
-    /// What is done with it may take a while.
-    fileprivate var isLong: Bool { if case .line(let line) = self { line.readableBytes > 512 } else { true } }
 }

@@ -5,7 +5,7 @@ import fixture
 
 
 @fixture.tool
-def farewell(call, lines=100_000):
+def farewell(call, lines=10_000):
     "Answers behind many lines, and ends."
     with call.server.lock:
         sys.stdout.buffer.write(b"x\n" * lines)

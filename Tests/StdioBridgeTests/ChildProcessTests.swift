@@ -17,31 +17,6 @@ struct ChildProcessTests {
         func process(_ process: ChildProcess, logged lines: [String]) {}
     }
 
-    /// Counts frames between two looks of others.
-    private final class Counter: ChildProcess.Owner {
-        var (total, inTurn, most, isDone, ends) = (0, 0, 0, false, 0)
-
-        func process(_ process: ChildProcess, wrote frame: LineFramer.Frame) {
-            total += 1
-            inTurn += 1
-            most = max(most, inTurn)
-        }
-
-        func watch(_ loop: any EventLoop) {
-            let bound = NIOLoopBound(self, eventLoop: loop)
-            loop.scheduleTask(in: .microseconds(100)) {
-                bound.value.inTurn = 0
-                if !bound.value.isDone { bound.value.watch(loop) }
-            }
-        }
-
-        func process(_ process: ChildProcess, left frame: LineFramer.Frame) {}
-        func processOutputEnded(_ process: ChildProcess) { ends += 1 }
-        func processErrorsEnded(_ process: ChildProcess) {}
-        func processInputBroke(_ process: ChildProcess) {}
-        func process(_ process: ChildProcess, logged lines: [String]) {}
-    }
-
     private struct Pipe {
         let reader: Int32
         let writer: Int32
@@ -57,34 +32,6 @@ struct ChildProcessTests {
             var byte: UInt8 = 0
             return read(reader, &byte, 1) == 0
         }
-    }
-
-    /// A neighbour's call waits for no more than a turn; at the end of the output too.
-    @Test(arguments: [false, true]) func aPipeFullOfTinyLinesTakesManyTurns(hasEnded: Bool) async throws {
-        let reaper = try #require(Rig.reaper)
-        let loop = Rig.group.next()
-        let (input, output, error) = (try Pipe(), try Pipe(), try Pipe())
-        defer { for descriptor in [input.reader, error.writer] + (hasEnded ? [] : [output.writer]) { close(descriptor) } }
-        let text = Array(String(repeating: "x\n", count: 20_000).utf8)
-        try #require(write(output.writer, text, text.count) == text.count)
-        if hasEnded { close(output.writer) }
-        let spawned = SpawnedProcess(pid: 0, stdin: input.writer, stdout: output.reader, stderr: error.reader)
-        let parts = try await loop.submit {
-            let owner = Counter()
-            let process = ChildProcess(
-                spawned, plan: SpawnPlan(path: "", arguments: []), loop: loop, reaper: reaper, limits: BridgeLimits(), owner: owner)
-            owner.watch(loop)
-            process.open(spawned) {} failed: { _ in }
-            return NIOLoopBound((owner, process), eventLoop: loop)
-        }.get()
-        if hasEnded { await eventually("its end is told, last") { (try? await loop.submit { parts.value.0.ends }.get()) == 1 } }
-        await eventually("all of it is told") { (try? await loop.submit { parts.value.0.total }.get()) == text.count / 2 }
-        let most = try await loop.submit {
-            parts.value.0.isDone = true
-            parts.value.1.discard()
-            return parts.value.0.most
-        }.get()
-        #expect(most > 0 && most <= 4 * 512)
     }
 
     @Test func pipesThatCannotAllBeOpenedAreAllClosed() async throws {
