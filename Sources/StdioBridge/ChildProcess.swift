@@ -31,7 +31,6 @@ final class ChildProcess {
     private(set) var isReading = true
     /// All that it wrote has been read; what is still to be told is a pipe full and a chunk at most.
     private(set) var hasEnded = false
-    private var hasToldEnd = false
     private var isDelivering = false
     private(set) var queuedBytes = 0
 
@@ -127,11 +126,7 @@ final class ChildProcess {
         guard isReading != on else { return }
         isReading = on
         if on { deliver() }
-        if isReading == on { readOutput(on) }
-    }
-
-    private func readOutput(_ on: Bool) {
-        guard let output else { return }
+        guard let output, isReading == on else { return }
         let bound = NIOLoopBound(output, eventLoop: loop)
         output.setOption(.autoRead, value: on).whenSuccess { if on { bound.value.read() } }
     }
@@ -146,21 +141,16 @@ final class ChildProcess {
         guard !isDelivering else { return }
         isDelivering = true
         defer { isDelivering = false }
-        // What an ended process left is told, whoever reads: no more of it can come.
-        while isReading || hasEnded, !discarded, let frame = framer.next() {
-            owner?.process(self, wrote: frame)
-        }
-        guard hasEnded, !hasToldEnd, !discarded else { return }
-        hasToldEnd = true
-        if let frame = framer.finish() { owner?.process(self, left: frame) }
-        owner?.processOutputEnded(self)
+        while isReading, !discarded, let frame = framer.next() { owner?.process(self, wrote: frame) }
     }
 
     private func outputEnded() {
         if discarded { return }
         output = nil
         hasEnded = true
-        deliver()
+        while !discarded, let frame = framer.next() { owner?.process(self, wrote: frame) }
+        if let frame = framer.finish() { owner?.process(self, left: frame) }
+        owner?.processOutputEnded(self)
     }
 
     private func readError(_ chunk: ByteBuffer) {

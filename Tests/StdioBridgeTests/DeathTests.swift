@@ -132,12 +132,4 @@ struct DeathTests {
             #expect(NIODeadline.now() - begun < .seconds(20), "nothing but the question kept it")
         }
     }
-
-    /// However much stands before it, and however long that takes to be told.
-    @Test func theAnswerBeforeTheEndIsNotLost() async throws {
-        try await Rig.with("tail.py") { rig in
-            let answer = await rig.call("farewell")
-            #expect(answer.text == "bye", "\(answer)")
-        }
-    }
 }

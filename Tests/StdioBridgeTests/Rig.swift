@@ -80,7 +80,8 @@ final class Pending: MCPSink, @unchecked Sendable {
 final class Rig: Sendable {
     static let fixtures = #filePath.split(separator: "/").dropLast(2).reduce("") { $0 + "/" + $1 } + "/Fixtures/"
     static let python = "/usr/bin/python3"
-    static let group = MultiThreadedEventLoopGroup(numberOfThreads: 2)
+    /// Many: on a loop of two, a flood of one test would keep every other's sockets unread for seconds.
+    static let group = MultiThreadedEventLoopGroup(numberOfThreads: 32)
     static let reaper = try? Reaper()
 
     let loop: any EventLoop
