@@ -203,13 +203,12 @@ public final class Sessions: MCPService {
         seat(child, for: holder)
         child.onEraKnown = { [weak self, weak child] era in
             guard let self else { return }
-            switch (child?.opening, era) {
-            case (.handshake, .modern): refusesHandshake = true
-            // That it takes the handshake does not say that it would not answer a probe.
-            case (.handshake, .legacy): break
-            default: self.era = era
+            if case .handshake = child?.opening {
+                // That it takes the handshake does not say that it would not answer a probe.
+                if era == .modern { (self.era, refusesHandshake) = (era, true) }
+            } else {
+                self.era = era
             }
-            if era == .modern { self.era = era }
             keeper.handshaken(withCredentials: child?.key.fingerprint.isEmpty == false, now: .now())
             tendSpare()
         }

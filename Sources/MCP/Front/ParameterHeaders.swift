@@ -44,16 +44,17 @@ public struct ParameterHeaders: Sendable, Equatable {
         return (JSONValue.object(list).buffer, bad)
     }
 
-    private static func isMisused(_ schema: JSONValue) -> Bool {
-        var headers = ParameterHeaders()
-        return !headers.collect(schema, path: []) || Set(headers.rules.map(\.header)).count != headers.rules.count
+    /// - Returns: Nil where the keyword is misused; no rules without it.
+    private init?(of schema: JSONValue) {
+        guard collect(schema, path: []), Set(rules.map(\.header)).count == rules.count else { return nil }
     }
 
-    private init() {}
+    private static func isMisused(_ schema: JSONValue) -> Bool { ParameterHeaders(of: schema) == nil }
 
     /// - Returns: Nil without the keyword, or where it is misused.
     init?(schema: JSONValue) {
-        guard !Self.isMisused(schema), collect(schema, path: []), !rules.isEmpty else { return nil }
+        guard let found = ParameterHeaders(of: schema), !found.rules.isEmpty else { return nil }
+        self = found
     }
 
     /// Only properties that are reached by `properties` alone may have it, and only such as one header value can hold.
