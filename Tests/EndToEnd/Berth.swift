@@ -16,7 +16,7 @@ final class Berth: Sendable {
     init(state: String? = nil, prefix: [String] = []) throws {
         self.prefix = prefix
         self.state = state ?? "/var/tmp/berth-test-\(UUID().uuidString.prefix(8).lowercased())/state"
-        port = try Self.freePort()
+        port = try FreePort.take()
         url = "http://127.0.0.1:\(port)"
     }
 
@@ -122,22 +122,6 @@ final class Berth: Sendable {
         throw Trouble("no process \(name)")
     }
 
-    private static func freePort() throws -> Int {
-        let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
-        defer { close(descriptor) }
-        var address = sockaddr_in()
-        address.sin_family = sa_family_t(AF_INET)
-        address.sin_addr.s_addr = UInt32(0x7f00_0001).bigEndian
-        var size = socklen_t(MemoryLayout<sockaddr_in>.size)
-        let port = withUnsafeMutablePointer(to: &address) { pointer in
-            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { raw -> Int in
-                guard bind(descriptor, raw, size) == 0, getsockname(descriptor, raw, &size) == 0 else { return 0 }
-                return Int(UInt16(bigEndian: UnsafeRawPointer(raw).load(fromByteOffset: 2, as: UInt16.self)))
-            }
-        }
-        guard port > 0 else { throw Trouble("no free port") }
-        return port
-    }
 }
 
 struct Trouble: Error, CustomStringConvertible {
