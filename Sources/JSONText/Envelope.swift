@@ -37,6 +37,8 @@ public struct Envelope: Sendable, Equatable {
     public var logLevel: String?
     /// `progressToken` of `_meta`: a string or an integer.
     public var progressToken: JSONSpan?
+    /// `_meta` has a member in the modern revision's own name space, `io.modelcontextprotocol/`.
+    public var hasReservedMeta = false
     /// `traceparent` of `_meta`, where it is a string.
     public var traceparent: JSONSpan?
 

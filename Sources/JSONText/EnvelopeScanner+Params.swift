@@ -142,9 +142,11 @@ extension EnvelopeScan {
         }
     }
 
-    private func metaKey(_ range: Range<Int>, _ text: RawSpan) -> MetaKeys? {
+    private mutating func metaKey(_ range: Range<Int>, _ text: RawSpan) -> MetaKeys? {
         if text.matches(range, "progressToken") { return .progressToken }
         if text.matches(range, "traceparent") { return .traceparent }
+        guard text.starts(range, with: "io.modelcontextprotocol/") else { return nil }
+        envelope.hasReservedMeta = true
         if text.matches(range, "io.modelcontextprotocol/protocolVersion") { return .protocolVersion }
         if text.matches(range, "io.modelcontextprotocol/clientCapabilities") { return .clientCapabilities }
         if text.matches(range, "io.modelcontextprotocol/clientInfo") { return .clientInfo }

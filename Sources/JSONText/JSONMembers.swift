@@ -2,14 +2,18 @@
 public struct JSONMember: Sendable, Equatable {
     public var key: JSONSpan
     public var value: JSONSpan
+    /// Only an escape can make different bytes the same key.
+    var keyHasEscapes = false
 
     /// Whether the key, unescaped, is `name`.
     public func hasKey(_ name: StaticString, in text: RawSpan) -> Bool {
-        let content = (key.start + 1)..<(key.end - 1)
-        if text.matches(content, name) { return true }
-        // Only an escape can make different bytes the same key.
-        guard content.count > name.utf8CodeUnitCount else { return false }
-        return keyString(in: text) == name.description
+        keyHasEscapes ? keyString(in: text) == name.description : text.matches((key.start + 1)..<(key.end - 1), name)
+    }
+
+    /// Whether the key, unescaped, begins with `prefix`.
+    public func hasKeyPrefix(_ prefix: StaticString, in text: RawSpan) -> Bool {
+        if keyHasEscapes { return keyString(in: text)?.hasPrefix(prefix.description) == true }
+        return text.starts((key.start + 1)..<(key.end - 1), with: prefix)
     }
 
     /// The key, unescaped; `nil` when it holds a lone surrogate.
@@ -41,7 +45,7 @@ public struct JSONMembers: Sendable {
         let key = try lexer.key(text)
         let value = try lexer.value(text, depth: 0)
         position = lexer.position
-        return JSONMember(key: key.span, value: value)
+        return JSONMember(key: key.span, value: value, keyHasEscapes: key.hasEscapes)
     }
 
     /// The value of the first member of `object` called `name`.

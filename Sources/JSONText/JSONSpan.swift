@@ -38,6 +38,12 @@ extension RawSpan {
         return true
     }
 
+    /// Whether the bytes of `range` begin with `prefix`.
+    func starts(_ range: Range<Int>, with prefix: StaticString) -> Bool {
+        let count = prefix.utf8CodeUnitCount
+        return range.count >= count && matches(range.lowerBound..<(range.lowerBound + count), prefix)
+    }
+
     /// A copy of the bytes in `span`.
     public func copy(_ span: JSONSpan) -> [UInt8] {
         [UInt8](unsafeUninitializedCapacity: span.count) { target, count in

@@ -1,3 +1,4 @@
+import Glibc
 import JSONText
 import NIOCore
 
@@ -119,7 +120,9 @@ extension ByteBuffer {
     /// Consuming, so that the last newline is written in place where nobody else holds the buffer.
     consuming func asLine() -> ByteBuffer {
         var line = self
-        let isBroken = line.readableBytesView.contains(0x0A) || line.readableBytesView.contains(0x0D)
+        let isBroken = line.withUnsafeReadableBytes { bytes in
+            bytes.baseAddress.map { memchr($0, 0x0A, bytes.count) != nil || memchr($0, 0x0D, bytes.count) != nil } ?? false
+        }
         if isBroken {
             line.withUnsafeMutableReadableBytes { bytes in
                 for index in bytes.indices where bytes[index] == 0x0A || bytes[index] == 0x0D { bytes[index] = 0x20 }

@@ -9,6 +9,8 @@ public struct MCPRequest: Sendable {
     public let message: ByteBuffer
     public let envelope: Envelope
     public let method: String
+    /// What stands in the message for a session and was not said by its client (`ImpliedMeta`): members, and a comma where others follow.
+    let implied: JSONSpan?
 
     /// - Throws: `-32700`, `-32600` or `-32602`.
     public init(message: ByteBuffer) throws(MCPError) {
@@ -25,10 +27,11 @@ public struct MCPRequest: Sendable {
         self.init(message: message, envelope: envelope, method: method)
     }
 
-    init(message: ByteBuffer, envelope: Envelope, method: String) {
+    init(message: ByteBuffer, envelope: Envelope, method: String, implied: JSONSpan? = nil) {
         self.message = message
         self.envelope = envelope
         self.method = method
+        self.implied = implied
     }
 
     /// A request of our own, with id 0 and a complete `_meta` (members of `params["_meta"]` are kept).

@@ -51,13 +51,14 @@ final class MemorySessions: FrontHost {
     }
 
     func session(id: String, caller: FrontCaller, completion: @escaping (LegacySessionRecord?) -> Void) {
-        guard let entry = entries[id], entry.principal == caller.principal else { return completion(nil) }
+        guard let index = entries.index(forKey: id), entries.values[index].principal == caller.principal else { return completion(nil) }
+        let entry = entries.values[index]
         let now = NIODeadline.now()
         if isOver(entry, now), !(now - entry.opened < age && inUse().contains(id)) {
             evict(id)
             return completion(nil)
         }
-        entries[id]?.lastUse = now
+        entries.values[index].lastUse = now
         completion(entry.record)
     }
 

@@ -50,7 +50,9 @@ final class StandaloneRouter: ServerDelegate {
         guard let endpoint = endpoints.first(where: { $0.serves(path) }) else {
             return answer(exchange, 404, Self.problem("not_found", "MCP is served at \(endpoints.map(\.path).joined(separator: ", "))"))
         }
-        guard let request = FrontRequest(method: exchange.method.rawValue, body: exchange.body, headers: exchange.headers) else {
+        guard let request = FrontRequest(
+            method: exchange.method.rawValue, body: exchange.body, fields: exchange.head.headers, headers: exchange.headers)
+        else {
             return answer(exchange, 400, Self.problem("bad_request", "a header is there twice with different values"))
         }
         // Asked again, since the head is all that is known of its sender: a token of the request, not of the connection.

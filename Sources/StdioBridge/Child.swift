@@ -38,6 +38,8 @@ final class Child {
     var parked: [ChildCall] = []
     var nextCall = 0
     var timer: Scheduled<Void>?
+    /// Fires at the earliest deadline of a call, or before it.
+    var deadlineTimer: (at: NIODeadline, task: Scheduled<Void>)?
     /// It has no seat yet: its calls wait until another child is gone, for as long as this timer lets them.
     private(set) var isHeld = false
     private var heldTimer: Scheduled<Void>?
@@ -177,20 +179,16 @@ final class Child {
             call.finish(.failed(Undelivered(.notDelivered, "too many calls in flight to this server")))
             return call
         }
-        if let deadline {
-            let bound = NIOLoopBound((self, call), eventLoop: environment.loop)
-            call.deadline = environment.loop.scheduleTask(deadline: deadline) {
-                let (child, call) = bound.value
-                let instead = child.strays > 0 ? ", but answered what it had not been asked" : ""
-                child.abandon(call, reason: "the server did not answer in time" + instead)
-            }
-        }
         if request.isWait, back.suspendedCount == 0 {
             // No process is started for it: what it would wait for ended with the last one.
             call.finish(.failed(Undelivered(.outcomeUnknown, "the call ended at its server while the client was asked")))
             return call
         }
         call.onDelivery = onDelivery
+        if let deadline {
+            call.deadline = deadline
+            watch(deadline)
+        }
         declare(request.envelope.clientCapabilities.map(request.slice))
         if isRenewing, passesRenewal(request) {
             deliver(call)
@@ -309,6 +307,7 @@ final class Child {
         guard !hasEnded else { return }
         hasEnded = true
         heldTimer?.cancel()
+        endDeadlines()
         endRenewal()
         let subscriptions = parked
         parked = []

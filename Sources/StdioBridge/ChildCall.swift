@@ -21,9 +21,10 @@ final class ChildCall: MCPCall {
     var mayHaveRun: Bool { written || request.envelope.requestState != nil || request.envelope.inputResponses != nil }
     /// Told once, when that is so.
     var onDelivery: (() -> Void)?
-    var deadline: Scheduled<Void>?
+    /// When its caller waits no longer.
+    var deadline: NIODeadline?
     private var paused = false
-    private var finished = false
+    private(set) var isFinished = false
     private var waiting: CircularBuffer<ByteBuffer> = []
     private(set) var waitingBytes = 0
     /// What happens when it reads nothing for too long while much waits for it.
@@ -50,7 +51,7 @@ final class ChildCall: MCPCall {
     }
 
     func resume() {
-        guard paused, !finished else { return }
+        guard paused, !isFinished else { return }
         paused = false
         while !paused, let next = waiting.popFirst() { send(next) }
         unreadTimer?.cancel()
@@ -76,9 +77,8 @@ final class ChildCall: MCPCall {
     }
 
     func finish(_ outcome: MCPOutcome) {
-        guard !finished else { return }
-        finished = true
-        deadline?.cancel()
+        guard !isFinished else { return }
+        isFinished = true
         unreadTimer?.cancel()
         unreadTimer = nil
         onDelivery = nil

@@ -4,14 +4,15 @@ import Testing
 
 @Suite struct FrontRequestTests {
     private func request(_ headers: [String: [String]], method: String = "POST") -> FrontRequest? {
-        FrontRequest(method: method, body: ByteBuffer(string: "{}"), headers: { headers[$0] ?? [] })
+        let fields = headers.flatMap { name, values in values.map { (name: name, value: $0) } }
+        return FrontRequest(method: method, body: ByteBuffer(string: "{}"), fields: fields, headers: { headers[$0] ?? [] })
     }
 
     @Test func readsTheHeadersThatMCPKnows() throws {
         let read = try #require(
             request([
                 "accept": ["application/json", "text/event-stream"], "content-type": ["application/json"], "mcp-protocol-version": ["v"],
-                "mcp-session-id": ["s"], "mcp-method": ["tools/call"], "mcp-name": ["echo"], "last-event-id": ["7"],
+                "mcp-session-id": ["s"], "Mcp-Method": ["tools/call"], "MCP-NAME": ["echo"], "last-event-id": ["7"], "mcp-n@me": ["x"],
             ]))
         #expect(read.verb == .post && read.body == ByteBuffer(string: "{}"))
         #expect(read.accept == "application/json, text/event-stream" && read.contentType == "application/json")
@@ -31,6 +32,6 @@ import Testing
     /// What a proxy makes of two equal headers.
     @Test(arguments: [("2025-11-25, 2025-11-25", "2025-11-25"), ("2025-11-25,2025-06-18", "2025-11-25,2025-06-18"), (",", ",")])
     func versionsThatAProxyJoinedAreOne(_ header: String, _ read: String) {
-        #expect(FrontRequest(method: "POST", body: ByteBuffer(), headers: { $0 == "mcp-protocol-version" ? [header] : [] })?.protocolVersion == read)
+        #expect(request(["mcp-protocol-version": [header]])?.protocolVersion == read)
     }
 }

@@ -83,7 +83,9 @@ final class PublicFront: ServerDelegate {
             denied(grant, slug: slug ?? String(target.dropFirst(3)), client)
             return exchange.refuse(.notFound)
         }
-        guard let request = FrontRequest(method: exchange.method.rawValue, body: exchange.body, headers: exchange.headers) else {
+        guard let request = FrontRequest(
+            method: exchange.method.rawValue, body: exchange.body, fields: exchange.head.headers, headers: exchange.headers)
+        else {
             return exchange.refuse(.repeatedHeader)
         }
         let answer = PublicExchange(exchange, digest: digest, grant: grant, slug: slug, session: request.sessionID)

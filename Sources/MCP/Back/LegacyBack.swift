@@ -26,9 +26,13 @@ struct LegacyBack {
         var splice = Splice()
         if let span = request.envelope.id { splice.replace(span, with: Array(String(id).utf8)) }
         guard let meta = request.envelope.meta else { return request.message.applying(splice, suffix: 1) }
-        let text = request.message.readableBytesSpan
-        // The message was scanned, so walking it again cannot fail.
-        try? splice.editObject(meta, in: text, removing: { $0.keyString(in: text)?.hasPrefix(MetaKey.reservedPrefix) == true })
+        if let implied = request.implied {
+            splice.remove(implied)
+        } else if request.envelope.hasReservedMeta {
+            let text = request.message.readableBytesSpan
+            // The message was scanned, so walking it again cannot fail.
+            try? splice.editObject(meta, in: text, removing: { $0.hasKeyPrefix("io.modelcontextprotocol/", in: text) })
+        }
         if let token = request.envelope.progressToken { splice.replace(token, with: Array(String(id).utf8)) }
         return request.message.applying(splice, suffix: 1)
     }

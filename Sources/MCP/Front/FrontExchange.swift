@@ -29,8 +29,12 @@ public struct FrontRequest {
     /// Reads the headers that MCP knows; nil when one is there twice with different values. Copies of one value count
     /// as one; `Accept` is a list and may come in parts.
     ///
-    /// - Parameter headers: every value of the header of that name, in order.
-    public init?(method: String, body: ByteBuffer, headers: @escaping (String) -> [String]) {
+    /// - Parameters:
+    ///   - fields: all headers, in order.
+    ///   - headers: every value of the header of that name, in order.
+    public init?(
+        method: String, body: ByteBuffer, fields: some Sequence<(name: String, value: String)>, headers: @escaping (String) -> [String]
+    ) {
         let verb: Verb =
             switch method {
             case "POST": .post
@@ -40,25 +44,47 @@ public struct FrontRequest {
             }
         self.init(verb: verb, body: body)
         self.headers = headers
-        let accepted = headers("accept")
-        accept = accepted.count < 2 ? accepted.first : accepted.joined(separator: ", ")
-        guard Self.read("content-type", headers, &contentType), Self.read("mcp-protocol-version", headers, &protocolVersion),
-            Self.read("mcp-session-id", headers, &sessionID), Self.read("mcp-method", headers, &mcpMethod),
-            Self.read("mcp-name", headers, &mcpName), Self.read("last-event-id", headers, &lastEventID)
-        else { return nil }
+        for (name, value) in fields {
+            let isOneValue =
+                switch name.utf8.count {
+                case 6 where name.isNamed("accept"): Self.join(value, to: &accept)
+                case 8 where name.isNamed("mcp-name"): Self.read(value, into: &mcpName)
+                case 10 where name.isNamed("mcp-method"): Self.read(value, into: &mcpMethod)
+                case 12 where name.isNamed("content-type"): Self.read(value, into: &contentType)
+                case 13 where name.isNamed("last-event-id"): Self.read(value, into: &lastEventID)
+                case 14 where name.isNamed("mcp-session-id"): Self.read(value, into: &sessionID)
+                case 20 where name.isNamed("mcp-protocol-version"): Self.read(Self.one(of: value), into: &protocolVersion)
+                default: true
+                }
+            if !isOneValue { return nil }
+        }
     }
 
-    /// - Returns: False when the header is there with different values.
-    private static func read(_ name: String, _ headers: (String) -> [String], _ field: inout String?) -> Bool {
-        let values = headers(name)
-        guard let first = values.first else { return true }
-        field = first
-        // Proxies join what comes twice.
-        if values.count == 1, name == "mcp-protocol-version", first.utf8.contains(UInt8(ascii: ",")) {
-            let copies = first.split(separator: ",").map { $0.trimmed() }
-            if let one = copies.first, copies.allSatisfy({ $0 == one }) { field = String(one) }
-        }
-        return values.count == 1 || values.allSatisfy { $0 == first }
+    /// - Returns: False when the header was there before, with another value.
+    private static func read(_ value: String, into field: inout String?) -> Bool {
+        defer { field = value }
+        return field == nil || field == value
+    }
+
+    private static func join(_ value: String, to field: inout String?) -> Bool {
+        field = field.map { $0 + ", " + value } ?? value
+        return true
+    }
+
+    /// Proxies join what comes twice.
+    private static func one(of value: String) -> String {
+        guard value.utf8.contains(UInt8(ascii: ",")) else { return value }
+        let copies = value.split(separator: ",").map { $0.trimmed() }
+        guard let one = copies.first, copies.allSatisfy({ $0 == one }) else { return value }
+        return String(one)
+    }
+}
+
+extension String {
+    /// Whether a header's name is `lowercase`, in any letter case.
+    fileprivate func isNamed(_ lowercase: StaticString) -> Bool {
+        let expected = UnsafeBufferPointer(start: lowercase.utf8Start, count: lowercase.utf8CodeUnitCount)
+        return utf8.elementsEqual(expected) { $0 == $1 || ($0 &- UInt8(ascii: "A") < 26 && $0 | 0x20 == $1) }
     }
 }
 

@@ -25,16 +25,15 @@ public struct LegacySessionRecord: Sendable, Equatable {
     public let clientCapabilities: ByteBuffer
     /// The capabilities that servers may rely on.
     let declared: ByteBuffer
-    /// What every request of the session says in the `_meta` of the modern dialect, as members of it; the value of the last one, the
-    /// log level, is to follow.
-    let meta: [UInt8]
+    /// What every request of the session says in the `_meta` of the modern dialect.
+    let meta: ImpliedMeta
 
     public init(protocolVersion: String, clientInfo: ByteBuffer?, clientCapabilities: ByteBuffer) {
         self.protocolVersion = protocolVersion
         self.clientInfo = clientInfo
         self.clientCapabilities = clientCapabilities
         declared = LegacyFront.declared(clientCapabilities, canBeAsked: true)
-        meta = LegacyFront.meta(clientInfo: clientInfo, capabilities: declared)
+        meta = ImpliedMeta(capabilities: declared, clientInfo: clientInfo)
     }
 }
 

@@ -36,17 +36,8 @@ enum LegacyFront {
     static func modernised(
         _ message: ByteBuffer, _ envelope: Envelope, method: String, record: LegacySessionRecord, capabilities: ByteBuffer, logLevel: String
     ) -> MCPRequest {
-        var members = capabilities == record.declared ? record.meta : meta(clientInfo: record.clientInfo, capabilities: capabilities)
-        JSONString.append(logLevel, to: &members)
-        let request = MCPRequest(message: message, envelope: envelope, method: method)
-        return request.rewritingMeta(removing: { $0.hasPrefix(MetaKey.reservedPrefix) }, adding: members)
-    }
-
-    /// Members of `_meta` up to the log level's value, which is not there yet.
-    static func meta(clientInfo: ByteBuffer?, capabilities: ByteBuffer) -> [UInt8] {
-        var text = Array(#""\#(MetaKey.protocolVersion)":"\#(ProtocolVersion.modern)","\#(MetaKey.clientCapabilities)":"#.utf8) + capabilities.bytes
-        if let clientInfo { text += Array(#","\#(MetaKey.clientInfo)":"#.utf8) + clientInfo.bytes }
-        return text + Array(#","\#(MetaKey.logLevel)":"#.utf8)
+        let meta = capabilities == record.declared ? record.meta : ImpliedMeta(capabilities: capabilities, clientInfo: record.clientInfo)
+        return meta.said(in: MCPRequest(message: message, envelope: envelope, method: method), logLevel: logLevel)
     }
 
     /// Errors as these revisions write them: a resource that is not found has a code of its own.

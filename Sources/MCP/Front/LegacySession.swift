@@ -12,7 +12,7 @@ enum RequestKey: Hashable {
             guard let string = JSONString.unquote(span, in: text) else { return nil }
             self = .string(string)
         } else {
-            self = .number(String(decoding: text.copy(span), as: UTF8.self))
+            self = .number(text.extracting(span.range).withUnsafeBytes { String(decoding: $0, as: UTF8.self) })
         }
     }
 }
@@ -21,8 +21,8 @@ enum RequestKey: Hashable {
 struct LegacySession {
     /// The level of `logging/setLevel`. Before it, a server of the handshake revisions decides itself; we decide for `info`.
     var logLevel: String?
-    /// Numbers of calls in flight by the client's id. Clients that pool a session reuse ids, so one id may have several.
-    private var calls: [RequestKey: [Int]] = [:]
+    /// Calls in flight by their number, with the client's id. Clients that pool a session reuse ids, so several may have one.
+    private var calls: [Int: RequestKey] = [:]
     /// Number of the GET stream.
     private(set) var stream: Int?
 
@@ -50,22 +50,21 @@ struct LegacySession {
 
     var isInUse: Bool { stream != nil || !calls.isEmpty }
 
-    mutating func add(_ call: Int, key: RequestKey) {
-        calls[key, default: []].append(call)
-    }
+    mutating func add(_ call: Int, key: RequestKey) { calls[call] = key }
 
-    mutating func remove(_ call: Int, key: RequestKey) {
-        calls[key]?.removeAll { $0 == call }
-        if calls[key]?.isEmpty == true { calls[key] = nil }
-    }
+    mutating func remove(_ call: Int) { calls[call] = nil }
 
     /// The call that a cancel means. With several under one id nobody knows, and cancelling another chat's call is worse than none.
     func cancelled(_ key: RequestKey) -> Int? {
-        guard let found = calls[key], found.count == 1 else { return nil }
-        return found[0]
+        var found: Int?
+        for (call, its) in calls where its == key {
+            if found != nil { return nil }
+            found = call
+        }
+        return found
     }
 
-    var allCalls: [Int] { calls.values.flatMap(\.self).sorted() }
+    var allCalls: [Int] { calls.keys.sorted() }
 
     /// The newest GET stream is the session's; answers the one it replaces.
     mutating func open(stream number: Int) -> Int? {

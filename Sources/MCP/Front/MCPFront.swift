@@ -212,16 +212,22 @@ public final class MCPFront {
 
     func ended(_ call: FrontCall) {
         calls[call.number] = nil
-        guard let id = call.session, let key = call.key else { return }
-        change(session: id) { $0.remove(call.number, key: key) }
+        guard let id = call.session, call.key != nil else { return }
+        change(session: id) { $0.remove(call.number) }
     }
 
     /// Changes what is kept of a session, and forgets it when it holds nothing any more.
     func change(session id: String, _ body: (inout LegacySession) -> Void) {
+        guard let index = sessions.index(forKey: id) else {
+            var new = LegacySession()
+            body(&new)
+            if !new.isIdle { sessions[id] = new }
+            return
+        }
         // In place: a copy would copy what it holds. What ends with a subscription ends afterwards.
-        let listen = sessions[id]?.listen
-        withExtendedLifetime(listen) { body(&sessions[id, default: LegacySession()]) }
-        if sessions[id]?.isIdle == true { sessions[id] = nil }
+        let listen = sessions.values[index].listen
+        withExtendedLifetime(listen) { body(&sessions.values[index]) }
+        if sessions.values[index].isIdle { sessions.remove(at: index) }
     }
 
     /// `notifications/cancelled` of a legacy client.

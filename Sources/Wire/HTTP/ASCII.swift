@@ -26,6 +26,18 @@ enum ASCII {
     @inline(__always)
     static func isFieldValue(_ byte: UInt8) -> Bool { byte >= 0x20 && byte != 0x7F || byte == tab }
 
+    /// Whether all bytes may stand in a field's value.
+    static func areFieldValue(_ bytes: String.UTF8View) -> Bool {
+        bytes.withContiguousStorageIfAvailable(areFieldValue) ?? bytes.allSatisfy(isFieldValue)
+    }
+
+    /// Looks at every byte, without a way out in between: so it is done many bytes at a time.
+    private static func areFieldValue(_ bytes: UnsafeBufferPointer<UInt8>) -> Bool {
+        var bad: UInt8 = 0
+        for byte in bytes { bad |= (byte < 0x20 && byte != tab) || byte == 0x7F ? 1 : 0 }
+        return bad == 0
+    }
+
     /// Visible ASCII, what a request target is made of.
     @inline(__always)
     static func isVisible(_ byte: UInt8) -> Bool { byte > 0x20 && byte < 0x7F }

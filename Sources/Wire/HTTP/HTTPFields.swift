@@ -89,7 +89,7 @@ public struct HTTPFields: Sendable {
 
     /// Whether `value` may stand in a field: no control byte beside the tab.
     public static func isValidValue(_ value: String) -> Bool {
-        value.utf8.allSatisfy(ASCII.isFieldValue)
+        ASCII.areFieldValue(value.utf8)
     }
 
     private static func matches(_ all: UnsafeRawBufferPointer, _ span: Span, _ name: String) -> Bool {

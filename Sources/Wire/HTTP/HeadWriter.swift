@@ -12,6 +12,10 @@ extension ByteBuffer {
 
     /// `HTTP/1.1 200 OK`, the phrase from the table of `HTTPStatus`.
     public mutating func writeStatusLine(_ status: Int) {
+        if status == 200 {
+            writeStaticString("HTTP/1.1 200 OK\r\n")
+            return
+        }
         writeStaticString("HTTP/1.1 ")
         writeDecimal(status)
         writeInteger(ASCII.space)
@@ -24,7 +28,13 @@ extension ByteBuffer {
     /// - Returns: Whether it was written.
     @discardableResult
     public mutating func writeField(_ name: String, _ value: String) -> Bool {
-        writeField(name, bytes: value.utf8)
+        guard ASCII.areFieldValue(value.utf8) else { return writeField(name, bytes: value.utf8) }
+        guard HTTPFields.isValidName(name) else { return false }
+        writeString(name)
+        writeStaticString(": ")
+        writeString(value)
+        writeStaticString("\r\n")
+        return true
     }
 
     /// One field with a decimal number.

@@ -20,7 +20,7 @@ extension HTTPServerConnection {
         }
     }
 
-    /// Events from this size on are sent beside their framing instead of being copied into it.
+    /// Events and answers from this size on are sent beside their framing instead of being copied into it.
     private static let copyLimit = 16_384
 
     // MARK: - Whole answers
@@ -29,13 +29,15 @@ extension HTTPServerConnection {
         guard let context else { return }
         let length = body?.readableBytes ?? 0
         let hasBody = status != 204 && status != 304
-        let head = makeHead(status, headers) { head in
+        let sent = hasBody && !request.isHead ? body : nil
+        var head = makeHead(status, headers, room: min(length, Self.copyLimit)) { head in
             if hasBody { head.writeField("content-length", length) }
         }
-        if hasBody, !request.isHead, let body, length > 0 {
+        if let sent, length >= Self.copyLimit {
             context.write(wrapOutboundOut(head), promise: nil)
-            context.writeAndFlush(wrapOutboundOut(body), promise: nil)
+            context.writeAndFlush(wrapOutboundOut(sent), promise: nil)
         } else {
+            if let sent { head.writeImmutableBuffer(sent) }
             context.writeAndFlush(wrapOutboundOut(head), promise: nil)
         }
         chargeOutput()
@@ -164,8 +166,9 @@ extension HTTPServerConnection {
 
     // MARK: - Heads
 
-    private func makeHead(_ status: Int, _ headers: [(String, String)], framing: (inout ByteBuffer) -> Void) -> ByteBuffer {
-        var head = context?.channel.allocator.buffer(capacity: 256) ?? ByteBuffer()
+    /// - Parameter room: for what is to follow in the same buffer.
+    private func makeHead(_ status: Int, _ headers: [(String, String)], room: Int = 0, framing: (inout ByteBuffer) -> Void) -> ByteBuffer {
+        var head = context?.channel.allocator.buffer(capacity: 256 + room) ?? ByteBuffer()
         head.writeStatusLine(status)
         for (name, value) in headers where !Self.isOurs(name) { head.writeField(name, value) }
         framing(&head)

@@ -24,7 +24,7 @@ enum HeadRules {
             fields += 1
             bytes += name.utf8.count + value.utf8.count + 4
             // Among others what the decoder leaves of a folded field.
-            if !value.utf8.allSatisfy(ASCII.isFieldValue) { return .badFieldValue }
+            if !ASCII.areFieldValue(value.utf8) { return .badFieldValue }
             switch name.utf8.count {
             case 4 where name.lowercased() == "host":
                 hosts += 1

@@ -9,7 +9,8 @@ public struct OriginPolicy: Sendable {
         case origin(String)
     }
 
-    private let hosts: Set<String>
+    /// In small letters. With a port only that port is meant, without one any.
+    private let hosts: [(name: String, takesPort: Bool)]
     private let origins: Set<String>
 
     /// The loopback names are always allowed.
@@ -19,7 +20,9 @@ public struct OriginPolicy: Sendable {
     ///     (any port). They are allowed as origins too.
     ///   - allowedOrigins: Further origins, such as `https://app.example.org`.
     public init(allowedHosts: [String] = [], allowedOrigins: [String] = []) {
-        hosts = Set(["localhost", "127.0.0.1", "[::1]"] + allowedHosts.map { $0.lowercased() })
+        hosts = (["127.0.0.1", "localhost", "[::1]"] + allowedHosts.map { $0.lowercased() }).map { name in
+            (name, name.utf8.first == UInt8(ascii: "[") || !name.utf8.contains(UInt8(ascii: ":")))
+        }
         origins = Set(allowedOrigins.map { $0.lowercased() })
     }
 
@@ -36,7 +39,7 @@ public struct OriginPolicy: Sendable {
 
     private func allows(host: String) -> Bool {
         // Nearly always in small letters already.
-        if hosts.contains(host) || Self.withoutPort(host).map({ hosts.contains($0) }) == true { return true }
+        if hosts.contains(where: { Self.matches(host, $0.name, takesPort: $0.takesPort) }) { return true }
         let small = host.lowercased()
         return small != host && allows(host: small)
     }
@@ -50,12 +53,11 @@ public struct OriginPolicy: Sendable {
         return false
     }
 
-    /// `nil` unless what follows the name is a port.
-    private static func withoutPort(_ host: String) -> String? {
-        let bytes = host.utf8
-        guard let colon = bytes.lastIndex(of: UInt8(ascii: ":")) else { return nil }
-        let (name, port) = (bytes[..<colon], bytes[bytes.index(after: colon)...])
-        guard !port.isEmpty, port.allSatisfy(ASCII.isDigit), name.first == UInt8(ascii: "[") || !name.contains(UInt8(ascii: ":")) else { return nil }
-        return String(name)
+    private static func matches(_ host: String, _ name: String, takesPort: Bool) -> Bool {
+        let (bytes, length) = (host.utf8, name.utf8.count)
+        guard bytes.count >= length, bytes.starts(with: name.utf8) else { return false }
+        if bytes.count == length { return true }
+        let rest = bytes.dropFirst(length)
+        return takesPort && rest.first == UInt8(ascii: ":") && rest.count > 1 && rest.dropFirst().allSatisfy(ASCII.isDigit)
     }
 }

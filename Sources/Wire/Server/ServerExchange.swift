@@ -39,9 +39,10 @@ public final class ServerExchange {
     /// The target as it stands in the request line.
     public var uri: String { head.uri }
     /// The target up to its query.
-    public var path: Substring { head.uri.prefix { $0 != "?" } }
+    public var path: Substring { head.uri[..<(queryMark ?? head.uri.endIndex)] }
     /// What follows the first `?`.
-    public var query: Substring? { head.uri.firstIndex(of: "?").map { head.uri[head.uri.index(after: $0)...] } }
+    public var query: Substring? { queryMark.map { head.uri[head.uri.utf8.index(after: $0)...] } }
+    private var queryMark: String.Index? { head.uri.utf8.firstIndex(of: UInt8(ascii: "?")) }
 
     /// The first value of a header.
     public func header(_ name: String) -> String? { head.headers.first(name: name) }
