@@ -1,5 +1,5 @@
 import JSONText
-import NIOCore
+public import NIOCore
 
 /// What a client declared that it can be asked for. Asking for anything else is an error of the server's.
 struct ClientCapabilities: OptionSet, Sendable {
@@ -90,4 +90,11 @@ struct ClientCapabilities: OptionSet, Sendable {
         default: return nil
         }
     }
+}
+
+extension Back {
+    /// Whether a client that declared this can be asked anything.
+    ///
+    /// - Parameter capabilities: JSON object text; none is none.
+    public static func canAsk(_ capabilities: ByteBuffer?) -> Bool { !ClientCapabilities(capabilities).isEmpty }
 }

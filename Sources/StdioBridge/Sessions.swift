@@ -159,8 +159,10 @@ public final class Sessions: MCPService {
         }
         let child: Child
         let handshakeFirst = opensWithHandshake(for: client)
-        // One that a modern probe has spoken to is for somebody else then.
-        let isOfUse = key.fingerprint.isEmpty && !seats.isCapped(holder(key)) && !(handshakeFirst && spare?.back.isOpened == true)
+        // One that a modern probe has spoken to is for somebody else then, unless its client can be asked nothing: what translation
+        // cannot carry is the questions of a server that answers both eras.
+        let isOthers = handshakeFirst && spare?.back.isOpened == true && Back.canAsk(capabilities)
+        let isOfUse = key.fingerprint.isEmpty && !seats.isCapped(holder(key)) && !isOthers
         let waiting = isOfUse ? spare : nil
         if let waiting {
             spare = nil
@@ -171,7 +173,7 @@ public final class Sessions: MCPService {
             guard seats.admits(holder(key)) else { return .failure(Self.full) }
             child = make(key, for: holder(key))
         }
-        if handshakeFirst { child.openWithHandshake(isKnownModern: era == .modern) }
+        if handshakeFirst, !child.back.isOpened { child.openWithHandshake(isKnownModern: era == .modern) }
         children[key] = child
         if retired.take(key.id) { child.untoldRestart = true }
         keeper.sessionCame(withCredentials: !key.fingerprint.isEmpty, tookSpare: child === waiting, now: .now())

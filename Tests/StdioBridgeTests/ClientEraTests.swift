@@ -44,7 +44,9 @@ struct ClientEraTests {
     @Test(arguments: ["exit", "silent"]) func aServerThatFailsAtTheHandshakeIsServedAsItWasProbed(how: String) async throws {
         try await Rig.with("modern_only.py", arguments: [how], limits: { $0.start = .seconds(16) }) { rig in
             _ = try #require(try await rig.warm())
-            #expect(await rig.start("echo", #"{"text":"a"}"#, session: "a", client: .legacy).reply().text == "a")
+            // One that can be asked nothing would take what was probed.
+            let reply = await rig.start("echo", #"{"text":"a"}"#, session: "a", capabilities: Self.able, client: .legacy).reply()
+            #expect(reply.text == "a")
             #expect(await rig.on { $0.refusesHandshake } == true)
             #expect(await rig.on { $0.lastFailure == nil } == true)
         }
@@ -85,16 +87,27 @@ struct ClientEraTests {
             $0.spareDelay = .milliseconds(10)
         }) { rig in
             let probed = try #require(try await rig.warm())
-            let first = await rig.start("identity", session: "a", client: .legacy).reply()
+            let first = await rig.start("identity", session: "a", capabilities: Self.able, client: .legacy).reply()
             #expect(first.json?["pid"]?.intValue != nil && first.json?["pid"]?.intValue != Int(probed))
             var spare: Int?
             await eventually("one that nobody spoke to") {
                 spare = await rig.reports().first { $0.session.isEmpty && $0.state == "parked" }?.pid.map(Int.init)
                 return spare != nil
             }
-            let second = await rig.start("identity", session: "b", client: .legacy).reply()
+            let second = await rig.start("identity", session: "b", capabilities: Self.able, client: .legacy).reply()
             #expect(second.json?["pid"]?.intValue == spare)
             #expect(await rig.reports().first { $0.session == "b" }?.era == "legacy")
+        }
+    }
+
+    /// Its client loses nothing by translation, and does not wait for a second start.
+    @Test func whoCanBeAskedNothingTakesWhatWasProbed() async throws {
+        try await Rig.with("dual.py", limits: { $0.spare = true }) { rig in
+            let probed = try #require(try await rig.warm())
+            let answer = await rig.start("identity", session: "a", client: .legacy).reply()
+            #expect(answer.json?["pid"]?.intValue == Int(probed), "\(answer)")
+            #expect(await rig.reports().first { $0.session == "a" }?.era == "modern")
+            #expect(await rig.start("identity", session: "a", client: .legacy).reply().json?["pid"]?.intValue == Int(probed))
         }
     }
 }

@@ -103,12 +103,18 @@ final class FrontCall: MCPSink {
     func finish(_ outcome: consuming MCPOutcome) {
         guard !isFinished else { return }
         call = nil
-        if mayAsk, case .result(let result) = outcome, let required = InputRequired(result: result) {
-            guard let instead = ask(required) else { return }
-            outcome = instead
+        // Walked once, however long it is.
+        var found: ResultDialect.Found?
+        if era == .legacy || mayAsk, case .result(let result) = outcome {
+            found = ResultDialect.Found(result)
+            if mayAsk, found?.resultType == InputRequired.resultType, let required = InputRequired(result: result) {
+                guard let instead = ask(required) else { return }
+                outcome = instead
+                if case .result(let result) = outcome { found = ResultDialect.Found(result) }
+            }
         }
         isFinished = true
-        deliver(outcome)
+        deliver(outcome, found)
         exchange = nil
         if let session, isResumable, isStreaming { front.streamEnded(number, session: session) }
         front.ended(self)
@@ -177,7 +183,7 @@ final class FrontCall: MCPSink {
 
     // MARK: The answer
 
-    private func deliver(_ outcome: consuming MCPOutcome) {
+    private func deliver(_ outcome: consuming MCPOutcome, _ found: ResultDialect.Found?) {
         guard exchange != nil || awaitsReturn else { return }
         if isCancelled, era == .legacy {
             // A cancelled request gets no response; the exchange must end all the same.
@@ -187,7 +193,7 @@ final class FrontCall: MCPSink {
         }
         var message: ByteBuffer
         var status = 200
-        switch answer(outcome) {
+        switch answer(outcome, found) {
         case .success(let result): message = JSONRPC.response(id: request.id, result: result)
         case .failure(let error):
             message = JSONRPC.error(id: request.id, error)
@@ -210,11 +216,11 @@ final class FrontCall: MCPSink {
         exchange.openStream()
     }
 
-    private func answer(_ outcome: consuming MCPOutcome) -> Result<ByteBuffer, MCPError> {
+    private func answer(_ outcome: consuming MCPOutcome, _ found: ResultDialect.Found?) -> Result<ByteBuffer, MCPError> {
         switch outcome {
         case .result(let result):
             do throws(MCPError) {
-                guard era == .modern else { return .success(try ResultDialect.legacy(result, method: request.method)) }
+                guard era == .modern else { return .success(try ResultDialect.legacy(result, found, method: request.method)) }
                 return .success(
                     try ResultDialect.modern(
                         result, method: request.method, able: ClientCapabilities(context.clientCapabilities), serverInfo: serverInfo))
@@ -224,7 +230,7 @@ final class FrontCall: MCPSink {
         case .error(let error):
             if era == .legacy { return .failure(LegacyFront.translated(error, method: request.method)) }
             switch URLElicitation.modern(error, method: request.method, able: ClientCapabilities(context.clientCapabilities)) {
-            case .success(let asking): return answer(.result(asking))
+            case .success(let asking): return answer(.result(asking), nil)
             case .failure(let instead): return .failure(instead)
             case nil: return .failure(error)
             }

@@ -84,7 +84,14 @@ extension String {
     /// Whether a header's name is `lowercase`, in any letter case.
     fileprivate func isNamed(_ lowercase: StaticString) -> Bool {
         let expected = UnsafeBufferPointer(start: lowercase.utf8Start, count: lowercase.utf8CodeUnitCount)
-        return utf8.elementsEqual(expected) { $0 == $1 || ($0 &- UInt8(ascii: "A") < 26 && $0 | 0x20 == $1) }
+        return utf8.withContiguousStorageIfAvailable { bytes in
+            guard bytes.count == expected.count else { return false }
+            for index in bytes.indices {
+                let byte = bytes[index]
+                if (byte &- UInt8(ascii: "A") < 26 ? byte | 0x20 : byte) != expected[index] { return false }
+            }
+            return true
+        } ?? (lowercased() == lowercase.description)
     }
 }
 

@@ -42,8 +42,10 @@ enum ResultDialect {
     /// Removes what only the modern revision knows, and output that is no object, which no other may have.
     ///
     /// - Throws: when the server asks for input, which this client cannot be asked for.
-    static func legacy(_ result: ByteBuffer, method: String) throws(MCPError) -> ByteBuffer {
-        guard let found = Found(result) else { return result }
+    ///
+    /// - Parameter found: what is in it; `nil` where it could not be walked.
+    static func legacy(_ result: ByteBuffer, _ found: Found?, method: String) throws(MCPError) -> ByteBuffer {
+        guard let found else { return result }
         if let type = found.resultType, type != "complete" {
             throw MCPError(code: MCPError.Code.internalError, message: "the server answered \"\(type)\", which needs a client of revision 2026-07-28")
         }
@@ -88,19 +90,19 @@ enum ResultDialect {
     }
 
     /// What one walk over a result's members finds.
-    private struct Found {
-        var whole: JSONSpan
-        var resultType: String?
-        var hasTTL = false
-        var hasScope = false
-        var meta: JSONSpan?
-        var namesServer = false
-        var metaHasMore = false
+    struct Found {
+        fileprivate var whole: JSONSpan
+        private(set) var resultType: String?
+        fileprivate var hasTTL = false
+        fileprivate var hasScope = false
+        fileprivate var meta: JSONSpan?
+        fileprivate var namesServer = false
+        fileprivate var metaHasMore = false
         /// Between services of ours.
-        var isPending = false
+        fileprivate var isPending = false
         /// `structuredContent` that is no object.
-        var hasOtherContent = false
-        var tools: JSONSpan?
+        fileprivate var hasOtherContent = false
+        fileprivate var tools: JSONSpan?
 
         init?(_ result: ByteBuffer) {
             whole = JSONSpan(start: 0, end: result.readableBytes)

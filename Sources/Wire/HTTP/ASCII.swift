@@ -45,6 +45,16 @@ enum ASCII {
     @inline(__always)
     static func lower(_ byte: UInt8) -> UInt8 { byte &- UInt8(ascii: "A") < 26 ? byte | 0x20 : byte }
 
+    /// Whether a header's name is `text`, in any letter case.
+    static func equal(_ name: String, _ text: String) -> Bool {
+        name == text || name.utf8.withContiguousStorageIfAvailable { equal(UnsafeRawBufferPointer($0), text) } ?? (name.lowercased() == text)
+    }
+
+    /// Whether white space stands after a header's value.
+    static func endsBlank(_ value: String) -> Bool {
+        value.utf8.withContiguousStorageIfAvailable { $0.last.map(isBlank) ?? false } ?? (value.utf8.last.map(isBlank) ?? false)
+    }
+
     /// Case-insensitive.
     static func equal(_ bytes: UnsafeRawBufferPointer, _ text: String) -> Bool {
         var text = text

@@ -4,8 +4,7 @@ import NIOHTTP1
 enum HeadRules {
     /// The head without white space after its values, which is no part of them (RFC 9110 §5.5); the decoder takes only that before.
     static func trimmed(_ head: HTTPRequestHead) -> HTTPRequestHead {
-        func ends(_ value: String) -> Bool { value.utf8.last == ASCII.space || value.utf8.last == ASCII.tab }
-        guard head.headers.contains(where: { ends($0.value) }) else { return head }
+        guard head.headers.contains(where: { ASCII.endsBlank($0.value) }) else { return head }
         var trimmed = head
         trimmed.headers = HTTPHeaders(
             head.headers.map { field in
@@ -26,12 +25,12 @@ enum HeadRules {
             // Among others what the decoder leaves of a folded field.
             if !ASCII.areFieldValue(value.utf8) { return .badFieldValue }
             switch name.utf8.count {
-            case 4 where name.lowercased() == "host":
+            case 4 where ASCII.equal(name, "host"):
                 hosts += 1
-            case 14 where name.lowercased() == "content-length":
+            case 14 where ASCII.equal(name, "content-length"):
                 // The decoder takes lengths that no Int holds.
                 if value.utf8.count > 18 || Int(value) == nil { return .badContentLength }
-            case 17 where name.lowercased() == "transfer-encoding":
+            case 17 where ASCII.equal(name, "transfer-encoding"):
                 if value.lowercased() != "chunked" || head.version.minor == 0 { return .badTransferEncoding }
             default:
                 break
