@@ -15,8 +15,9 @@ package enum ToolCall {
         address.endpoint = .unix(path: socket)
         address.authority = "localhost"
         let connection = try await ServerConnection.open(address, token: token)
+        let params: JSONObject = ["name": .string(name), "arguments": arguments]
         let outcome = try? await time.run("tools/call") { heard in
-            await connection.call("tools/call", ["name": .string(name), "arguments": arguments], capabilities: ByteBuffer(string: "{}")) { _ in heard() }
+            await connection.call("tools/call", params, capabilities: ByteBuffer(string: "{}")) { _ in heard() }
         }
         await connection.close()
         switch outcome {
