@@ -15,32 +15,15 @@ final class RemotePost: ExchangeHandler {
     /// A message beyond `RemoteServer.messageLimit` fails its own call; one beyond this, the stream that it is on.
     private static let answerLimit = 64 << 20
 
-    let verb: String
-    /// Of the message; the verb where there is none.
-    let method: String
-    /// The request's id; nil for everything but requests.
-    let id: Int?
+    var request: RemoteRequest
     let headers: [(String, String)]
-    let body: ByteBuffer?
     weak var sender: RemoteSender?
     var target: RemoteAddress?
     /// How often the server sent it elsewhere.
     var moves = 0
 
     private(set) var sessionID: String?
-    private(set) var isStream = false
-    /// Where a stream can be taken up again, and after how long.
-    var lastEventID: String?
-    var retryMilliseconds: Int?
-    /// It takes up the stream of a call that was delivered before.
-    var isResumption = false
-    /// Streams of this call, one after another, on which no event came.
-    var emptyStreams = 0
-    /// Whether anything came on its stream, be it only where to take it up.
-    private(set) var hasEvents = false
-    /// Its response has come.
-    var isAnswered = false
-    /// How long its stream may stay open after that.
+    /// How long its stream may stay open once its response has come.
     var lastWait: Scheduled<Void>?
     /// Takes the `endpoint` event of the 2024-11-05 transport.
     var onEndpoint: ((String) -> Void)?
@@ -57,14 +40,11 @@ final class RemotePost: ExchangeHandler {
     ///   - message: one message of the answer.
     ///   - end: called once, unless it is cancelled.
     init(
-        _ verb: String, method: String? = nil, id: Int? = nil, headers: [(String, String)], body: ByteBuffer? = nil,
-        message: @escaping (RemotePost, ByteBuffer) -> Demand, end: @escaping (RemotePost, End) -> Void
+        _ request: RemoteRequest, headers: [(String, String)], message: @escaping (RemotePost, ByteBuffer) -> Demand,
+        end: @escaping (RemotePost, End) -> Void
     ) {
-        self.verb = verb
-        self.method = method ?? verb
-        self.id = id
+        self.request = request
         self.headers = headers
-        self.body = body
         self.message = message
         self.end = end
     }
@@ -88,11 +68,11 @@ final class RemotePost: ExchangeHandler {
         status = head.status
         location = head.fields["location"]
         sessionID = head.fields["mcp-session-id"]
-        isStream = (200..<300).contains(status) && head.fields["content-type"]?.lowercased().hasPrefix("text/event-stream") == true
+        request.isStream = (200..<300).contains(status) && head.fields["content-type"]?.lowercased().hasPrefix("text/event-stream") == true
     }
 
     func received(body piece: ByteBuffer) -> Bool {
-        guard isStream else {
+        guard request.isStream else {
             let limit = (200..<300).contains(status) ? Self.answerLimit : Self.refusalLimit
             guard answer.readableBytes + piece.readableBytes <= limit else {
                 giveUp("the server's answer is longer than \(limit) bytes")
@@ -105,7 +85,7 @@ final class RemotePost: ExchangeHandler {
         var demand = Demand.more
         do {
             while let event = try events.next() {
-                hasEvents = true
+                request.place.hasEvents = true
                 takePlace()
                 guard event.data.readableBytes > 0 else { continue }
                 if event.event == "endpoint" { onEndpoint?(String(buffer: event.data)) }
@@ -122,22 +102,22 @@ final class RemotePost: ExchangeHandler {
     /// An event without data says it too.
     private func takePlace() {
         if let id = events.lastEventID {
-            hasEvents = true
-            lastEventID = id.isEmpty ? nil : id
+            request.place.hasEvents = true
+            request.place.lastEventID = id.isEmpty ? nil : id
         }
-        retryMilliseconds = events.reconnectionTime ?? retryMilliseconds
+        request.place.retryMilliseconds = events.reconnectionTime ?? request.place.retryMilliseconds
     }
 
     func ended() {
         guard (200..<300).contains(status) else {
-            guard let location, let sender, RemoteSender.isMove(status, of: verb) else {
+            guard let location, let sender, RemoteSender.isMove(status, of: request.verb) else {
                 return finish(.refused(status: status, body: answer.take()))
             }
             answer = BodyAccumulator()
             if let why = sender.move(self, status: status, to: location) { finish(.failed(why)) }
             return
         }
-        if !isStream, answer.readableBytes > 0 { _ = message?(self, answer.take()) }
+        if !request.isStream, answer.readableBytes > 0 { _ = message?(self, answer.take()) }
         finish(.complete)
     }
 

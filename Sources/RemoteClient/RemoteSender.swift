@@ -22,14 +22,15 @@ final class RemoteSender {
         let target = target ?? address
         post.sender = self
         post.target = target
+        let (verb, body) = (post.request.verb, post.request.body)
         var head = ByteBuffer()
-        head.writeRequestLine(method: post.verb, target: target.path)
+        head.writeRequestLine(method: verb, target: target.path)
         head.writeField("host", target.authority)
         if let token { head.writeField("authorization", "Bearer \(token)") }
         for (name, value) in post.headers { head.writeField(name, value) }
-        if let body = post.body { head.writeField("content-length", body.readableBytes) }
+        if let body { head.writeField("content-length", body.readableBytes) }
         head.writeHeadEnd()
-        post.started(pool.request(to: target.endpoint, head: head, body: post.body, options: ExchangeOptions(method: post.verb), handler: post))
+        post.started(pool.request(to: target.endpoint, head: head, body: body, options: ExchangeOptions(method: verb), handler: post))
     }
 
     /// Whether an answer moves a request of that verb. 302 and 303 say of a POST that it was taken.

@@ -4,12 +4,11 @@ import NIOCore
 
 /// Lines as requests.
 extension RemoteServer {
-    func write(_ line: ByteBuffer) {
-        guard held == nil else {
-            held?.append(line)
-            return
-        }
-        if eventStream.isUsed, eventStream.endpoint == nil { return writeOnceOpen(line) }
+    /// Messages without an answer that may be on their way at once.
+    private static let mostOthers = 64
+    private static let named: Set = ["tools/call", "prompts/get", "resources/read", "tasks/get", "tasks/update", "tasks/cancel"]
+
+    func post(_ line: ByteBuffer) {
         guard let envelope = try? EnvelopeScanner.scan(line.readableBytesSpan) else { return }
         let id = envelope.kind == .request ? envelope.id.flatMap { Int(String(decoding: line.readableBytesSpan.copy($0), as: UTF8.self)) } : nil
         if envelope.method == "notifications/cancelled" {
@@ -18,9 +17,8 @@ extension RemoteServer {
             cancelled.flatMap { posts.removeValue(forKey: $0) }?.cancel()
             if era == .modern { return }
         }
-        let post = RemotePost(
-            "POST", method: envelope.method ?? "", id: id, headers: headers(line, envelope), body: line,
-            message: { [weak self] in self?.received($1, from: $0) ?? .more }, end: { [weak self] in self?.ended($0, $1) })
+        let request = RemoteRequest("POST", method: envelope.method ?? "", id: id, body: line)
+        let post = answered(request, headers: headers(line, envelope))
         if let id {
             posts[id] = post
         } else {
@@ -28,29 +26,20 @@ extension RemoteServer {
             guard envelope.method != nil || others.count < Self.mostOthers else { return }
             others[ObjectIdentifier(post)] = post
         }
-        if envelope.method == "notifications/initialized" { holdLines(behind: post) }
-        sender.send(post, to: eventStream.endpoint)
+        if envelope.method == "notifications/initialized" { run(session.announced()) }
+        sender.send(post, to: session.endpoint)
     }
 
-    /// Messages without an answer that may be on their way at once.
-    private static let mostOthers = 64
-
-    /// What follows must not overtake it, nor wait for ever.
-    private func holdLines(behind post: RemotePost) {
-        held = []
-        let bound = NIOLoopBound((self, post), eventLoop: eventLoop)
-        heldTimer = eventLoop.scheduleTask(in: limits.initialized) {
-            let (server, post) = bound.value
-            post.cancel()
-            server.ended(post, .complete)
-        }
+    /// A request whose answer is the protocol's.
+    func answered(_ request: RemoteRequest, headers: [(String, String)]) -> RemotePost {
+        RemotePost(
+            request, headers: headers, message: { [weak self] in self?.received($1, from: $0) ?? .more },
+            end: { [weak self] in self?.ended($0, $1) })
     }
 
     private func headers(_ line: ByteBuffer, _ envelope: Envelope) -> [(String, String)] {
         var headers = [("content-type", "application/json"), ("accept", "application/json, text/event-stream")]
-        guard let version = envelope.protocolVersion, let method = envelope.method else {
-            return headers + versionHeader + (sessionID.map { [("mcp-session-id", $0)] } ?? [])
-        }
+        guard let version = envelope.protocolVersion, let method = envelope.method else { return headers + session.headers }
         headers += [("mcp-protocol-version", version), ("mcp-method", method)]
         if let name = envelope.name ?? envelope.uri ?? envelope.taskID, Self.named.contains(method) {
             headers.append(("mcp-name", HeaderValue.encode(name)))
@@ -61,8 +50,4 @@ extension RemoteServer {
         }
         return headers
     }
-
-    private static let named: Set = ["tools/call", "prompts/get", "resources/read", "tasks/get", "tasks/update", "tasks/cancel"]
-
-    var versionHeader: [(String, String)] { version.map { [("mcp-protocol-version", $0)] } ?? [] }
 }

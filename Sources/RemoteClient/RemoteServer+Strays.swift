@@ -14,11 +14,29 @@ struct StrayCall {
 }
 
 extension RemoteServer {
+    /// Another conversation, in which a call that was not taken is said once more. What else was under way may have run.
+    func startOver(with call: RemoteCall?, from back: Back, because reason: String) {
+        let ending = calls.values.filter { $0 !== call && !becomesStray($0, back) }
+        calls = [:]
+        discard()
+        for other in ending { other.sink.finish(.failed(Undelivered(.outcomeUnknown, reason))) }
+        if let call { sendAgain(call, declaring: back.declared, otherwise: reason) }
+    }
+
+    /// A call that was not taken, in a session that there is by now.
+    private func sendAgain(_ call: RemoteCall, declaring capabilities: ByteBuffer?, otherwise reason: String) {
+        guard !call.isRetried, session.stage != .closed else { return call.sink.finish(.failed(Undelivered(.notDelivered, reason))) }
+        call.isRetried = true
+        begin(declaring: capabilities)
+        send(call)
+    }
+
     /// - Returns: Whether the call can be waited for: its request is out, and its answer would come to that.
-    func becomesStray(_ call: RemoteCall) -> Bool {
-        guard let post = posts.values.first(where: { $0.id.flatMap { id in back.caller(of: id) } == call.id }), !eventStream.isUsed
+    private func becomesStray(_ call: RemoteCall, _ back: Back) -> Bool {
+        guard session.transport == .streamable,
+            let (id, post) = posts.first(where: { back.caller(of: $0.key) == call.id })
         else { return false }
-        if let id = post.id { posts[id] = nil }
+        posts[id] = nil
         let key = ObjectIdentifier(call)
         let bound = NIOLoopBound(self, eventLoop: eventLoop)
         let timer = eventLoop.scheduleTask(in: limits.stray) { bound.value.settleStray(key, .outcomeUnknown) }
@@ -28,8 +46,8 @@ extension RemoteServer {
             end: { [weak self] post, how in
                 // Whatever it was refused for, nothing has run.
                 switch how {
-                case .refused(400..<500, _) where !post.isResumption: self?.settleStray(key, .notDelivered)
-                case .failed(let why) where !post.isResumption: self?.settleStray(key, why.kind)
+                case .refused(400..<500, _) where !post.request.isResumption: self?.settleStray(key, .notDelivered)
+                case .failed(let why) where !post.request.isResumption: self?.settleStray(key, why.kind)
                 default: self?.settleStray(key, .outcomeUnknown)
                 }
             })

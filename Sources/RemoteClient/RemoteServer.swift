@@ -7,8 +7,8 @@ public import Wire
 /// event loop.
 ///
 /// `MCP.Back` knows the protocol and thinks that it talks to a child; here its lines become HTTP requests and their answers its lines.
-/// Where: `+Requests` writes lines, `+Answers` reads what comes, `+Session` ends and renews the conversation, `+Strays` has what was under
-/// way in a lost one, `+Stream` the streams that no request opened, `+EventStream` the transport of 2024-11-05.
+/// `RemoteSession` decides which conversation they belong to and what becomes of them, and `+Actions` carries it out. `+Requests` sends
+/// lines, `+Answers` reads what comes, `+Stream` opens the streams that no line opened, `+Strays` has what was under way in a lost session.
 public final class RemoteServer: MCPService {
     /// How long a server may take over steps that `Back` knows nothing of.
     public struct Limits: Sendable {
@@ -32,16 +32,11 @@ public final class RemoteServer: MCPService {
     public let eventLoop: any EventLoop
     let sender: RemoteSender
     let limits: Limits
-    var back = RemoteServer.newBack(.auto)
-    /// What the first conversation found out.
-    var knownEra = Back.EraChoice.auto
+    var session: RemoteSession
     var calls: [CallID: RemoteCall] = [:]
     private var lastCall = 0
     var identityWaiters: [(Result<ServerIdentity, Undelivered>) -> Void] = []
-    var identity: ServerIdentity?
-    var hasStarted = false
-    /// The client's own era is tried first, and has not failed yet.
-    var mayFallBack = false
+    private var identity: ServerIdentity?
     var timers: [BackTimer: Scheduled<Void>] = [:]
     /// Requests on their way, by the id that they have there.
     var posts: [Int: RemotePost] = [:]
@@ -52,26 +47,14 @@ public final class RemoteServer: MCPService {
     /// The stream of what a legacy server says by itself.
     var stream: RemotePost?
     var streamTimer: Scheduled<Void>?
-    var streamFailures = 0
-    var streamSince = NIODeadline.now()
-    /// Lines behind `notifications/initialized`, which must arrive first; nil when nothing is held.
-    var held: [ByteBuffer]?
+    /// How long lines may be held back.
     var heldTimer: Scheduled<Void>?
-    var eventStream = EventStreamState()
-    var sessionID: String?
-    private(set) var isClosed = false
-    /// Its session, or a session before it, has given results.
-    var hasServed = false
-    /// What a session knew is lost, and no result has told so yet.
-    var untoldRestart = false
     /// Arguments that are repeated in headers, by tool.
     var parameterHeaders: [String: ParameterHeaders] = [:]
     /// Tools that were left out, once told.
     private var toldOf: Set<String> = []
     /// Takes a line about the server, for people; on the loop.
     public var log: ((String) -> Void)?
-    /// The status of the last answer that was no MCP answer, for a hint.
-    public internal(set) var lastStatus: Int?
 
     /// - Parameters:
     ///   - token: a bearer token.
@@ -81,27 +64,25 @@ public final class RemoteServer: MCPService {
     ) {
         sender = RemoteSender(address, token: token, security: security, eventLoop: eventLoop)
         self.limits = limits
+        session = RemoteSession(limits: limits)
         self.eventLoop = eventLoop
     }
 
-    public var era: Era? { back.era }
+    public var era: Era? { session.back.era }
     /// The revision that is spoken with it.
-    public var version: String? { back.version }
+    public var version: String? { session.back.version }
+    /// The status of the last answer that was no MCP answer, for a hint.
+    public var lastStatus: Int? { session.lastStatus }
 
     /// Speaks the client's era where the server has it: what translation cannot carry is lost to nobody, and each client has a session of
     /// its own. Before the first call.
-    public func prefer(_ era: Era) {
-        guard !hasStarted, era == .legacy, knownEra == .auto else { return }
-        knownEra = .legacy
-        back = Self.newBack(.legacy)
-        mayFallBack = true
-    }
+    public func prefer(_ era: Era) { session.prefer(era) }
 
     // MARK: Calls
 
     public func call(_ request: MCPRequest, in context: CallContext, sink: any MCPSink) -> any MCPCall {
         let call = RemoteCall(request, sink: sink, server: self)
-        guard !isClosed else {
+        guard session.stage != .closed else {
             sink.finish(.failed(Undelivered(.notDelivered, "the connection is closed")))
             return EndedCall()
         }
@@ -115,54 +96,52 @@ public final class RemoteServer: MCPService {
     /// - Parameter capabilities: what this client can be asked, for a server that is told once.
     public func identity(declaring capabilities: ByteBuffer?, completion: @escaping (Result<ServerIdentity, Undelivered>) -> Void) {
         begin(declaring: capabilities)
-        if let identity, back.isReady { return completion(.success(identity)) }
+        if let identity, session.back.isReady { return completion(.success(identity)) }
         identityWaiters.append(completion)
     }
+
+    func begin(declaring capabilities: ByteBuffer?) { run(session.begin(declaring: capabilities, isIdle: calls.isEmpty)) }
 
     func send(_ call: RemoteCall) {
         lastCall += 1
         call.id = CallID(lastCall)
         calls[call.id] = call
-        perform(back.send(call.request, call: call.id))
+        perform(session.back.send(call.request, call: call.id))
     }
 
     func cancel(_ call: RemoteCall) {
         if let preparation = call.preparation { return cancel(preparation) }
         if cancelStray(call) { return }
         guard calls[call.id] === call else { return }
-        perform(back.cancel(call.id))
+        perform(session.back.cancel(call.id))
     }
 
     func resumeAll() { for post in Array(posts.values) + strays.values.map(\.post) + (stream.map { [$0] } ?? []) { post.resume() } }
 
     /// Ends the session; `completion` comes when the server has heard of it, or does not answer.
     public func close(_ completion: @escaping () -> Void) {
-        guard !isClosed else { return completion() }
-        isClosed = true
-        leaveSession { [sender] in
+        guard session.stage != .closed else { return completion() }
+        let (left, actions) = session.close()
+        run(actions)
+        leave(left) { [sender] in
             sender.shutdown()
             completion()
         }
-        giveUp(Undelivered(.outcomeUnknown, "the connection was closed"))
     }
 
     // MARK: What the protocol asks for
 
     @discardableResult
     func perform(_ actions: [BackAction]) -> Demand {
-        if mayFallBack, actions.contains(where: \.isFailedHandshake) {
-            fallBack()
-            return .more
-        }
         var paused: Set<CallID> = []
         for action in actions {
             switch action {
-            case .write(let line): write(line)
+            case .write(let line): run(session.write(line))
             case .notify(let id, let message):
                 if calls[id]?.notify(message) == .pause { paused.insert(id) }
             case .finish(let id, let outcome): finish(id, outcome)
             case .ready(let identity, let era): ready(identity, era)
-            case .handshakeFailed(let reason): giveUp(Undelivered(.notDelivered, reason))
+            case .handshakeFailed(let reason): run(session.handshakeFailed(reason))
             case .armTimer(let timer, let seconds): arm(timer, seconds)
             case .disarmTimer(let timer): timers.removeValue(forKey: timer)?.cancel()
             case .restartForEra, .noise, .broadcast: break
@@ -180,14 +159,15 @@ public final class RemoteServer: MCPService {
         case .result(let result) where call.request.method == "tools/list":
             parameterHeaders.merge(ParameterHeaders.byTool(result)) { $1 }
             if era == .modern { outcome = .result(offered(result)) }
-        case .error(let error) where !call.isRetried && isOfAnotherEra(error):
-            knownEra = .auto
-            return startOver(with: call, othersBecause: "the server changed its protocol version")
+        case .error(let error) where !call.isRetried && session.isOfAnotherEra(error):
+            calls[id] = call
+            return run(session.eraChanged(under: id))
         case .error(let error) where error.code == MCPError.Code.headerMismatch && call.request.method == "tools/call" && !call.isRetried:
             return learnHeaders(for: call, error)
         default: break
         }
-        call.sink.finish(told(outcome, of: call))
+        if case .result(let result) = outcome, session.served(isOwn: call.sink is OwnSink) { outcome = .result(RestartMark.added(to: result)) }
+        call.sink.finish(outcome)
     }
 
     private func offered(_ list: ByteBuffer) -> ByteBuffer {
@@ -196,15 +176,6 @@ public final class RemoteServer: MCPService {
             log?("the server's tool \"\(name.prefix(128))\" is left out: its x-mcp-header is none that a client may follow (2026-07-28)")
         }
         return list
-    }
-
-    /// The first result of a new session tells that what the one before it knew is lost.
-    private func told(_ outcome: MCPOutcome, of call: RemoteCall) -> MCPOutcome {
-        guard case .result(let result) = outcome else { return outcome }
-        hasServed = true
-        guard untoldRestart, !(call.sink is OwnSink) else { return outcome }
-        untoldRestart = false
-        return .result(RestartMark.added(to: result))
     }
 
     /// Which arguments it wants repeated in headers, only its list of tools tells.
@@ -229,13 +200,15 @@ public final class RemoteServer: MCPService {
         timers[timer] = eventLoop.scheduleTask(in: .seconds(Int64(seconds))) {
             let server = bound.value
             server.timers[timer] = nil
-            server.perform(server.back.timerFired(timer))
+            server.perform(server.session.back.timerFired(timer))
         }
     }
-}
 
-extension BackAction {
-    fileprivate var isFailedHandshake: Bool {
-        if case .handshakeFailed = self { true } else { false }
+    private func ready(_ identity: ServerIdentity, _ era: Era) {
+        self.identity = identity
+        session.ready(era)
+        let waiters = identityWaiters
+        identityWaiters = []
+        for waiter in waiters { waiter(.success(identity)) }
     }
 }

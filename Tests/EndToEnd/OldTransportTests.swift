@@ -11,16 +11,16 @@ struct OldTransportTests {
             defer { server.end() }
             let url = try await server.line(within: 60) { $0.hasPrefix("http://") }
             let inspected = try await TerminalTests.berth(["inspect", url])
-            #expect(inspected.output.contains("(legacy)") && inspected.output.contains("2 tools"), "\(inspected)")
+            #expect(inspected.output.contains("(legacy)") && inspected.output.contains("3 tools"), "\(inspected)")
             let greeted = try await TerminalTests.berth(["call", url, "greet", "--answers", #"{"name":"Ann"}"#])
-            #expect(greeted.output == "accept name='Ann'\n", "\(greeted)")
+            #expect(greeted.output == "accept name='Ann' age=7\n", "\(greeted)")
             for (sdk, mode, version) in ConnectTests.clients {
                 let result = try await Command.run(
                     [Repository.python(mcp: sdk), Repository.fixture("stdio_client.py"), mode, Repository.binary("berth"), "connect", url],
                     seconds: 90)
                 let seen = try #require(result.lastJSON, "\(result)")
                 #expect(seen["version"] as? String == version && seen["asked"] as? [String] == ["who?"], "\(seen)")
-                #expect(seen["text"] as? [String: String] == ["count": "counted", "greet": "accept name='Ann'"], "\(seen)")
+                #expect(seen["text"] as? [String: String] == ["count": "counted", "greet": "accept name='Ann' age=7"], "\(seen)")
                 #expect((seen["progress"] as? [[Any]])?.count == 3, "\(seen)")
             }
             // One stream for each of them, and all of them are over.

@@ -1,7 +1,7 @@
 """A server of the handshake revisions over streamable HTTP, by the SDK (mcp 1.x): python legacy_http.py; prints its URL.
 
 Every request must carry the bearer token `BERTH_FIXTURE_TOKEN`, where that is set."""
-import base64, os, socket, sys
+import os, socket, sys
 import uvicorn
 from mcp.server.fastmcp import Context, FastMCP
 from pydantic import BaseModel, Field
@@ -78,8 +78,13 @@ class Guard:
         await self.app(scope, receive, send)
 
 
-listener = socket.socket()
-listener.bind(("127.0.0.1", 0))
-listener.listen()
-print("http://127.0.0.1:%d/mcp" % listener.getsockname()[1], flush=True)
-uvicorn.Server(uvicorn.Config(Guard(server.streamable_http_app()), log_level="error")).run(sockets=[listener])
+def serve(app, path):
+    "What `mcp.run()` does, on a port of its own choice."
+    listener = socket.socket()
+    listener.bind(("127.0.0.1", 0))
+    listener.listen()
+    print("http://127.0.0.1:%d%s" % (listener.getsockname()[1], path), flush=True)
+    uvicorn.Server(uvicorn.Config(app, log_level="error", timeout_graceful_shutdown=1)).run(sockets=[listener])
+
+
+if __name__ == "__main__": serve(Guard(server.streamable_http_app()), "/mcp")

@@ -62,8 +62,8 @@ struct Tour: AsyncParsableCommand {
         let revoke = "/api/v1/tokens/\(URLPath.segment(token.cell("id")))"
         let answer: JSONValue
         do {
-            answer = try await MCPCall.tool(
-                "get_current_time", arguments: .record(("timezone", "Europe/Berlin")), url: token.cell("url"), token: token["token"]?.stringValue,
+            answer = try await ToolCall.run(
+                "get_current_time", .record(("timezone", "Europe/Berlin")), url: token.cell("url"), token: token["token"]?.stringValue,
                 socket: gateway.installation.controlSocket)
         } catch {
             _ = try? await gateway.json("DELETE", revoke)

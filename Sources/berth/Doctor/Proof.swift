@@ -129,7 +129,7 @@ struct Proof {
     }
 
     private func call(_ tool: String, _ arguments: JSONValue, _ session: Session) async throws -> JSONValue {
-        let result = try await MCPCall.tool(tool, arguments: arguments, url: session.url, token: session.token, socket: installation.controlSocket)
+        let result = try await ToolCall.run(tool, arguments, url: session.url, token: session.token, socket: installation.controlSocket)
         let text = result["content"]?[0]?["text"]?.stringValue ?? "{}"
         return try JSONValue(parsing: text)
     }
