@@ -22,6 +22,7 @@ final class ChildProcess {
     private let reaper: Reaper
     private let queueLimit: Int
     private var framer: LineFramer
+    private var readSize = ReadSize()
     private(set) var errors: StderrLog
     private var input: (any Channel)?
     private var output: (any Channel)?
@@ -67,13 +68,13 @@ final class ChildProcess {
     private func channel(_ descriptor: Int32, _ reader: PipeReader?) -> EventLoopFuture<any Channel> {
         let bound = NIOLoopBound(reader, eventLoop: loop)
         let wasTaken = NIOLoopBoundBox(false, eventLoop: loop)
-        let allocator = AdaptiveRecvByteBufferAllocator(minimum: 4096, initial: 16 << 10, maximum: 1 << 20)
-        let bootstrap = NIOPipeBootstrap(group: loop).channelOption(.recvAllocator, value: allocator).channelInitializer { channel in
-            channel.eventLoop.makeCompletedFuture {
-                wasTaken.value = true
-                if let reader = bound.value { try channel.pipeline.syncOperations.addHandler(reader) }
+        let bootstrap = NIOPipeBootstrap(group: loop).channelOption(.recvAllocator, value: Self.allocator(readSize.bytes))
+            .channelOption(.maxMessagesPerRead, value: 1).channelInitializer { channel in
+                channel.eventLoop.makeCompletedFuture {
+                    wasTaken.value = true
+                    if let reader = bound.value { try channel.pipeline.syncOperations.addHandler(reader) }
+                }
             }
-        }
         let made =
             reader == nil ? bootstrap.takingOwnershipOfDescriptor(output: descriptor) : bootstrap.takingOwnershipOfDescriptor(input: descriptor)
         return made.flatMapErrorThrowing { error in
@@ -81,6 +82,10 @@ final class ChildProcess {
             if !wasTaken.value { close(descriptor) }
             throw error
         }
+    }
+
+    private static func allocator(_ most: Int) -> AdaptiveRecvByteBufferAllocator {
+        AdaptiveRecvByteBufferAllocator(minimum: 512, initial: min(most / 2, 16 << 10), maximum: most)
     }
 
     private func adopt(_ input: any Channel, _ output: any Channel, _ error: any Channel) {
@@ -133,7 +138,11 @@ final class ChildProcess {
 
     private func read(_ chunk: ByteBuffer) {
         framer.append(chunk)
+        let before = framer.lines
         deliver()
+        // While its output is held up, lines of this chunk are still to be counted.
+        guard isReading, let size = readSize.read(chunk.readableBytes, lines: framer.lines - before) else { return }
+        try? output?.syncOptions?.setOption(.recvAllocator, value: Self.allocator(size))
     }
 
     private func deliver() {

@@ -18,6 +18,8 @@ public struct LineFramer: Sendable {
     /// Bytes at the front of `buffer` that are known to hold no newline.
     private var searched = 0
     private var discarding: (prefix: ByteBuffer, bytes: Int)?
+    /// Lines that have ended so far, whatever became of them.
+    private(set) var lines = 0
 
     public init(limit: Int = 16 << 20) {
         self.limit = limit
@@ -47,6 +49,7 @@ public struct LineFramer: Sendable {
             let line = buffer.readSlice(length: end) ?? ByteBuffer()
             buffer.moveReaderIndex(forwardBy: 1)
             searched = 0
+            lines += 1
             if let (prefix, bytes) = discarding {
                 discarding = nil
                 return .oversized(prefix: prefix, bytes: bytes + end)
