@@ -122,9 +122,14 @@ extension Child {
     private func keep(noise line: ByteBuffer, isStray: Bool) {
         if isStray { strays += 1 } else { noise += 1 }
         guard keptNoise.count < 20 else { return }
-        let text = String(decoding: (plan?.mask ?? SecretMask()).head(of: line.readableBytesView, limit: 200).bytes, as: UTF8.self)
+        let text = shown(line)
         keptNoise.append(text)
         environment.log((isStray ? "an answer to what the server was not asked: " : "not a message on the server's stdout: ") + text)
+    }
+
+    /// The beginning of what a server wrote, for people.
+    func shown(_ line: ByteBuffer) -> String {
+        String(decoding: (plan?.mask ?? SecretMask()).head(of: line.readableBytesView, limit: 200).bytes, as: UTF8.self)
     }
 
     func arm(_ timer: BackTimer, _ seconds: Int) {

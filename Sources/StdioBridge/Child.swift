@@ -62,6 +62,8 @@ final class Child {
     var tracer: Tracer?
     var identityWaiters: [(Result<ServerIdentity, Undelivered>) -> Void] = []
     var noise = 0
+    /// Of it, what is of the processes before this one.
+    var noiseBefore = 0
     /// Answers of the running process to what it was never asked.
     var strays = 0
     var identity: ServerIdentity?
