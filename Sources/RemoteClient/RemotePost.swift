@@ -29,6 +29,8 @@ final class RemotePost: ExchangeHandler {
 
     private(set) var sessionID: String?
     private(set) var isStream = false
+    /// What kind of answer came, for one that is none of MCP: `HTTP 200 text/html`.
+    private(set) var answerKind = ""
     /// Where a stream can be taken up again, and after how long.
     var lastEventID: String?
     var retryMilliseconds: Int?
@@ -88,6 +90,7 @@ final class RemotePost: ExchangeHandler {
         status = head.status
         location = head.fields["location"]
         sessionID = head.fields["mcp-session-id"]
+        answerKind = "HTTP \(status)" + (head.fields["content-type"].map { " " + $0.prefix { $0 != ";" }.prefix(64) } ?? "")
         isStream = (200..<300).contains(status) && head.fields["content-type"]?.lowercased().hasPrefix("text/event-stream") == true
     }
 

@@ -51,7 +51,8 @@ extension RemoteServer {
         case .complete:
             // With the transport of 2024-11-05 the answer comes elsewhere.
             guard let id = post.id, !post.isAnswered, !eventStream.isUsed, !resume(post, id: id) else { return }
-            fail(id, Undelivered(.outcomeUnknown, "the server's stream ended without an answer"))
+            let what = post.isStream ? "the server's stream ended without an answer" : "the server answered \(post.answerKind), and no MCP"
+            fail(id, Undelivered(.outcomeUnknown, what))
         case .failed where post.isAnswered: return
         case .failed(let why):
             if !back.isReady { return giveUp(Undelivered(.notDelivered, why.reason)) }
@@ -95,6 +96,9 @@ extension RemoteServer {
 
     /// What a refusal says that is no MCP error, in one line.
     private static func said(in body: ByteBuffer) -> String? {
+        // As servers and proxies tell who speaks plainly to their TLS.
+        let beginning = String(decoding: body.readableBytesView.prefix(1_024), as: UTF8.self).lowercased()
+        if beginning.contains("https port") || beginning.contains("https server") { return "that port speaks HTTPS" }
         guard let value = try? JSONValue(parsing: body.readableBytesSpan),
             let text = value["message"]?.stringValue ?? value["error_description"]?.stringValue
         else { return nil }
