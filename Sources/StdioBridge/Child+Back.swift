@@ -25,7 +25,9 @@ extension Child {
                 restartForEra()
                 // One that is silent has done nothing for anybody.
                 process?.signal(SIGKILL)
-            case .handshakeFailed(let reason): perform(machine.handshakeFailed(reason))
+            case .handshakeFailed(let reason):
+                forgetEra()
+                perform(machine.handshakeFailed(reason))
             case .noise(let line, let isStray): keep(noise: line, isStray: isStray)
             case .armTimer(let timer, let seconds): arm(timer, seconds)
             case .disarmTimer(let timer): backTimers.removeValue(forKey: timer)?.cancel()
@@ -163,6 +165,13 @@ extension Child {
             default: break
             }
         }
+    }
+
+    /// What another process answered to a probe is no longer so: the next one is probed.
+    private func forgetEra() {
+        guard era == .modern, environment.limits.era == .auto else { return }
+        era = nil
+        onEraLost?()
     }
 
     func restartForEra() {

@@ -78,6 +78,7 @@ final class Child {
     /// The first lines that were no messages, for diagnosis.
     var keptNoise: [String] = []
     var onEraKnown: ((Era) -> Void)?
+    var onEraLost: (() -> Void)?
     var onEnded: ((Child) -> Void)?
     /// Somebody waits for it no longer.
     var onCallEnded: (() -> Void)?
