@@ -54,6 +54,16 @@ import Testing
         #expect(answers.unasked == ["colour"])
     }
 
+    /// "Method not found" is a word of ours there.
+    @Test(arguments: [
+        ("Error executing tool sample: Method not found: sampling/createMessage", " has refused sampling/createMessage, "),
+        ("Method not found: roots/list", " has refused roots/list, "), ("Method not found: tools/list", nil),
+    ] as [(String, String?)])
+    func whatATerminalRefusesIsToldAsItsOwn(_ text: String, _ says: String?) {
+        let told = Questions.refusal(in: text)
+        #expect(says.map { told?.contains($0) == true } ?? (told == nil), "\(told ?? "nothing")")
+    }
+
     /// Commas are for the terminal.
     @Test func aListIsAskedForAsJSONHasIt() {
         let form = ElicitationForm(schema: ["properties": ["tags": ["type": "array", "items": ["enum": ["a", "b"]]]]])

@@ -53,6 +53,14 @@ struct ConnectTests {
         }
     }
 
+    @Test func aToolThatCannotAskIsToldHowItCan() async throws {
+        let server = ["--", Repository.python(mcp: "2.3.0"), Repository.fixture("sdk_server.py")]
+        let failed = try await TerminalTests.berth(["call", "ask"] + server)
+        #expect(failed.status == 1 && failed.errors.contains(" — its tool asks its client while it runs, "), "\(failed)")
+        let asked = try await TerminalTests.berth(["call", "ask", "--era", "legacy", "--answers", #"{"name": "Ann"}"#] + server)
+        #expect(asked.status == 0 && asked.output == "accept Ann\n", "\(asked)")
+    }
+
     @Test func linesThatComeTogetherAreAnsweredAndNothingElseIsSaid() async throws {
         let input =
             [

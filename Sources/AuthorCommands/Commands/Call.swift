@@ -32,7 +32,9 @@ struct Call: AsyncParsableCommand {
                 for block in blocks { Output.line(ContentText.line(block)) }
                 if blocks.isEmpty, let value = answer.value["structuredContent"] { Output.line(value.text) }
             }
-            if answer.value["isError"]?.boolValue == true { throw ExitCode(1) }
+            guard answer.value["isError"]?.boolValue == true else { return }
+            if let refusal = Questions.refusal(in: blocks.map(ContentText.line).joined(separator: "\n")) { Output.note(refusal) }
+            throw ExitCode(1)
         }
     }
 }

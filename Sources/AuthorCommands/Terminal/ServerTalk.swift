@@ -155,9 +155,8 @@ struct ServerTalk {
     }
 
     private func hint(_ error: MCPError, _ method: String) async -> String {
+        if let refusal = Questions.refusal(in: error.message) { return refusal }
         switch error.code {
-        case MCPError.Code.methodNotFound where ["sampling/createMessage", "roots/list"].contains(where: error.message.contains):
-            return "\(Program.name) can be asked for nothing but answers to forms: call it from a client that declares it"
         case MCPError.Code.methodNotFound: return "\(Program.name) inspect shows what the server offers"
         case MCPError.Code.notDelivered: return "it did not act on the call" + logs
         case MCPError.Code.outcomeUnknown: return "it may have acted on the call" + logs
@@ -165,6 +164,8 @@ struct ServerTalk {
             guard let name = target.word(0), let tools = try? await list("tools/list", "tools").value["tools"]?.arrayValue else { break }
             let names = tools.compactMap { $0["name"]?.stringValue }
             return Suggestion.text(for: name, among: names) ?? "it has \(names.prefix(30).joined(separator: ", "))"
+        case _ where error.message.contains("no back-channel"):
+            return "its tool asks its client while it runs, as before 2026-07-28: --era legacy, here or of \(Program.name) bridge, lets it"
         default: break
         }
         return "\(Program.name) inspect shows what the server offers and takes"
