@@ -29,8 +29,9 @@ final class RemotePost: ExchangeHandler {
 
     private(set) var sessionID: String?
     private(set) var isStream = false
+    private var contentType: String?
     /// What kind of answer came, for one that is none of MCP: `HTTP 200 text/html`.
-    private(set) var answerKind = ""
+    var answerKind: String { "HTTP \(status)" + (contentType.map { " " + $0.prefix { $0 != ";" }.prefix(64) } ?? "") }
     /// Where a stream can be taken up again, and after how long.
     var lastEventID: String?
     var retryMilliseconds: Int?
@@ -90,8 +91,8 @@ final class RemotePost: ExchangeHandler {
         status = head.status
         location = head.fields["location"]
         sessionID = head.fields["mcp-session-id"]
-        answerKind = "HTTP \(status)" + (head.fields["content-type"].map { " " + $0.prefix { $0 != ";" }.prefix(64) } ?? "")
-        isStream = (200..<300).contains(status) && head.fields["content-type"]?.lowercased().hasPrefix("text/event-stream") == true
+        contentType = head.fields["content-type"]
+        isStream = (200..<300).contains(status) && contentType?.lowercased().hasPrefix("text/event-stream") == true
     }
 
     func received(body piece: ByteBuffer) -> Bool {

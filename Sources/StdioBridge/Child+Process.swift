@@ -48,7 +48,7 @@ extension Child {
     }
 
     func failWaiting(_ why: Undelivered) {
-        let told = Undelivered(why.kind, explained(why.reason + printed))
+        let told = Undelivered(why.kind, explained(why.reason + printed(before: why.reason)))
         // Told now: whoever asks why the server did not start asks before it has ended.
         if let process, !machine.isStopping, !hasToldFailure {
             hasToldFailure = true
@@ -63,12 +63,14 @@ extension Child {
 
     private static let shownErrors = 1024
 
-    /// What a process that nobody could speak to has printed: a question, perhaps, whose answer it read from our lines.
-    private var printed: String {
+    /// What a process that nobody could speak to has printed: of one that is silent a question, perhaps, whose answer it read from our
+    /// lines.
+    private func printed(before reason: String) -> String {
         guard environment.showsErrors, !machine.isStopping else { return "" }
         let line = noise > noiseBefore ? keptNoise.last : process.map { shown($0.unendedLine) }
         guard let line, !line.isEmpty else { return "" }
-        return "; it printed '\(line.prefix(80))' on standard output, which is for messages alone, and may wait for an answer"
+        let silent = reason.contains("the handshake within") ? ", and may wait for an answer" : ""
+        return "; it printed '\(line.prefix(80))' on standard output, which is for messages alone\(silent)"
     }
 
     /// With the server's last words in the lines below, where callers may see them.

@@ -55,6 +55,8 @@ import Testing
     @Test(arguments: [
         ("it broke", .notDelivered, url, "the call failed: it broke — is it an MCP server?"),
         ("it broke", .outcomeUnknown, url, "the call failed: it broke — it may have acted on the call"),
+        // Not before it had answered others.
+        ("reset (errno: 104)", .outcomeUnknown, url, "the call failed: reset (errno: 104) — it may have acted on the call"),
         ("it broke", .notDelivered, "http://h/mpc", "the call failed: it broke — is it an MCP server? did you mean http://h/mcp?"),
         (
             "the server exited with status 1", .notDelivered, nil,

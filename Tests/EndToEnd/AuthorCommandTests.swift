@@ -45,6 +45,15 @@ import Testing
         }
     }
 
+    /// A name without a slash is looked for elsewhere.
+    @Test(arguments: [("s.py", "python3 s.py"), ("s.js", "node s.js"), ("serve", "./serve")])
+    func aFileThatLiesHereIsMeant(_ name: String, _ meant: String) async throws {
+        try await withFolder([name: ""]) { folder in
+            let result = try await Command.run([Repository.binary("berth"), "bridge", "--", name], directory: folder, seconds: 30)
+            #expect(result.status == 1 && result.errors.hasSuffix(" — it is a file here: -- \(meant)\n"), "\(result)")
+        }
+    }
+
     /// A bridge refuses such a file; here it is somebody's own.
     @Test(arguments: [(0o600, false), (0o640, true), (0o604, true)]) func aTokenThatOthersReadIsToldOf(_ mode: mode_t, _ isTold: Bool) async throws {
         try await withFolder(["token": "tok-1\n"]) { folder in

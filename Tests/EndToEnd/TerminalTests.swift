@@ -102,6 +102,13 @@ import Testing
         #expect(result.errors.contains("berth: no answer to \(method) within 2 s: it was cancelled — --timeout SECONDS waits longer"), "\(result)")
     }
 
+    /// It declares prompts and has no list of them.
+    @Test func aListThatFailsIsToldBesideTheOthers() async throws {
+        let result = try await Self.berth(["inspect", "--", Self.python, Repository.fixture("faulty.py"), "no_version"])
+        #expect(result.status == 0 && result.output.contains("offers        1 tool\n"), "\(result)")
+        #expect(result.errors.hasPrefix("berth: prompts/list failed, though prompts is declared: "), "\(result)")
+    }
+
     /// It has read our first message as the answer to its question.
     @Test func aServerThatAsksOnItsTerminalIsToldApart() async throws {
         let result = try await Self.berth(["tools", "--timeout", "2"] + Self.local("asks_first.py"))

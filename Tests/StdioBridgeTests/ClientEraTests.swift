@@ -57,6 +57,8 @@ struct ClientEraTests {
                 #expect(await rig.call("echo", #"{"text":"a"}"#, session: "a").text == "a")
                 let told = await rig.call("echo", session: "b").failure
                 #expect(told?.kind == .notDelivered && told?.reason.hasPrefix("the server does not speak 2026-07-28: ") == true, "\(told as Any)")
+                // Who comes before its end is told the same.
+                await eventually("its process is gone") { await rig.reports().first { $0.session == "b" }?.pid == nil }
                 #expect(await rig.call("echo", #"{"text":"b"}"#, session: "b").text == "b")
                 #expect(await rig.call("echo", #"{"text":"c"}"#, session: "c").text == "c")
                 let eras = Dictionary(uniqueKeysWithValues: await rig.reports().map { ($0.session, $0.era) })

@@ -54,7 +54,8 @@ struct Unreached {
         if let address, !address.isSecure, reason.contains("speaks HTTPS") {
             return ("\(name) speaks TLS", "it is https://\(address.authority)…", true)
         }
-        if let address, !address.isSecure, Self.isBrokenOff(reason) {
+        // Before it has answered anything: later it is a server that failed, perhaps at the call.
+        if let address, !address.isSecure, why.kind == .notDelivered, Self.isBrokenOff(reason) {
             let remedy = "does it speak TLS there? then it is https://\(address.authority)…, else: is it an MCP server?"
             return ("\(name) broke the connection off", remedy, true)
         }
