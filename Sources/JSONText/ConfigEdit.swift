@@ -1,5 +1,5 @@
 /// Sets one member of an object in a configuration file that people keep by hand: everything else stays byte for byte, and what is
-/// written looks like the rest of the file.
+/// written looks like the rest of the file, line ends included.
 public enum ConfigEdit {
     /// Why a file cannot be edited.
     public enum Refusal: Error, Sendable, Equatable {
@@ -53,7 +53,7 @@ public enum ConfigEdit {
         }
         let new = pretty(value, unit: unit, level: 2)
         if let old = try member(name, of: entries, in: text) {
-            splice.replace(old, with: Array(new.utf8))
+            splice.replace(old, with: file.lines(new))
         } else {
             try append(name, new, to: entries, unit: unit, level: 2, file: file, splice: &splice)
         }
@@ -84,11 +84,11 @@ public enum ConfigEdit {
             let comma = file.commas.first { (begin..<end).contains($0) }
             if comma == nil { splice.insert([UInt8(ascii: ",")], at: begin) }
             let place = file.endOfComments(from: comma.map { $0 + 1 } ?? begin)
-            splice.insert(Array((entry + (comma == nil ? "" : ",")).utf8), at: place)
+            splice.insert(file.lines(entry + (comma == nil ? "" : ",")), at: place)
         } else {
             let words = file.body[begin..<end].lastIndex { !isSpace($0) }.map { $0 + 1 } ?? begin
             let closing = String(repeating: unit, count: level - 1)
-            splice.replace(JSONSpan(start: words, end: end), with: Array((entry + "\n" + closing).utf8))
+            splice.replace(JSONSpan(start: words, end: end), with: file.lines(entry + "\n" + closing))
         }
     }
 
@@ -98,10 +98,18 @@ public enum ConfigEdit {
         let plain: [UInt8]
         /// Trailing ones.
         let commas: [Int]
+        /// Its first line ends in CR LF, and so do those that are added.
+        private let hasCarriageReturns: Bool
 
         init(_ body: [UInt8], mayHaveComments: Bool) {
             self.body = body
             (plain, commas) = mayHaveComments ? CommentedJSON.read(body) : (body, [])
+            hasCarriageReturns = body.firstIndex(of: 0x0A).map { $0 > 0 && body[$0 - 1] == 0x0D } ?? false
+        }
+
+        /// Text of ours, with the file's line ends.
+        func lines(_ text: String) -> [UInt8] {
+            hasCarriageReturns ? text.utf8.flatMap { $0 == 0x0A ? [0x0D, 0x0A] : [$0] } : Array(text.utf8)
         }
 
         /// What the root's first member is indented by; two spaces where that cannot be seen.
@@ -141,7 +149,8 @@ public enum ConfigEdit {
         }
     }
 
-    private static func place(_ offset: Int, in body: [UInt8]) -> (line: Int, column: Int) {
+    /// Where a byte is, counted from one.
+    public static func place(_ offset: Int, in body: [UInt8]) -> (line: Int, column: Int) {
         let before = body.prefix(offset)
         let line = before.count { $0 == 0x0A } + 1
         let column = before.count - (before.lastIndex(of: 0x0A).map { $0 + 1 } ?? 0) + 1

@@ -68,7 +68,9 @@ final class RemotePost: ExchangeHandler {
         status = head.status
         location = head.fields["location"]
         sessionID = head.fields["mcp-session-id"]
-        request.isStream = (200..<300).contains(status) && head.fields["content-type"]?.lowercased().hasPrefix("text/event-stream") == true
+        let type = head.fields["content-type"]
+        request.isStream = (200..<300).contains(status) && type?.lowercased().hasPrefix("text/event-stream") == true
+        request.answerKind = "HTTP \(status)" + (type.map { " " + $0.prefix { $0 != ";" }.prefix(64) } ?? "")
     }
 
     func received(body piece: ByteBuffer) -> Bool {

@@ -13,7 +13,8 @@ struct RemoteRefusal {
         let value = try? JSONValue(parsing: body.readableBytesSpan)
         self.status = status
         error = value.flatMap(Self.error)
-        text = "the server answered HTTP \(status)" + ((error?.message ?? value.flatMap(Self.said)).map { ": \($0)" } ?? "")
+        let said = error?.message ?? (Self.speaksOfHTTPS(body) ? "that port speaks HTTPS" : value.flatMap(Self.said))
+        text = "the server answered HTTP \(status)" + (said.map { ": \($0)" } ?? "")
     }
 
     /// Whether the server may know nothing but 2024-11-05, which has another place to post to.
@@ -38,6 +39,12 @@ struct RemoteRefusal {
         guard let error = message["error"], let code = error["code"]?.intValue else { return nil }
         let data = error["data"].map { ByteBuffer(bytes: $0.serialized()) }
         return MCPError(code: code, message: error["message"]?.stringValue ?? "no reason given", data: data)
+    }
+
+    /// As servers and proxies tell who speaks plainly to their TLS.
+    private static func speaksOfHTTPS(_ body: ByteBuffer) -> Bool {
+        let beginning = String(decoding: body.readableBytesView.prefix(1_024), as: UTF8.self).lowercased()
+        return beginning.contains("https port") || beginning.contains("https server")
     }
 
     private static func said(in body: JSONValue) -> String? {

@@ -10,6 +10,8 @@ struct RemoteRequest {
     let body: ByteBuffer?
     /// Its answer is an event stream.
     var isStream = false
+    /// What kind of answer came, for one that is none of MCP: `HTTP 200 text/html`.
+    var answerKind = ""
     /// Its response has come.
     var isAnswered = false
     /// It takes up the stream of a call that was delivered before.

@@ -11,7 +11,8 @@ extension RemoteSession {
         case .complete:
             // With the transport of 2024-11-05 the answer comes elsewhere.
             guard let id = request.id, !request.isAnswered, transport == .streamable else { return [] }
-            return takeUp(request) ?? fail(id, Undelivered(.outcomeUnknown, "the server's stream ended without an answer"))
+            let what = request.isStream ? "the server's stream ended without an answer" : "the server answered \(request.answerKind), and no MCP"
+            return takeUp(request) ?? fail(id, Undelivered(.outcomeUnknown, what))
         case .failed where request.isAnswered: return []
         case .failed(let why):
             guard back.isReady else { return giveUp(Undelivered(.notDelivered, why.reason)) }

@@ -67,17 +67,17 @@ public final class ServerConnection: Sendable {
     ///   - era: what is known of the server; `.auto` probes.
     ///   - log: gets what the server writes to its standard error, on any thread.
     public static func open(
-        command: [String], program: String, environment: [String], era: Back.EraChoice = .auto, log: @escaping @Sendable (String) -> Void
+        _ server: StandaloneServer, era: Back.EraChoice = .auto, log: @escaping @Sendable (String) -> Void
     ) async throws -> ServerConnection {
         _ = clinux_set_child_subreaper(1)
         let reaper = try Reaper(Reaper.Configuration(sweepsOrphans: true))
         let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
         let loop = group.next()
-        let plan = SpawnPlan(path: program, arguments: command, environment: environment)
+        let mask = SecretMask(values: server.secrets)
         let parts = try await loop.submit {
             var limits = BridgeLimits()
             limits.era = era
-            let sessions = Sessions(eventLoop: loop, reaper: reaper, limits: limits, plan: { _ in .success(plan) }, log: { log($0) })
+            let sessions = Sessions(eventLoop: loop, reaper: reaper, limits: limits, plan: { _ in server.plan(mask) }, log: { log($0) })
             return NIOLoopBound(Parts.local(sessions), eventLoop: loop)
         }.get()
         return ServerConnection(group, loop, parts, reaper)

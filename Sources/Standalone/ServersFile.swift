@@ -24,15 +24,27 @@ public struct ServersFile: Sendable, Equatable {
         do {
             root = try JSONValue(parsing: CommentedJSON.plain(bytes))
         } catch {
-            throw StandaloneInputError("\(file) is no JSON: \(error.reason.rawValue) at byte \(error.offset)", hint: Self.example)
+            let (line, column) = ConfigEdit.place(error.offset, in: bytes)
+            throw StandaloneInputError("\(file) is no JSON: line \(line), column \(column): \(error.reason.rawValue)", hint: "mend that line")
         }
-        let section = root["mcpServers"] != nil ? "mcpServers" : "servers"
+        // VS Code's settings, which are about much else.
+        if root["mcpServers"] == nil, root["servers"] == nil, let inner = root["mcp"], inner["servers"] != nil {
+            try read(inner, "servers", file, isWhole: false)
+        } else {
+            try read(root, root["mcpServers"] != nil ? "mcpServers" : "servers", file, isWhole: true)
+        }
+    }
+
+    /// - Parameter isWhole: nothing else is to be there.
+    private mutating func read(_ root: JSONValue, _ section: String, _ file: String, isWhole: Bool) throws(StandaloneInputError) {
         guard let entries = root[section]?.objectValue else {
             throw StandaloneInputError("\(file) has no object mcpServers, nor servers", hint: Self.example)
         }
-        for key in root.objectValue?.keys ?? [] where key != section { remarks.append("\(file): \(Self.shown(key)) is not understood") }
+        for key in root.objectValue?.keys ?? [] where key != section && isWhole { remarks.append("\(file): \(Self.shown(key)) is not understood") }
         for (name, entry) in entries.members { try read(name, entry, file) }
-        guard !servers.isEmpty else { throw StandaloneInputError("\(file) names no server to start", hint: Self.example) }
+        guard servers.isEmpty else { return }
+        guard !entries.members.isEmpty else { throw StandaloneInputError("\(file) names no server to start", hint: Self.example) }
+        throw StandaloneInputError("\(file) names no server to start: all have a url", hint: "clients reach those without a bridge")
     }
 
     private static let example = #"{"mcpServers": {"time": {"command": "mcp-server-time", "args": []}}}"#
@@ -52,8 +64,13 @@ public struct ServersFile: Sendable, Equatable {
             throw StandaloneInputError("\(place): type is not stdio", hint: "leave it out, or write \"stdio\"")
         }
         for key in members.keys where !Self.known.contains(key) { remarks.append("\(place): \(Self.shown(key)) is not understood") }
-        guard let command = members["command"]?.stringValue, !command.isEmpty else {
-            throw StandaloneInputError("\(place) has no command", hint: Self.example)
+        guard let command = members["command"]?.stringValue, !command.isEmpty, Self.isUsable(command) else {
+            if members["command"] == nil, let meant = members.keys.first(where: { Nearest.name(to: $0, among: ["command"]) != nil }) {
+                throw StandaloneInputError("\(place) has no command, but \(Self.shown(meant))", hint: "did you mean command?")
+            }
+            let what = members["command"] == nil ? "has no command" : "has a command that is no text"
+            throw StandaloneInputError(
+                "\(place) \(what)", hint: #"the program alone, its arguments beside it: "command": "python3", "args": ["server.py"]"#)
         }
         var server = Server(name: name, command: command)
         for argument in try Self.list(members["args"], "\(place): args") {
@@ -68,7 +85,9 @@ public struct ServersFile: Sendable, Equatable {
             }
             for (key, value) in variables.members {
                 guard EnvironmentFile.isName(key), let text = value.stringValue, Self.isUsable(text) else {
-                    throw StandaloneInputError("\(place): env has an entry that is no variable", hint: "names as in API_KEY, values are strings")
+                    let name = Self.shown(String(key.prefix { $0 != "=" }))
+                    throw StandaloneInputError(
+                        "\(place): env has an entry that is no variable: \(name)", hint: #"names as in API_KEY, values are strings: "1""#)
                 }
                 server.environment[key] = text
             }

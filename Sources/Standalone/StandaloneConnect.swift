@@ -1,8 +1,8 @@
 import Glibc
-import MCP
+public import MCP
 import NIOCore
 import NIOPosix
-import RemoteClient
+public import RemoteClient
 import StdioBridge
 public import Wire
 
@@ -35,9 +35,12 @@ public final class StandaloneConnect: Sendable {
 
     /// - Parameters:
     ///   - security: for an `https` address.
+    ///   - explain: what the client is told of a server that does not answer, and the status of its last answer that was none of MCP.
     ///   - log: takes a line about the server, for people; must not block.
     public init(
-        _ address: RemoteAddress, token: String?, security: (any ClientSecurity)? = nil, log: @escaping @Sendable (String) -> Void = { _ in }
+        _ address: RemoteAddress, token: String?, security: (any ClientSecurity)? = nil,
+        explain: @escaping @Sendable (Undelivered, _ status: Int?) -> Undelivered = { why, _ in why },
+        log: @escaping @Sendable (String) -> Void = { _ in }
     ) {
         let loop = group.next()
         self.loop = loop
@@ -46,9 +49,10 @@ public final class StandaloneConnect: Sendable {
         loop.execute { [parts, output] in
             let remote = RemoteServer(address, token: token, security: security, eventLoop: loop)
             remote.log = log
-            let host = ConnectHost(remote)
+            let complaints = ConnectComplaints(next: remote, explain: { [unowned remote] in explain($0, remote.lastStatus) }, log: log)
+            let host = ConnectHost(remote, complaints)
             let settings = FrontSettings(maximumBytes: Self.longestLine)
-            let front = StdioFront(front: MCPFront(service: remote, host: host, settings: settings)) { output.write($0) ? .more : .pause }
+            let front = StdioFront(front: MCPFront(service: complaints, host: host, settings: settings)) { output.write($0) ? .more : .pause }
             front.onDeclared = { host.declared = $0 }
             parts.value = Parts(remote: remote, front: front)
             let resumed = NIOLoopBound(front, eventLoop: loop)
@@ -124,14 +128,18 @@ public final class StandaloneConnect: Sendable {
 private final class ConnectHost: FrontHost {
     private static let session = "stdio"
     private let remote: RemoteServer
+    private let complaints: ConnectComplaints
     private var record: LegacySessionRecord?
     var declared: ByteBuffer?
 
-    init(_ remote: RemoteServer) { self.remote = remote }
+    init(_ remote: RemoteServer, _ complaints: ConnectComplaints) {
+        self.remote = remote
+        self.complaints = complaints
+    }
 
     func identity(for caller: FrontCaller, version: String, completion: @escaping (Result<ServerIdentity, MCPError>) -> Void) {
         if version != ProtocolVersion.modern { remote.prefer(.legacy) }
-        remote.identity(declaring: declared) { completion($0.mapError { MCPError($0) }) }
+        remote.identity(declaring: declared) { [complaints] in completion($0.mapError { MCPError(complaints.told($0)) }) }
     }
 
     func openSession(_ new: LegacySessionRecord, caller: FrontCaller, completion: @escaping (Result<String, MCPError>) -> Void) {

@@ -19,9 +19,9 @@ final class StandaloneCore: Sendable {
         let router: StandaloneRouter
         var onCrash: ((String) -> Void)?
 
-        init(_ endpoints: [StandaloneEndpoint], _ configuration: StandaloneConfiguration) {
+        init(_ endpoints: [StandaloneEndpoint], _ configuration: StandaloneConfiguration, _ log: @escaping (StandaloneLine) -> Void) {
             self.endpoints = endpoints
-            router = StandaloneRouter(endpoints: endpoints, configuration: configuration)
+            router = StandaloneRouter(endpoints: endpoints, configuration: configuration, log: log)
         }
     }
 
@@ -42,7 +42,7 @@ final class StandaloneCore: Sendable {
                 showsErrors: true)
             return StandaloneEndpoint(server: server, sessions: sessions, configuration: configuration)
         }
-        let parts = Parts(endpoints, configuration)
+        let parts = Parts(endpoints, configuration, log)
         for endpoint in endpoints {
             let mark = endpoint.name.map { "\($0): " } ?? ""
             // Daemons of ended sessions belong to nobody once no server runs.

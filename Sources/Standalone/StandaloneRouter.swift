@@ -12,8 +12,12 @@ final class StandaloneRouter: ServerDelegate {
     private let origins: OriginPolicy
     private let tokens: BearerTokens?
     private let pages: StandaloneCORS
+    private let log: (StandaloneLine) -> Void
+    /// Names that were refused, once told of.
+    private var toldOf: Set<String> = []
 
-    init(endpoints: [StandaloneEndpoint], configuration: StandaloneConfiguration) {
+    init(endpoints: [StandaloneEndpoint], configuration: StandaloneConfiguration, log: @escaping (StandaloneLine) -> Void) {
+        self.log = log
         self.endpoints = endpoints
         tokens = configuration.tokens
         pages = StandaloneCORS(configuration.allowedOrigins)
@@ -25,14 +29,30 @@ final class StandaloneRouter: ServerDelegate {
     /// Before a byte of the body is read.
     func admit(_ head: HTTPRequestHead, peer: ServerPeer) -> Admission {
         // A web page can make a browser send here: a name that is not ours is another site's.
-        if origins.check(hosts: head.headers["host"], origins: head.headers["origin"]) != nil {
-            return refusal(403, "forbidden_origin", "this host or origin is not allowed")
+        if let stranger = origins.check(hosts: head.headers["host"], origins: head.headers["origin"]) {
+            return refusal(403, "forbidden_origin", "this host or origin is not allowed" + tell(stranger))
         }
         if let headers = pages.preflight(head) { return .refuse(status: 204, headers: headers, body: nil) }
         guard let principal = principal(of: head) else {
-            return refusal(401, "unauthorized", "a bearer token is needed", [("www-authenticate", "Bearer")] + pages.headers(head))
+            let what = head.headers.contains(name: "authorization") ? "this bearer token is none of this server's" : "a bearer token is needed"
+            return refusal(401, "unauthorized", what, [("www-authenticate", "Bearer")] + pages.headers(head))
         }
         return .accept(bodyLimit: nil, payer: principal)
+    }
+
+    /// What was refused, for its sender; the operator hears it once, with the option that would let it in.
+    private func tell(_ refusal: OriginPolicy.Refusal) -> String {
+        let (what, name, option): (String, String, String)
+        switch refusal {
+        case .missingHost: return ": no single host is named"
+        case .host(let host): (what, name, option) = ("host", host, "--allow-host")
+        case .origin(let origin): (what, name, option) = ("origin", origin, "--allow-origin")
+        }
+        let shown = String(name.prefix(128))
+        if toldOf.count < 16, toldOf.insert(shown).inserted {
+            log(StandaloneLine(.warning, "a request for the \(what) \(Printable.line(shown)) was refused: \(option) lets it in, if it is yours"))
+        }
+        return ": \(what) \(shown)"
     }
 
     func handle(_ exchange: ServerExchange) {

@@ -25,7 +25,9 @@ extension Child {
                 restartForEra()
                 // One that is silent has done nothing for anybody.
                 process?.signal(SIGKILL)
-            case .handshakeFailed(let reason): perform(machine.handshakeFailed(reason))
+            case .handshakeFailed(let reason):
+                forgetEra()
+                perform(machine.handshakeFailed(reason))
             case .noise(let line, let isStray): keep(noise: line, isStray: isStray)
             case .armTimer(let timer, let seconds): arm(timer, seconds)
             case .disarmTimer(let timer): backTimers.removeValue(forKey: timer)?.cancel()
@@ -122,9 +124,14 @@ extension Child {
     private func keep(noise line: ByteBuffer, isStray: Bool) {
         if isStray { strays += 1 } else { noise += 1 }
         guard keptNoise.count < 20 else { return }
-        let text = String(decoding: (plan?.mask ?? SecretMask()).head(of: line.readableBytesView, limit: 200).bytes, as: UTF8.self)
+        let text = shown(line)
         keptNoise.append(text)
         environment.log((isStray ? "an answer to what the server was not asked: " : "not a message on the server's stdout: ") + text)
+    }
+
+    /// The beginning of what a server wrote, for people.
+    func shown(_ line: ByteBuffer) -> String {
+        String(decoding: (plan?.mask ?? SecretMask()).head(of: line.readableBytesView, limit: 200).bytes, as: UTF8.self)
     }
 
     func arm(_ timer: BackTimer, _ seconds: Int) {
@@ -158,6 +165,13 @@ extension Child {
             default: break
             }
         }
+    }
+
+    /// What another process answered to a probe is no longer so: the next one is probed.
+    private func forgetEra() {
+        guard era == .modern, environment.limits.era == .auto else { return }
+        era = nil
+        onEraLost?()
     }
 
     func restartForEra() {

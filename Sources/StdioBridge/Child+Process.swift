@@ -48,7 +48,7 @@ extension Child {
     }
 
     func failWaiting(_ why: Undelivered) {
-        let told = Undelivered(why.kind, explained(why.reason))
+        let told = Undelivered(why.kind, explained(why.reason + printed(before: why.reason)))
         // Told now: whoever asks why the server did not start asks before it has ended.
         if let process, !machine.isStopping, !hasToldFailure {
             hasToldFailure = true
@@ -62,6 +62,16 @@ extension Child {
     }
 
     private static let shownErrors = 1024
+
+    /// What a process that nobody could speak to has printed: of one that is silent a question, perhaps, whose answer it read from our
+    /// lines.
+    private func printed(before reason: String) -> String {
+        guard environment.showsErrors, !machine.isStopping else { return "" }
+        let line = noise > noiseBefore ? keptNoise.last : process.map { shown($0.unendedLine) }
+        guard let line, !line.isEmpty else { return "" }
+        let silent = reason.contains("the handshake within") ? ", and may wait for an answer" : ""
+        return "; it printed '\(line.prefix(80))' on standard output, which is for messages alone\(silent)"
+    }
 
     /// With the server's last words in the lines below, where callers may see them.
     private func explained(_ reason: String) -> String {
@@ -77,6 +87,7 @@ extension Child {
         hasToldFailure = false
         backSawEnd = false
         strays = 0
+        noiseBefore = noise
         switch environment.plan(key.session) {
         case .failure(let why):
             perform(machine.startFailed(why.reason, now: .now()))

@@ -64,6 +64,8 @@ final class Child {
     var tracer: Tracer?
     var identityWaiters: [(Result<ServerIdentity, Undelivered>) -> Void] = []
     var noise = 0
+    /// Of it, what is of the processes before this one.
+    var noiseBefore = 0
     /// Answers of the running process to what it was never asked.
     var strays = 0
     var identity: ServerIdentity?
@@ -78,6 +80,7 @@ final class Child {
     /// The first lines that were no messages, for diagnosis.
     var keptNoise: [String] = []
     var onEraKnown: ((Era) -> Void)?
+    var onEraLost: (() -> Void)?
     var onEnded: ((Child) -> Void)?
     /// Somebody waits for it no longer.
     var onCallEnded: (() -> Void)?

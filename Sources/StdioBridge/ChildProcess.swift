@@ -45,6 +45,9 @@ final class ChildProcess {
         errors = StderrLog(mask: plan.mask)
     }
 
+    /// What it has written behind its last whole line.
+    var unendedLine: ByteBuffer { framer.pendingLine }
+
     /// Puts the descriptors under the loop, which owns them from here on. When one cannot be, none is left open.
     func open(_ process: SpawnedProcess, opened: @escaping () -> Void, failed: @escaping (any Error) -> Void) {
         let output = PipeReader { [weak self] in self?.read($0) } ended: { [weak self] in self?.outputEnded() }

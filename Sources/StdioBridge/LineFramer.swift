@@ -28,6 +28,9 @@ public struct LineFramer: Sendable {
     /// Bytes held for a line that has no end yet.
     public var pendingBytes: Int { buffer.readableBytes }
 
+    /// The beginning of that line.
+    var pendingLine: ByteBuffer { ByteBuffer(buffer.readableBytesView.prefix(Back.oversizedPrefix)) }
+
     /// Takes the next chunk; call `next()` until it is `nil` afterwards.
     public mutating func append(_ chunk: ByteBuffer) {
         if buffer.readableBytes == 0 {

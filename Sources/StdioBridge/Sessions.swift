@@ -214,6 +214,7 @@ public final class Sessions: MCPService {
             keeper.handshaken(withCredentials: child?.key.fingerprint.isEmpty == false, now: .now())
             tendSpare()
         }
+        child.onEraLost = { [weak self] in self?.era = nil }
         child.onEnded = { [weak self] in self?.forget($0) }
         child.onCallEnded = { [weak self, weak child] in
             guard let self else { return }

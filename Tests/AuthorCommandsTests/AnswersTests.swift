@@ -45,13 +45,29 @@ import Testing
 
     @Test func severalQuestionsHaveTheirAnswers() throws {
         var answers = try Answers(#"{"name": "Ann", "age": "3", "colour": "red"}"#)
-        #expect(answers.unasked.isEmpty)
+        #expect(answers.unasked == ["name", "age", "colour"], "nothing was asked at all")
         let (first, second) = (Self.form("name"), Self.form("age!", "note"))
         try answers.meet([first])
         #expect(answers.unasked == ["age", "colour"])
         #expect(try answers.content(of: first) == ["name": "Ann"])
         #expect(Self.line { try answers.meet([second]) }?.hasPrefix("--answers has colour, ") == true)
         #expect(answers.unasked == ["colour"])
+    }
+
+    /// "Method not found" is a word of ours there.
+    @Test(arguments: [
+        ("Error executing tool sample: Method not found: sampling/createMessage", " has refused sampling/createMessage, "),
+        ("Method not found: roots/list", " has refused roots/list, "), ("Method not found: tools/list", nil),
+    ] as [(String, String?)])
+    func whatATerminalRefusesIsToldAsItsOwn(_ text: String, _ says: String?) {
+        let told = Questions.refusal(in: text)
+        #expect(says.map { told?.contains($0) == true } ?? (told == nil), "\(told ?? "nothing")")
+    }
+
+    /// Commas are for the terminal.
+    @Test func aListIsAskedForAsJSONHasIt() {
+        let form = ElicitationForm(schema: ["properties": ["tags": ["type": "array", "items": ["enum": ["a", "b"]]]]])
+        #expect(Answers.names(form.fields) == "tags (a list of any of: a, b)")
     }
 
     @Test func whatIsNullIsLeftOut() throws {
@@ -61,6 +77,6 @@ import Testing
     }
 
     @Test(arguments: ["x", "[1]", ""]) func onlyAnObjectAnswers(_ text: String) {
-        #expect(Self.line { _ = try Answers(text) }?.hasPrefix("--answers is no JSON object — ") == true)
+        #expect(Self.line { _ = try Answers(text) }?.hasPrefix("--answers is no JSON object") == true)
     }
 }

@@ -97,7 +97,7 @@ import Testing
 
     @Test(arguments: [
         ("", "a\nb\n", ["+ a", "+ b"]), ("a\nb\nc\n", "a\nc\n", ["- b"]), ("a\nb", "a\nx\nb", ["+ x"]), ("a\n", "a\n", []),
-        ("a\nb\nc\n", "a\nx\nc\n", ["- b", "+ x"]),
+        ("a\nb\nc\n", "a\nx\nc\n", ["- b", "+ x"]), ("a\r\nb\r\n", "a\r\nx\r\nb\r\n", ["+ x"]),
     ] as [(String, String, [String])])
     func theDifferenceIsWhatGoesAndComes(_ before: String, _ after: String, _ lines: [String]) {
         #expect(ConfigFile.difference(Array(before.utf8), Array(after.utf8)) == lines)

@@ -114,8 +114,8 @@ import TestSupport
     @Test(arguments: [
         ("the server answered HTTP 404: MCP is served at /mcp", "did you mean http://h/mcp?"),
         ("the server answered HTTP 404: MCP is served at /a/mcp, /b/mcp", "for example http://h/a/mcp"),
-        ("the server answered HTTP 404", "did you mean http://h/mcp?"),
-        ("the server answered HTTP 404: MCP is served at ", "did you mean http://h/mcp?"),
+        ("the server answered HTTP 404", "did you mean http://h/mcp, or http://h/sse of an older one?"),
+        ("the server answered HTTP 404: MCP is served at ", "did you mean http://h/mcp, or http://h/sse of an older one?"),
     ])
     func aBridgeSaysWhereItServes(_ reason: String, _ remedy: String) throws {
         #expect(try #require(RemoteAddress("http://h/")).remedy(reason) == remedy)

@@ -10,17 +10,22 @@ import Testing
     private static func silence() async { try? await Task.sleep(for: .seconds(600)) }
 
     private static func line(_ body: () async throws -> Void) async -> String? {
-        do { try await body() } catch { return (error as? Failure)?.line ?? "\(error)" }
+        do { try await body() } catch { return ((error as? TimeIsUp)?.failure ?? error as? Failure)?.line ?? "\(error)" }
         return nil
     }
 
     @Test func whatIsGivenIsForTheWholeRequest() throws {
-        #expect(try TimeLimit(seconds: nil) == TimeLimit(.seconds(300), beginsAnew: true))
-        #expect(try TimeLimit(seconds: 5) == TimeLimit(.seconds(5), beginsAnew: false))
-        #expect(try TimeLimit(seconds: 0).limit == nil)
-        for seconds in [-1, 86_401] {
-            #expect(throws: Failure.self) { try TimeLimit(seconds: seconds) }
+        #expect(try TimeLimit(option: nil) == TimeLimit(.seconds(300), beginsAnew: true))
+        for (option, seconds) in [("5", 5), ("30s", 30), ("2m", 120), ("24h", 86_400)] {
+            #expect(try TimeLimit(option: option) == TimeLimit(.seconds(seconds), beginsAnew: false))
         }
+        #expect(try TimeLimit(option: "0").limit == nil)
+    }
+
+    @Test(arguments: [("-1", "'-1' is no time"), ("soon", "'soon' is no time"), ("1.5", "'1.5' is no time"), ("86401", "86401 is out of range")])
+    func whatIsNoTimeIsRefused(_ option: String, _ says: String) async {
+        let told = await Self.line { _ = try TimeLimit(option: option) }
+        #expect(told == "--timeout \(says) — 30s, 5m, or seconds, up to a day; 0 is no limit")
     }
 
     @Test func anAnswerInTimeIsOne() async throws {

@@ -25,6 +25,35 @@ import Testing
         }
     }
 
+    /// As the bridge is told: nobody sees a value on a command line, nor in what the server says of it.
+    @Test func aServerBehindTheTerminalHasItsEnvironmentAndItsFolder() async throws {
+        let server = """
+            import os, sys
+            sys.path.insert(0, "\((Repository.fixture("fixture.py") as NSString).deletingLastPathComponent)")
+            import fixture
+            print("key " + os.environ["API_KEY"], file=sys.stderr, flush=True)
+            fixture.Server().run()
+            """
+        try await withFolder(["env": "API_KEY=hunter22\n", "work/x": "", "server.py": server]) { folder in
+            let options = ["--env-file", folder + "/env", "--cwd", folder + "/work"]
+            let command = ["--", BridgeRig.python, "-B", folder + "/server.py"]
+            let called = try await TerminalTests.berth(["call", "identity", "--verbose"] + options + command)
+            #expect(called.status == 0 && called.output.contains("hunter22") && called.output.contains("/work\""), "\(called)")
+            #expect(called.errors.contains("key ***") && !called.errors.contains("hunter22"), "\(called)")
+            let read = try await TerminalTests.berth(["tools", "--cwd", folder + "/none"] + command)
+            #expect(read.status == 64 && read.errors.hasPrefix("berth: --cwd '\(folder)/none' is no directory — "), "\(read)")
+        }
+    }
+
+    /// A name without a slash is looked for elsewhere.
+    @Test(arguments: [("s.py", "python3 s.py"), ("s.js", "node s.js"), ("serve", "./serve")])
+    func aFileThatLiesHereIsMeant(_ name: String, _ meant: String) async throws {
+        try await withFolder([name: ""]) { folder in
+            let result = try await Command.run([Repository.binary("berth"), "bridge", "--", name], directory: folder, seconds: 30)
+            #expect(result.status == 1 && result.errors.hasSuffix(" — it is a file here: -- \(meant)\n"), "\(result)")
+        }
+    }
+
     /// A bridge refuses such a file; here it is somebody's own.
     @Test(arguments: [(0o600, false), (0o640, true), (0o604, true)]) func aTokenThatOthersReadIsToldOf(_ mode: mode_t, _ isTold: Bool) async throws {
         try await withFolder(["token": "tok-1\n"]) { folder in

@@ -53,6 +53,14 @@ struct ConnectTests {
         }
     }
 
+    @Test func aToolThatCannotAskIsToldHowItCan() async throws {
+        let server = ["--", Repository.python(mcp: "2.3.0"), Repository.fixture("sdk_server.py")]
+        let failed = try await TerminalTests.berth(["call", "ask"] + server)
+        #expect(failed.status == 1 && failed.errors.contains(" — its tool asks its client while it runs, "), "\(failed)")
+        let asked = try await TerminalTests.berth(["call", "ask", "--era", "legacy", "--answers", #"{"name": "Ann"}"#] + server)
+        #expect(asked.status == 0 && asked.output == "accept Ann\n", "\(asked)")
+    }
+
     @Test func linesThatComeTogetherAreAnsweredAndNothingElseIsSaid() async throws {
         let input =
             [
@@ -72,10 +80,36 @@ struct ConnectTests {
         }
     }
 
-    @Test func nobodyAtTheURLIsAnErrorOfTheProtocol() async throws {
-        let input = #"{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-06-18","capabilities":{}}}"# + "\n"
-        let result = try await Command.run([Repository.binary("berth"), "connect", "http://127.0.0.1:1/mcp"], input: input, seconds: 60)
-        #expect(result.status == 0 && result.lastJSON?["id"] as? Int == 1 && result.lastJSON?["error"] != nil, "\(result)")
+    /// The same line in the error of the protocol and on standard error, where a client's log has it, however often it tries.
+    private func refused(_ url: String, _ more: [String] = []) async throws -> String {
+        let initialize = #"{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-06-18","capabilities":{}}}"#
+        let again = initialize.replacingOccurrences(of: #""id":1"#, with: #""id":2"#)
+        let result = try await Command.run(
+            [BridgeRig.python, Repository.fixture("in_turn.py"), Repository.binary("berth"), "connect", url] + more,
+            input: "\(initialize)\n\(again)\n", seconds: 60)
+        let answers = result.output.split(separator: "\n").compactMap { try? JSONSerialization.jsonObject(with: Data($0.utf8)) as? [String: Any] }
+        let errors = answers.compactMap { $0["error"] as? [String: Any] }
+        let message = try #require(errors.first?["message"] as? String, "\(result)")
+        #expect(errors.count == 2 && errors.allSatisfy { $0["message"] as? String == message }, "\(result)")
+        #expect(result.errors == "berth: \(message)\n", "\(result)")
+        return message
+    }
+
+    @Test func nobodyAtTheURLIsToldWithTheRemedy() async throws {
+        #expect(try await refused("http://127.0.0.1:1/mcp").hasPrefix("nothing listens at http://127.0.0.1:1/mcp — "))
+    }
+
+    @Test func aServerThatRefusesIsToldWithTheRemedy() async throws {
+        let files = ["tokens": "alice 0123456789abcdef-alice\n", "token": "0123456789abcdef-alice\n", "other": "0123456789abcdef-alicf\n"]
+        try await BridgeRig.run(["--token-file", "%/tokens"], files: files) { bridge in
+            let (url, folder) = (try await bridge.url(), bridge.folder)
+            let none = try await refused(url)
+            #expect(none == "the server answered HTTP 401: a bearer token is needed — give a token with --token-file or BERTH_TOKEN")
+            let wrong = try await refused(url, ["--token-file", folder + "/other"])
+            #expect(wrong.hasPrefix("the server answered HTTP 401: this bearer token is none of this server's — the token is not good: "), "\(wrong)")
+            let short = try await refused(String(url.dropLast(4)), ["--token-file", folder + "/token"])
+            #expect(short == "the server answered HTTP 404: MCP is served at /mcp — did you mean \(url)?")
+        }
     }
 
     private static func bridge(_ fixture: String, _ body: (String) async throws -> Void) async throws {

@@ -101,6 +101,31 @@ import Testing
         }
     }
 
+    @Test func aFileOfCarriageReturnsKeepsThem() async throws {
+        let before = "{\r\n  \"servers\": {\r\n    \"a\": {\"command\": \"x\"}\r\n  }\r\n}\r\n"
+        try await withFolder(Self.files.merging([".vscode/mcp.json": before]) { $1 }) { folder in
+            let done = try await install(folder, "vscode", "office", Self.url, "--yes")
+            let lines = done.output.split(separator: "\n").filter { $0.hasPrefix("+ ") || $0.hasPrefix("- ") }
+            #expect(done.status == 0 && lines.first == #"-     "a": {"command": "x"}"# && lines.count == 7, "\(done)")
+            #expect(!done.output.contains("\r") && !done.output.contains("\u{FFFD}"), "\(done)")
+            let after = try String(contentsOfFile: folder + "/.vscode/mcp.json", encoding: .utf8)
+            #expect(after.utf8.count { $0 == 0x0A } == after.utf8.count { $0 == 0x0D }, "\(after)")
+            #expect(after.hasSuffix("\r\n    }\r\n  }\r\n}\r\n"), "\(after)")
+        }
+    }
+
+    /// What can be seen of a URL without asking its server, which may not run yet.
+    @Test func aURLThatLooksWrongIsToldOf() async throws {
+        try await withFolder(Self.files) { folder in
+            let done = try await Command.run(
+                [Repository.binary("berth"), "install", "cursor", "x", "http://127.0.0.1:1", "--yes"], environment: ["BERTH_TOKEN": "tok-1"],
+                directory: folder)
+            #expect(done.status == 0 && done.errors.contains("did you mean http://127.0.0.1:1/mcp?"), "\(done)")
+            #expect(done.errors.contains("BERTH_TOKEN is set"), "\(done)")
+            #expect(try await install(folder, "cursor", "y", Self.url, "--yes").errors.isEmpty)
+        }
+    }
+
     @Test func mistakesChangeNothing() async throws {
         try await withFolder(Self.files) { folder in
             let broken = "{\n  // a comment\n}\n"

@@ -34,7 +34,9 @@ struct SecureRemoteTests {
             #expect(refused.errors.split(separator: "\n").count == 1, "\(refused)")
             let talk = try await remote.connect([RemoteRig.call(1, "echo")], environment: trust)
             let error = talk.answer(0)?["error"] as? [String: Any]
-            #expect((error?["message"] as? String)?.contains("the server's certificate") == true && talk.result.errors.isEmpty, "\(talk)")
+            // The client's log has it too, once.
+            let message = try #require(error?["message"] as? String)
+            #expect(message.hasPrefix("the server's certificate " + says) && talk.result.errors == "berth: \(message)\n", "\(talk)")
             #expect(remote.requests.isEmpty)
         }
     }
@@ -46,7 +48,19 @@ struct SecureRemoteTests {
             for file in ["nosuch", "token"] {
                 let unread = try await remote.berth(["tools", "https://localhost:1/mcp"], environment: ["SSL_CERT_FILE": remote.folder + "/" + file])
                 #expect(unread.status == 1 && unread.errors.contains("cannot be read — SSL_CERT_FILE must name"), "\(unread)")
+                #expect(unread.errors.contains("SSL_CERT_FILE names \(remote.folder)/\(file), "), "\(unread)")
             }
+            #expect(remote.requests.isEmpty)
+        }
+    }
+
+    @Test func plainHTTPAtAPortOfTLSIsNamed() async throws {
+        try await RemoteRig.run("modern", certificate: "good") { remote in
+            let url = remote.url.replacingOccurrences(of: "https:", with: "http:")
+            let plain = try await remote.berth(["tools", url])
+            let authority = url.dropFirst(7).prefix { $0 != "/" }
+            let says = "\(url) broke the connection off — does it speak TLS there? then it is https://\(authority)…, else: is it an MCP server?"
+            #expect(plain.status == 1 && plain.errors == "berth: \(says)\n", "\(plain)")
             #expect(remote.requests.isEmpty)
         }
     }

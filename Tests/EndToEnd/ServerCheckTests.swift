@@ -144,6 +144,20 @@ import Testing
         #expect(result.texts("start.handshake").contains("waiting for a database"), "\(result.command.output)")
     }
 
+    /// What it printed is why: its answers came behind that, on the same line.
+    @Test func aServerThatAsksOnItsTerminal() async throws {
+        let result = try await Self.test(["--timeout", "3"], [BridgeRig.python, Repository.fixture("asks_first.py")])
+        let text = result.texts("start.handshake")
+        #expect(result.command.status == 1 && text.contains("within 3 s; it printed 'Your name? "), "\(result.command.output)")
+        #expect(text.contains("on standard output, which is for messages alone, and may wait for an answer"), "\(result.command.output)")
+    }
+
+    /// However often it was started.
+    @Test func linesAreCountedOnce() async throws {
+        let result = try await Self.test([], [BridgeRig.python, Repository.fixture("banner.py")])
+        #expect(result.texts("output.stdout").contains(" 1 line on standard output"), "\(result.command.output)")
+    }
+
     @Test func aServerThatDoesNotStart() async throws {
         let result = try await Self.test([], [BridgeRig.python, Repository.fixture("fails_to_start.py")])
         #expect(result.command.status == 1 && result.bad == ["start.handshake"], "\(result.command.output)")

@@ -102,6 +102,20 @@ import Testing
         #expect(result.errors.contains("berth: no answer to \(method) within 2 s: it was cancelled — --timeout SECONDS waits longer"), "\(result)")
     }
 
+    /// It declares prompts and has no list of them.
+    @Test func aListThatFailsIsToldBesideTheOthers() async throws {
+        let result = try await Self.berth(["inspect", "--", Self.python, Repository.fixture("faulty.py"), "no_version"])
+        #expect(result.status == 0 && result.output.contains("offers        1 tool\n"), "\(result)")
+        #expect(result.errors.hasPrefix("berth: prompts/list failed, though prompts is declared: "), "\(result)")
+    }
+
+    /// It has read our first message as the answer to its question.
+    @Test func aServerThatAsksOnItsTerminalIsToldApart() async throws {
+        let result = try await Self.berth(["tools", "--timeout", "2"] + Self.local("asks_first.py"))
+        #expect(result.status == 1 && result.errors.contains("not a message on the server's stdout: Your name?"), "\(result)")
+        #expect(result.errors.contains(" — what it prints on standard output may be a question, to which it took our message"), "\(result)")
+    }
+
     /// What a bridge that is there says is more than a guess.
     @Test func aURLWithoutItsEndIsMended() async throws {
         try await BridgeRig.run([]) { rig in
@@ -148,6 +162,8 @@ import Testing
         }
     }
 
+    private static let noObject = "the arguments are no JSON object"
+
     @Test(arguments: [
         (["connect", "foo"], "'foo' is not http://HOST:PORT/… or https://HOST/… — the whole URL, for example *", 64),
         (["connect", "ftp://x/mcp"], "'ftp://x/mcp' is not http://HOST:PORT/… or https://HOST/… — MCP is spoken over http and https*", 64),
@@ -162,8 +178,24 @@ import Testing
         (["tools", "http://127.0.0.1:1/mcp", "--", "x"], "both a URL and a server's command are given — *", 64),
         (["read", "--", "nosuch"], "RESOURCE is missing — *", 64), (["tools", "--", "nosuch"], "no program nosuch in *", 1),
         (["prompt", "http://127.0.0.1:1/mcp", "p", "[1]"], "the arguments are no JSON object — *", 64),
-        (["call", "http://127.0.0.1:1/mcp", "t", "--answers", "x"], "--answers is no JSON object — *", 64),
+        (["call", "http://127.0.0.1:1/mcp", "t", "--answers", "x"], "--answers is no JSON object: column 1: unexpected byte — *", 64),
         (["tools", "http://127.0.0.1:1/mcp", "--timeout", "86401"], "--timeout 86401 is out of range — *", 64),
+        (["tools", "http://127.0.0.1:1/mcp", "--timeout", "soon"], "--timeout 'soon' is no time — 30s, 5m, or seconds, *", 64),
+        // What would have no effect is not passed over.
+        (["tools", "http://127.0.0.1:1/mcp", "--env", "A=1"], "--env is for a server that is started here, and a URL is given — *", 64),
+        (["tools", "http://127.0.0.1:1/mcp", "--cwd", "/"], "--cwd is for a server that is started here, *", 64),
+        (["tools", "http://127.0.0.1:1/mcp", "--era", "auto"], "--era is for a server that is started here, *", 64),
+        (["tools", "--token-file", "none", "--", "/bin/cat"], "--token-file is for a URL, and a server's command is given — *", 64),
+        (["tools", "http:/127.0.0.1:1/mcp"], "'http:/127.0.0.1:1/mcp' is not http://HOST:PORT/… or https://HOST/… — write http://127*", 64),
+        (["tools", "http://127.0.0.1:99999/mcp"], "'http://127.0.0.1:99999/mcp' has no port that there is: 99999 — 1 to 65535*", 64),
+        (["tools", "http://me:s3cret@127.0.0.1:1/mcp"], "'http://…@127.0.0.1:1/mcp' has a user's name or password in it — *", 64),
+        (["tools", "http://nosuch.invalid/mcp"], "http://nosuch.invalid/mcp cannot be reached: *", 1),
+        (
+            ["call", "/bin/sh", "s.py", "add", "{}"],
+            "unexpected argument '{}' — put the server's command after --: berth call TOOL '{…}' -- /bin/sh\n*", 64
+        ),
+        (["call", "http://127.0.0.1:1/mcp", "t", "{a:1}"], "\(noObject): column 2: unexpected byte — keys stand in double quotes, *", 64),
+        (["call", "http://127.0.0.1:1/mcp", "t", #"{"a":1,"a":3}"#], "\(noObject): column 8: duplicate key — for example *", 64),
         (["inspect", "http://127.0.0.1:1/mcp"], "nothing listens at http://127.0.0.1:1/mcp — *", 1),
     ] as [([String], String, Int32)])
     func mistakesAreOneLine(_ arguments: [String], _ says: String, _ status: Int32) async throws {

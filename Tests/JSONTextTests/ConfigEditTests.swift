@@ -31,6 +31,12 @@ import Testing
         #expect(after == "{\n\t\"mcpServers\": {\n\t\t\"a\": {},\n\t\t\"b\": {\n\t\t\t\"url\": \"u\"\n\t\t}\n\t}\n}\n")
     }
 
+    @Test func theFilesOwnLineEndsAreKept() throws {
+        let after = try edit("{\r\n  \"mcpServers\": {\r\n    \"new\": 1\r\n  }\r\n}\r\n")
+        #expect(after == "{\r\n  \"mcpServers\": {\r\n    \(Self.entry.replacing("\n", with: "\r\n"))\r\n  }\r\n}\r\n")
+        #expect(try edit("{\r\n}\r\n", "a", 1) == "{\r\n  \"mcpServers\": {\r\n    \"a\": 1\r\n  }\r\n}\r\n")
+    }
+
     @Test(arguments: [
         ("{\n  // no JSON\n}", ConfigEdit.Refusal.broken(line: 2, column: 3, reason: "unexpected byte")),
         ("{\n  \"a\": 1,\n}", .broken(line: 3, column: 1, reason: "unexpected byte")),
@@ -67,7 +73,7 @@ import Testing
             "{\n  \"mcpServers\": {\n    \"new\": 1, // it\n    \"b\": \"a // \\\" b\",\n  },\n}"
         ),
         ("{\n  /* one */ \"inputs\": [],\n}", "{\n  /* one */ \"inputs\": [],\n  \"mcpServers\": {\n    \"new\": 1\n  },\n}"),
-        ("{\r\n  \"mcpServers\": {\r\n    \"a\": 1 // c\r\n  }\r\n}", "{\r\n  \"mcpServers\": {\r\n    \"a\": 1, // c\n    \"new\": 1\r\n  }\r\n}"),
+        ("{\r\n  \"mcpServers\": {\r\n    \"a\": 1 // c\r\n  }\r\n}", "{\r\n  \"mcpServers\": {\r\n    \"a\": 1, // c\r\n    \"new\": 1\r\n  }\r\n}"),
     ])
     func commentsStayWhereTheyAreAllowed(_ before: String, _ after: String) throws {
         func edit(_ text: String, _ value: JSONValue) throws -> String {

@@ -179,6 +179,35 @@ import Testing
         #expect(modern.back.era == .modern)
     }
 
+    /// It wants a handshake first: nothing that it is asked as a modern one would be answered.
+    @Test(arguments: [
+        (#""error":{"code":-32602,"message":"Invalid request parameters"}"#, "-32602 Invalid request parameters"),
+        (#""error":{"code":0,"message":"not initialized"}"#, "0 not initialized"), (#""result":{}"#, "what is no answer to it"),
+    ])
+    func anAdminsChoiceMakesNoServerModern(answer: String, _ says: String) throws {
+        var bench = BackBench(era: .modern)
+        try bench.send(1)
+        let id = try bench.next("id").text
+        bench.receive(#"{"jsonrpc":"2.0","id":\#(id),\#(answer)}"#)
+        #expect(bench.log.last == "failed the server does not speak 2026-07-28: it answered server/discover with " + says)
+        #expect(bench[1] == "not_delivered")
+    }
+
+    /// Codes of a bridge in front of it, and of our own: whoever did not get it has refused nothing.
+    @Test(arguments: [1001, 1002]) func whoWasNotReachedHasRefusedNothing(code: Int) throws {
+        var bench = BackBench(era: .legacy)
+        let id = try bench.next("id").text
+        bench.receive(#"{"jsonrpc":"2.0","id":\#(id),"error":{"code":\#(code),"message":"the server exited with status 1"}}"#)
+        #expect(bench.log.last == "failed the server exited with status 1")
+    }
+
+    /// `cat` and its like.
+    @Test(arguments: [Back.EraChoice.auto, .legacy]) func anEchoIsNoServer(era: Back.EraChoice) throws {
+        var bench = BackBench(era: era)
+        bench.receive(try bench.next().text)
+        #expect(bench.log.last == "failed the server sends back what it is sent: it is no MCP server")
+    }
+
     @Test(arguments: [
         #""error":{"code":-32603,"message":"cannot"}"#, #""result":{"capabilities":{}}"#,
         #""result":{"protocolVersion":"1999-01-01","capabilities":{},"serverInfo":{"name":"n","version":"1"}}"#,

@@ -46,6 +46,7 @@ import Testing
     @Test(arguments: [
         ("name", ""), ("name", "x"), ("name", "longer than five"), ("age", "old"), ("age", "1.5"), ("age", "151"), ("fine", "maybe"),
         ("colour", "blue"), ("colour", "3"), ("tags", "a,b,c"), ("tags", "d"),
+        ("mail", "x"),
     ])
     func othersAreAskedAgain(_ name: String, _ line: String) throws {
         let field = try field(name)
@@ -58,6 +59,24 @@ import Testing
         #expect(JSONValue.object(content).text == #"{"name":"Bo","age":3,"ratio":0.5,"fine":true,"size":"s","tags":["a"]}"#)
         #expect(throws: ElicitationForm.Complaint(text: "age has no answer and no default")) { try Self.form.content(from: ["name": "Bo"]) }
         #expect(throws: ElicitationForm.Complaint(text: "age must be a number")) { try Self.form.content(from: ["name": "Bo", "age": "3"]) }
+    }
+
+    @Test(arguments: [
+        ("email", "a@b", "a @b"), ("email", "a.b+c@d.example", "@b"), ("uri", "https://h/x?y#z", "nouri"), ("uri", "urn:isbn:1", "1a:b"),
+        ("uri", "mailto:a@b", "http://a b"), ("date", "2024-02-29", "2023-02-29"), ("date", "2026-12-31", "2026-13-01"),
+        ("date", "0001-01-01", "tomorrow"),
+        ("date-time", "2026-07-28T12:00:00Z", "2026-07-28T12:00:00"), ("date-time", "2026-07-28t23:59:60.125+02:00", "2026-07-28T24:00:00Z"),
+        ("date-time", "2026-07-28 00:00:00-23:59", "2026-07-28T12:00:00.Z"),
+    ])
+    func aFormatIsKept(_ format: String, _ good: String, _ bad: String) throws {
+        let form = ElicitationForm(schema: ["properties": ["x": ["type": "string", "format": .string(format)]]])
+        #expect(try form.content(from: ["x": .string(good)]) == ["x": .string(good)])
+        #expect(throws: ElicitationForm.Complaint.self) { try form.content(from: ["x": .string(bad)]) }
+    }
+
+    @Test func aFormatThatTheProtocolHasNotIsNotLookedAt() throws {
+        let form = ElicitationForm(schema: ["properties": ["x": ["type": "string", "format": "colour"]]])
+        #expect(try form.content(from: ["x": "1"]) == ["x": "1"])
     }
 
     @Test func aFormWithoutFieldsIsAQuestion() {

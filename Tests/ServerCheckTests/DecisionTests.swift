@@ -48,6 +48,15 @@ import Testing
     @Test(arguments: [
         ("it exited", "it did not start: it exited", "run the command yourself"),
         ("it exited\n a\n b\n c\n d", "it did not start: it exited; its last words: b | c | d", "mend what it says"),
+        // A traceback without its place, and an error without its first line, say little.
+        (
+            "it exited\n  File \"a.py\", line 9\n  File \"b.py\", line 2\n    def x(:\n          ^\nSyntaxError: bad\n",
+            "it did not start: it exited; its last words: File \"b.py\", line 2 | def x(: | ^ | SyntaxError: bad", "mend what it says"
+        ),
+        (
+            "it exited\nhello\nerror: unrecognized subcommand\n\n  tip: 'drug'\n\nUsage: x\nmore",
+            "it did not start: it exited; its last words: error: unrecognized subcommand | tip: 'drug' | Usage: x", "mend what it says"
+        ),
     ])
     func lastWordsAreTold(_ problem: String, _ text: String, _ remedy: String) {
         let found = StartCheck.failure(.broken(problem))

@@ -112,8 +112,15 @@ import Testing
         #expect(file.remarks == ["f: inputs is not understood", "f: time: ${…} stands for nothing here, and is passed on as it is"])
     }
 
+    /// Its settings, which hold much else.
+    @Test func vsCodesSettingsAreOneToo() throws {
+        let text = #"{"editor.fontSize": 12, "mcp": {"inputs": [], "servers": {"a": {"command": "x"}}}}"#
+        let file = try ServersFile(parsing: Array(text.utf8), file: "f")
+        #expect(file.servers == [.init(name: "a", command: "x")] && file.remarks.isEmpty)
+    }
+
     @Test(arguments: [
-        ("{", "f is no JSON: *"), ("[]", "f has no object mcpServers, nor servers"),
+        ("{\n \"a\": x}", "f is no JSON: line 2, column 7: unexpected byte"), ("[]", "f has no object mcpServers, nor servers"),
         (#"{"mcpServers": [], "servers": {"a": {"command": "x"}}}"#, "f has no object mcpServers, nor servers"),
         (#"{"mcpServers": {}}"#, "f names no server to start"),
         (#"{"mcpServers": {"a/b": {"command": "x"}}}"#, "f: 'a/b' is no name for a server"),
@@ -122,10 +129,13 @@ import Testing
         (#"{"mcpServers": {"a": {"type": "sse", "command": "x"}}}"#, "f: a: type is not stdio"),
         (#"{"mcpServers": {"a": {"command": "x", "args": "y"}}}"#, "f: a: args is no list"),
         (#"{"mcpServers": {"a": {"command": "x", "args": [1]}}}"#, "f: a: args holds something else than strings"),
-        (#"{"mcpServers": {"a": {"command": "x", "env": {"K": 1}}}}"#, "f: a: env has an entry that is no variable"),
+        (#"{"mcpServers": {"a": {"command": "x", "env": {"K": 1}}}}"#, "f: a: env has an entry that is no variable: K"),
+        (#"{"mcpServers": {"a": {"command": "x", "env": {"1K=s3cret": "v"}}}}"#, "f: a: env has an entry that is no variable: 1K"),
+        (#"{"mcpServers": {"a": {"command": ["cat", "x"]}}}"#, "f: a has a command that is no text"),
+        (#"{"mcpServers": {"a": {"comand": "cat"}}}"#, "f: a has no command, but comand"),
         (#"{"mcpServers": {"a": {"command": "x", "env": []}}}"#, "f: a: env is no object"),
         (#"{"mcpServers": {"a": {"command": "x", "cwd": ""}}}"#, "f: a: cwd is no path"),
-        (#"{"mcpServers": {"a": {"url": "x"}}}"#, "f names no server to start"),
+        (#"{"mcpServers": {"a": {"url": "x"}}}"#, "f names no server to start: all have a url"),
     ])
     func badFiles(text: String, wanted: String) {
         let found = refusal { _ = try ServersFile(parsing: Array(text.utf8), file: "f") } ?? "accepted"

@@ -149,9 +149,18 @@ struct StandaloneFrontTests {
 
     @Test func foreignHostsAndOriginsAreRefused() async throws {
         try await with { bridge in
-            for headers in [[("host", "evil.test")], [("origin", "https://evil.test")]] {
-                #expect(try await bridge.post("{}", headers).status == 403)
+            for _ in 0..<2 {
+                for (name, value) in [("host", "evil.test"), ("origin", "https://evil.test")] {
+                    let refused = try await bridge.post("{}", [(name, value)])
+                    #expect(refused.status == 403 && refused.body.contains("this host or origin is not allowed: \(name) \(value)"), "\(refused)")
+                }
             }
+            // Once each.
+            #expect(
+                bridge.lines == [
+                    "a request for the host evil.test was refused: --allow-host lets it in, if it is yours",
+                    "a request for the origin https://evil.test was refused: --allow-origin lets it in, if it is yours",
+                ])
             for (path, status) in [("/healthz", 200), ("/readyz", 200), ("/", 200), ("/none/mcp", 404)] {
                 let response = try await bridge.client.execute("GET", path, to: bridge.endpoint)
                 _ = try await response.collect(upTo: 1000)

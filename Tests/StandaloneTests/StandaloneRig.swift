@@ -3,6 +3,7 @@ import JSONText
 import MCP
 import NIOCore
 import NIOPosix
+import Synchronization
 import TestSupport
 import Testing
 import Wire
@@ -20,6 +21,16 @@ final class StandaloneRig: Sendable {
     let endpoint: Endpoint
     private let loop: any EventLoop
     private let sessions: NIOLoopBound<Sessions>
+    private let told = Told()
+
+    /// What the operator was told.
+    private final class Told: Sendable {
+        let lines = Mutex<[String]>([])
+
+        func add(_ line: StandaloneLine) { lines.withLock { $0.append(line.message) } }
+    }
+
+    var lines: [String] { told.lines.withLock { $0 } }
 
     private init(
         _ fixture: String, _ environment: [String], _ limits: BridgeLimits, _ tokens: BearerTokens?,
@@ -30,6 +41,7 @@ final class StandaloneRig: Sendable {
         self.loop = loop
         let plan = SpawnPlan(
             path: "/usr/bin/python3", arguments: ["python3", "-B", Repository.fixture(fixture)], environment: environment)
+        let told = told
         let parts = try await loop.submit {
             let sessions = Sessions(eventLoop: loop, reaper: reaper, limits: limits, plan: { _ in .success(plan) }, log: { _ in })
             var settings = StandaloneConfiguration(servers: [], allowedOrigins: ["https://app.test"], tokens: tokens, limits: limits)
@@ -39,7 +51,7 @@ final class StandaloneRig: Sendable {
                 endpoints: [
                     StandaloneEndpoint(server: StandaloneServer(command: [], environment: []), sessions: sessions, configuration: settings),
                     StandaloneEndpoint(server: server, sessions: sessions, configuration: settings),
-                ], configuration: settings)
+                ], configuration: settings, log: { told.add($0) })
             return (NIOLoopBound(sessions, eventLoop: loop), NIOLoopBound(front, eventLoop: loop))
         }.get()
         sessions = parts.0

@@ -52,6 +52,23 @@ struct ClientEraTests {
         }
     }
 
+    /// Its package may have been changed under a bridge that runs.
+    @Test func aServerThatIsNoLongerModernIsProbedAnew() async throws {
+        try await withFolder { folder in
+            try await Rig.with("changes_era.py", arguments: [folder + "/mark"]) { rig in
+                #expect(await rig.call("echo", #"{"text":"a"}"#, session: "a").text == "a")
+                let told = await rig.call("echo", session: "b").failure
+                #expect(told?.kind == .notDelivered && told?.reason.hasPrefix("the server does not speak 2026-07-28: ") == true, "\(told as Any)")
+                // Who comes before its end is told the same.
+                await eventually("its process is gone") { await rig.reports().first { $0.session == "b" }?.pid == nil }
+                #expect(await rig.call("echo", #"{"text":"b"}"#, session: "b").text == "b")
+                #expect(await rig.call("echo", #"{"text":"c"}"#, session: "c").text == "c")
+                let eras = Dictionary(uniqueKeysWithValues: await rig.reports().map { ($0.session, $0.era) })
+                #expect(eras["a"] == "modern" && eras["b"] == "legacy" && eras["c"] == "legacy", "\(eras)")
+            }
+        }
+    }
+
     @Test func whyTheHandshakeWasRefusedIsTold() async throws {
         try await Rig.with("refuses.py") { rig in
             let answer = await rig.start("echo", session: "a", client: .legacy).reply()

@@ -23,10 +23,7 @@ struct Bridge: ParsableCommand {
     var era = Back.EraChoice.auto
     @Option(help: ArgumentHelp("Servers as Claude, Cursor, VS Code and others keep them: {\"mcpServers\": {…}}.", valueName: "file"))
     var config: String?
-    @Option(parsing: .singleValue, help: ArgumentHelp("Environment of the server (repeatable).", valueName: "k=v")) var env: [String] = []
-    @Option(help: ArgumentHelp("The same from a file of K=V lines; these values are masked in what is printed.", valueName: "file"))
-    var envFile: String?
-    @Option(help: ArgumentHelp("The server's working directory.", valueName: "dir")) var cwd: String?
+    @OptionGroup var local: LocalServerOptions
     @Option(help: ArgumentHelp("End a process without a request for so long: 30s, 15m, 2h, or seconds.", valueName: "time")) var idle = "15m"
     @Option(help: ArgumentHelp("Processes of a server at once; beyond it an idle one makes room.", valueName: "number")) var maxProcesses = 64
     @Flag(help: "Start new processes when a file below the working directory changes; sessions live on.") var watch = false
@@ -82,7 +79,9 @@ struct Bridge: ParsableCommand {
         let lines = reason.split(separator: "\n", maxSplits: 1).map(String.init)
         let message = lines.first ?? "no reason given"
         let hint =
-            if lines.count == 2 {
+            if let remedy = EraRemedy.text(message) {
+                remedy
+            } else if lines.count == 2 {
                 "its standard error is above"
             } else if message.contains(": spawn ") {
                 "its first line (#!) must name a program of this host, or name it yourself: -- python3 FILE"

@@ -11,7 +11,8 @@ enum BridgeReady {
             if let tools = server.tools {
                 Output.line("\(server.url) serves \(Count.text(tools, "tool")) of \(subject)")
             } else {
-                Output.line("\(server.url) serves nothing of \(subject) yet: \(reason(server)); it is started again when somebody calls")
+                let remedy = EraRemedy.text(server.reason ?? "").map { " (\($0))" } ?? ""
+                Output.line("\(server.url) serves nothing of \(subject) yet: \(reason(server))\(remedy); it is started again when somebody calls")
             }
         }
     }

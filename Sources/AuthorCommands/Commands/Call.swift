@@ -18,12 +18,13 @@ struct Call: AsyncParsableCommand {
     @Argument(help: "Name of the tool.") var tool: String?
     @Argument(help: "Its arguments, a JSON object.") var arguments: String?
     @OptionGroup var server: ServerOptions
+    @OptionGroup var saved: OutputOption
     @OptionGroup var json: JSONOption
 
     func run() async throws {
         let target = try ServerTarget([url, tool, arguments], command: server.command, names: ["TOOL", "'{json}'"], optional: 1)
         let arguments = try target.object(1)
-        let (isJSON, output) = (json.json, server.output)
+        let (isJSON, output) = (json.json, saved.output)
         try await ServerTalk.run(target, server) { talk in
             let answer = try await talk.call("tools/call", ["name": .string(target.words[0]), "arguments": .object(arguments)])
             let blocks = answer.value["content"]?.arrayValue ?? []
@@ -31,7 +32,9 @@ struct Call: AsyncParsableCommand {
                 for block in blocks { Output.line(ContentText.line(block)) }
                 if blocks.isEmpty, let value = answer.value["structuredContent"] { Output.line(value.text) }
             }
-            if answer.value["isError"]?.boolValue == true { throw ExitCode(1) }
+            guard answer.value["isError"]?.boolValue == true else { return }
+            if let refusal = Questions.refusal(in: blocks.map(ContentText.line).joined(separator: "\n")) { Output.note(refusal) }
+            throw ExitCode(1)
         }
     }
 }
@@ -41,7 +44,7 @@ enum Results {
     /// - Parameters:
     ///   - contents: what `--output` saves.
     ///   - text: prints it for people.
-    static func print(_ answer: ServerTalk.Answer, json: Bool, output: String?, contents: [JSONValue] = [], text: () -> Void) throws {
+    static func print(_ answer: ServerTalk.Answer, json: Bool, output: String? = nil, contents: [JSONValue] = [], text: () -> Void) throws {
         if let output { return try ContentText.save(json ? answer.bytes : ContentText.bytes(contents), to: output) }
         guard json else { return text() }
         // As it came: what is read and written again might not be the same.

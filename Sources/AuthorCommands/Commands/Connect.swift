@@ -1,4 +1,5 @@
 import ArgumentParser
+import RemoteClient
 import Standalone
 
 /// `berth connect`
@@ -17,8 +18,10 @@ struct Connect: AsyncParsableCommand {
         let target = try ServerTarget([url], command: nil, names: [])
         guard case .url(let address) = target.place else { return }
         let log = ServerLog(isShown: true)
+        let token = try ServerOptions.token(tokenFile)
         let connection = StandaloneConnect(
-            address, token: try ServerOptions.token(tokenFile), security: try address.security(), log: { log.note($0) })
+            address, token: token, security: try address.security(),
+            explain: { Unreached($0, status: $1, address: address, name: address.url, hasToken: token != nil).told }, log: { log.note($0) })
         let interrupted = Interruption { connection.stop() }
         await connection.run()
         log.flush()

@@ -10,11 +10,12 @@ struct Read: AsyncParsableCommand {
     @Argument(help: "MCP URL; left out with -- COMMAND.") var url: String?
     @Argument(help: "The resource's URI.") var resource: String?
     @OptionGroup var server: ServerOptions
+    @OptionGroup var saved: OutputOption
     @OptionGroup var json: JSONOption
 
     func run() async throws {
         let target = try ServerTarget([url, resource], command: server.command, names: ["RESOURCE"])
-        let (isJSON, output) = (json.json, server.output)
+        let (isJSON, output) = (json.json, saved.output)
         try await ServerTalk.run(target, server) { talk in
             let answer = try await talk.call("resources/read", ["uri": .string(target.words[0])])
             let contents = answer.value["contents"]?.arrayValue ?? []
@@ -37,12 +38,13 @@ struct PromptCommand: AsyncParsableCommand {
     @Argument(help: "Name of the prompt.") var name: String?
     @Argument(help: "Its arguments, a JSON object of strings.") var arguments: String?
     @OptionGroup var server: ServerOptions
+    @OptionGroup var saved: OutputOption
     @OptionGroup var json: JSONOption
 
     func run() async throws {
         let target = try ServerTarget([url, name, arguments], command: server.command, names: ["NAME", "'{json}'"], optional: 1)
         let arguments = try target.object(1)
-        let (isJSON, output) = (json.json, server.output)
+        let (isJSON, output) = (json.json, saved.output)
         try await ServerTalk.run(target, server) { talk in
             let answer = try await talk.call("prompts/get", ["name": .string(target.words[0]), "arguments": .object(arguments)])
             let messages = answer.value["messages"]?.arrayValue ?? []
@@ -72,7 +74,7 @@ struct Complete: AsyncParsableCommand {
     func run() async throws {
         let target = try ServerTarget(
             [url, reference, argument, value], command: server.command, names: ["REF", "ARGUMENT", "VALUE"], optional: 1)
-        let (isJSON, output) = (json.json, server.output)
+        let isJSON = json.json
         let name = target.words[0]
         let reference: JSONValue =
             name.contains("://")
@@ -80,7 +82,7 @@ struct Complete: AsyncParsableCommand {
         let argument: JSONValue = ["name": .string(target.words[1]), "value": .string(target.word(2) ?? "")]
         try await ServerTalk.run(target, server) { talk in
             let answer = try await talk.call("completion/complete", ["ref": reference, "argument": argument])
-            try Results.print(answer, json: isJSON, output: output) {
+            try Results.print(answer, json: isJSON) {
                 for value in answer.value["completion"]?["values"]?.arrayValue ?? [] { Output.line(value.stringValue ?? value.text) }
                 if answer.value["completion"]?["hasMore"]?.boolValue == true { Output.note("there are more") }
             }

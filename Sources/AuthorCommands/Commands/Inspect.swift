@@ -26,8 +26,14 @@ struct Inspect: AsyncParsableCommand {
             let capabilities = ServerTalk.value(greeting.identity.capabilities)
             var offers: [(name: String, items: [JSONValue])] = []
             for (capability, method, member) in Self.lists where capabilities[capability] != nil {
-                guard let answer = try? await talk.list(method, member) else { continue }
-                offers.append((member, answer.value[member]?.arrayValue ?? []))
+                do {
+                    offers.append((member, try await talk.list(method, member).value[member]?.arrayValue ?? []))
+                } catch where member != "resourceTemplates" {
+                    Output.note("\(method) failed, though \(capability) is declared: \(Failure(of: error).message)")
+                } catch {
+                    // A server may have resources and know nothing of templates.
+                    continue
+                }
             }
             if isJSON { return Self.printJSON(greeting, capabilities, offers) }
             Self.printText(greeting, capabilities, offers)

@@ -1,6 +1,7 @@
 import ArgumentParser
 import Glibc
 import JSONText
+import RemoteClient
 
 /// `berth install`
 struct Install: ParsableCommand {
@@ -53,7 +54,7 @@ struct Install: ParsableCommand {
             (0x30...0x39).contains(byte) || (0x41...0x5A).contains(byte) || (0x61...0x7A).contains(byte) || byte == 0x2D || byte == 0x5F
         }
         guard isName else { throw Failure("'\(name)' is no name for a server", hint: "letters, digits, - and _, at most 64", code: 64) }
-        _ = try ServerTarget([url], command: nil, names: [])
+        if case .url(let address) = try ServerTarget([url], command: nil, names: []).place { warn(of: address) }
         let file = try ConfigFile(client.file(user: user, home: Self.variable("HOME"), here: Self.here()))
         let entry = client.entry(try Self.ownPath(), try arguments())
         let after = try file.setting(name, to: entry, in: client.section, mayHaveComments: client.readsComments)
@@ -65,6 +66,14 @@ struct Install: ParsableCommand {
         try confirm(file.path)
         let backup = try file.write(after)
         tell(file.path, backup, changed: true)
+    }
+
+    /// What can be known of a URL without asking there: its server may not run yet.
+    private func warn(of address: RemoteAddress) {
+        if let meant = address.likelyMeant { Output.note("warning: MCP is mostly served elsewhere: did you mean \(meant)?") }
+        if tokenFile == nil, let token = getenv("BERTH_TOKEN"), token.pointee != 0 {
+            Output.note("warning: BERTH_TOKEN is set here and will not be where the client starts: --token-file FILE")
+        }
     }
 
     private func arguments() throws -> [String] {

@@ -59,10 +59,9 @@ enum OfferText {
         _ member: String, of url: String?, _ server: ServerOptions, json: Bool, _ text: @escaping @Sendable (JSONValue) -> String
     ) async throws {
         let target = try ServerTarget([url], command: server.command, names: [])
-        let output = server.output
         try await ServerTalk.run(target, server) { talk in
             let answer = try await talk.list(member + "/list", member)
-            try Results.print(answer, json: json, output: output) {
+            try Results.print(answer, json: json) {
                 let items = answer.value[member]?.arrayValue ?? []
                 for item in items { Output.line(text(item)) }
                 if items.isEmpty { Output.note("\(target.name) has no \(member)") }

@@ -14,10 +14,8 @@ struct TestServer: AsyncParsableCommand {
             Starts the server several times, calls no tool but one that is marked read-only and needs no arguments, or the one of --call, \
             and leaves nothing behind. Ends with status 0 when nothing failed, 1 when something did. docs/connector-authors.md has examples.
             """)
-    @Option(parsing: .singleValue, help: ArgumentHelp("Environment of the server (repeatable).", valueName: "k=v")) var env: [String] = []
-    @Option(help: ArgumentHelp("The same from a file of K=V lines.", valueName: "file")) var envFile: String?
-    @Option(help: ArgumentHelp("The server's working directory.", valueName: "dir")) var cwd: String?
-    @Option(help: ArgumentHelp("How long each step may take, in seconds.", valueName: "seconds")) var timeout = 60
+    @OptionGroup var local: LocalServerOptions
+    @Option(help: ArgumentHelp("How long each step may take: 90s, 2m, or seconds.", valueName: "time")) var timeout = "60"
     @Option(help: ArgumentHelp("A call that is safe to make, cancel and break off: TOOL or TOOL='{json}'.", valueName: "call")) var call: String?
     @Option(help: ArgumentHelp("A file with the list of tools as it should be; every difference is a failure.", valueName: "file")) var baseline:
         String?
@@ -56,13 +54,13 @@ struct TestServer: AsyncParsableCommand {
     /// The options, checked.
     private func settings() throws -> CheckSettings {
         guard !command.isEmpty else { throw Failure("no command given", hint: "\(CommandPath.current) -- python3 server.py", code: 64) }
-        guard (1...3_600).contains(timeout) else { throw Failure("--timeout \(timeout) is out of range", hint: "1 to 3600 seconds", code: 64) }
+        let seconds = try TimeLimit.seconds(timeout, 1...3_600, hint: "90s, 2m, or seconds, from 1 to 3600")
         if let junit { try OutputFile.check(junit, option: "--junit") }
         if writeBaseline, let baseline { try OutputFile.check(baseline, option: "--baseline") }
-        let server = try Bridge.server(command, env: env, envFile: envFile, cwd: cwd) { Output.note("warning: " + $0) }
+        let server = try local.server(command)
         let path = server.environment.filter { $0.hasPrefix("PATH=") }
         return CheckSettings(
-            server: server, bareEnvironment: server.environment == path ? nil : path, seconds: timeout, call: try safeCall(),
+            server: server, bareEnvironment: server.environment == path ? nil : path, seconds: seconds, call: try safeCall(),
             baseline: try knownTools(), bridge: "\(Program.name) bridge")
     }
 

@@ -10,6 +10,13 @@ enum ForgottenTerminator {
         let path = CommandPath.words(of: arguments, under: root)
         let command = path.isEmpty ? root.configuration.defaultSubcommand?._commandName : path.joined(separator: " ")
         if command == "call", message.contains("nexpected argument") {
+            // The server's own command, of which more words came than a URL, a tool and its arguments.
+            let first = arguments.dropFirst(path.count).first { !$0.hasPrefix("-") }
+            if let first, !ServerTarget.isURL(first), !arguments.contains("--"),
+                let example = example(([root._commandName] + path).joined(separator: " ") + " TOOL '{…}'", [first])
+            {
+                return example
+            }
             return "a tool's arguments are one JSON object: '{\"timezone\": \"UTC\"}'"
         }
         let known = AuthorCommands.serverCommands + AuthorCommands.listCommands + root.serverCommands

@@ -9,10 +9,7 @@ struct Answers: Sendable {
 
     /// - Parameter text: a JSON object; a field that is null is left out.
     init(_ text: String) throws {
-        guard let object = (try? JSONValue(parsing: text))?.objectValue else {
-            throw Failure("--answers is no JSON object", hint: "for example --answers '{\"name\":\"Ann\"}'", code: 64)
-        }
-        given = object
+        given = try TypedJSON.object(text, what: "--answers is", example: "--answers '{\"name\":\"Ann\"}'")
     }
 
     /// The forms that the server waits for now, before any is answered.
@@ -31,13 +28,13 @@ struct Answers: Sendable {
     }
 
     /// What was given and no form had a field for.
-    var unasked: [String] { asked.isEmpty ? [] : given.keys.filter { !asked.contains($0) } }
+    var unasked: [String] { given.keys.filter { !asked.contains($0) } }
 
     func content(of form: ElicitationForm) throws(ElicitationForm.Complaint) -> JSONObject {
         try form.content(from: JSONObject(given.members.filter { !$0.value.isNull }.map { ($0.key, $0.value) }))
     }
 
     static func names(_ fields: [ElicitationForm.Field]) -> String {
-        fields.isEmpty ? "{}" : fields.map { Printable.line($0.question) }.joined(separator: ", ")
+        fields.isEmpty ? "{}" : fields.map { Printable.line($0.inJSON) }.joined(separator: ", ")
     }
 }

@@ -47,16 +47,19 @@ struct ConfigFile {
         }
     }
 
-    /// The lines that go and come.
+    /// The lines that go and come, without their ends.
     static func difference(_ before: [UInt8], _ after: [UInt8]) -> [String] {
-        func lines(_ bytes: [UInt8]) -> [Substring] {
-            let lines = String(decoding: bytes, as: UTF8.self).split(separator: "\n", omittingEmptySubsequences: false)
-            return lines.last == "" ? Array(lines.dropLast()) : lines
+        // Of bytes: CR LF is one character, and no line end to whoever splits at a newline.
+        func lines(_ bytes: [UInt8]) -> [String] {
+            let lines = bytes.split(separator: 0x0A, omittingEmptySubsequences: false)
+            return (lines.last?.isEmpty == true ? lines.dropLast() : lines[...]).map { line in
+                String(decoding: line.last == 0x0D ? line.dropLast() : line, as: UTF8.self)
+            }
         }
         let (old, new) = (lines(before), lines(after))
         let changes = new.difference(from: old)
-        var gone: [Int: Substring] = [:]
-        var come: [Int: Substring] = [:]
+        var gone: [Int: String] = [:]
+        var come: [Int: String] = [:]
         for change in changes {
             switch change {
             case .remove(let offset, let line, _): gone[offset] = line

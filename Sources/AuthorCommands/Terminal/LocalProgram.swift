@@ -53,7 +53,8 @@ struct LocalProgram {
             if let file = ExecutablePath.find(program, path: path) { return try withInterpreter(file) }
             throw Failure(
                 isNowhere ? "no program \(program) in your PATH, nor in \(path)" : "no program \(program) in \(path)",
-                hint: oneWord ?? (isNowhere ? "install it, or give its whole path" : "give its whole path, for example $(command -v \(program))"))
+                hint: oneWord ?? hereInstead
+                    ?? (isNowhere ? "install it, or give its whole path" : "give its whole path, for example $(command -v \(program))"))
         }
         var info = stat()
         guard stat(program, &info) == 0 else {
@@ -73,6 +74,14 @@ struct LocalProgram {
         guard let program = command.first, program.contains(" ") else { return nil }
         guard isTyped else { return #"that is one word: the first one is "command", the others are "args""# }
         return command.count == 1 ? "that is one word: leave the quotes out, -- \(program)" : nil
+    }
+
+    /// Where a file was meant that lies here: a shell looks for a name without a slash elsewhere, and so do we.
+    private var hereInstead: String? {
+        guard isTyped, let program = command.first, access(program, F_OK) == 0 else { return nil }
+        if program.hasSuffix(".py") { return "it is a file here: -- python3 \(program)" }
+        if program.hasSuffix(".js") || program.hasSuffix(".mjs") { return "it is a file here: -- node \(program)" }
+        return "it is a file here: -- ./\(program)"
     }
 
     /// A script whose first line names a program that is not there fails as if it were not there itself.

@@ -30,7 +30,9 @@ extension RemoteAddress {
             if paths.count == 1 { return "did you mean \(at(String(paths[0])))?" }
             if let first = paths.first { return "for example \(at(String(first)))" }
         }
-        return likelyMeant.map { "did you mean \($0)?" }
+        // Of a bare origin nobody knows which transport is there.
+        let older = path.prefix { $0 != "?" } == "/" ? ", or \(at("/sse")) of an older one" : ""
+        return likelyMeant.map { "did you mean \($0)\(older)?" }
     }
 
     private func at(_ path: String) -> String { "\(isSecure ? "https" : "http")://\(authority)\(path)" }

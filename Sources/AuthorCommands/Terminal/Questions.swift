@@ -8,6 +8,12 @@ struct Questions: Sendable {
     /// What this client says that it can be asked.
     static let capabilities = ByteBuffer(string: #"{"elicitation":{"form":{},"url":{}}}"#)
 
+    /// What a server's words on a request of its own mean that was refused here: a terminal has no model and no roots.
+    static func refusal(in text: String) -> String? {
+        guard let method = ["sampling/createMessage", "roots/list"].first(where: text.contains) else { return nil }
+        return "\(Program.name) has refused \(method), which the server asked for: call it from a client that has declared it"
+    }
+
     private var answers: Answers?
 
     init(answers: String?) throws { self.answers = try answers.map(Answers.init) }

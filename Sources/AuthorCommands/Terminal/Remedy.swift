@@ -1,3 +1,10 @@
+/// The remedy for a server that was said to speak what it does not.
+enum EraRemedy {
+    static func text(_ reason: String) -> String? {
+        reason.contains("does not speak 2026-07-28") ? "--era auto asks a server what it speaks, --era legacy is for those before 2026-07-28" : nil
+    }
+}
+
 /// Remedies for servers that cannot be reached or refuse. They name the commands of a Berth only where the program has them.
 enum Remedy {
     private static var isBerth: Bool { Program.root.administersBerth }
@@ -8,7 +15,8 @@ enum Remedy {
     static var urls: String { isBerth ? "berth vmcp list prints them" : "\(Program.name) bridge prints them" }
     /// Nothing is below the URL.
     static var missing: String {
-        (isBerth ? "berth vmcp list has the URLs, berth token list what a token opens; " : "") + "the URL of a bridge ends in /mcp"
+        (isBerth ? "berth vmcp list has the URLs, berth token list what a token opens; " : "")
+            + "the URL of a bridge ends in /mcp, that of a server of 2024-11-05 mostly in /sse"
     }
     /// Behind what a token does not open.
     static var tokens: String { isBerth ? ": berth token list" : "" }

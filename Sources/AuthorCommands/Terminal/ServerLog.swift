@@ -7,16 +7,20 @@ import Synchronization
 /// What a server says besides its answers, on standard error. A reader who does not read holds up no call.
 final class ServerLog: Sendable {
     private static let kept = 20
+    /// As a child tells it of its output.
+    private static let noiseMark = "not a message on the server's stdout"
 
     private let output = LineOutput(descriptor: 2)
     private let isShown: Bool
     private let lines = Mutex<[String]>([])
+    private let noise = Mutex(false)
 
     /// - Parameter isShown: what a started server writes to its standard error is shown as it comes, and not only where the command fails.
     init(isShown: Bool) { self.isShown = isShown }
 
     /// A line of a started server's standard error.
     func take(_ line: String) {
+        if line.hasPrefix(Self.noiseMark) { noise.withLock { $0 = true } }
         if isShown { return output.offer(Printable.text(line)) }
         lines.withLock { lines in
             lines.append(line)
@@ -24,10 +28,20 @@ final class ServerLog: Sendable {
         }
     }
 
-    /// The last of those lines, where they have not been shown.
+    /// The last of those lines, where they have not been shown: what it was started twice for, it has mostly said twice.
     func tell() {
-        for line in lines.withLock({ $0 }) { output.offer(Printable.text(line)) }
+        for line in Self.ofLastProcess(lines.withLock { $0 }) { output.offer(Printable.text(line)) }
     }
+
+    /// What processes write is `[PID] …`; the rest is news of them.
+    static func ofLastProcess(_ lines: [String]) -> [String] {
+        func mark(_ line: String) -> Substring? { line.hasPrefix("[") ? line.prefix { $0 != " " } : nil }
+        guard let last = lines.compactMap(mark).last else { return lines }
+        return lines.filter { mark($0).map { $0 == last } ?? true }
+    }
+
+    /// A started server has printed what is no message.
+    var hasNoise: Bool { noise.withLock { $0 } }
 
     /// A notification of the call under way.
     func show(_ message: ByteBuffer) {

@@ -1,10 +1,8 @@
 import ArgumentParser
-import Glibc
 import JSONText
 import MCP
 import NIOCore
 import RemoteClient
-import RemoteTLS
 import Standalone
 
 /// One command's talk with a server: calls, rounds of questions, pages.
@@ -38,7 +36,8 @@ struct ServerTalk {
         _ target: ServerTarget, _ options: ServerOptions, _ body: @escaping @Sendable (ServerTalk) async throws -> Void
     ) async throws {
         let questions = try Questions(answers: options.answers)
-        let time = try TimeLimit(seconds: options.timeout)
+        let time = try TimeLimit(option: options.timeout)
+        try options.check(for: target.place)
         let log = ServerLog(isShown: options.verbose)
         let connection: ServerConnection
         var token: String?
@@ -47,11 +46,7 @@ struct ServerTalk {
             token = try ServerOptions.token(options.tokenFile)
             connection = try await .open(address, token: token, security: address.security()) { log.note($0) }
         case .command(let command):
-            let variables = try Variables.plain(options.env, remedy: "a command line is readable by everybody on this host")
-            let local = LocalProgram.typed(command, variables)
-            connection = try await .open(
-                command: local.command, program: local.found(), environment: local.environment, era: options.era
-            ) { log.take($0) }
+            connection = try await .open(options.local.server(command), era: options.era ?? .auto) { log.take($0) }
         }
         let patience = Task {
             guard (try? await Task.sleep(for: .seconds(5))) != nil else { return }
@@ -68,7 +63,12 @@ struct ServerTalk {
         await connection.close()
         if interrupted.cameAs != 0 { throw ExitCode(128 + interrupted.cameAs) }
         if case .failure(let error) = result, !(error is ExitCode), !options.verbose { log.tell() }
-        try result.get()
+        do {
+            try result.get()
+        } catch let error as TimeIsUp where log.hasNoise {
+            throw Failure(
+                error.failure.message, hint: "what it prints on standard output may be a question, to which it took our message as the answer")
+        }
     }
 
     /// One request, and as many rounds as the server has questions.
@@ -90,7 +90,9 @@ struct ServerTalk {
                 throw Failure("\(target.name) answered with a result that is no JSON", hint: "report it to the server's author")
             }
             guard value["resultType"]?.stringValue == "input_required" else {
-                for name in questions.unasked { Output.note("warning: --answers has \(Printable.line(name)), which nothing asked for") }
+                for name in questions.unasked where Self.asked.contains(method) {
+                    Output.note("warning: --answers has \(Printable.line(name)), which nothing asked for")
+                }
                 return Answer(text: text, value: value)
             }
             // From here on the server waits for a person.
@@ -136,29 +138,34 @@ struct ServerTalk {
         }
     }
 
+    /// Of a gateway's URL alone: a bridge hosts nothing.
+    private var logs: String {
+        guard case .url(let address) = target.place, address.path.hasPrefix("/v/") else { return "" }
+        return Remedy.logs
+    }
+
     private func result(_ outcome: MCPOutcome, _ method: String) async throws -> ByteBuffer {
         switch outcome {
         case .result(let text): return text
         case .failed(let why): throw await failure(why)
         case .error(let error):
-            let isUndelivered = [MCPError.Code.notDelivered, MCPError.Code.outcomeUnknown].contains(error.code)
-            if isUndelivered, error.message.hasPrefix("the server answered HTTP") {
-                let kind: Undelivered.Kind = error.code == MCPError.Code.notDelivered ? .notDelivered : .outcomeUnknown
-                throw await failure(Undelivered(kind, error.message))
-            }
+            if let why = Undelivered(refusal: error) { throw await failure(why) }
             throw Failure("the call failed: \(error.message)", hint: await hint(error, method))
         }
     }
 
     private func hint(_ error: MCPError, _ method: String) async -> String {
+        if let refusal = Questions.refusal(in: error.message) { return refusal }
         switch error.code {
         case MCPError.Code.methodNotFound: return "\(Program.name) inspect shows what the server offers"
-        case MCPError.Code.notDelivered: return "it did not act on the call" + Remedy.logs
-        case MCPError.Code.outcomeUnknown: return "it may have acted on the call" + Remedy.logs
+        case MCPError.Code.notDelivered: return "it did not act on the call" + logs
+        case MCPError.Code.outcomeUnknown: return "it may have acted on the call" + logs
         case MCPError.Code.invalidParams where method == "tools/call" && error.message.contains("nknown tool"):
             guard let name = target.word(0), let tools = try? await list("tools/list", "tools").value["tools"]?.arrayValue else { break }
             let names = tools.compactMap { $0["name"]?.stringValue }
             return Suggestion.text(for: name, among: names) ?? "it has \(names.prefix(30).joined(separator: ", "))"
+        case _ where error.message.contains("no back-channel"):
+            return "its tool asks its client while it runs, as before 2026-07-28: --era legacy, here or of \(Program.name) bridge, lets it"
         default: break
         }
         return "\(Program.name) inspect shows what the server offers and takes"
@@ -166,25 +173,7 @@ struct ServerTalk {
 
     /// What the kernel and HTTP say in numbers, in words.
     private func failure(_ why: Undelivered) async -> Failure {
-        if let failure = TLSFailure(in: why.reason) { return Failure("the call failed: \(failure.rawValue)", hint: failure.remedy) }
-        if why.reason.contains("errno: \(ECONNREFUSED)") {
-            return Failure("nothing listens at \(target.name)", hint: Remedy.url)
-        }
-        if why.reason.hasPrefix("cannot connect") {
-            return Failure("\(target.name) cannot be reached", hint: Remedy.url)
-        }
-        let meant: String? = if case .url(let address) = target.place { address.remedy(why.reason) } else { nil }
-        switch await connection.lastStatus {
-        case 401:
-            let hint = hasToken ? "the token is not good: mistyped, revoked or expired" + Remedy.tokens : "give a token with --token-file or BERTH_TOKEN"
-            return Failure("the call failed: \(why.reason)", hint: hint)
-        case 403 where why.reason.contains("host or origin"):
-            return Failure("the call failed: \(why.reason)", hint: "the server knows itself by another name: berth bridge --allow-host adds one")
-        case 403 where meant == nil: return Failure("the call failed: \(why.reason)", hint: "the token does not open this URL" + Remedy.tokens)
-        case 403, 404, 405: return Failure("the call failed: \(why.reason)", hint: meant ?? Remedy.missing)
-        default: break
-        }
-        let hint = why.kind == .notDelivered ? "is it an MCP server?" + (meant.map { " " + $0 } ?? "") : "it may have acted on the call"
-        return Failure("the call failed: \(why.reason)", hint: hint)
+        let address: RemoteAddress? = if case .url(let address) = target.place { address } else { nil }
+        return Unreached(why, status: await connection.lastStatus, address: address, name: target.name, hasToken: hasToken).failure
     }
 }

@@ -8,20 +8,32 @@ import RemoteClient
 struct ServerOptions: ParsableArguments {
     @Option(help: ArgumentHelp("File with the bearer token of a URL (else the environment variable BERTH_TOKEN).", valueName: "file"))
     var tokenFile: String?
-    @Option(parsing: .singleValue, help: ArgumentHelp("Environment of the server behind -- (repeatable).", valueName: "k=v"))
-    var env: [String] = []
-    @Option(help: "Protocol era to speak with the server behind --: legacy for one of both whose tools ask their client while they run.")
-    var era = Back.EraChoice.auto
+    @OptionGroup var local: LocalServerOptions
+    @Option(help: "Protocol era to speak with the server behind --: auto asks it; legacy for one of both whose tools ask while they run.")
+    var era: Back.EraChoice?
     @Option(help: ArgumentHelp("Answers to the server's questions, a JSON object; without it they are asked on the terminal.", valueName: "json"))
     var answers: String?
-    @Option(help: ArgumentHelp("Save what is binary, or the whole text, in a file; - is standard output.", valueName: "file"))
-    var output: String?
     @Option(
         help: ArgumentHelp(
-            "Seconds that a request may take (0: no limit); without it the server may be silent for \(TimeLimit.usual).", valueName: "seconds"))
-    var timeout: Int?
+            "How long a request may take: 30s, 5m, or seconds (0: no limit); without it the server may be silent for \(TimeLimit.usual) s.",
+            valueName: "time"))
+    var timeout: String?
     @Flag(help: "Show what the server behind -- writes to its standard error.") var verbose = false
     @Argument(parsing: .postTerminator, help: "Instead of a URL: a STDIO server's command, behind --.") var command: [String] = []
+
+    /// - Throws: what cannot take effect at that server: it would be missed in silence.
+    func check(for place: ServerTarget.Place) throws {
+        switch place {
+        case .url:
+            guard let option = local.given.first ?? era.map({ _ in "--era" }) else { return }
+            throw Failure(
+                "\(option) is for a server that is started here, and a URL is given", hint: "leave it out, or give a command behind --", code: 64)
+        case .command:
+            guard tokenFile != nil else { return }
+            throw Failure(
+                "--token-file is for a URL, and a server's command is given", hint: "leave it out: what is started here takes none", code: 64)
+        }
+    }
 
     /// What `--token-file` or the environment says; an empty variable says nothing.
     static func token(_ file: String?) throws -> String? {
@@ -52,6 +64,12 @@ struct ServerOptions: ParsableArguments {
     }
 }
 
+/// `--output`, where a result has contents.
+struct OutputOption: ParsableArguments {
+    @Option(help: ArgumentHelp("Save what is binary, or the whole text, in a file; - is standard output.", valueName: "file"))
+    var output: String?
+}
+
 /// A server to talk to, and the words of the command line that are not its address.
 struct ServerTarget {
     enum Place {
@@ -80,9 +98,11 @@ struct ServerTarget {
                         + names.map { " \($0)" }.joined() + ", or … -- python3 server.py", code: 64)
             }
             guard Self.isURL(url) else {
-                throw Failure("'\(url)' is not http://HOST:PORT/… or https://HOST/…", hint: Self.remedy(given, takesCommand: command != nil), code: 64)
+                throw Failure(
+                    "'\(TypedURL.shown(url))' is not http://HOST:PORT/… or https://HOST/…", hint: Self.remedy(given, takesCommand: command != nil),
+                    code: 64)
             }
-            guard let address = RemoteAddress(url) else { throw Failure("'\(url)' is no URL", hint: Remedy.urls, code: 64) }
+            guard let address = RemoteAddress(url) else { throw TypedURL.failure(url) }
             place = .url(address)
             given.removeFirst()
         }
@@ -100,9 +120,10 @@ struct ServerTarget {
     private static func remedy(_ words: [String], takesCommand: Bool) -> String {
         if let url = words.dropFirst().first(where: isURL) { return "the URL comes first: \(CommandPath.current) \(url) …" }
         if words[0].contains("://") { return "MCP is spoken over http and https" }
+        if let url = TypedURL.withSlashes(words[0]) { return "write \(url)" }
         if takesCommand, CommandLine.arguments.contains("--") { return "no command stands behind --" }
         if takesCommand, let example = ForgottenTerminator.example(CommandPath.current, words) { return example }
-        if words[0].contains(":") || words[0].contains("/") { return "write http://\(words[0])" }
+        if words[0].contains(":") || words[0].contains("/") { return "write http://\(TypedURL.shown(words[0]))" }
         return takesCommand ? "a server's command stands behind --" : "the whole URL, for example http://127.0.0.1:8787/v/office/mcp"
     }
 
@@ -113,10 +134,7 @@ struct ServerTarget {
     /// A word that must be a JSON object; an empty one where it is missing.
     func object(_ index: Int) throws -> JSONObject {
         guard let text = word(index) else { return JSONObject() }
-        guard let object = (try? JSONValue(parsing: text))?.objectValue else {
-            throw Failure("the arguments are no JSON object", hint: "for example '{\"timezone\":\"UTC\"}'", code: 64)
-        }
-        return object
+        return try TypedJSON.object(text, what: "the arguments are", example: "'{\"timezone\":\"UTC\"}'")
     }
 
     /// How failures call it.

@@ -1,3 +1,4 @@
+import Standalone
 import Synchronization
 
 /// How long one request of a command may take.
@@ -10,12 +11,19 @@ struct TimeLimit: Sendable, Equatable {
     /// What a server may be silent for where nobody says how long it may take.
     static let usual = 300
 
-    /// - Parameter seconds: what `--timeout` says, 0 for no limit; without it a server that goes on telling of its progress has all the time.
-    init(seconds: Int?) throws {
-        if let seconds, !(0...86_400).contains(seconds) {
-            throw Failure("--timeout \(seconds) is out of range", hint: "0 (no limit) to 86400 seconds", code: 64)
-        }
+    /// - Parameter option: what `--timeout` says, 0 for no limit; without it a server that goes on telling of its progress has all the time.
+    init(option: String?) throws {
+        let seconds = try option.map { try Self.seconds($0, 0...86_400, hint: "30s, 5m, or seconds, up to a day; 0 is no limit") }
         self.init(seconds == 0 ? nil : .seconds(seconds ?? Self.usual), beginsAnew: seconds == nil)
+    }
+
+    /// What a `--timeout` says.
+    static func seconds(_ option: String, _ range: ClosedRange<Int>, hint: String) throws -> Int {
+        let seconds = option == "0" ? 0 : IdleTime.seconds(option).map(Int.init)
+        guard let seconds, range.contains(seconds) else {
+            throw Failure(seconds.map { "--timeout \($0) is out of range" } ?? "--timeout '\(option.prefix(64))' is no time", hint: hint, code: 64)
+        }
+        return seconds
     }
 
     init(_ limit: Duration?, beginsAnew: Bool) {
@@ -33,10 +41,10 @@ struct TimeLimit: Sendable, Equatable {
     /// Runs `body`, which is cancelled when the time is up, and is to call what it gets for each word of the server's.
     ///
     /// - Parameter what: what is waited for: a method.
-    /// - Throws: `Failure` where the time was up, once `body` has ended.
+    /// - Throws: ``TimeIsUp``, once `body` has ended.
     func run<T: Sendable>(
         _ what: String, _ body: @escaping @Sendable (_ heard: @escaping @Sendable () -> Void) async -> T
-    ) async throws(Failure) -> T {
+    ) async throws(TimeIsUp) -> T {
         guard let limit else { return await body {} }
         let words = Words(limit)
         let outcome: T? = await withTaskGroup(of: Event<T>.self) { group in
@@ -63,7 +71,7 @@ struct TimeLimit: Sendable, Equatable {
         }
         if let outcome { return outcome }
         let silence = beginsAnew ? "no word from the server about \(what) for" : "no answer to \(what) within"
-        throw Failure("\(silence) \(limit.components.seconds) s: it was cancelled", hint: "--timeout SECONDS waits longer, --timeout 0 without end")
+        throw TimeIsUp(failure: Failure("\(silence) \(limit.components.seconds) s: it was cancelled", hint: TimeIsUp.longer))
     }
 
     /// When the time is up, if the server says nothing more.
@@ -77,4 +85,11 @@ struct TimeLimit: Sendable, Equatable {
 
         func heard() { last.withLock { $0 = .now } }
     }
+}
+
+/// A request took longer than it may.
+struct TimeIsUp: Explained {
+    static let longer = "--timeout SECONDS waits longer, --timeout 0 without end"
+
+    var failure: Failure
 }

@@ -118,10 +118,21 @@ extension Back {
         if let result = envelope.result, let identity = ServerIdentity(discoverResult: result, in: message) {
             return ready(identity, .modern)
         }
-        let saysModern = envelope.error.map { Self.isModern(MCPError(object: $0, in: message)) } ?? false
-        if saysModern || choice == .modern { return ready(.unknown, .modern) }
+        let error = envelope.error.map { MCPError(object: $0, in: message) }
+        if error.map(Self.isModern) ?? false { return ready(.unknown, .modern) }
+        if choice == .modern { return error.map(Self.mayBeModern) ?? false ? ready(.unknown, .modern) : fail(Self.notModern(error)) }
         if let whyNotLegacy { return fail(whyNotLegacy) }
         return [.disarmTimer(.probe)] + initialize(probe: nil, probed: true)
+    }
+
+    /// An admin's word stands against a server that lacks the method or fails at it, and not against one that wants a handshake first.
+    private static func mayBeModern(_ error: MCPError) -> Bool {
+        [MCPError.Code.methodNotFound, MCPError.Code.internalError].contains(error.code)
+    }
+
+    private static func notModern(_ error: MCPError?) -> String {
+        let answer = error.map { "\($0.code) \($0.message.prefix(2_000))" } ?? "what is no answer to it"
+        return "the server does not speak \(ProtocolVersion.modern): it answered server/discover with \(answer)"
     }
 
     /// Codes that only a modern server uses; one that lists its versions must list ours.
@@ -152,10 +163,16 @@ extension Back {
         }
         if let late { return ready(late, .modern) }
         let detail = envelope.error.map { MCPError(object: $0, in: message) }
-        let refusal = "the server refused initialize: \(detail.map { "\($0.code) \($0.message.prefix(2_000))" } ?? "no reason given")"
+        let refusal = detail.map(Self.refusal) ?? "the server refused initialize: no reason given"
         guard isHandshakeFirst, choice == .auto else { return fail(refusal) }
         self.refusal = refusal
         return probe()
+    }
+
+    /// A bridge's codes, and our own, say that nobody has refused anything.
+    private static func refusal(_ error: MCPError) -> String {
+        let isUndelivered = [MCPError.Code.notDelivered, MCPError.Code.outcomeUnknown].contains(error.code)
+        return (isUndelivered ? "" : "the server refused initialize: \(error.code) ") + error.message.prefix(2_000)
     }
 
     // MARK: What the child says by itself
@@ -165,6 +182,12 @@ extension Back {
         let id = envelope.id.map(message.slice)
         if envelope.method == "ping" {
             return [.write(JSONRPC.response(id: id, result: ByteBuffer(string: "{}")).asLine())]
+        }
+        // No server asks that of its client: it is what we have said.
+        switch (envelope.method, phase) {
+        case ("initialize", .initializing), ("server/discover", .probing):
+            return fail("the server sends back what it is sent: it is no MCP server")
+        default: break
         }
         return asked(envelope, message)
     }

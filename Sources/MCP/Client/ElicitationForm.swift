@@ -91,7 +91,12 @@ public struct ElicitationForm: Sendable, Equatable {
 
 extension ElicitationForm.Field {
     /// What is asked for, without the default: `name (one of: red, green; required)`.
-    public var question: String {
+    public var question: String { described(list: "any of, with commas") }
+
+    /// The same for who answers in JSON.
+    public var inJSON: String { described(list: "a list of any of") }
+
+    private func described(list: String) -> String {
         var parts: [String] = []
         switch kind {
         case .text(let format, let shortest, let longest):
@@ -104,7 +109,7 @@ extension ElicitationForm.Field {
             if let most { parts.append("at most \(Self.text(most))") }
         case .boolean: parts.append("yes or no")
         case .one(let choices): parts.append("one of: " + Self.text(choices))
-        case .several(let choices, _, _): parts.append("any of, with commas: " + Self.text(choices))
+        case .several(let choices, _, _): parts.append("\(list): " + Self.text(choices))
         }
         if isRequired { parts.append("required") }
         return "\(title.map { "\($0) [\(name)]" } ?? name) (\(parts.joined(separator: "; ")))"
@@ -152,8 +157,9 @@ extension ElicitationForm.Field {
     /// What is wrong with a value, as a clause; nil when nothing is.
     func complaint(about value: JSONValue) -> String? {
         switch kind {
-        case .text(_, let shortest, let longest):
+        case .text(let format, let shortest, let longest):
             guard let text = value.stringValue else { return "must be a text" }
+            if let format, let wanted = TextFormat.complaint(about: text, format: format) { return wanted }
             if let shortest, text.unicodeScalars.count < shortest { return "must have at least \(shortest) characters" }
             if let longest, text.unicodeScalars.count > longest { return "must have at most \(longest) characters" }
         case .number(let isInteger, let least, let most):

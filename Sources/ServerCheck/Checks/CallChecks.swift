@@ -8,10 +8,9 @@ enum CallChecks {
         let call = bench.settings.call ?? SafeCall.among(first.tools)
         let names = first.tools.compactMap { $0["name"]?.stringValue }
         if let call, !names.contains(call.tool) {
-            report.add(
-                Finding(
-                    "calls.tool", .failure, "it has no tool \(call.tool)",
-                    remedy: Nearest.name(to: call.tool, among: names).map { "did you mean \($0)?" }))
+            let meant = Nearest.name(to: call.tool, among: names).map { "did you mean \($0)?" }
+            let remedy = meant ?? "it has \(names.prefix(30).joined(separator: ", "))"
+            report.add(Finding("calls.tool", .failure, "it has no tool \(call.tool)", remedy: remedy))
             return await checks(bench, first, nil, modern, "the call that was given cannot be made", &report)
         }
         await checks(bench, first, call, modern, none, &report)

@@ -10,8 +10,8 @@ enum OutputCheck {
     /// - Parameter children: how they fared before the first of them ended: they have counted lines that were too long to be seen.
     static func run(_ bench: TestBench, _ first: StartCheck.First, _ children: [ChildReport], _ report: inout Report) {
         let (lines, example) = bench.traffic.noise
-        let counted = children.reduce(0) { $0 + $1.noiseLines }
-        report.add([noise(max(lines, counted), example: example ?? children.flatMap(\.noise).first), errors(first.errorBytes)])
+        let counted = children.map(\.noiseLines).max() ?? 0
+        report.add([noise(lines > 0 ? lines : counted, example: example ?? children.flatMap(\.noise).first), errors(first.errorBytes)])
     }
 
     static func noise(_ lines: Int, example: String?) -> Finding {

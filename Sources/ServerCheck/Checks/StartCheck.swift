@@ -103,14 +103,13 @@ enum StartCheck {
 
     /// Why there is no server, with its own last words.
     static func failure(_ reply: Reply) -> Finding {
-        let lines = reply.problem.split(separator: "\n").map(String.init)
-        let words = lines.dropFirst().suffix(3).map { String($0.drop { $0 == " " }) }.joined(separator: " | ")
-        let text = "it did not start: \(lines.first ?? "no reason given")" + (words.isEmpty ? "" : "; its last words: \(words)")
+        let text = "it did not start: " + LastWords.line(of: reply.problem)
         let remedy =
-            if words.isEmpty {
+            if !reply.problem.contains("\n") {
                 "run the command yourself: it must answer initialize on standard output, and say on standard error what it lacks"
             } else {
-                "mend what it says; an import error is often a dependency that is not pinned (mcp 2.x broke servers written for 1.x)"
+                "mend what it says: it has no variables but those of --env and --env-file, and an import error is often a dependency that is not "
+                    + "pinned (mcp 2.x broke servers written for 1.x)"
             }
         return Finding("start.handshake", .failure, text, remedy: remedy)
     }

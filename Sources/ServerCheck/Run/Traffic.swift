@@ -35,14 +35,15 @@ final class Traffic: Sendable {
         var bytes = 0
         var left: [pid_t: [LeftProcess]] = [:]
         var watcher: (@Sendable (Message) -> Void)?
-        var noise: (lines: Int, example: String?) = (0, nil)
+        var noise: [pid_t: Int] = [:]
+        var noiseExample: String?
     }
 
     private static let maximumBytes = 128 << 20
     private let state = Mutex(State())
 
     func take(_ line: TappedLine) {
-        guard let message = Message(line) else { return line.isSent ? () : takeNoise(line.line) }
+        guard let message = Message(line) else { return line.isSent ? () : takeNoise(line.line, of: line.process) }
         let watcher = state.withLock { state in
             if state.bytes < Self.maximumBytes {
                 state.messages.append(message)
@@ -53,17 +54,17 @@ final class Traffic: Sendable {
         watcher?(message)
     }
 
-    private func takeNoise(_ line: ByteBuffer) {
+    private func takeNoise(_ line: ByteBuffer, of process: pid_t) {
         // Several messages in an array are some too (2025-03-26).
         if let all = (try? JSONValue(parsing: line.readableBytesSpan))?.arrayValue, !all.isEmpty, all.allSatisfy({ $0["jsonrpc"] != nil }) { return }
         state.withLock { state in
-            state.noise.lines += 1
-            if state.noise.example == nil { state.noise.example = String(decoding: line.readableBytesView.prefix(200), as: UTF8.self) }
+            state.noise[process, default: 0] += 1
+            if state.noiseExample == nil { state.noiseExample = String(decoding: line.readableBytesView.prefix(200), as: UTF8.self) }
         }
     }
 
-    /// Lines of the servers' standard output that were no messages, and the first of them.
-    var noise: (lines: Int, example: String?) { state.withLock { $0.noise } }
+    /// Lines of standard output that were no messages, of the process that wrote most of them, and the first of all.
+    var noise: (lines: Int, example: String?) { state.withLock { ($0.noise.values.max() ?? 0, $0.noiseExample) } }
 
     func left(_ by: pid_t, _ processes: [LeftProcess]) { state.withLock { $0.left[by] = processes } }
 
