@@ -58,17 +58,23 @@ import Testing
         #expect(bench.service.calls.count == 1)
     }
 
-    @Test func errorsAreHandedOn() throws {
+    /// A legacy server is told an error as it is; the mark that carries it there reaches no modern server.
+    @Test(arguments: [true, false]) func errorsAreHandedOn(isPending: Bool) throws {
         let session = open()
         let (exchange, call) = try started(session)
-        call.sink.finish(Self.required(#"\#(Self.elicit),"q3":{"method":"sampling/createMessage","params":{}}"#))
+        let questions = #"\#(Self.elicit),"q3":{"method":"sampling/createMessage","params":{}}"#
+        call.sink.finish(isPending ? Self.pending(questions) : Self.required(questions))
         for event in exchange.events {
             let id = try JSONValue(parsing: event)["id"]?.text ?? ""
             _ = bench.legacy(#"{"jsonrpc":"2.0","id":\#(id),"error":{"code":-1,"message":"User rejected"}}"#, session: session)
         }
         let responses = try #require(bench.service.calls.last?.params["inputResponses"])
-        #expect(responses["q1"]?["action"]?.stringValue == "cancel" && responses["q1"]?["_meta"]?["berth/error"]?["code"]?.intValue == -1)
-        #expect(responses["q3"]?["berth/error"]?["message"]?.stringValue == "User rejected")
+        guard !isPending else {
+            #expect(responses["q1"]?["berth/error"]?["code"]?.intValue == -1)
+            #expect(responses["q3"]?["berth/error"]?["message"]?.stringValue == "User rejected")
+            return
+        }
+        #expect(responses.text == #"{"q1":{"action":"cancel"}}"#)
         // A modern server that asks the same again is told no.
         bench.service.calls.last?.sink.finish(Self.required(#""q3":{"method":"sampling/createMessage","params":{}}"#))
         #expect(exchange.lastEvent?["error"]?["code"]?.intValue == -1 && exchange.isClosed)
@@ -100,7 +106,7 @@ import Testing
         }
         let again = try #require(bench.service.calls.last)
         #expect(bench.service.calls.count == 2 && again.params["inputResponses"]?["q1"]?["action"]?.stringValue == "cancel")
-        #expect(again.params["inputResponses"]?["q2"]?["berth/error"] != nil)
+        #expect(again.params["inputResponses"]?["q2"] == nil)
         #expect(again.cancels == (how == "leave" ? 0 : 1))
         if how == "leave" { again.sink.finish(.result(ByteBuffer(string: "{}"))) }
         #expect(bench.front.callsInFlight == 0)
@@ -130,7 +136,7 @@ import Testing
         #expect(cancelled["params"]?["requestId"]?.text == ids[0] && cancelled["id"] == nil)
         let again = try #require(bench.service.calls.last)
         #expect(bench.service.calls.count == 3 && again.params["requestState"]?.stringValue == "s1")
-        #expect(again.params["inputResponses"]?["q2"]?.text == #"{"roots":[]}"# && again.params["inputResponses"]?["q1"]?["action"] == "cancel")
+        #expect(again.params["inputResponses"]?["q2"]?.text == #"{"roots":[]}"# && again.params["inputResponses"]?["q1"]?["berth/error"] != nil)
         #expect(bench.legacy(#"{"jsonrpc":"2.0","id":\#(ids[0]),"result":{"action":"accept"}}"#, session: session).status == 202)
         again.sink.finish(.result(ByteBuffer(string: #"{"content":[]}"#)))
         #expect(exchange.lastEvent?["result"]?.text == #"{"content":[]}"# && exchange.isClosed && bench.service.calls.count == 3)
@@ -262,9 +268,19 @@ import Testing
         let batch = bench.legacy(#"[{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"t"}}]"#, session: session)
         try #require(bench.service.calls.last).sink.finish(Self.required(Self.elicit))
         let again = try #require(bench.service.calls.last)
-        #expect(again.params["inputResponses"]?["q1"]?["_meta"]?["berth/error"]?["code"]?.intValue == -32601)
+        #expect(again.params["inputResponses"]?["q1"]?.text == #"{"action":"cancel"}"#)
         again.sink.finish(.result(ByteBuffer(string: "{}")))
         #expect(batch.json?[0]?["result"]?.text == "{}")
+    }
+
+    /// Nothing can be said to a modern server that asked for no elicitation and keeps no state: its call ends with what the client said.
+    @Test func aRefusalThatCannotBeSaidEndsTheCall() throws {
+        let session = open()
+        let (exchange, call) = try started(session)
+        call.sink.finish(.result(ByteBuffer(string: #"{"resultType":"input_required","inputRequests":{\#(Self.roots)}}"#)))
+        let id = try #require(exchange.lastEvent?["id"]).text
+        _ = bench.legacy(#"{"jsonrpc":"2.0","id":\#(id),"error":{"code":-1,"message":"User rejected"}}"#, session: session)
+        #expect(bench.service.calls.count == 1 && exchange.lastEvent?["error"]?["code"]?.intValue == -1 && exchange.isClosed)
     }
 
     /// Without its answers the request would be a new one, and run a second time.
@@ -298,7 +314,7 @@ import Testing
         let list = bench.modern("tools/list")
         try #require(bench.service.calls.last).sink.finish(Self.required(Self.roots))
         let again = try #require(bench.service.calls.last)
-        #expect(bench.service.calls.count == 2 && again.params["inputResponses"]?["q2"]?["berth/error"] != nil)
+        #expect(bench.service.calls.count == 2 && again.params["inputResponses"] == nil && again.params["requestState"] == "s1")
         again.sink.finish(.result(ByteBuffer(string: #"{"tools":[]}"#)))
         #expect(list.json?["result"]?["resultType"]?.stringValue == "complete")
         let call = bench.modern("tools/call", params: #""name":"t""#, name: "t")

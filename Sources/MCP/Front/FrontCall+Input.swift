@@ -97,7 +97,9 @@ extension FrontCall {
         watch?.end()
         watch = nil
         guard let again = round.retry(of: request) else {
-            return finish(Self.failed("the request would be too large with the answers"))
+            // What its server could not be told ends the call, since without that it would run anew.
+            let unsaid = round.refused.min { $0.key < $1.key }.flatMap { round.hasResponses ? nil : MCPOutcome.error($0.value) }
+            return finish(unsaid ?? Self.failed("the request would be too large with the answers"))
         }
         run(again)
     }
