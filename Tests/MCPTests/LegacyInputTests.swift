@@ -144,19 +144,44 @@ import Testing
     }
 
     /// The client is not left with a question that nobody asks any more, and hears what became of its call.
-    @Test(arguments: ["death", "quick death"]) func aServerThatIsGoneEndsTheCall(how: String) throws {
+    @Test(arguments: ["death", "death, then not delivered", "death, then unknown", "quick death"])
+    func aServerThatIsGoneEndsTheCall(how: String) throws {
         let session = open()
         let (exchange, call) = try started(session)
         call.sink.finish(Self.pending(Self.elicit))
         let wait = try #require(bench.service.calls.last)
         let id = try #require(exchange.lastEvent?["id"]).text
         let why = Undelivered(.outcomeUnknown, "the server exited with status 5")
-        wait.sink.finish(how == "death" ? .failed(why) : .error(.invalidParams("requestState is unknown")))
+        let isQuick = how == "quick death"
+        wait.sink.finish(isQuick ? .error(.invalidParams("requestState is unknown")) : .failed(why))
+        if !isQuick {
+            // It may have been the way to the server alone: the same wait once more, and no third.
+            let second = try #require(bench.service.calls.last)
+            #expect(bench.service.calls.count == 3 && second.context.isWatch && second.request.message == wait.request.message && !exchange.isClosed)
+            switch how {
+            case "death": second.sink.finish(.failed(Undelivered(.outcomeUnknown, "another")))
+            case "death, then unknown": second.sink.finish(.error(.invalidParams("requestState is unknown")))
+            default: second.sink.finish(.failed(Undelivered(.notDelivered, "no way")))
+            }
+        }
         #expect(exchange.events.contains { $0.contains("notifications/cancelled") && $0.contains(#""requestId":\#(id)"#) })
         let told = try #require(exchange.lastEvent?["error"])
-        #expect(told["message"]?.stringValue?.contains(how == "death" ? "exited with status 5" : "ended at its server") == true, "\(told)")
-        #expect(exchange.isClosed && bench.front.callsInFlight == 0 && bench.service.calls.count == 2)
+        #expect(told["message"]?.stringValue?.contains(isQuick ? "ended at its server" : "exited with status 5") == true, "\(told)")
+        #expect(exchange.isClosed && bench.front.callsInFlight == 0 && bench.service.calls.count == (isQuick ? 2 : 3))
         #expect(bench.legacy(#"{"jsonrpc":"2.0","id":\#(id),"result":{"action":"accept"}}"#, session: session).status == 202)
+    }
+
+    /// The way to the server broke off, and the server is alive: its question stays open, and its end is heard of all the same.
+    @Test func aWayThatBreaksOffOnceEndsNothing() throws {
+        let session = open()
+        let (exchange, call) = try started(session)
+        call.sink.finish(Self.pending(Self.elicit))
+        try #require(bench.service.calls.last).sink.finish(.failed(Undelivered(.outcomeUnknown, "the connection to the machine was lost")))
+        #expect(exchange.events.count == 1 && !exchange.isClosed && bench.service.calls.count == 3)
+        try #require(bench.service.calls.last).sink.finish(Self.settled)
+        #expect(exchange.events.count == 2 && bench.service.calls.last?.params["inputResponses"]?["q1"] != nil)
+        bench.service.calls.last?.sink.finish(.result(ByteBuffer(string: #"{"content":[]}"#)))
+        #expect(exchange.lastEvent?["result"]?.text == #"{"content":[]}"# && exchange.isClosed)
     }
 
     /// It is a word of ours to our own services.

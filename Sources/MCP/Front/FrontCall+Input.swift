@@ -30,11 +30,11 @@ extension FrontCall {
         openStream()
         for message in round.messages { _ = send(message) }
         if required.isPending, let wait = round.wait(of: request) {
-            let watch = RoundWatch(self)
-            self.watch = watch
             var context = context
             context.isWatch = true
-            watch.started(front.service.call(wait, in: context, sink: watch))
+            let watch = RoundWatch(self) { [service = front.service] in service.call(wait, in: context, sink: $0) }
+            self.watch = watch
+            watch.start()
         }
         return nil
     }
