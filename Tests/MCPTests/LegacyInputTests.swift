@@ -171,6 +171,48 @@ import Testing
         #expect(bench.legacy(#"{"jsonrpc":"2.0","id":\#(id),"result":{"action":"accept"}}"#, session: session).status == 202)
     }
 
+    /// A question of a legacy server names no call: it is no use on a stream that nobody reads while the client reads another.
+    @Test(arguments: ["resumable", "not resumable"]) func aQuestionIsAskedWhereTheClientReads(how: String) throws {
+        let session = open()
+        let (left, first) = try started(session)
+        if how == "resumable" { _ = first.sink.notification(ByteBuffer(string: #"{"jsonrpc":"2.0","method":"notifications/message","params":{}}"#)) }
+        left.onClientGone?()
+        let before = left.events.count
+        let other = bench.legacy(#"{"jsonrpc":"2.0","id":"y","method":"tools/call","params":{"name":"u"}}"#, session: session)
+        let second = try #require(bench.service.calls.last)
+        first.sink.finish(Self.pending(Self.elicit))
+        #expect(left.events.count == before && other.events.count == 1)
+        let id = try #require(other.lastEvent?["id"]).text
+        // It has as long as any question, and not as long as who left is waited for.
+        bench.service.loop.advanceTime(by: MCPFront.patienceForReturn + .seconds(15))
+        #expect(bench.service.calls.count == 3)
+        _ = bench.legacy(#"{"jsonrpc":"2.0","id":\#(id),"result":{"action":"accept"}}"#, session: session)
+        #expect(bench.service.calls.last?.request.name == "t" && bench.service.calls.last?.params["inputResponses"]?["q1"]?["action"] == "accept")
+        second.sink.finish(.result(ByteBuffer(string: #"{"content":[]}"#)))
+        #expect(other.lastEvent?["id"] == "y" && other.isClosed)
+    }
+
+    @Test func whatIsAskedElsewhereIsTakenBackThere() throws {
+        let session = open()
+        let (left, first) = try started(session)
+        left.onClientGone?()
+        let other = bench.legacy(#"{"jsonrpc":"2.0","id":"y","method":"tools/call","params":{"name":"u"}}"#, session: session)
+        first.sink.finish(Self.pending(Self.elicit))
+        try #require(bench.service.calls.last).sink.finish(Self.settled)
+        #expect(other.events.count == 2 && other.lastEvent?["method"] == "notifications/cancelled")
+    }
+
+    /// A modern server's question is its call's alone, and waits for whoever comes back for that.
+    @Test func aQuestionThatNamesItsCallStaysThere() throws {
+        let session = open()
+        let (left, first) = try started(session)
+        _ = first.sink.notification(ByteBuffer(string: #"{"jsonrpc":"2.0","method":"notifications/message","params":{}}"#))
+        left.onClientGone?()
+        let other = bench.legacy(#"{"jsonrpc":"2.0","id":"y","method":"tools/call","params":{"name":"u"}}"#, session: session)
+        first.sink.finish(Self.required(Self.elicit))
+        #expect(other.events.isEmpty && bench.service.calls.count == 2)
+    }
+
     /// The way to the server broke off, and the server is alive: its question stays open, and its end is heard of all the same.
     @Test func aWayThatBreaksOffOnceEndsNothing() throws {
         let session = open()

@@ -26,6 +26,8 @@ final class FrontCall: MCPSink {
     /// The last questions to the client.
     var round: InputRound?
     var rounds = 0
+    /// The call on whose stream the client is asked, where nobody reads this one's.
+    var asksThrough: Int?
     /// Whether its server still waits for the answers.
     var watch: RoundWatch?
     private var isStreaming = false
