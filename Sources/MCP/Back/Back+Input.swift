@@ -6,15 +6,22 @@ extension Back {
     /// The child asks. The call it asks for ends with `input_required`; a question that no caller declared to answer is refused, so that
     /// the child does not wait.
     ///
-    /// A session's child has one client, so where several of its calls are open the question is the oldest one's: it reaches the same
-    /// client under any of them.
+    /// Where several calls of one client are open the question is the oldest one's: it reaches the same client under any of them. Where
+    /// they are several clients', it is refused.
     mutating func asked(_ envelope: Envelope, _ message: ByteBuffer) -> [BackAction] {
         let id = envelope.id.map { message.copy($0) } ?? ByteBuffer(string: "null")
         let method = envelope.method ?? ""
         let params = envelope.params.map { message.copy($0) }
-        guard canAsk, case .legacy = phase, let needed = ClientCapabilities.needed(for: method, params: params),
-            let call = correlator.addressee(of: needed)
-        else { return refused(id, .methodNotFound(method)) }
+        guard canAsk, case .legacy = phase, let needed = ClientCapabilities.needed(for: method, params: params) else {
+            return refused(id, .methodNotFound(method))
+        }
+        let found: (id: Int, entry: Correlator.Entry)?
+        do throws(MCPError) {
+            found = try correlator.addressee(of: needed)
+        } catch {
+            return refused(id, error)
+        }
+        guard let call = found else { return refused(id, .methodNotFound(method)) }
         guard params != nil || method == "roots/list" else { return refused(id, .invalidParams("params is missing")) }
         guard suspensions.hasRoom(for: params) else { return refused(id, .internalError("too much waits for the client's answers")) }
         questions += 1
@@ -30,7 +37,7 @@ extension Back {
         }
         let entry = Suspensions.Entry(
             id: call.id, method: call.entry.method, target: call.entry.target, arguments: Suspensions.fingerprint(call.entry.arguments),
-            questions: [question])
+            client: ClientName(call.entry.clientInfo), questions: [question])
         return suspend(entry, for: caller)
     }
 
@@ -76,9 +83,11 @@ extension Back {
             for question in open { actions.append(.write(JSONRPC.error(id: question.id, .internalError("the client did not answer")).asLine())) }
             return actions + [.finish(call, outcome)]
         }
-        // A question names no call. What came meanwhile for nobody in particular is asked of the client that is here.
+        // A question names no call. What came meanwhile for none of this client's in particular is asked with this one.
+        entry.client = ClientName(request.envelope.clientInfo.map(request.slice))
         open += suspensions.takeNew(
-            upTo: InputRequired.maximumCount - open.count, by: ClientCapabilities(request.envelope.clientCapabilities.map(request.slice)))
+            upTo: InputRequired.maximumCount - open.count, by: ClientCapabilities(request.envelope.clientCapabilities.map(request.slice)),
+            of: entry.client)
         entry.questions = open
         if !open.isEmpty { return actions + suspend(entry, for: call) }
         correlator.attach(id: entry.id, call, request)

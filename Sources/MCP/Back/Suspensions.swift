@@ -22,6 +22,8 @@ struct Suspensions {
         var target: String?
         /// Of its `params.arguments`: the retry must say the same.
         var arguments: Int
+        /// Whose call it is.
+        var client: ClientName
         var questions: [Question]
         /// The child's answer, when it did not wait for its question's.
         var outcome: MCPOutcome?
@@ -88,12 +90,13 @@ struct Suspensions {
         return true
     }
 
-    /// Takes the questions that nobody has been asked yet away from the calls that wait, oldest call first, as far as one result may
-    /// hold them and this client can be asked.
-    mutating func takeNew(upTo limit: Int, by able: ClientCapabilities) -> [Question] {
+    /// Takes the questions that nobody has been asked yet away from the calls of this client that wait, oldest call first, as far as one
+    /// result may hold them and it can be asked.
+    mutating func takeNew(upTo limit: Int, by able: ClientCapabilities, of client: ClientName) -> [Question] {
         var taken: [Question] = []
         for (_, handle) in handles.sorted(by: { $0.key < $1.key }) {
-            guard let questions = entries[handle]?.questions else { continue }
+            guard let entry = entries[handle], entry.client == client else { continue }
+            let questions = entry.questions
             let new = questions.filter { $0.isNew && InputRequired.refusal(of: [$0.request], by: able) == nil }.prefix(limit - taken.count)
             if new.isEmpty { continue }
             taken += new
