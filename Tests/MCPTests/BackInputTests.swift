@@ -458,6 +458,36 @@ import Testing
         #expect(bench.back.suspendedCount == 0 && bench.finished.count == 1 && bench.log.contains { $0.hasPrefix("disarm input") })
     }
 
+    /// What a process had answered is handed on to the conversation with the next one, and there for whoever comes, once.
+    @Test func whatWasAnsweredOutlivesTheConversation() throws {
+        var bench = try BackBench(ready: .legacy)
+        for call in 1...2 { try bench.send(call, Self.call()) }
+        let ids = try (1...2).map { _ in try bench.next("id").text }
+        bench.receive(#"{"jsonrpc":"2.0","id":"e1",\#(Self.elicit)}"#)
+        bench.receive(#"{"jsonrpc":"2.0","id":"e2",\#(Self.elicit)}"#)
+        let (answered, open) = (try required(bench, 1), try required(bench, 2))
+        try bench.send(3, Self.retry(answered.state, #"{"berth/wait":{}}"#))
+        try bench.send(4, Self.retry(open.state, #"{"berth/wait":{}}"#))
+        bench.receive(#"{"jsonrpc":"2.0","id":\#(ids[0]),"result":{"done":1}}"#)
+        #expect(bench[3] == nil)
+        bench.perform(bench.back.processEnded())
+        #expect(bench[3] == #"{"resultType":"berth/settled"}"# && bench[4] == nil)
+
+        var next = BackBench(era: .legacy)
+        next.perform(next.back.inherit(bench.back))
+        #expect(next.back.suspendedCount == 1 && next.timers.count { if case .input = $0 { true } else { false } } == 1)
+        func atHand(_ state: String, _ name: String = "t") throws -> String? {
+            let message = #"{"jsonrpc":"2.0","id":1,\#(Self.retry(state, "{}", name: name))}"#
+            let found = next.back.answerAtHand(for: try MCPRequest(message: ByteBuffer(string: message)))
+            next.perform(found?.actions ?? [])
+            return found.map { BackBench.describe($0.outcome) }
+        }
+        #expect(try atHand(open.state) == nil && atHand(answered.state, "other") == nil)
+        #expect(try atHand(answered.state) == #"{"done":1}"#)
+        #expect(try atHand(answered.state) == nil && next.back.suspendedCount == 0)
+        #expect(!next.timers.contains { if case .input = $0 { true } else { false } })
+    }
+
     @Test func questionsAndOutcomesThatAreKeptAreBounded() throws {
         var bench = try BackBench(ready: .legacy)
         for call in 1...3 { try bench.send(call, Self.call()) }

@@ -59,10 +59,7 @@ extension Back {
 
     /// A request that comes again with answers: hands them to the child, and the call to its new caller.
     mutating func resume(_ request: MCPRequest, call: CallID) -> [BackAction] {
-        let text = request.message.readableBytesSpan
-        guard let handle = request.envelope.requestState.flatMap({ JSONString.unquote($0, in: text) }), let found = suspensions.peek(handle),
-            found.method == request.method, found.target == request.target, found.arguments == Suspensions.fingerprint(request.arguments)
-        else { return [.finish(call, .error(Self.unknownState))] }
+        guard let (handle, found) = suspended(request) else { return [.finish(call, .error(Self.unknownState))] }
         let responses = request.inputResponses
         if responses[PendingCall.wait] != nil { return wait(call, for: found, handle) }
         guard var entry = suspensions.take(handle) else { return [.finish(call, .error(Self.unknownState))] }
@@ -111,6 +108,36 @@ extension Back {
 
     /// Tells who waited for it, if anybody did.
     func settled(_ watcher: CallID?) -> [BackAction] { watcher.map { [.finish($0, PendingCall.settled)] } ?? [] }
+
+    /// The process is gone. Calls that it had answered beside their questions have their answers still: whoever waits is told, and comes
+    /// for them.
+    public mutating func processEnded() -> [BackAction] { suspensions.keepAnswered().flatMap { settled($0) } }
+
+    /// Takes over from the conversation with a process that is gone what it had answered.
+    public mutating func inherit(_ other: Back) -> [BackAction] {
+        other.suspensions.answered().map { handle, entry in
+            suspensions.put(entry, under: handle)
+            return .armTimer(.input(handle), seconds: inputSeconds)
+        }
+    }
+
+    /// What is at hand for a request without a word of the child: the answer of a call that needs none of its client's, or that there is
+    /// one.
+    public mutating func answerAtHand(for request: MCPRequest) -> (outcome: MCPOutcome, actions: [BackAction])? {
+        guard suspensions.count > 0, let (handle, found) = suspended(request), found.questions.isEmpty, let outcome = found.outcome else { return nil }
+        if request.isWait { return (PendingCall.settled, []) }
+        _ = suspensions.take(handle)
+        return (outcome, [.disarmTimer(.input(handle))] + settled(found.watcher))
+    }
+
+    /// The call that this request comes back for.
+    private func suspended(_ request: MCPRequest) -> (handle: String, entry: Suspensions.Entry)? {
+        guard let span = request.envelope.requestState, let handle = JSONString.unquote(span, in: request.message.readableBytesSpan),
+            let found = suspensions.peek(handle), found.method == request.method, found.target == request.target,
+            found.arguments == Suspensions.fingerprint(request.arguments)
+        else { return nil }
+        return (handle, found)
+    }
 
     /// Nobody came back with answers: the child's questions fail and its call is cancelled.
     mutating func inputExpired(_ handle: String) -> [BackAction] {

@@ -149,6 +149,23 @@ struct Suspensions {
         return entries[handle]?.watcher
     }
 
+    /// The child is gone: what it had answered already is kept for whoever comes for it, and nothing is asked any more.
+    ///
+    /// - Returns: Who waited for that.
+    mutating func keepAnswered() -> [CallID] {
+        var watchers: [CallID] = []
+        for (handle, entry) in entries where entry.outcome != nil {
+            entries[handle]?.questions = []
+            if let watcher = takeWatcher(of: handle) { watchers.append(watcher) }
+        }
+        return watchers.sorted { $0.rawValue < $1.rawValue }
+    }
+
+    /// Those with an answer and nothing left to ask.
+    func answered() -> [(handle: String, entry: Entry)] {
+        entries.filter { $0.value.outcome != nil && $0.value.questions.isEmpty }.map { (handle: $0.key, entry: $0.value) }
+    }
+
     /// - Returns: Who waited.
     mutating func removeAll() -> [CallID] {
         defer { (entries, handles) = ([:], [:]) }
