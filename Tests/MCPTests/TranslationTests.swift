@@ -61,6 +61,26 @@ struct TranslationTests {
         #expect(exchange.json?["result"]?["resultType"] == "task" && exchange.json?["result"]?["status"] == "working")
     }
 
+    /// Whoever did not declare the extension would wait for a result that never comes.
+    @Test(arguments: [
+        (#"{"extensions":{"io.modelcontextprotocol/tasks":{}}}"#, true), (#"{"extensions":{"io.modelcontextprotocol/other":{}}}"#, false),
+        (#"{"extensions":{"io.modelcontextprotocol/tasks":true}}"#, false), (#"{"tasks":{}}"#, false), ("{}", false),
+    ]) func aTaskIsForWhoDeclaredTasks(capabilities: String, isDeclared: Bool) throws {
+        let front = FrontBench()
+        let meta = FrontBench.meta.replacing(#"{"elicitation":{}}"#, with: capabilities)
+        let exchange = front.modern("tools/call", params: #""name":"t""#, meta: meta, name: "t")
+        let task = #"{"resultType":"task","taskId":"t1","status":"working"}"#
+        try #require(front.service.calls.first).sink.finish(.result(ByteBuffer(string: task)))
+        #expect((exchange.json?["result"]?["taskId"] == "t1") == isDeclared)
+        #expect(isDeclared || exchange.errorCode == -32021 && exchange.status == 400)
+        let needed = exchange.json?["error"]?["data"]?["requiredCapabilities"]?["extensions"]?["io.modelcontextprotocol/tasks"]
+        #expect(isDeclared == (needed == nil))
+
+        let old = front.legacy(#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"t"}}"#, session: front.open())
+        try #require(front.service.calls.last).sink.finish(.result(ByteBuffer(string: task)))
+        #expect(old.errorCode == -32603)
+    }
+
     @Test func arraysAreNoMessagesOfTheModernRevision() {
         let front = FrontBench()
         let exchange = front.modern("tools/list") { $0.body = ByteBuffer(string: "[\(String(buffer: $0.body))]") }

@@ -219,7 +219,7 @@ final class FrontCall: MCPSink {
                 guard era == .modern else { return .success(try ResultDialect.legacy(result, method: request.method)) }
                 return .success(
                     try ResultDialect.modern(
-                        result, method: request.method, able: ClientCapabilities(context.clientCapabilities), serverInfo: serverInfo))
+                        result, method: request.method, declared: context.clientCapabilities, serverInfo: serverInfo))
             } catch {
                 return .failure(error)
             }

@@ -96,8 +96,12 @@ struct TranslationTable {
             ("the call ends, −32021: the server's own, or ours", "server-stateless/undeclared-capability whatWasNotDeclaredIsNotAsked")),
         row(
             "tasks", ("never declared, −32601: 2025-11-25's are another wire", "refusesMethodsOfTheOtherEra"),
-            ("never declared, −32601", "refusesMethodsOfTheOtherEra"), ("−32601: a legacy server has none", "legacyChildrenAreNotAskedForModernThings"),
-            ("passed on, `Mcp-Name` checked", "tasksGoToModernServers")),
+            ("never declared, −32601; a server that makes one all the same: −32603", "refusesMethodsOfTheOtherEra aTaskIsForWhoDeclaredTasks"),
+            ("−32601: a legacy server has none", "legacyChildrenAreNotAskedForModernThings"),
+            (
+                "passed on, `Mcp-Name` checked; to a client that did not declare the extension a task is −32021",
+                "tasksGoToModernServers aTaskIsForWhoDeclaredTasks"
+            )),
         row(
             "ping", ("answered here", "ping"), ("answered here", "ping"), ("−32601: not in the revision", "server-stateless/removed-methods"),
             ("−32601: not in the revision", "server-stateless/removed-methods")),
