@@ -61,6 +61,43 @@ struct TranslationTests {
         #expect(exchange.json?["result"]?["resultType"] == "task" && exchange.json?["result"]?["status"] == "working")
     }
 
+    /// A person is done at the URL of an elicitation. Of the two eras one has a word for it.
+    @Test(arguments: [Era.legacy, .modern], [Era.legacy, .modern], ["call", "stream", "nothing"])
+    func thatAnElicitationByURLIsOverIsLegacyClientsToHear(client: Era, server: Era, way: String) throws {
+        let front = FrontBench()
+        var back = try BackBench(ready: server)
+        let complete = #"{"jsonrpc":"2.0","method":"notifications/elicitation/complete","params":{"elicitationId":"e1"}}"#
+        var heard: RecordingExchange?
+        if way == "call" {
+            let call = #"{"jsonrpc":"2.0","id":3,"method":"tools/call","params":{"name":"t"}}"#
+            heard = client == .legacy ? front.legacy(call, session: front.open()) : front.modern("tools/call", params: #""name":"t""#, name: "t")
+        } else if way == "stream", client == .legacy {
+            var request = FrontRequest(verb: .get)
+            (request.accept, request.sessionID, request.protocolVersion) = ("text/event-stream", front.open(), "2025-06-18")
+            heard = front.send(request)
+        } else if way == "stream" {
+            heard = front.modern("subscriptions/listen", params: #""notifications":{"toolsListChanged":true}"#)
+        }
+        if let call = front.service.calls.first { back.perform(back.back.send(call.request, call: CallID(1))) }
+        back.receive(complete)
+        let sink = front.service.calls.first?.sink
+        for (_, message) in back.notified { _ = sink?.notification(ByteBuffer(bytes: message.serialized())) }
+        let isHeard = heard?.events.contains { $0.contains("elicitation/complete") && $0.contains(#""elicitationId":"e1""#) } ?? false
+        #expect(isHeard == (client == .legacy && server == .legacy && way != "nothing"))
+        #expect(back.back.counters.droppedNotifications == (server == .legacy && way != "nothing" ? 0 : 1))
+    }
+
+    /// Of several clients' calls it may be any one's.
+    @Test func thatAnElicitationIsOverIsNotToldToAnother() throws {
+        var bench = try BackBench(ready: .legacy)
+        for (call, name) in [(1, "a"), (2, "b")] {
+            let meta = #""io.modelcontextprotocol/clientInfo":{"name":"\#(name)"}"#
+            try bench.send(call, #""method":"tools/call","params":{"name":"t","_meta":{\#(meta)}}"#)
+        }
+        bench.receive(#"{"jsonrpc":"2.0","method":"notifications/elicitation/complete","params":{"elicitationId":"e1"}}"#)
+        #expect(bench.notified.isEmpty)
+    }
+
     /// Whoever did not declare the extension would wait for a result that never comes.
     @Test(arguments: [
         (#"{"extensions":{"io.modelcontextprotocol/tasks":{}}}"#, true), (#"{"extensions":{"io.modelcontextprotocol/other":{}}}"#, false),

@@ -85,6 +85,12 @@ struct Correlator {
         return asking.min { $0.key < $1.key }?.value
     }
 
+    /// The oldest open call, where all are one client's.
+    var anybody: CallID? {
+        let open = entries.filter { $0.value.call != nil }
+        return ClientName.isOne(open.map(\.value.clientInfo)) ? open.min { $0.key < $1.key }?.value.call : nil
+    }
+
     /// Whether `id` was given out at any time.
     func hasGiven(_ id: Int) -> Bool { id > 0 && id < nextID }
 

@@ -83,6 +83,7 @@ final class FrontCall: MCPSink {
 
     func notification(_ message: ByteBuffer) -> Demand {
         guard streams, !isFinished, !isCancelled else { return .more }
+        if era == .modern, URLElicitation.isCompletion(message) { return .more }
         guard exchange != nil else {
             if awaitsReturn { _ = send(message) }
             return .more

@@ -83,6 +83,12 @@ struct TranslationTable {
             ("the same, and −32042 too", "input-required-result-url-elicitation aModernClientIsAskedAndCallsAgain"),
             ("passed on", "input-required-result-url-elicitation")),
         row(
+            "a URL elicitation's completion",
+            ("on the GET stream, else on the stream of an open call", "thatAnElicitationByURLIsOverIsLegacyClientsToHear"),
+            ("none comes: not in the server's revision", "thatAnElicitationByURLIsOverIsLegacyClientsToHear"),
+            ("not passed on: the client's revision has no such message", "thatAnElicitationByURLIsOverIsLegacyClientsToHear"),
+            ("not in the revision", "thatAnElicitationByURLIsOverIsLegacyClientsToHear")),
+        row(
             "sampling", ("a request on the call's stream", "tools-call-sampling"), ("by `input_required`", "tools-call-sampling"),
             ("the child's request becomes `input_required`", "input-required-result-basic-sampling"),
             ("passed on", "input-required-result-basic-sampling")),
