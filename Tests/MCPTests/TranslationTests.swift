@@ -62,8 +62,9 @@ struct TranslationTests {
     }
 
     /// A person is done at the URL of an elicitation. Of the two eras one has a word for it.
-    @Test(arguments: [Era.legacy, .modern], [Era.legacy, .modern], ["call", "stream", "nothing"])
-    func thatAnElicitationByURLIsOverIsLegacyClientsToHear(client: Era, server: Era, way: String) throws {
+    @Test(arguments: [(.legacy, .legacy), (.legacy, .modern), (.modern, .legacy), (.modern, .modern)] as [(Era, Era)], ["call", "stream", "nothing"])
+    func thatAnElicitationByURLIsOverIsLegacyClientsToHear(eras: (Era, Era), way: String) throws {
+        let (client, server) = eras
         let front = FrontBench()
         var back = try BackBench(ready: server)
         let complete = #"{"jsonrpc":"2.0","method":"notifications/elicitation/complete","params":{"elicitationId":"e1"}}"#
