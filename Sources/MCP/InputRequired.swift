@@ -129,12 +129,15 @@ enum InputResponse {
     /// what a legacy client answered a legacy server.
     static let errorKey = "berth/error"
 
-    /// The response that stands for an error: to a modern server an elicitation that was cancelled; there is no such word for the others.
-    static func refusal(_ error: MCPError, for method: String) -> ByteBuffer {
-        var out = ByteBuffer(string: method == "elicitation/create" ? #"{"action":"cancel","_meta":{"# : "{")
-        out.writeString(#""\#(errorKey)":{"code":\#(error.code),"message":"#)
+    /// The response that stands for an error.
+    ///
+    /// - Parameter isOurs: a service of ours reads it. To a modern server it is an elicitation that was cancelled, and nothing else.
+    /// - Returns: nil where there is no such word: the question stays without an answer.
+    static func refusal(_ error: MCPError, for method: String, isOurs: Bool) -> ByteBuffer? {
+        guard isOurs else { return method == "elicitation/create" ? ByteBuffer(string: #"{"action":"cancel"}"#) : nil }
+        var out = ByteBuffer(string: #"{"\#(errorKey)":{"code":\#(error.code),"message":"#)
         out.writeBytes(JSONString.quote(error.message))
-        out.writeString(method == "elicitation/create" ? "}}}" : "}}")
+        out.writeStaticString("}}")
         return out
     }
 

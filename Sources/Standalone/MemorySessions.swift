@@ -8,7 +8,7 @@ final class MemorySessions: FrontHost {
         var record: LegacySessionRecord
         var principal: String
         var lastUse: NIODeadline
-        let opened = NIODeadline.now()
+        let opened: NIODeadline
     }
 
     private let children: Sessions
@@ -18,6 +18,7 @@ final class MemorySessions: FrontHost {
     private let sharing: Sharing
     /// Callers are known, and share the room for children fairly.
     private let areSharedOut: Bool
+    private let now: () -> NIODeadline
     private var entries: [String: Entry] = [:]
     /// As the server's latest list of tools says.
     private var parameterHeaders: [String: ParameterHeaders] = [:]
@@ -26,7 +27,12 @@ final class MemorySessions: FrontHost {
     /// Told when a session ended other than by its client.
     var onEvicted: ((String) -> Void)?
 
-    init(children: Sessions, limit: Int, idle: TimeAmount, age: TimeAmount, sharing: Sharing, areSharedOut: Bool = false) {
+    /// - Parameter now: the clock, which a test may set.
+    init(
+        children: Sessions, limit: Int, idle: TimeAmount, age: TimeAmount, sharing: Sharing, areSharedOut: Bool = false,
+        now: @escaping () -> NIODeadline = { .now() }
+    ) {
+        self.now = now
         self.idle = idle
         self.age = age
         self.areSharedOut = areSharedOut
@@ -41,19 +47,19 @@ final class MemorySessions: FrontHost {
 
     func openSession(_ new: LegacySessionRecord, caller: FrontCaller, completion: @escaping (Result<String, MCPError>) -> Void) {
         // Clients seldom delete what they opened: what is over goes, else the longest unused one makes room.
-        let now = NIODeadline.now()
+        let now = now()
         for id in inUse() { entries[id]?.lastUse = now }
         for (id, entry) in entries where isOver(entry, now) { evict(id) }
         if entries.count >= limit, let oldest = longestUnused() { evict(oldest) }
         let id = RandomID.hex128()
-        entries[id] = Entry(record: new, principal: caller.principal, lastUse: .now())
+        entries[id] = Entry(record: new, principal: caller.principal, lastUse: now, opened: now)
         completion(.success(id))
     }
 
     func session(id: String, caller: FrontCaller, completion: @escaping (LegacySessionRecord?) -> Void) {
         guard let index = entries.index(forKey: id), entries.values[index].principal == caller.principal else { return completion(nil) }
         let entry = entries.values[index]
-        let now = NIODeadline.now()
+        let now = now()
         if isOver(entry, now), !(now - entry.opened < age && inUse().contains(id)) {
             evict(id)
             return completion(nil)
@@ -64,7 +70,7 @@ final class MemorySessions: FrontHost {
 
     /// Forgets what is over: for sessions that nobody asks for any more.
     func sweep() {
-        let now = NIODeadline.now()
+        let now = now()
         for id in inUse() { entries[id]?.lastUse = now }
         for (id, entry) in entries where isOver(entry, now) { evict(id) }
     }

@@ -156,7 +156,8 @@ extension Child {
         backSawEnd = true
         // We ended it: that says nothing of its era.
         if machine.isRenewing || eraRestart { return }
-        guard machine.stage != .ready else { return }
+        // One that had come up has shown its era.
+        guard machine.stage != .ready, !back.isReady else { return }
         // Its calls are finished by the machine, which knows the exit status; what matters here is the era, and why it was not taken.
         for action in back.closed(reason: "") {
             switch action {

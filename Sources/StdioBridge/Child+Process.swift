@@ -37,6 +37,9 @@ extension Child {
 
     func failRunning(_ reason: String) {
         let reason = explained(reason)
+        if !machine.isStopping {
+            for case .finish(let id, let outcome) in back.processEnded() { calls.removeValue(forKey: id)?.finish(outcome) }
+        }
         let lost = calls.values.sorted { $0.id.rawValue < $1.id.rawValue }
         calls = [:]
         for call in lost where call.isListen {
@@ -153,8 +156,10 @@ extension Child {
         backTimers = [:]
         // Only the back itself knows that the next process is not to be probed.
         if !eraRestart {
+            let old = back
             back = Self.newBack(era, opening, environment.limits)
             if let declared { back.declare(declared) }
+            if !machine.isStopping { perform(back.inherit(old)) }
         }
         eraRestart = false
         guard let process else { return }

@@ -182,15 +182,22 @@ final class Child {
             call.finish(.failed(Undelivered(.notDelivered, "too many calls in flight to this server")))
             return call
         }
-        if request.isWait, back.suspendedCount == 0 {
-            // No process is started for it: what it would wait for ended with the last one.
-            call.finish(.failed(Undelivered(.outcomeUnknown, "the call ended at its server while the client was asked")))
+        if let (outcome, actions) = back.answerAtHand(for: request) {
+            // Whatever has become of the process that gave it.
+            perform(actions)
+            call.finish(outcome)
+            stopIfDrained()
             return call
         }
         call.onDelivery = onDelivery
         if let deadline {
             call.deadline = deadline
             watch(deadline)
+        }
+        if request.isWait {
+            // No process is started for it, and none hears of it: what it would wait for ended with the last one.
+            if back.isReady, back.suspendedCount > 0 { deliver(call) } else { call.finish(.failed(Self.overWhileAsked)) }
+            return call
         }
         declare(request.envelope.clientCapabilities.map(request.slice))
         if isRenewing, passesRenewal(request) {
@@ -202,6 +209,9 @@ final class Child {
         hurryReaders()
         return call
     }
+
+    /// What is left to say of a call whose server is gone.
+    static let overWhileAsked = Undelivered(.outcomeUnknown, "the call ended at its server while the client was asked")
 
     /// Starts a process unless there is one, and tells what it said in the handshake.
     func withIdentity(declaring capabilities: ByteBuffer? = nil, _ completion: @escaping (Result<ServerIdentity, Undelivered>) -> Void) {

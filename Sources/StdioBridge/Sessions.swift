@@ -74,6 +74,11 @@ public final class Sessions: MCPService {
     public func call(
         _ request: MCPRequest, in context: CallContext, sink: any MCPSink, onDelivery: (() -> Void)?
     ) -> any MCPCall {
+        if request.isWait, !hasChild(for: context.session, declaring: context.clientCapabilities) {
+            // None is made for it: what it would wait for ended with the last one.
+            sink.finish(.failed(Child.overWhileAsked))
+            return EndedCall()
+        }
         switch child(for: context.session, declaring: context.clientCapabilities, client: context.clientEra) {
         case .success(let child):
             defer { tendSeats() }
@@ -180,6 +185,10 @@ public final class Sessions: MCPService {
         tendSpare()
         scheduleSweep()
         return .success(child)
+    }
+
+    private func hasChild(for key: SessionKey, declaring capabilities: ByteBuffer?) -> Bool {
+        children[variant(of: key, declaring: capabilities)].map { !$0.hasEnded && !$0.isDraining } ?? false
     }
 
     /// A server that speaks both eras is spoken to in its client's, where the child is that client's alone.

@@ -123,6 +123,18 @@ import Testing
         #expect(bench.lines.last?["error"]?["code"] == -32601)
     }
 
+    /// Clients that have no sessions share a process: what one's call logs is not the other's to hear.
+    @Test func logsAreNobodysWhenSeveralClientsCall() throws {
+        var bench = try BackBench(ready: .legacy)
+        let log = #"{"jsonrpc":"2.0","method":"notifications/message","params":{"level":"error","data":"x"}}"#
+        for (call, name) in [(1, "a"), (2, "a"), (3, "b")] {
+            let meta = #""io.modelcontextprotocol/logLevel":"info","io.modelcontextprotocol/clientInfo":{"name":"\#(name)"}"#
+            try bench.send(call, #""method":"tools/call","params":{"name":"t","_meta":{\#(meta)}}"#)
+            bench.receive(log)
+        }
+        #expect(bench.notified.map(\.0) == [CallID(1), CallID(1)])
+    }
+
     @Test(.tags(.failure21)) func listChangesAreForEverybody() throws {
         var bench = try BackBench(ready: .modern)
         let message = #"{"jsonrpc":"2.0","method":"notifications/tools/list_changed"}"#

@@ -177,6 +177,64 @@ import Testing
         #expect(bench.lines.last?["id"] == 3 && bench.back.suspendedCount == 1)
     }
 
+    private static func call(of client: String?, name: String, _ more: String = "") -> String {
+        let info = client.map { #","io.modelcontextprotocol/clientInfo":\#($0)"# } ?? ""
+        return #""method":"tools/call","params":{"name":"\#(name)"\#(more),"_meta":{"io.modelcontextprotocol/clientCapabilities":\#(able)\#(info)}}"#
+    }
+
+    /// Clients of one principal share a process: what may be another's is asked of nobody, and its server does not wait.
+    @Test(
+        .tags(.failure20),
+        arguments: [
+            (#"{"name":"a","version":"1"}"#, #"{"name":"b","version":"1"}"#, true), (#"{"name":"a","version":"1"}"#, #"{"name":"a","version":"2"}"#, true),
+            (#"{"name":"a","version":"1"}"#, nil, true), (#"{"name":"a","version":"1"}"#, #"{"version":"1","title":"A","name":"a"}"#, false),
+            (nil, nil, false),
+        ] as [(String?, String?, Bool)])
+    func aQuestionThatMayBeAnotherClientsIsRefused(one: String?, other: String?, isRefused: Bool) throws {
+        var bench = try BackBench(ready: .legacy)
+        try bench.send(1, Self.call(of: one, name: "t"))
+        try bench.send(2, Self.call(of: other, name: "u"))
+        bench.lines = []
+        bench.receive(#"{"jsonrpc":"2.0","id":"e1",\#(Self.elicit)}"#)
+        guard isRefused else {
+            _ = try required(bench, 1)
+            return
+        }
+        let error = try bench.next("error")
+        #expect(error["code"]?.intValue == -32603 && error["message"]?.stringValue?.contains("cannot tell whose question this is") == true)
+        #expect(bench.finished.isEmpty && bench.back.suspendedCount == 0)
+        // A call that waits for its client is open at its server like any other.
+        bench.perform(bench.back.cancel(CallID(2)))
+        bench.receive(#"{"jsonrpc":"2.0","id":"e2",\#(Self.elicit)}"#)
+        _ = try required(bench, 1)
+        try bench.send(3, Self.call(of: other, name: "u"))
+        bench.lines = []
+        bench.receive(#"{"jsonrpc":"2.0","id":"e3",\#(Self.elicit)}"#)
+        #expect(try bench.next("error")["code"]?.intValue == -32603 && bench[3] == nil)
+    }
+
+    /// What was kept with a call that waits is its client's.
+    @Test func whoComesBackIsNotAskedWhatAnotherClientsCallKeeps() throws {
+        var bench = try BackBench(ready: .legacy)
+        func call(_ name: String, _ capabilities: String, _ more: String = "") -> String {
+            let meta = #""io.modelcontextprotocol/clientCapabilities":\#(capabilities),"io.modelcontextprotocol/clientInfo":{"name":"\#(name)"}"#
+            return #""method":"tools/call","params":{"name":"t"\#(more),"_meta":{\#(meta)}}"#
+        }
+        try bench.send(1, call("a", #"{"elicitation":{},"roots":{}}"#))
+        bench.receive(#"{"jsonrpc":"2.0","id":1,\#(Self.elicit)}"#)
+        _ = try required(bench, 1)
+        // Kept for its next round: no other call is open.
+        bench.receive(#"{"jsonrpc":"2.0","id":2,"method":"roots/list"}"#)
+        let others = #"{"sampling":{},"roots":{}}"#
+        try bench.send(2, call("b", others))
+        bench.receive(#"{"jsonrpc":"2.0","id":3,"method":"sampling/createMessage","params":{}}"#)
+        let asked = try required(bench, 2)
+        let key = try #require(asked.requests.objectValue?.keys.first)
+        let answers = #","requestState":\#(asked.state),"inputResponses":{"\#(key)":{"role":"assistant","content":{}}}"#
+        try bench.send(3, call("b", others, answers))
+        #expect(bench[3] == nil && bench.lines.last?["id"] == 3)
+    }
+
     @Test func progressAfterTheRetryIsTheNewCallers() throws {
         var (bench, id) = try started()
         bench.receive(#"{"jsonrpc":"2.0","id":"e1",\#(Self.elicit)}"#)
@@ -398,6 +456,36 @@ import Testing
         _ = try required(bench, 1)
         bench.perform(bench.back.closed(reason: "killed"))
         #expect(bench.back.suspendedCount == 0 && bench.finished.count == 1 && bench.log.contains { $0.hasPrefix("disarm input") })
+    }
+
+    /// What a process had answered is handed on to the conversation with the next one, and there for whoever comes, once.
+    @Test func whatWasAnsweredOutlivesTheConversation() throws {
+        var bench = try BackBench(ready: .legacy)
+        for call in 1...2 { try bench.send(call, Self.call()) }
+        let ids = try (1...2).map { _ in try bench.next("id").text }
+        bench.receive(#"{"jsonrpc":"2.0","id":"e1",\#(Self.elicit)}"#)
+        bench.receive(#"{"jsonrpc":"2.0","id":"e2",\#(Self.elicit)}"#)
+        let (answered, open) = (try required(bench, 1), try required(bench, 2))
+        try bench.send(3, Self.retry(answered.state, #"{"berth/wait":{}}"#))
+        try bench.send(4, Self.retry(open.state, #"{"berth/wait":{}}"#))
+        bench.receive(#"{"jsonrpc":"2.0","id":\#(ids[0]),"result":{"done":1}}"#)
+        #expect(bench[3] == nil)
+        bench.perform(bench.back.processEnded())
+        #expect(bench[3] == #"{"resultType":"berth/settled"}"# && bench[4] == nil)
+
+        var next = BackBench(era: .legacy)
+        next.perform(next.back.inherit(bench.back))
+        #expect(next.back.suspendedCount == 1 && next.timers.count { if case .input = $0 { true } else { false } } == 1)
+        func atHand(_ state: String, _ name: String = "t") throws -> String? {
+            let message = #"{"jsonrpc":"2.0","id":1,\#(Self.retry(state, "{}", name: name))}"#
+            let found = next.back.answerAtHand(for: try MCPRequest(message: ByteBuffer(string: message)))
+            next.perform(found?.actions ?? [])
+            return found.map { BackBench.describe($0.outcome) }
+        }
+        #expect(try atHand(open.state) == nil && atHand(answered.state, "other") == nil)
+        #expect(try atHand(answered.state) == #"{"done":1}"#)
+        #expect(try atHand(answered.state) == nil && next.back.suspendedCount == 0)
+        #expect(!next.timers.contains { if case .input = $0 { true } else { false } })
     }
 
     @Test func questionsAndOutcomesThatAreKeptAreBounded() throws {

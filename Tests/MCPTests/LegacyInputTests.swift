@@ -58,17 +58,23 @@ import Testing
         #expect(bench.service.calls.count == 1)
     }
 
-    @Test func errorsAreHandedOn() throws {
+    /// A legacy server is told an error as it is; the mark that carries it there reaches no modern server.
+    @Test(arguments: [true, false]) func errorsAreHandedOn(isPending: Bool) throws {
         let session = open()
         let (exchange, call) = try started(session)
-        call.sink.finish(Self.required(#"\#(Self.elicit),"q3":{"method":"sampling/createMessage","params":{}}"#))
+        let questions = #"\#(Self.elicit),"q3":{"method":"sampling/createMessage","params":{}}"#
+        call.sink.finish(isPending ? Self.pending(questions) : Self.required(questions))
         for event in exchange.events {
             let id = try JSONValue(parsing: event)["id"]?.text ?? ""
             _ = bench.legacy(#"{"jsonrpc":"2.0","id":\#(id),"error":{"code":-1,"message":"User rejected"}}"#, session: session)
         }
         let responses = try #require(bench.service.calls.last?.params["inputResponses"])
-        #expect(responses["q1"]?["action"]?.stringValue == "cancel" && responses["q1"]?["_meta"]?["berth/error"]?["code"]?.intValue == -1)
-        #expect(responses["q3"]?["berth/error"]?["message"]?.stringValue == "User rejected")
+        guard !isPending else {
+            #expect(responses["q1"]?["berth/error"]?["code"]?.intValue == -1)
+            #expect(responses["q3"]?["berth/error"]?["message"]?.stringValue == "User rejected")
+            return
+        }
+        #expect(responses.text == #"{"q1":{"action":"cancel"}}"#)
         // A modern server that asks the same again is told no.
         bench.service.calls.last?.sink.finish(Self.required(#""q3":{"method":"sampling/createMessage","params":{}}"#))
         #expect(exchange.lastEvent?["error"]?["code"]?.intValue == -1 && exchange.isClosed)
@@ -100,7 +106,7 @@ import Testing
         }
         let again = try #require(bench.service.calls.last)
         #expect(bench.service.calls.count == 2 && again.params["inputResponses"]?["q1"]?["action"]?.stringValue == "cancel")
-        #expect(again.params["inputResponses"]?["q2"]?["berth/error"] != nil)
+        #expect(again.params["inputResponses"]?["q2"] == nil)
         #expect(again.cancels == (how == "leave" ? 0 : 1))
         if how == "leave" { again.sink.finish(.result(ByteBuffer(string: "{}"))) }
         #expect(bench.front.callsInFlight == 0)
@@ -130,7 +136,7 @@ import Testing
         #expect(cancelled["params"]?["requestId"]?.text == ids[0] && cancelled["id"] == nil)
         let again = try #require(bench.service.calls.last)
         #expect(bench.service.calls.count == 3 && again.params["requestState"]?.stringValue == "s1")
-        #expect(again.params["inputResponses"]?["q2"]?.text == #"{"roots":[]}"# && again.params["inputResponses"]?["q1"]?["action"] == "cancel")
+        #expect(again.params["inputResponses"]?["q2"]?.text == #"{"roots":[]}"# && again.params["inputResponses"]?["q1"]?["berth/error"] != nil)
         #expect(bench.legacy(#"{"jsonrpc":"2.0","id":\#(ids[0]),"result":{"action":"accept"}}"#, session: session).status == 202)
         again.sink.finish(.result(ByteBuffer(string: #"{"content":[]}"#)))
         #expect(exchange.lastEvent?["result"]?.text == #"{"content":[]}"# && exchange.isClosed && bench.service.calls.count == 3)
@@ -138,19 +144,86 @@ import Testing
     }
 
     /// The client is not left with a question that nobody asks any more, and hears what became of its call.
-    @Test(arguments: ["death", "quick death"]) func aServerThatIsGoneEndsTheCall(how: String) throws {
+    @Test(arguments: ["death", "death, then not delivered", "death, then unknown", "quick death"])
+    func aServerThatIsGoneEndsTheCall(how: String) throws {
         let session = open()
         let (exchange, call) = try started(session)
         call.sink.finish(Self.pending(Self.elicit))
         let wait = try #require(bench.service.calls.last)
         let id = try #require(exchange.lastEvent?["id"]).text
         let why = Undelivered(.outcomeUnknown, "the server exited with status 5")
-        wait.sink.finish(how == "death" ? .failed(why) : .error(.invalidParams("requestState is unknown")))
+        let isQuick = how == "quick death"
+        wait.sink.finish(isQuick ? .error(.invalidParams("requestState is unknown")) : .failed(why))
+        if !isQuick {
+            // It may have been the way to the server alone: the same wait once more, and no third.
+            let second = try #require(bench.service.calls.last)
+            #expect(bench.service.calls.count == 3 && second.context.isWatch && second.request.message == wait.request.message && !exchange.isClosed)
+            switch how {
+            case "death": second.sink.finish(.failed(Undelivered(.outcomeUnknown, "another")))
+            case "death, then unknown": second.sink.finish(.error(.invalidParams("requestState is unknown")))
+            default: second.sink.finish(.failed(Undelivered(.notDelivered, "no way")))
+            }
+        }
         #expect(exchange.events.contains { $0.contains("notifications/cancelled") && $0.contains(#""requestId":\#(id)"#) })
         let told = try #require(exchange.lastEvent?["error"])
-        #expect(told["message"]?.stringValue?.contains(how == "death" ? "exited with status 5" : "ended at its server") == true, "\(told)")
-        #expect(exchange.isClosed && bench.front.callsInFlight == 0 && bench.service.calls.count == 2)
+        #expect(told["message"]?.stringValue?.contains(isQuick ? "ended at its server" : "exited with status 5") == true, "\(told)")
+        #expect(exchange.isClosed && bench.front.callsInFlight == 0 && bench.service.calls.count == (isQuick ? 2 : 3))
         #expect(bench.legacy(#"{"jsonrpc":"2.0","id":\#(id),"result":{"action":"accept"}}"#, session: session).status == 202)
+    }
+
+    /// A question of a legacy server names no call: it is no use on a stream that nobody reads while the client reads another.
+    @Test(arguments: ["resumable", "not resumable"]) func aQuestionIsAskedWhereTheClientReads(how: String) throws {
+        let session = open()
+        let (left, first) = try started(session)
+        if how == "resumable" { _ = first.sink.notification(ByteBuffer(string: #"{"jsonrpc":"2.0","method":"notifications/message","params":{}}"#)) }
+        left.onClientGone?()
+        let before = left.events.count
+        let other = bench.legacy(#"{"jsonrpc":"2.0","id":"y","method":"tools/call","params":{"name":"u"}}"#, session: session)
+        let second = try #require(bench.service.calls.last)
+        first.sink.finish(Self.pending(Self.elicit))
+        #expect(left.events.count == before && other.events.count == 1)
+        let id = try #require(other.lastEvent?["id"]).text
+        // It has as long as any question, and not as long as who left is waited for.
+        bench.service.loop.advanceTime(by: MCPFront.patienceForReturn + .seconds(15))
+        #expect(bench.service.calls.count == 3)
+        _ = bench.legacy(#"{"jsonrpc":"2.0","id":\#(id),"result":{"action":"accept"}}"#, session: session)
+        #expect(bench.service.calls.last?.request.name == "t" && bench.service.calls.last?.params["inputResponses"]?["q1"]?["action"] == "accept")
+        second.sink.finish(.result(ByteBuffer(string: #"{"content":[]}"#)))
+        #expect(other.lastEvent?["id"] == "y" && other.isClosed)
+    }
+
+    @Test func whatIsAskedElsewhereIsTakenBackThere() throws {
+        let session = open()
+        let (left, first) = try started(session)
+        left.onClientGone?()
+        let other = bench.legacy(#"{"jsonrpc":"2.0","id":"y","method":"tools/call","params":{"name":"u"}}"#, session: session)
+        first.sink.finish(Self.pending(Self.elicit))
+        try #require(bench.service.calls.last).sink.finish(Self.settled)
+        #expect(other.events.count == 2 && other.lastEvent?["method"] == "notifications/cancelled")
+    }
+
+    /// A modern server's question is its call's alone, and waits for whoever comes back for that.
+    @Test func aQuestionThatNamesItsCallStaysThere() throws {
+        let session = open()
+        let (left, first) = try started(session)
+        _ = first.sink.notification(ByteBuffer(string: #"{"jsonrpc":"2.0","method":"notifications/message","params":{}}"#))
+        left.onClientGone?()
+        let other = bench.legacy(#"{"jsonrpc":"2.0","id":"y","method":"tools/call","params":{"name":"u"}}"#, session: session)
+        first.sink.finish(Self.required(Self.elicit))
+        #expect(other.events.isEmpty && bench.service.calls.count == 2)
+    }
+
+    /// The way to the server broke off, and the server is alive: its question stays open, and its end is heard of all the same.
+    @Test func aWayThatBreaksOffOnceEndsNothing() throws {
+        let session = open()
+        let (exchange, call) = try started(session)
+        call.sink.finish(Self.pending(Self.elicit))
+        try #require(bench.service.calls.last).sink.finish(.failed(Undelivered(.outcomeUnknown, "the connection to the machine was lost")))
+        #expect(exchange.events.count == 1 && !exchange.isClosed && bench.service.calls.count == 3)
+        try #require(bench.service.calls.last).sink.finish(Self.settled)
+        #expect(exchange.events.count == 2 && bench.service.calls.last?.params["inputResponses"]?["q1"] != nil)
+        bench.service.calls.last?.sink.finish(.result(ByteBuffer(string: #"{"content":[]}"#)))
+        #expect(exchange.lastEvent?["result"]?.text == #"{"content":[]}"# && exchange.isClosed)
     }
 
     /// It is a word of ours to our own services.
@@ -262,9 +335,19 @@ import Testing
         let batch = bench.legacy(#"[{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"t"}}]"#, session: session)
         try #require(bench.service.calls.last).sink.finish(Self.required(Self.elicit))
         let again = try #require(bench.service.calls.last)
-        #expect(again.params["inputResponses"]?["q1"]?["_meta"]?["berth/error"]?["code"]?.intValue == -32601)
+        #expect(again.params["inputResponses"]?["q1"]?.text == #"{"action":"cancel"}"#)
         again.sink.finish(.result(ByteBuffer(string: "{}")))
         #expect(batch.json?[0]?["result"]?.text == "{}")
+    }
+
+    /// Nothing can be said to a modern server that asked for no elicitation and keeps no state: its call ends with what the client said.
+    @Test func aRefusalThatCannotBeSaidEndsTheCall() throws {
+        let session = open()
+        let (exchange, call) = try started(session)
+        call.sink.finish(.result(ByteBuffer(string: #"{"resultType":"input_required","inputRequests":{\#(Self.roots)}}"#)))
+        let id = try #require(exchange.lastEvent?["id"]).text
+        _ = bench.legacy(#"{"jsonrpc":"2.0","id":\#(id),"error":{"code":-1,"message":"User rejected"}}"#, session: session)
+        #expect(bench.service.calls.count == 1 && exchange.lastEvent?["error"]?["code"]?.intValue == -1 && exchange.isClosed)
     }
 
     /// Without its answers the request would be a new one, and run a second time.
@@ -298,7 +381,7 @@ import Testing
         let list = bench.modern("tools/list")
         try #require(bench.service.calls.last).sink.finish(Self.required(Self.roots))
         let again = try #require(bench.service.calls.last)
-        #expect(bench.service.calls.count == 2 && again.params["inputResponses"]?["q2"]?["berth/error"] != nil)
+        #expect(bench.service.calls.count == 2 && again.params["inputResponses"] == nil && again.params["requestState"] == "s1")
         again.sink.finish(.result(ByteBuffer(string: #"{"tools":[]}"#)))
         #expect(list.json?["result"]?["resultType"]?.stringValue == "complete")
         let call = bench.modern("tools/call", params: #""name":"t""#, name: "t")

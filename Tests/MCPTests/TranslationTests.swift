@@ -61,6 +61,64 @@ struct TranslationTests {
         #expect(exchange.json?["result"]?["resultType"] == "task" && exchange.json?["result"]?["status"] == "working")
     }
 
+    /// A person is done at the URL of an elicitation. Of the two eras one has a word for it.
+    @Test(arguments: [(.legacy, .legacy), (.legacy, .modern), (.modern, .legacy), (.modern, .modern)] as [(Era, Era)], ["call", "stream", "nothing"])
+    func thatAnElicitationByURLIsOverIsLegacyClientsToHear(eras: (Era, Era), way: String) throws {
+        let (client, server) = eras
+        let front = FrontBench()
+        var back = try BackBench(ready: server)
+        let complete = #"{"jsonrpc":"2.0","method":"notifications/elicitation/complete","params":{"elicitationId":"e1"}}"#
+        var heard: RecordingExchange?
+        if way == "call" {
+            let call = #"{"jsonrpc":"2.0","id":3,"method":"tools/call","params":{"name":"t"}}"#
+            heard = client == .legacy ? front.legacy(call, session: front.open()) : front.modern("tools/call", params: #""name":"t""#, name: "t")
+        } else if way == "stream", client == .legacy {
+            var request = FrontRequest(verb: .get)
+            (request.accept, request.sessionID, request.protocolVersion) = ("text/event-stream", front.open(), "2025-06-18")
+            heard = front.send(request)
+        } else if way == "stream" {
+            heard = front.modern("subscriptions/listen", params: #""notifications":{"toolsListChanged":true}"#)
+        }
+        if let call = front.service.calls.first { back.perform(back.back.send(call.request, call: CallID(1))) }
+        back.receive(complete)
+        let sink = front.service.calls.first?.sink
+        for (_, message) in back.notified { _ = sink?.notification(ByteBuffer(bytes: message.serialized())) }
+        let isHeard = heard?.events.contains { $0.contains("elicitation/complete") && $0.contains(#""elicitationId":"e1""#) } ?? false
+        #expect(isHeard == (client == .legacy && server == .legacy && way != "nothing"))
+        #expect(back.back.counters.droppedNotifications == (server == .legacy && way != "nothing" ? 0 : 1))
+    }
+
+    /// Of several clients' calls it may be any one's.
+    @Test func thatAnElicitationIsOverIsNotToldToAnother() throws {
+        var bench = try BackBench(ready: .legacy)
+        for (call, name) in [(1, "a"), (2, "b")] {
+            let meta = #""io.modelcontextprotocol/clientInfo":{"name":"\#(name)"}"#
+            try bench.send(call, #""method":"tools/call","params":{"name":"t","_meta":{\#(meta)}}"#)
+        }
+        bench.receive(#"{"jsonrpc":"2.0","method":"notifications/elicitation/complete","params":{"elicitationId":"e1"}}"#)
+        #expect(bench.notified.isEmpty)
+    }
+
+    /// Whoever did not declare the extension would wait for a result that never comes.
+    @Test(arguments: [
+        (#"{"extensions":{"io.modelcontextprotocol/tasks":{}}}"#, true), (#"{"extensions":{"io.modelcontextprotocol/other":{}}}"#, false),
+        (#"{"extensions":{"io.modelcontextprotocol/tasks":true}}"#, false), (#"{"tasks":{}}"#, false), ("{}", false),
+    ]) func aTaskIsForWhoDeclaredTasks(capabilities: String, isDeclared: Bool) throws {
+        let front = FrontBench()
+        let meta = FrontBench.meta.replacing(#"{"elicitation":{}}"#, with: capabilities)
+        let exchange = front.modern("tools/call", params: #""name":"t""#, meta: meta, name: "t")
+        let task = #"{"resultType":"task","taskId":"t1","status":"working"}"#
+        try #require(front.service.calls.first).sink.finish(.result(ByteBuffer(string: task)))
+        #expect((exchange.json?["result"]?["taskId"] == "t1") == isDeclared)
+        #expect(isDeclared || exchange.errorCode == -32021 && exchange.status == 400)
+        let needed = exchange.json?["error"]?["data"]?["requiredCapabilities"]?["extensions"]?["io.modelcontextprotocol/tasks"]
+        #expect(isDeclared == (needed == nil))
+
+        let old = front.legacy(#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"t"}}"#, session: front.open())
+        try #require(front.service.calls.last).sink.finish(.result(ByteBuffer(string: task)))
+        #expect(old.errorCode == -32603)
+    }
+
     @Test func arraysAreNoMessagesOfTheModernRevision() {
         let front = FrontBench()
         let exchange = front.modern("tools/list") { $0.body = ByteBuffer(string: "[\(String(buffer: $0.body))]") }

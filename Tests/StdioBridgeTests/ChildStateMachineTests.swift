@@ -60,6 +60,24 @@ struct ChildStateMachineTests {
         #expect(machine.requestArrived(now: now) == [.failWaiting("over")])
     }
 
+    /// Its exit may be told before its last words are read, and is no reason then.
+    @Test func whyAHandshakeFailedIsToldAfterTheExit() {
+        var machine = ChildStateMachine()
+        _ = machine.requestArrived(now: now)
+        _ = machine.started()
+        #expect(machine.exited(.code(3), now: now) == [.arm(.milliseconds(800))])
+        #expect(machine.handshakeFailed("it speaks 1999-01-01").isEmpty, "the process is not ended: it is gone")
+        _ = machine.outputClosed(now: now)
+        let end = machine.errorsClosed(now: now)
+        #expect(end == [.disarm, .failRunning("the server exited with status 3"), .discardProcess, .failWaiting("it speaks 1999-01-01")])
+        // Of one that had come up it says nothing.
+        var ready = ready()
+        _ = ready.exited(.code(3), now: now)
+        _ = ready.handshakeFailed("too late")
+        _ = ready.outputClosed(now: now)
+        #expect(ready.errorsClosed(now: now).last == .discardProcess)
+    }
+
     /// Whoever comes while it is being ended, and whoever comes while the next start waits, is told as the first was.
     @Test func aFailedHandshakeIsTheCauseForEverybody() {
         let cause = "the server chose the unknown protocol version 1999-01-01"

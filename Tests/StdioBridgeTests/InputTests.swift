@@ -119,6 +119,49 @@ import Testing
         }
     }
 
+    /// An answer that is there, and is withheld for a question that may be another call's, outlives the process that gave it.
+    @Test(.tags(.failure06), arguments: [true, false]) func anAnswerOutlivesItsProcess(isWaitedFor: Bool) async throws {
+        try await Rig.with { rig in
+            _ = await rig.start("declared", capabilities: Self.able).reply()
+            // It can be asked nothing, but is open when the question comes.
+            let other = rig.start("hang")
+            await eventually("the other call is open") { await rig.inFlight("s") == 1 }
+            let first = try state(await rig.start("ask", #"{"seconds":0.01}"#, capabilities: Self.able).reply())
+            await eventually("the server has done without") { await rig.inFlight("s") == 1 }
+            func come(_ responses: String) -> Pending {
+                rig.start(
+                    "ask", #"{"seconds":0.01}"#, capabilities: Self.able, more: #","requestState":\#(first.state),"inputResponses":\#(responses)"#)
+            }
+            let wait = isWaitedFor ? come(#"{"berth/wait":{}}"#) : nil
+            #expect(await rig.start("crash", capabilities: Self.able).reply().failure?.kind == .outcomeUnknown)
+            #expect(await other.reply().failure?.kind == .outcomeUnknown)
+            if let wait { #expect(await wait.reply() == .result(["resultType": "berth/settled"])) }
+            // More than once, and no process is started for it.
+            #expect(await come(#"{"berth/wait":{}}"#).reply() == .result(["resultType": "berth/settled"]))
+            let answer = await come(#"{"\#(first.key)":{"action":"accept","content":{}}}"#).reply()
+            #expect(answer.json?[0]?["message"] == "silence", "\(answer)")
+            let reports = await rig.reports()
+            #expect(reports.map(\.starts) == [1] && reports.map(\.pid) == [nil], "\(reports)")
+            // It is told once.
+            #expect(await come(#"{"berth/wait":{}}"#).reply().failure?.kind == .outcomeUnknown)
+        }
+    }
+
+    /// A wait is for a call of a process that is there. It starts none, and makes no child.
+    @Test func aWaitStartsNothing() async throws {
+        try await Rig.with { rig in
+            let wait = #","requestState":"0123","inputResponses":{"berth/wait":{}}"#
+            func waited() async -> Undelivered.Kind? { await rig.start("ask", capabilities: Self.able, more: wait).reply().failure?.kind }
+            #expect(await waited() == .outcomeUnknown)
+            #expect(await rig.reports().isEmpty)
+            _ = try state(await rig.start("ask", capabilities: Self.able).reply())
+            #expect(await rig.start("crash", capabilities: Self.able).reply().failure?.kind == .outcomeUnknown)
+            await eventually("the process is gone") { await rig.reports().allSatisfy { $0.pid == nil } }
+            #expect(await waited() == .outcomeUnknown)
+            #expect(await rig.reports().map(\.starts) == [1])
+        }
+    }
+
     @Test func anotherSessionsStateIsWorthNothing() async throws {
         try await Rig.with { rig in
             let first = try state(await rig.start("ask", session: "a", capabilities: Self.able).reply())

@@ -195,6 +195,9 @@ final class Rig: Sendable {
         return try await warmed.futureResult.get()
     }
 
+    /// Calls of a session that its process has still to answer.
+    func inFlight(_ session: String) async -> Int? { await on { $0.children[SessionKey(id: session)]?.back.callsInFlight } ?? nil }
+
     func reports() async -> [ChildReport] { await on { $0.reports() } ?? [] }
 
     func end(_ session: String) async -> Bool {

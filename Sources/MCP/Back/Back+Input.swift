@@ -6,15 +6,22 @@ extension Back {
     /// The child asks. The call it asks for ends with `input_required`; a question that no caller declared to answer is refused, so that
     /// the child does not wait.
     ///
-    /// A session's child has one client, so where several of its calls are open the question is the oldest one's: it reaches the same
-    /// client under any of them.
+    /// Where several calls of one client are open the question is the oldest one's: it reaches the same client under any of them. Where
+    /// they are several clients', it is refused.
     mutating func asked(_ envelope: Envelope, _ message: ByteBuffer) -> [BackAction] {
         let id = envelope.id.map { message.copy($0) } ?? ByteBuffer(string: "null")
         let method = envelope.method ?? ""
         let params = envelope.params.map { message.copy($0) }
-        guard canAsk, case .legacy = phase, let needed = ClientCapabilities.needed(for: method, params: params),
-            let call = correlator.addressee(of: needed)
-        else { return refused(id, .methodNotFound(method)) }
+        guard canAsk, case .legacy = phase, let needed = ClientCapabilities.needed(for: method, params: params) else {
+            return refused(id, .methodNotFound(method))
+        }
+        let found: (id: Int, entry: Correlator.Entry)?
+        do throws(MCPError) {
+            found = try correlator.addressee(of: needed)
+        } catch {
+            return refused(id, error)
+        }
+        guard let call = found else { return refused(id, .methodNotFound(method)) }
         guard params != nil || method == "roots/list" else { return refused(id, .invalidParams("params is missing")) }
         guard suspensions.hasRoom(for: params) else { return refused(id, .internalError("too much waits for the client's answers")) }
         questions += 1
@@ -30,7 +37,7 @@ extension Back {
         }
         let entry = Suspensions.Entry(
             id: call.id, method: call.entry.method, target: call.entry.target, arguments: Suspensions.fingerprint(call.entry.arguments),
-            questions: [question])
+            client: ClientName(call.entry.clientInfo), questions: [question])
         return suspend(entry, for: caller)
     }
 
@@ -52,10 +59,7 @@ extension Back {
 
     /// A request that comes again with answers: hands them to the child, and the call to its new caller.
     mutating func resume(_ request: MCPRequest, call: CallID) -> [BackAction] {
-        let text = request.message.readableBytesSpan
-        guard let handle = request.envelope.requestState.flatMap({ JSONString.unquote($0, in: text) }), let found = suspensions.peek(handle),
-            found.method == request.method, found.target == request.target, found.arguments == Suspensions.fingerprint(request.arguments)
-        else { return [.finish(call, .error(Self.unknownState))] }
+        guard let (handle, found) = suspended(request) else { return [.finish(call, .error(Self.unknownState))] }
         let responses = request.inputResponses
         if responses[PendingCall.wait] != nil { return wait(call, for: found, handle) }
         guard var entry = suspensions.take(handle) else { return [.finish(call, .error(Self.unknownState))] }
@@ -76,9 +80,11 @@ extension Back {
             for question in open { actions.append(.write(JSONRPC.error(id: question.id, .internalError("the client did not answer")).asLine())) }
             return actions + [.finish(call, outcome)]
         }
-        // A question names no call. What came meanwhile for nobody in particular is asked of the client that is here.
+        // A question names no call. What came meanwhile for none of this client's in particular is asked with this one.
+        entry.client = ClientName(request.envelope.clientInfo.map(request.slice))
         open += suspensions.takeNew(
-            upTo: InputRequired.maximumCount - open.count, by: ClientCapabilities(request.envelope.clientCapabilities.map(request.slice)))
+            upTo: InputRequired.maximumCount - open.count, by: ClientCapabilities(request.envelope.clientCapabilities.map(request.slice)),
+            of: entry.client)
         entry.questions = open
         if !open.isEmpty { return actions + suspend(entry, for: call) }
         correlator.attach(id: entry.id, call, request)
@@ -102,6 +108,36 @@ extension Back {
 
     /// Tells who waited for it, if anybody did.
     func settled(_ watcher: CallID?) -> [BackAction] { watcher.map { [.finish($0, PendingCall.settled)] } ?? [] }
+
+    /// The process is gone. Calls that it had answered beside their questions have their answers still: whoever waits is told, and comes
+    /// for them.
+    public mutating func processEnded() -> [BackAction] { suspensions.keepAnswered().flatMap { settled($0) } }
+
+    /// Takes over from the conversation with a process that is gone what it had answered.
+    public mutating func inherit(_ other: Back) -> [BackAction] {
+        other.suspensions.answered().map { handle, entry in
+            suspensions.put(entry, under: handle)
+            return .armTimer(.input(handle), seconds: inputSeconds)
+        }
+    }
+
+    /// What is at hand for a request without a word of the child: the answer of a call that needs none of its client's, or that there is
+    /// one.
+    public mutating func answerAtHand(for request: MCPRequest) -> (outcome: MCPOutcome, actions: [BackAction])? {
+        guard suspensions.count > 0, let (handle, found) = suspended(request), found.questions.isEmpty, let outcome = found.outcome else { return nil }
+        if request.isWait { return (PendingCall.settled, []) }
+        _ = suspensions.take(handle)
+        return (outcome, [.disarmTimer(.input(handle))] + settled(found.watcher))
+    }
+
+    /// The call that this request comes back for.
+    private func suspended(_ request: MCPRequest) -> (handle: String, entry: Suspensions.Entry)? {
+        guard let span = request.envelope.requestState, let handle = JSONString.unquote(span, in: request.message.readableBytesSpan),
+            let found = suspensions.peek(handle), found.method == request.method, found.target == request.target,
+            found.arguments == Suspensions.fingerprint(request.arguments)
+        else { return nil }
+        return (handle, found)
+    }
 
     /// Nobody came back with answers: the child's questions fail and its call is cancelled.
     mutating func inputExpired(_ handle: String) -> [BackAction] {

@@ -17,6 +17,8 @@ struct LegacyListens {
     private var listens: [CallID: Listen] = [:]
     private var counts: [String: Int] = [:]
 
+    var isEmpty: Bool { listens.isEmpty }
+    var all: [Listen] { listens.values.sorted { $0.call.rawValue < $1.call.rawValue } }
     var isFull: Bool { listens.count >= Self.limit }
 
     /// - Returns: The resources that nobody had subscribed to.
@@ -87,6 +89,14 @@ extension Back {
             actions.append(.notify(listen.call, Subscription.tagged(message, envelope, id: listen.id)))
         }
         return actions
+    }
+
+    /// A person is done at the URL of an elicitation: to what the client hears by itself, else under a call of its own. It has no other word
+    /// in the modern dialect: fronts pass it on to clients of the handshake revisions alone.
+    mutating func completed(_ message: ByteBuffer) -> [BackAction]? {
+        guard canAsk, case .legacy = phase else { return nil }
+        if !listens.isEmpty { return listens.all.map { .notify($0.call, message) } }
+        return correlator.anybody.map { [.notify($0, message)] }
     }
 
     /// A message of one subscription to a modern child, under its caller's id.

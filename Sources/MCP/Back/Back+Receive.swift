@@ -212,6 +212,8 @@ extension Back {
             return changed(envelope, message)
         case "notifications/subscriptions/acknowledged":
             return subscribed(envelope, message)
+        case URLElicitation.complete:
+            if let actions = completed(message) { return actions }
         case "notifications/cancelled":
             return envelope.requestID.map { settled(suspensions.withdraw(message.copy($0))) } ?? []
         default:

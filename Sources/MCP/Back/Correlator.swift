@@ -17,6 +17,8 @@ struct Correlator {
         var requestID: ByteBuffer?
         /// The capabilities that the caller declared, as text.
         var capabilities: ByteBuffer?
+        /// The `clientInfo` of the caller, as text: who it says it is.
+        var clientInfo: ByteBuffer?
         /// `params.uri`, which the translation of "resource not found" needs.
         var uri: String?
         /// The caller's progress token, raw.
@@ -42,7 +44,8 @@ struct Correlator {
         entries[id] = Entry(
             call: call, method: request.method, target: request.target, arguments: request.arguments,
             requestID: request.method == "subscriptions/listen" ? request.id : nil,
-            capabilities: request.envelope.clientCapabilities.map(request.slice), uri: request.uri,
+            capabilities: request.envelope.clientCapabilities.map(request.slice), clientInfo: request.envelope.clientInfo.map(request.slice),
+            uri: request.uri,
             progressToken: request.envelope.progressToken.map(request.message.bytes),
             logSeverity: request.envelope.logLevel.flatMap(LogLevel.severity))
         ids[call] = id
@@ -71,14 +74,21 @@ struct Correlator {
     /// whose caller wants none.
     ///
     /// - Parameters:
-    ///   - isOneClient: all callers are one client, which hears it under any of its calls; otherwise it is anybody's only where one call
-    ///     is open.
+    ///   - isOneClient: all callers that say they are one client are, which hears it under any of its calls; otherwise it is anybody's
+    ///     only where one call is open.
     ///   - isPerRequest: the server logs for those calls alone that ask for it.
     func hearer(isOneClient: Bool, isPerRequest: Bool) -> Entry? {
         let open = entries.filter { $0.value.call != nil && $0.value.method != "subscriptions/listen" }
         let asking = open.filter { $0.value.logSeverity != nil }
-        guard open.count == 1 || isOneClient && (isPerRequest || asking.count == open.count) else { return nil }
+        guard open.count == 1 || isOneClient && (isPerRequest || asking.count == open.count) && ClientName.isOne(open.map(\.value.clientInfo))
+        else { return nil }
         return asking.min { $0.key < $1.key }?.value
+    }
+
+    /// The oldest open call, where all are one client's.
+    var anybody: CallID? {
+        let open = entries.filter { $0.value.call != nil }
+        return ClientName.isOne(open.map(\.value.clientInfo)) ? open.min { $0.key < $1.key }?.value.call : nil
     }
 
     /// Whether `id` was given out at any time.
@@ -87,8 +97,13 @@ struct Correlator {
     /// The call that a question with these needs is for: the oldest one whose caller can be asked, one that somebody waits for first, and
     /// of those one that may end with a question in the modern dialect. Where nobody waits it is the latest call's: an earlier one may
     /// have been left for good.
-    func addressee(of needed: ClientCapabilities) -> (id: Int, entry: Entry)? {
+    ///
+    /// - Throws: where calls of several clients are open whose question it could be: one must not be asked what is another's.
+    func addressee(of needed: ClientCapabilities) throws(MCPError) -> (id: Int, entry: Entry)? {
         let able = entries.filter { ClientCapabilities($0.value.capabilities).isSuperset(of: needed) }.sorted { $0.key < $1.key }
+        guard ClientName.isOne(able.map(\.value.clientInfo)) else {
+            throw .internalError("cannot tell whose question this is: calls of several clients are open")
+        }
         let waiting = able.filter { $0.value.call != nil }
         let found = waiting.first { InputRequired.methods.contains($0.value.method) } ?? waiting.first ?? able.last
         return found.map { (id: $0.key, entry: $0.value) }
@@ -100,8 +115,9 @@ struct Correlator {
         entries[id]?.call = nil
         // It may wait for long, and what is kept of its request keeps all of it.
         entries[id]?.arguments = nil
-        let capabilities = entries[id]?.capabilities
+        let (capabilities, info) = (entries[id]?.capabilities, entries[id]?.clientInfo)
         entries[id]?.capabilities = capabilities.map { ByteBuffer(bytes: $0.readableBytesView) }
+        entries[id]?.clientInfo = info.map { ByteBuffer(bytes: $0.readableBytesView) }
         ids[call] = nil
         return call
     }
@@ -114,6 +130,7 @@ struct Correlator {
         entries[id]?.progressToken = request.envelope.progressToken.map(request.message.bytes)
         entries[id]?.logSeverity = request.envelope.logLevel.flatMap(LogLevel.severity)
         entries[id]?.capabilities = request.envelope.clientCapabilities.map(request.slice)
+        entries[id]?.clientInfo = request.envelope.clientInfo.map(request.slice)
         ids[call] = id
     }
 

@@ -22,6 +22,8 @@ struct Suspensions {
         var target: String?
         /// Of its `params.arguments`: the retry must say the same.
         var arguments: Int
+        /// Whose call it is.
+        var client: ClientName
         var questions: [Question]
         /// The child's answer, when it did not wait for its question's.
         var outcome: MCPOutcome?
@@ -88,12 +90,13 @@ struct Suspensions {
         return true
     }
 
-    /// Takes the questions that nobody has been asked yet away from the calls that wait, oldest call first, as far as one result may
-    /// hold them and this client can be asked.
-    mutating func takeNew(upTo limit: Int, by able: ClientCapabilities) -> [Question] {
+    /// Takes the questions that nobody has been asked yet away from the calls of this client that wait, oldest call first, as far as one
+    /// result may hold them and it can be asked.
+    mutating func takeNew(upTo limit: Int, by able: ClientCapabilities, of client: ClientName) -> [Question] {
         var taken: [Question] = []
         for (_, handle) in handles.sorted(by: { $0.key < $1.key }) {
-            guard let questions = entries[handle]?.questions else { continue }
+            guard let entry = entries[handle], entry.client == client else { continue }
+            let questions = entry.questions
             let new = questions.filter { $0.isNew && InputRequired.refusal(of: [$0.request], by: able) == nil }.prefix(limit - taken.count)
             if new.isEmpty { continue }
             taken += new
@@ -144,6 +147,23 @@ struct Suspensions {
     private mutating func takeWatcher(of handle: String) -> CallID? {
         defer { entries[handle]?.watcher = nil }
         return entries[handle]?.watcher
+    }
+
+    /// The child is gone: what it had answered already is kept for whoever comes for it, and nothing is asked any more.
+    ///
+    /// - Returns: Who waited for that.
+    mutating func keepAnswered() -> [CallID] {
+        var watchers: [CallID] = []
+        for (handle, entry) in entries where entry.outcome != nil {
+            entries[handle]?.questions = []
+            if let watcher = takeWatcher(of: handle) { watchers.append(watcher) }
+        }
+        return watchers.sorted { $0.rawValue < $1.rawValue }
+    }
+
+    /// Those with an answer and nothing left to ask.
+    func answered() -> [(handle: String, entry: Entry)] {
+        entries.filter { $0.value.outcome != nil && $0.value.questions.isEmpty }.map { (handle: $0.key, entry: $0.value) }
     }
 
     /// - Returns: Who waited.

@@ -20,24 +20,36 @@ extension FrontCall {
         var round = InputRound(required, able: able, number: front.nextQuestion)
         // There is nobody to ask: the server is told, so that it does not wait.
         if era == .modern { round.giveUp("the client cannot be asked in \(request.method)") }
-        if !streams || exchange == nil && !awaitsReturn || isCancelled { round.giveUp("the client went away") }
+        let asker = asker(of: required)
+        if !streams || asker === self && exchange == nil && !awaitsReturn || isCancelled { round.giveUp("the client went away") }
         self.round = round
+        asksThrough = asker === self ? nil : asker.number
         guard !round.isAnswered else {
             retry()
             return nil
         }
         for id in round.openIDs { front.questions[id] = number }
-        openStream()
-        for message in round.messages { _ = send(message) }
+        asker.openStream()
+        for message in round.messages { _ = asker.send(message) }
         if required.isPending, let wait = round.wait(of: request) {
-            let watch = RoundWatch(self)
-            self.watch = watch
             var context = context
             context.isWatch = true
-            watch.started(front.service.call(wait, in: context, sink: watch))
+            let watch = RoundWatch(self) { [service = front.service] in service.call(wait, in: context, sink: $0) }
+            self.watch = watch
+            watch.start()
         }
         return nil
     }
+
+    /// On whose stream the client is asked. A question of a legacy server names no call: where nobody reads this one's stream, it is
+    /// asked on the stream of the client's latest call that it reads, whose question it may well be.
+    private func asker(of required: InputRequired) -> FrontCall {
+        guard exchange == nil, required.isPending, let session else { return self }
+        return front.calls(of: session).last { $0.isRead } ?? self
+    }
+
+    /// Somebody reads what is sent on its stream.
+    private var isRead: Bool { exchange != nil && streams && !isFinished && !isCancelled }
 
     /// The server goes on without the answers: the client is not asked any more, and hears what became of the call.
     func settled() {
@@ -59,10 +71,11 @@ extension FrontCall {
     }
 
     private func takeBack(_ round: InputRound, _ reason: String) {
+        let asker = asksThrough.flatMap { front.calls[$0] } ?? self
         for id in round.openIDs {
             front.questions[id] = nil
             let params: JSONValue = ["requestId": .number(String(id)), "reason": .string(reason)]
-            _ = send(JSONRPC.notification("notifications/cancelled", params: params.buffer))
+            _ = asker.send(JSONRPC.notification("notifications/cancelled", params: params.buffer))
         }
     }
 
@@ -97,7 +110,9 @@ extension FrontCall {
         watch?.end()
         watch = nil
         guard let again = round.retry(of: request) else {
-            return finish(Self.failed("the request would be too large with the answers"))
+            // What its server could not be told ends the call, since without that it would run anew.
+            let unsaid = round.refused.min { $0.key < $1.key }.flatMap { round.hasResponses ? nil : MCPOutcome.error($0.value) }
+            return finish(unsaid ?? Self.failed("the request would be too large with the answers"))
         }
         run(again)
     }

@@ -26,6 +26,8 @@ final class FrontCall: MCPSink {
     /// The last questions to the client.
     var round: InputRound?
     var rounds = 0
+    /// The call on whose stream the client is asked, where nobody reads this one's.
+    var asksThrough: Int?
     /// Whether its server still waits for the answers.
     var watch: RoundWatch?
     private var isStreaming = false
@@ -81,6 +83,7 @@ final class FrontCall: MCPSink {
 
     func notification(_ message: ByteBuffer) -> Demand {
         guard streams, !isFinished, !isCancelled else { return .more }
+        if era == .modern, URLElicitation.isCompletion(message) { return .more }
         guard exchange != nil else {
             if awaitsReturn { _ = send(message) }
             return .more
@@ -223,7 +226,7 @@ final class FrontCall: MCPSink {
                 guard era == .modern else { return .success(try ResultDialect.legacy(result, found, method: request.method)) }
                 return .success(
                     try ResultDialect.modern(
-                        result, method: request.method, able: ClientCapabilities(context.clientCapabilities), serverInfo: serverInfo))
+                        result, method: request.method, declared: context.clientCapabilities, serverInfo: serverInfo))
             } catch {
                 return .failure(error)
             }

@@ -7,6 +7,8 @@ struct InputRound {
     static let maximumRounds = 10
 
     private let state: ByteBuffer?
+    /// Asked by a server of the handshake revisions, behind a service of ours: that one alone is told an error as it is.
+    private let isPending: Bool
     /// Not answered yet, by the id of our request.
     private var open: [Int: InputRequest] = [:]
     private var responses: [(key: String, value: ByteBuffer)] = []
@@ -18,6 +20,7 @@ struct InputRound {
     ///   - number: gives our request an id.
     init(_ required: InputRequired, able: ClientCapabilities, number: () -> Int) {
         state = required.state
+        isPending = required.isPending
         for request in required.requests {
             if let needed = ClientCapabilities.needed(for: request.method, params: request.params), able.isSuperset(of: needed) {
                 open[number()] = request
@@ -29,7 +32,7 @@ struct InputRound {
 
     private mutating func refuse(_ request: InputRequest, _ error: MCPError) {
         refused[request.key] = error
-        responses.append((request.key, InputResponse.refusal(error, for: request.method)))
+        if let response = InputResponse.refusal(error, for: request.method, isOurs: isPending) { responses.append((request.key, response)) }
     }
 
     /// The questions, in the order of their ids, as whole messages.
@@ -40,6 +43,8 @@ struct InputRound {
     }
 
     var isAnswered: Bool { open.isEmpty }
+    /// Whether its server is told anything.
+    var hasResponses: Bool { !responses.isEmpty }
     var openIDs: [Int] { open.keys.sorted() }
 
     /// The client's answer to our request.

@@ -210,6 +210,9 @@ public final class MCPFront {
         if calls[number] != nil { scheduleSweep() }
     }
 
+    /// The calls of a session, oldest first.
+    func calls(of session: String) -> [FrontCall] { sessions[session]?.allCalls.compactMap { calls[$0] } ?? [] }
+
     func ended(_ call: FrontCall) {
         calls[call.number] = nil
         guard let id = call.session, call.key != nil else { return }

@@ -10,14 +10,17 @@ enum ResultDialect {
     /// Adds what the modern revision requires and a service left out: `resultType`, cache hints on complete lists, the server's identity.
     ///
     /// - Parameters:
-    ///   - able: what the client can be asked for.
+    ///   - declared: the capabilities that the client declared.
     ///   - serverInfo: asked only when the result does not name its server.
-    /// - Throws: when the server asks for something else.
+    /// - Throws: when the server asks for something else, or makes a task of a call for a client that would not know it.
     static func modern(
-        _ result: ByteBuffer, method: String, able: @autoclosure () -> ClientCapabilities, serverInfo: () -> ByteBuffer?
+        _ result: ByteBuffer, method: String, declared: ByteBuffer?, serverInfo: () -> ByteBuffer?
     ) throws(MCPError) -> ByteBuffer {
         guard let found = Found(result) else { return result }
-        if found.resultType == InputRequired.resultType, let refusal = InputRequired.refusal(of: result, by: able()) { throw refusal }
+        if found.resultType == InputRequired.resultType, let refusal = InputRequired.refusal(of: result, by: ClientCapabilities(declared)) {
+            throw refusal
+        }
+        if found.resultType == Tasks.resultType, !Tasks.isMethod(method), !Tasks.isDeclared(declared) { throw Tasks.undeclared }
         var adding: [(key: String, value: [UInt8])] = []
         if found.resultType == nil { adding.append(("resultType", JSONString.quote("complete"))) }
         if cacheable.contains(method), found.resultType == nil || found.resultType == "complete" {

@@ -27,7 +27,7 @@ final class SessionListen: MCPSink {
     ) {
         self.uris = uris
         client = ClientIdentity(info: ClientIdentity.berth.info, capabilities: capabilities ?? ClientIdentity.berth.capabilities)
-        gate = SubscriptionGate(Self.filter(uris))
+        gate = SubscriptionGate(Self.filter(uris), hearsCompletions: true)
         self.acknowledged = acknowledged
         self.deliver = deliver
     }

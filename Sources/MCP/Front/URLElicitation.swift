@@ -4,6 +4,14 @@ import NIOCore
 /// "URL elicitation required", an error of revision 2025-11-25: its client opens the URLs and calls again. Clients of 2026-07-28 know the same
 /// as a question, whose answer is the call again.
 enum URLElicitation {
+    /// What a server of 2025-11-25 says when a person is done at the URL. No other revision has it.
+    static let complete = "notifications/elicitation/complete"
+
+    /// Whether a notification is that.
+    static func isCompletion(_ message: ByteBuffer) -> Bool {
+        RequestState.mayContain(message, "elicitation") && (try? EnvelopeScanner.scan(message.readableBytesSpan))?.method == complete
+    }
+
     /// What a client of 2026-07-28 gets in place of an error; nil for every other error.
     ///
     /// - Parameter able: what it can be asked for.

@@ -83,6 +83,12 @@ struct TranslationTable {
             ("the same, and −32042 too", "input-required-result-url-elicitation aModernClientIsAskedAndCallsAgain"),
             ("passed on", "input-required-result-url-elicitation")),
         row(
+            "a URL elicitation's completion",
+            ("on the GET stream, else on the stream of an open call", "thatAnElicitationByURLIsOverIsLegacyClientsToHear"),
+            ("none comes: not in the server's revision", "thatAnElicitationByURLIsOverIsLegacyClientsToHear"),
+            ("not passed on: the client's revision has no such message", "thatAnElicitationByURLIsOverIsLegacyClientsToHear"),
+            ("not in the revision", "thatAnElicitationByURLIsOverIsLegacyClientsToHear")),
+        row(
             "sampling", ("a request on the call's stream", "tools-call-sampling"), ("by `input_required`", "tools-call-sampling"),
             ("the child's request becomes `input_required`", "input-required-result-basic-sampling"),
             ("passed on", "input-required-result-basic-sampling")),
@@ -96,8 +102,12 @@ struct TranslationTable {
             ("the call ends, −32021: the server's own, or ours", "server-stateless/undeclared-capability whatWasNotDeclaredIsNotAsked")),
         row(
             "tasks", ("never declared, −32601: 2025-11-25's are another wire", "refusesMethodsOfTheOtherEra"),
-            ("never declared, −32601", "refusesMethodsOfTheOtherEra"), ("−32601: a legacy server has none", "legacyChildrenAreNotAskedForModernThings"),
-            ("passed on, `Mcp-Name` checked", "tasksGoToModernServers")),
+            ("never declared, −32601; a server that makes one all the same: −32603", "refusesMethodsOfTheOtherEra aTaskIsForWhoDeclaredTasks"),
+            ("−32601: a legacy server has none", "legacyChildrenAreNotAskedForModernThings"),
+            (
+                "passed on, `Mcp-Name` checked; to a client that did not declare the extension a task is −32021",
+                "tasksGoToModernServers aTaskIsForWhoDeclaredTasks"
+            )),
         row(
             "ping", ("answered here", "ping"), ("answered here", "ping"), ("−32601: not in the revision", "server-stateless/removed-methods"),
             ("−32601: not in the revision", "server-stateless/removed-methods")),
