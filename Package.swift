@@ -91,7 +91,7 @@ let targets: [[Target]] = [
     tests("DoorTests", ["Door", "Sealing", "JSONText"]),
     tests("StdioBridgeTests", ["StdioBridge", "MCP", "Wire", "JSONText", "CLinux", nioCore, nioPosix]),
     tests("RemoteClientTests", ["RemoteClient", "MCP", "Wire", "JSONText", nioCore, nioPosix]),
-    tests("StandaloneTests", ["Standalone", "RemoteClient", "StdioBridge", "MCP", "Wire", "JSONText", nioCore, nioPosix]),
+    tests("StandaloneTests", ["Standalone", "RemoteClient", "StdioBridge", "MCP", "Wire", "JSONText", nioCore, nioPosix, nioEmbedded]),
     tests("ServerCheckTests", ["ServerCheck", "Standalone", "StdioBridge", "JSONText"]),
     tests("AuthorCommandsTests", ["AuthorCommands", "Standalone", "StdioBridge", "JSONText", arguments]),
     tests("MachineAgentTests", ["MachineAgent", "StdioBridge", "Door", "Wire", "Sealing", "CLinux", nioCore, nioPosix]),

@@ -37,8 +37,9 @@ extension Child {
 
     func failRunning(_ reason: String) {
         let reason = explained(reason)
-        if !machine.isStopping {
-            for case .finish(let id, let outcome) in back.processEnded() { calls.removeValue(forKey: id)?.finish(outcome) }
+        for action in back.processEnded() {
+            if case .disarmTimer(let timer) = action { backTimers.removeValue(forKey: timer)?.cancel() }
+            if case .finish(let id, let outcome) = action, !machine.isStopping { calls.removeValue(forKey: id)?.finish(outcome) }
         }
         let lost = calls.values.sorted { $0.id.rawValue < $1.id.rawValue }
         calls = [:]

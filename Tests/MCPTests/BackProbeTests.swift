@@ -62,11 +62,14 @@ import Testing
         #expect(try bench.next("method").stringValue == "notifications/initialized" && bench.lines.isEmpty)
     }
 
-    @Test func whoRefusesTheHandshakeIsProbed() throws {
+    @Test(arguments: [
+        #""error":{"code":-32601,"message":"Method not found"}"#, #""result":{"protocolVersion":"2026-07-28","capabilities":{},"serverInfo":{}}"#,
+        #""result":{}"#,
+    ]) func whoDoesNotTakeTheHandshakeIsProbed(answer: String) throws {
         var bench = BackBench(opening: .handshake(isKnownModern: false))
         try bench.send(1)
         let id = try bench.next("id").text
-        bench.receive(#"{"jsonrpc":"2.0","id":\#(id),"error":{"code":-32601,"message":"Method not found"}}"#)
+        bench.receive(#"{"jsonrpc":"2.0","id":\#(id),\#(answer)}"#)
         let probe = try bench.next()
         #expect(probe["method"]?.stringValue == "server/discover" && bench.timers == [.handshake, .probe])
         let second = try #require(probe["id"]).text

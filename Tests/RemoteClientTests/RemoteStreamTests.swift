@@ -19,6 +19,9 @@ struct RemoteStreamTests {
             "one without a place is not", (.call(1), ["tools/call"]),
             (.ends("tools/call"), ["finish 1: 1002 the server's stream ended without an answer"])),
         Story(
+            "what is no stream is told for what it is", (.call(1), ["tools/call"]),
+            (.ends("tools/call", as: "HTTP 200 text/html"), ["finish 1: 1002 the server answered HTTP 200 text/html, and no MCP"])),
+        Story(
             "it was delivered, whatever comes of that", (.call(1), ["tools/call"]),
             (.ends("tools/call", at: "e1"), ["take up tools/call at e1 in 1000 ms"]),
             (.refuses("tools/call", 404), ["finish 1: 1002 the server's stream ended, and cannot be taken up: HTTP 404"]),

@@ -15,8 +15,8 @@ enum Event: Sendable {
     case says(String, String, session: String? = nil)
     case refuses(String, Int, String = "")
     case fails(String, Undelivered.Kind = .notDelivered)
-    /// Its answer is over. A stream, if it gave a place to take it up at, or is one by the method's nature.
-    case ends(String, at: String? = nil)
+    /// Its answer is over: a stream, with the place to take it up at if it gave one, or something of another kind.
+    case ends(String, at: String? = nil, as: String? = nil)
     case endpoint(String)
     case longEndpoint(Int)
     case eventStreamEnds(RemotePost.End, isStream: Bool = true)
@@ -44,9 +44,10 @@ struct SessionRig {
             perform(session.back.received(line: ByteBuffer(string: #"{"jsonrpc":"2.0","id":\#(requests[method]?.id ?? -1),\#(outcome)}"#)))
         case .refuses(let method, let status, let body): end(method, .refused(status: status, body: ByteBuffer(string: body)))
         case .fails(let method, let kind): end(method, .failed(Undelivered(kind, "broken")))
-        case .ends(let method, let place):
+        case .ends(let method, let place, let kind):
+            requests[method]?.isStream = kind == nil
+            requests[method]?.answerKind = kind ?? ""
             if let place {
-                requests[method]?.isStream = true
                 requests[method]?.place.lastEventID = place
                 requests[method]?.place.hasEvents = true
             }

@@ -1,6 +1,6 @@
 import MCP
 import NIOCore
-import NIOPosix
+import NIOEmbedded
 import StdioBridge
 import Testing
 
@@ -10,7 +10,7 @@ import Testing
 @Suite struct MemorySessionsTests {
     private static var ann: FrontCaller { FrontCaller(principal: "ann", endpoint: "") }
 
-    /// Sessions by a clock of the test's, on a loop of theirs.
+    /// Sessions by a clock of the test's.
     private final class Bench {
         let host: MemorySessions
         var hours = 0
@@ -41,16 +41,12 @@ import Testing
         }
     }
 
-    private func with(limit: Int = 8, _ body: @escaping @Sendable (Bench) -> Void) async throws {
-        let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
-        let loop = group.next()
-        let reaper = try Reaper()
-        try await loop.submit { body(Bench(loop, reaper, limit: limit)) }.get()
-        try await group.shutdownGracefully()
+    private func with(limit: Int = 8, _ body: (Bench) throws -> Void) throws {
+        try body(Bench(EmbeddedEventLoop(), try Reaper(), limit: limit))
     }
 
-    @Test func aDayWithoutARequestIsTheEnd() async throws {
-        try await with { bench in
+    @Test func aDayWithoutARequestIsTheEnd() throws {
+        try with { bench in
             let (left, kept) = (bench.open(), bench.open())
             bench.hours = 23
             #expect(bench.isThere(kept))
@@ -63,8 +59,8 @@ import Testing
     }
 
     /// A stream is open, though no request comes; from when it breaks off there is a day to come back.
-    @Test func aSessionInUseIsKept() async throws {
-        try await with { bench in
+    @Test func aSessionInUseIsKept() throws {
+        try with { bench in
             let id = bench.open()
             bench.inUse = [id]
             bench.hours = 30
@@ -76,8 +72,8 @@ import Testing
         }
     }
 
-    @Test(arguments: [true, false]) func aWeekIsTheEndInAnyCase(isSwept: Bool) async throws {
-        try await with { bench in
+    @Test(arguments: [true, false]) func aWeekIsTheEndInAnyCase(isSwept: Bool) throws {
+        try with { bench in
             let id = bench.open()
             bench.inUse = [id]
             for hours in [50, 100, 167] {
@@ -90,8 +86,8 @@ import Testing
         }
     }
 
-    @Test func theLongestUnusedMakesRoom() async throws {
-        try await with(limit: 2) { bench in
+    @Test func theLongestUnusedMakesRoom() throws {
+        try with(limit: 2) { bench in
             let (first, second) = (bench.open(), bench.open())
             bench.hours = 1
             #expect(bench.isThere(first))

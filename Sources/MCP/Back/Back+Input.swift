@@ -109,9 +109,12 @@ extension Back {
     /// Tells who waited for it, if anybody did.
     func settled(_ watcher: CallID?) -> [BackAction] { watcher.map { [.finish($0, PendingCall.settled)] } ?? [] }
 
-    /// The process is gone. Calls that it had answered beside their questions have their answers still: whoever waits is told, and comes
-    /// for them.
-    public mutating func processEnded() -> [BackAction] { suspensions.keepAnswered().flatMap { settled($0) } }
+    /// The process says no more. Calls that it had answered beside their questions have their answers still: whoever waits is told, and
+    /// comes for them. Of the others nothing is left to wait for; who does is the shell's to tell, like everybody whose call is lost.
+    public mutating func processEnded() -> [BackAction] {
+        let (watchers, forgotten) = suspensions.keepAnswered()
+        return forgotten.map { .disarmTimer(.input($0)) } + watchers.flatMap { settled($0) }
+    }
 
     /// Takes over from the conversation with a process that is gone what it had answered.
     public mutating func inherit(_ other: Back) -> [BackAction] {
@@ -124,7 +127,8 @@ extension Back {
     /// What is at hand for a request without a word of the child: the answer of a call that needs none of its client's, or that there is
     /// one.
     public mutating func answerAtHand(for request: MCPRequest) -> (outcome: MCPOutcome, actions: [BackAction])? {
-        guard suspensions.count > 0, let (handle, found) = suspended(request), found.questions.isEmpty, let outcome = found.outcome else { return nil }
+        guard suspensions.count > 0, let (handle, found) = suspended(request), found.questions.isEmpty, let outcome = found.outcome
+        else { return nil }
         if request.isWait { return (PendingCall.settled, []) }
         _ = suspensions.take(handle)
         return (outcome, [.disarmTimer(.input(handle))] + settled(found.watcher))

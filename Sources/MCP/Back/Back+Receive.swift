@@ -151,19 +151,22 @@ extension Back {
     }
 
     private mutating func initialized(_ envelope: Envelope, _ message: ByteBuffer, late: ServerIdentity?) -> [BackAction] {
+        let refusal: String
         if let result = envelope.result {
-            guard let (identity, version) = ServerIdentity.initialized(result, in: message) else {
-                return fail("the server's answer to initialize could not be read")
+            if let (identity, version) = ServerIdentity.initialized(result, in: message) {
+                guard !ProtocolVersion.legacy.contains(version) else {
+                    self.version = version
+                    return [.write(JSONRPC.notification("notifications/initialized").asLine())] + ready(identity, .legacy)
+                }
+                refusal = "the server chose the unknown protocol version \(version.prefix(32))"
+            } else {
+                refusal = "the server's answer to initialize could not be read"
             }
-            guard ProtocolVersion.legacy.contains(version) else {
-                return fail("the server chose the unknown protocol version \(version.prefix(32))")
-            }
-            self.version = version
-            return [.write(JSONRPC.notification("notifications/initialized").asLine())] + ready(identity, .legacy)
+        } else {
+            if let late { return ready(late, .modern) }
+            refusal = envelope.error.map { Self.refusal(MCPError(object: $0, in: message)) } ?? "the server refused initialize: no reason given"
         }
-        if let late { return ready(late, .modern) }
-        let detail = envelope.error.map { MCPError(object: $0, in: message) }
-        let refusal = detail.map(Self.refusal) ?? "the server refused initialize: no reason given"
+        // With the handshake first, a server that cannot be spoken to in it may yet answer a probe.
         guard isHandshakeFirst, choice == .auto else { return fail(refusal) }
         self.refusal = refusal
         return probe()

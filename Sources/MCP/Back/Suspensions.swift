@@ -149,16 +149,23 @@ struct Suspensions {
         return entries[handle]?.watcher
     }
 
-    /// The child is gone: what it had answered already is kept for whoever comes for it, and nothing is asked any more.
+    /// The child is gone: what it had answered already is kept for whoever comes for it, everything else is forgotten, and nothing is
+    /// asked any more.
     ///
-    /// - Returns: Who waited for that.
-    mutating func keepAnswered() -> [CallID] {
+    /// - Returns: Who waited for such an answer, and the handles of what is forgotten.
+    mutating func keepAnswered() -> (watchers: [CallID], forgotten: [String]) {
         var watchers: [CallID] = []
-        for (handle, entry) in entries where entry.outcome != nil {
+        var forgotten: [String] = []
+        for (handle, entry) in entries {
+            if entry.outcome == nil {
+                forgotten.append(handle)
+                continue
+            }
             entries[handle]?.questions = []
             if let watcher = takeWatcher(of: handle) { watchers.append(watcher) }
         }
-        return watchers.sorted { $0.rawValue < $1.rawValue }
+        for handle in forgotten { _ = take(handle) }
+        return (watchers.sorted { $0.rawValue < $1.rawValue }, forgotten.sorted())
     }
 
     /// Those with an answer and nothing left to ask.
