@@ -37,7 +37,9 @@ extension Child {
 
     func failRunning(_ reason: String) {
         let reason = explained(reason)
-        for action in back.processEnded() {
+        let (answers, actions) = back.processEnded()
+        if !machine.isStopping { keep(answers) }
+        for action in actions {
             if case .disarmTimer(let timer) = action { backTimers.removeValue(forKey: timer)?.cancel() }
             if case .finish(let id, let outcome) = action, !machine.isStopping { calls.removeValue(forKey: id)?.finish(outcome) }
         }
@@ -49,6 +51,21 @@ extension Child {
         }
         for call in lost where !call.isListen { call.finish(.failed(Undelivered(call.mayHaveRun ? .outcomeUnknown : .notDelivered, reason))) }
         stopIfDrained()
+    }
+
+    /// For as long as a client may take to come back for them.
+    private func keep(_ answers: KeptAnswers) {
+        guard !answers.isEmpty else { return }
+        kept.add(answers)
+        keptTimer?.cancel()
+        let bound = NIOLoopBound(self, eventLoop: environment.loop)
+        keptTimer = environment.loop.scheduleTask(in: environment.limits.input) { bound.value.forgetAnswers() }
+    }
+
+    func forgetAnswers() {
+        keptTimer?.cancel()
+        keptTimer = nil
+        kept = KeptAnswers()
     }
 
     func failWaiting(_ why: Undelivered) {
@@ -157,10 +174,8 @@ extension Child {
         backTimers = [:]
         // Only the back itself knows that the next process is not to be probed.
         if !eraRestart {
-            let old = back
             back = Self.newBack(era, opening, environment.limits)
             if let declared { back.declare(declared) }
-            if !machine.isStopping { perform(back.inherit(old)) }
         }
         eraRestart = false
         guard let process else { return }

@@ -58,6 +58,9 @@ final class Child {
     /// Its process is to be another one once nobody waits for this one's answers.
     var isRenewing = false
     var renewalTimer: Scheduled<Void>?
+    /// Of processes that are gone.
+    var kept = KeptAnswers()
+    var keptTimer: Scheduled<Void>?
     /// The end of the standard error of a process that is gone.
     var lastWords = ""
     /// Of the running process, where messages are shown.
@@ -182,11 +185,8 @@ final class Child {
             call.finish(.failed(Undelivered(.notDelivered, "too many calls in flight to this server")))
             return call
         }
-        if let (outcome, actions) = back.answerAtHand(for: request) {
-            // Whatever has become of the process that gave it.
-            perform(actions)
+        if let outcome = kept.answer(to: request) {
             call.finish(outcome)
-            stopIfDrained()
             return call
         }
         call.onDelivery = onDelivery
@@ -321,6 +321,7 @@ final class Child {
         hasEnded = true
         heldTimer?.cancel()
         endDeadlines()
+        forgetAnswers()
         endRenewal()
         let subscriptions = parked
         parked = []

@@ -459,7 +459,7 @@ import Testing
         #expect(bench.back.suspendedCount == 0 && bench.finished.count == 1 && bench.log.contains { $0.hasPrefix("disarm input") })
     }
 
-    /// What a process had answered is handed on to the conversation with the next one, and there for whoever comes, once.
+    /// What a process had answered is there for whoever comes, once.
     @Test func whatWasAnsweredOutlivesTheConversation() throws {
         var bench = try BackBench(ready: .legacy)
         for call in 1...2 { try bench.send(call, Self.call()) }
@@ -471,25 +471,40 @@ import Testing
         try bench.send(4, Self.retry(open.state, #"{"berth/wait":{}}"#))
         bench.receive(#"{"jsonrpc":"2.0","id":\#(ids[0]),"result":{"done":1}}"#)
         #expect(bench[3] == nil)
-        bench.perform(bench.back.processEnded())
+        var (kept, actions) = bench.back.processEnded()
+        bench.perform(actions)
         #expect(bench[3] == #"{"resultType":"berth/settled"}"# && bench[4] == nil)
         // Nor does anybody wait any more for what is not there: it would be for ever.
         try bench.send(5, Self.retry(open.state, #"{"berth/wait":{}}"#))
-        #expect(bench[5]?.hasPrefix("error -32602") == true && bench.back.suspendedCount == 1)
+        #expect(bench[5]?.hasPrefix("error -32602") == true && bench.back.suspendedCount == 0)
+        #expect(!bench.timers.contains { if case .input = $0 { true } else { false } })
 
-        var next = BackBench(era: .legacy)
-        next.perform(next.back.inherit(bench.back))
-        #expect(next.back.suspendedCount == 1 && next.timers.count { if case .input = $0 { true } else { false } } == 1)
-        func atHand(_ state: String, _ name: String = "t") throws -> String? {
-            let message = #"{"jsonrpc":"2.0","id":1,\#(Self.retry(state, "{}", name: name))}"#
-            let found = next.back.answerAtHand(for: try MCPRequest(message: ByteBuffer(string: message)))
-            next.perform(found?.actions ?? [])
-            return found.map { BackBench.describe($0.outcome) }
+        func atHand(_ state: String, _ name: String = "t", _ responses: String = "{}") throws -> String? {
+            let message = #"{"jsonrpc":"2.0","id":1,\#(Self.retry(state, responses, name: name))}"#
+            return kept.answer(to: try MCPRequest(message: ByteBuffer(string: message))).map { BackBench.describe($0) }
         }
         #expect(try atHand(open.state) == nil && atHand(answered.state, "other") == nil)
+        #expect(try atHand(answered.state, "t", #"{"berth/wait":{}}"#) == #"{"resultType":"berth/settled"}"#)
         #expect(try atHand(answered.state) == #"{"done":1}"#)
-        #expect(try atHand(answered.state) == nil && next.back.suspendedCount == 0)
-        #expect(!next.timers.contains { if case .input = $0 { true } else { false } })
+        #expect(try atHand(answered.state) == nil && kept.isEmpty)
+    }
+
+    /// Of the processes before it as much is kept as one may be owed.
+    @Test func answersOfManyProcessesAreBounded() throws {
+        func answered(_ bytes: Int) throws -> (KeptAnswers, MCPRequest) {
+            var bench = try BackBench(ready: .legacy)
+            try bench.send(1, Self.call())
+            let id = try bench.next("id").text
+            bench.receive(#"{"jsonrpc":"2.0","id":"e1",\#(Self.elicit)}"#)
+            let state = try required(bench, 1).state
+            bench.receive(#"{"jsonrpc":"2.0","id":\#(id),"result":{"x":"\#(String(repeating: "x", count: bytes))"}}"#)
+            let retry = try MCPRequest(message: ByteBuffer(string: #"{"jsonrpc":"2.0","id":1,\#(Self.retry(state, "{}"))}"#))
+            return (bench.back.processEnded().kept, retry)
+        }
+        var kept = KeptAnswers()
+        let all = try [9 << 20, 9 << 20, 10].map(answered)
+        for (answers, _) in all { kept.add(answers) }
+        #expect(kept.answer(to: all[0].1) == nil && kept.answer(to: all[1].1) != nil && kept.answer(to: all[2].1) != nil)
     }
 
     @Test func questionsAndOutcomesThatAreKeptAreBounded() throws {

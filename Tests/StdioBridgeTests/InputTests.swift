@@ -147,6 +147,33 @@ import Testing
         }
     }
 
+    /// Its calls and questions count from the start: what is kept of the one before is none of theirs.
+    @Test(.tags(.failure06)) func theNextProcessAsksForItself() async throws {
+        try await Rig.with { rig in
+            _ = await rig.start("declared", capabilities: Self.able).reply()
+            let other = rig.start("hang")
+            await eventually("the other call is open") { await rig.inFlight("s") == 1 }
+            let first = try state(await rig.start("ask", #"{"seconds":0.01}"#, capabilities: Self.able).reply())
+            await eventually("the server has done without") { await rig.inFlight("s") == 1 }
+            _ = await rig.start("crash", capabilities: Self.able).reply()
+            _ = await other.reply()
+            var next: [(state: String, key: String, question: JSONValue)] = []
+            for _ in 0..<6 { next.append(try state(await rig.start("ask", capabilities: Self.able).reply())) }
+            let late = await rig.start(
+                "ask", #"{"seconds":0.01}"#, capabilities: Self.able,
+                more: #","requestState":\#(first.state),"inputResponses":{"\#(first.key)":{"action":"accept","content":{"n":-1}}}"#
+            ).reply()
+            #expect(late.json?[0]?["message"] == "silence", "\(late)")
+            for (number, asked) in next.enumerated() {
+                let answer = await rig.start(
+                    "ask", capabilities: Self.able,
+                    more: #","requestState":\#(asked.state),"inputResponses":{"\#(asked.key)":{"action":"accept","content":{"n":\#(number)}}}"#
+                ).reply()
+                #expect(answer.json?[0]?["content"]?["n"]?.intValue == number, "\(answer)")
+            }
+        }
+    }
+
     /// A wait is for a call of a process that is there. It starts none, and makes no child.
     @Test func aWaitStartsNothing() async throws {
         try await Rig.with { rig in

@@ -111,27 +111,9 @@ extension Back {
 
     /// The process says no more. Calls that it had answered beside their questions have their answers still: whoever waits is told, and
     /// comes for them. Of the others nothing is left to wait for; who does is the shell's to tell, like everybody whose call is lost.
-    public mutating func processEnded() -> [BackAction] {
-        let (watchers, forgotten) = suspensions.keepAnswered()
-        return forgotten.map { .disarmTimer(.input($0)) } + watchers.flatMap { settled($0) }
-    }
-
-    /// Takes over from the conversation with a process that is gone what it had answered.
-    public mutating func inherit(_ other: Back) -> [BackAction] {
-        other.suspensions.answered().map { handle, entry in
-            suspensions.put(entry, under: handle)
-            return .armTimer(.input(handle), seconds: inputSeconds)
-        }
-    }
-
-    /// What is at hand for a request without a word of the child: the answer of a call that needs none of its client's, or that there is
-    /// one.
-    public mutating func answerAtHand(for request: MCPRequest) -> (outcome: MCPOutcome, actions: [BackAction])? {
-        guard suspensions.count > 0, let (handle, found) = suspended(request), found.questions.isEmpty, let outcome = found.outcome
-        else { return nil }
-        if request.isWait { return (PendingCall.settled, []) }
-        _ = suspensions.take(handle)
-        return (outcome, [.disarmTimer(.input(handle))] + settled(found.watcher))
+    public mutating func processEnded() -> (kept: KeptAnswers, actions: [BackAction]) {
+        let (kept, watchers, handles) = suspensions.end()
+        return (kept, handles.map { .disarmTimer(.input($0)) } + watchers.flatMap { settled($0) })
     }
 
     /// The call that this request comes back for.

@@ -149,28 +149,19 @@ struct Suspensions {
         return entries[handle]?.watcher
     }
 
-    /// The child is gone: what it had answered already is kept for whoever comes for it, everything else is forgotten, and nothing is
-    /// asked any more.
+    /// The child is gone, and nothing waits here any more.
     ///
-    /// - Returns: Who waited for such an answer, and the handles of what is forgotten.
-    mutating func keepAnswered() -> (watchers: [CallID], forgotten: [String]) {
+    /// - Returns: What it had answered already, who waited for that, and the handles of everything.
+    mutating func end() -> (kept: KeptAnswers, watchers: [CallID], handles: [String]) {
+        var kept = KeptAnswers()
         var watchers: [CallID] = []
-        var forgotten: [String] = []
         for (handle, entry) in entries {
-            if entry.outcome == nil {
-                forgotten.append(handle)
-                continue
-            }
-            entries[handle]?.questions = []
-            if let watcher = takeWatcher(of: handle) { watchers.append(watcher) }
+            guard let outcome = entry.outcome else { continue }
+            kept.keep(outcome, of: entry, under: handle)
+            if let watcher = entry.watcher { watchers.append(watcher) }
         }
-        for handle in forgotten { _ = take(handle) }
-        return (watchers.sorted { $0.rawValue < $1.rawValue }, forgotten.sorted())
-    }
-
-    /// Those with an answer and nothing left to ask.
-    func answered() -> [(handle: String, entry: Entry)] {
-        entries.filter { $0.value.outcome != nil && $0.value.questions.isEmpty }.map { (handle: $0.key, entry: $0.value) }
+        defer { (entries, handles) = ([:], [:]) }
+        return (kept, watchers.sorted { $0.rawValue < $1.rawValue }, allHandles)
     }
 
     /// - Returns: Who waited.
@@ -181,7 +172,7 @@ struct Suspensions {
 }
 
 extension MCPOutcome {
-    fileprivate var readableBytes: Int {
+    var readableBytes: Int {
         switch self {
         case .result(let result): result.readableBytes
         case .error(let error): error.message.utf8.count + (error.data?.readableBytes ?? 0)
