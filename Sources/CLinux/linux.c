@@ -4,9 +4,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <pthread.h>
 #include <sched.h>
 #include <signal.h>
-#include <spawn.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
@@ -87,53 +87,62 @@ int clinux_remove_access_list(int fd) {
     return result == -ENODATA || result == -EOPNOTSUPP ? 0 : result;
 }
 
-pid_t clinux_spawn(const char *path, char *const argv[], char *const envp[], const struct clinux_spawn_options *options) {
-    posix_spawn_file_actions_t actions;
-    posix_spawnattr_t attributes;
-    int error = posix_spawn_file_actions_init(&actions);
-    if (error) return -error;
-    error = posix_spawnattr_init(&attributes);
-    if (error) {
-        posix_spawn_file_actions_destroy(&actions);
-        return -error;
+/// The new process, which shares our memory until it is another program: system calls and nothing else.
+static int become(const char *path, char *const argv[], char *const envp[], const struct clinux_spawn_options *options, const int *lifted, int count, pid_t parent) {
+    struct sigaction standard = { .sa_handler = SIG_DFL };
+    for (int number = 1; number < NSIG; number++) sigaction(number, &standard, NULL);
+    if (options->new_session && setsid() < 0) return errno;
+    if (options->new_group && setpgid(0, 0) < 0) return errno;
+    for (int target = 0; target < count; target++)
+        if (dup2(lifted[target], target) < 0) return errno;
+    if (syscall(SYS_close_range, count, ~0u, 0) < 0) return errno;
+    if (options->directory && chdir(options->directory) < 0) return errno;
+    if (options->parent_death_signal) {
+        if (prctl(PR_SET_PDEATHSIG, options->parent_death_signal, 0, 0, 0) < 0) return errno;
+        if (getppid() != parent) return ESRCH;
     }
+    sigset_t none;
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+    execve(path, argv, envp);
+    return errno;
+}
 
+pid_t clinux_spawn(const char *path, char *const argv[], char *const envp[], const struct clinux_spawn_options *options) {
     // The sources may lie among the targets (descriptor 3 may be wanted as 1): lift every one above them first.
     enum { limit = 16 };
     int count = 3 + options->extra_count, lifted[limit], opened = 0;
     pid_t pid = -EINVAL;
-    if (options->extra_count < 0 || count > limit) goto done;
+    if (options->extra_count < 0 || count > limit) return pid;
     for (; opened < count; opened++) {
         int source = opened < 3 ? options->stdio[opened] : options->extra[opened - 3];
         int null = -1;
         if (opened < 3 && source < 0) source = null = open("/dev/null", (opened == 0 ? O_RDONLY : O_WRONLY) | O_CLOEXEC);
         lifted[opened] = source < 0 ? -1 : fcntl(source, F_DUPFD_CLOEXEC, count);
-        error = lifted[opened] < 0 ? errno : 0;
+        int error = lifted[opened] < 0 ? errno : 0;
         if (null >= 0) close(null);
         if (error) { pid = -error; goto done; }
     }
-    for (int target = 0; target < count && !error; target++) error = posix_spawn_file_actions_adddup2(&actions, lifted[target], target);
-    if (!error) error = posix_spawn_file_actions_addclosefrom_np(&actions, count);
-    if (!error && options->directory) error = posix_spawn_file_actions_addchdir_np(&actions, options->directory);
 
-    short flags = POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF;
-    sigset_t none, all;
-    sigemptyset(&none);
+    // posix_spawn does all of this but the parent's death signal. No handler of ours may run in the child, nor a cancellation of its thread.
+    sigset_t all, before;
     sigfillset(&all);
-    posix_spawnattr_setsigmask(&attributes, &none);
-    posix_spawnattr_setsigdefault(&attributes, &all);
-    if (options->new_session) flags |= POSIX_SPAWN_SETSID;
-    if (options->new_group) {
-        flags |= POSIX_SPAWN_SETPGROUP;
-        posix_spawnattr_setpgroup(&attributes, 0);
+    pthread_sigmask(SIG_BLOCK, &all, &before);
+    pid_t parent = getpid();
+    volatile int error = 0;
+    pid = vfork();
+    if (pid == 0) {
+        error = become(path, argv, envp, options, lifted, count, parent);
+        _exit(127);
     }
-    posix_spawnattr_setflags(&attributes, flags);
-    if (!error) error = posix_spawn(&pid, path, &actions, &attributes, argv, envp);
-    if (error) pid = -error;
+    if (pid < 0) pid = -errno;
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (pid > 0 && error) {
+        while (waitpid(pid, NULL, 0) < 0 && errno == EINTR) {}
+        pid = -error;
+    }
 done:
     for (int i = 0; i < opened; i++) if (lifted[i] >= 0) close(lifted[i]);
-    posix_spawnattr_destroy(&attributes);
-    posix_spawn_file_actions_destroy(&actions);
     return pid;
 }
 

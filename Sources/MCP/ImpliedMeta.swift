@@ -33,6 +33,13 @@ struct ImpliedMeta: Sendable, Equatable {
         return text
     }
 
+    /// Whether a request with this in it can be read: it stands a level deeper there than where it was read.
+    var isReadable: Bool {
+        let request = MCPRequest(
+            message: ByteBuffer(string: #"{"jsonrpc":"2.0","id":0,"method":"tools/list","params":{}}"#), method: "tools/list")
+        return (try? EnvelopeScanner.scan(said(in: request, logLevel: "info").message.readableBytesSpan)) != nil
+    }
+
     private static let opening = Array(#""_meta":{"#.utf8)
 
     /// The request with this said in it. Members of the modern dialect's own that its client sent are not its to say.

@@ -97,7 +97,11 @@ public struct ListenFilter: Equatable, Sendable {
 
 extension ServerIdentity {
     /// What of a filter a server of the handshake revisions can serve.
-    func granting(_ wanted: ListenFilter) -> ListenFilter {
+    ///
+    /// - Parameter isSessions: for a session of its own, which hears of a list that changes whether its server said that it would tell or
+    ///   not, and when another process takes the server's place.
+    func granting(_ wanted: ListenFilter, isSessions: Bool = false) -> ListenFilter {
+        func changes(_ capability: StaticString) -> Bool { isSessions ? self.declares(capability) : declares(capability, "listChanged") }
         func declares(_ capability: StaticString, _ member: StaticString) -> Bool {
             let text = capabilities.readableBytesSpan
             let whole = JSONSpan(start: 0, end: capabilities.readableBytes)
@@ -107,8 +111,7 @@ extension ServerIdentity {
             return text.byte(value) == UInt8(ascii: "t")
         }
         return ListenFilter(
-            tools: wanted.tools && declares("tools", "listChanged"), prompts: wanted.prompts && declares("prompts", "listChanged"),
-            resources: wanted.resources && declares("resources", "listChanged"),
+            tools: wanted.tools && changes("tools"), prompts: wanted.prompts && changes("prompts"), resources: wanted.resources && changes("resources"),
             uris: declares("resources", "subscribe") ? wanted.uris : [])
     }
 }

@@ -21,6 +21,11 @@ public struct MCPRequest: Sendable {
         }
     }
 
+    /// A text of our own.
+    init(message: ByteBuffer, method: String) {
+        self.init(message: message, envelope: (try? EnvelopeScanner.scan(message.readableBytesSpan)) ?? Envelope(), method: method)
+    }
+
     init(scanning message: ByteBuffer, limits: ScanLimits) throws(ScanError) {
         let envelope = try EnvelopeScanner.scan(message.readableBytesSpan, limits: limits)
         guard envelope.kind == .request, let method = envelope.method else { throw ScanError(.ambiguousKind, at: 0, id: envelope.id) }

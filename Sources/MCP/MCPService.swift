@@ -65,11 +65,17 @@ public struct Undelivered: Error, Sendable, Equatable {
     public var kind: Kind
     /// One line for the caller; carries no secret and no stderr of a hosted child.
     public var reason: String
+    /// Under which the server's log has more, where the caller is not to see it.
+    public var incident: String?
 
-    public init(_ kind: Kind, _ reason: String) {
+    public init(_ kind: Kind, _ reason: String, incident: String? = nil) {
         self.kind = kind
         self.reason = reason
+        self.incident = incident
     }
+
+    /// The reason, and what to ask an admin for.
+    public var text: String { reason + (incident.map { " (incident \($0))" } ?? "") }
 }
 
 /// What travels beside a request: who it belongs to, not what it says.

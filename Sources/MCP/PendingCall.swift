@@ -18,19 +18,28 @@ enum PendingCall {
     static let wait = "berth/wait"
     private static let settledType = "berth/settled"
 
-    /// Whether a request has such a word where it is not ours: a client's must not.
+    /// Whether a request is such a wait.
     static func isMeant(by request: MCPRequest) -> Bool {
         request.envelope.inputResponses != nil && request.inputResponses[wait] != nil
     }
 
-    /// How such a wait ends.
-    static var settled: MCPOutcome { .result(ByteBuffer(string: #"{"resultType":"\#(settledType)"}"#)) }
+    /// Whether a client uses a name of ours among its answers.
+    static func isForged(in request: MCPRequest) -> Bool {
+        request.envelope.inputResponses != nil && request.inputResponses.keys.contains { $0.hasPrefix(SessionWords.prefix) }
+    }
 
-    static func isSettled(_ result: ByteBuffer) -> Bool {
+    /// How such a wait ends: the question was taken back, or its server is gone.
+    static var settled: MCPOutcome { .result(ByteBuffer(string: #"{"resultType":"\#(settledType)"}"#)) }
+    /// The same where the call has its answer, and its server has taken nothing back: it may still wait.
+    static var answered: MCPOutcome { .result(ByteBuffer(string: #"{"resultType":"\#(settledType)","isAnswered":true}"#)) }
+
+    /// - Returns: Nil when a result is neither of these.
+    static func isAnswered(_ result: ByteBuffer) -> Bool? {
         let text = result.readableBytesSpan
         let whole = JSONSpan(start: 0, end: result.readableBytes)
-        guard let type = try? JSONMembers.value(of: "resultType", object: whole, in: text) else { return false }
-        return JSONString.unquote(type, in: text) == settledType
+        guard let type = try? JSONMembers.value(of: "resultType", object: whole, in: text), JSONString.unquote(type, in: text) == settledType
+        else { return nil }
+        return ((try? JSONMembers.value(of: "isAnswered", object: whole, in: text)) ?? nil) != nil
     }
 
     /// Whether a server has given its result a mark that is ours alone: a second call would be made for it, which nobody asked for.

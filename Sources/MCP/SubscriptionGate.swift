@@ -12,19 +12,19 @@ struct SubscriptionGate {
     private var early: [(envelope: Envelope, message: ByteBuffer)] = []
     private var earlyBytes = 0
 
-    /// Whether its client speaks of elicitations by URL that are over.
-    private let hearsCompletions: Bool
+    /// It is a session's own, whose server may say anything once it has acknowledged.
+    private let hearsAll: Bool
 
-    init(_ wanted: ListenFilter, hearsCompletions: Bool = false) {
+    init(_ wanted: ListenFilter, hearsAll: Bool = false) {
         self.wanted = wanted
-        self.hearsCompletions = hearsCompletions
+        self.hearsAll = hearsAll
     }
 
     /// - Returns: What to pass on of a message, in order.
     mutating func pass(_ message: ByteBuffer) -> [ByteBuffer] {
         guard let envelope = try? EnvelopeScanner.scan(message.readableBytesSpan) else { return [] }
         if envelope.method == "notifications/subscriptions/acknowledged" { return acknowledged(envelope, message) }
-        if envelope.method == URLElicitation.complete { return hearsCompletions ? [message] : [] }
+        if hearsAll, granted != nil { return [message] }
         if let granted { return granted.wants(envelope.method ?? "", uri: envelope.uri) ? [message] : [] }
         // Of two equal ones the second says nothing.
         guard early.count < Self.maximumEarly, earlyBytes + message.readableBytes <= Self.maximumEarlyBytes, wanted.wants(envelope.method ?? "", uri: envelope.uri),

@@ -86,6 +86,11 @@ public final class RemoteServer: MCPService {
             sink.finish(.failed(Undelivered(.notDelivered, "the connection is closed")))
             return EndedCall()
         }
+        if request.isOwn, !session.back.isReady {
+            // No conversation is begun for it.
+            sink.finish(.failed(Undelivered(.outcomeUnknown, "the server's session is over")))
+            return EndedCall()
+        }
         begin(declaring: context.clientCapabilities)
         send(call)
         return call

@@ -51,7 +51,7 @@ public final class StandaloneConnect: Sendable {
             remote.log = log
             let complaints = ConnectComplaints(next: remote, explain: { [unowned remote] in explain($0, remote.lastStatus) }, log: log)
             let host = ConnectHost(remote, complaints)
-            let settings = FrontSettings(maximumBytes: Self.longestLine)
+            let settings = FrontSettings(maximumBytes: Self.longestLine, sessionsHaveServers: true)
             let front = StdioFront(front: MCPFront(service: complaints, host: host, settings: settings)) { output.write($0) ? .more : .pause }
             front.onDeclared = { host.declared = $0 }
             parts.value = Parts(remote: remote, front: front)

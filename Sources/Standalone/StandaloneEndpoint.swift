@@ -26,7 +26,7 @@ final class StandaloneEndpoint {
             sharing: configuration.limits.sharing, areSharedOut: configuration.tokens != nil)
         self.host = host
         let tools = ToolWatch(next: CallLimit(next: sessions, limit: configuration.callLimit)) { [weak host] in host?.learned($1, isFirstPage: $0) }
-        let front = MCPFront(service: tools, host: host)
+        let front = MCPFront(service: tools, host: host, settings: FrontSettings(sessionsHaveServers: true))
         self.front = front
         oldFront = SSEFront(front: front)
         host.inUse = { [weak front] in front?.sessionsInUse ?? [] }

@@ -27,7 +27,7 @@ extension Child {
                 process?.signal(SIGKILL)
             case .handshakeFailed(let reason):
                 forgetEra()
-                perform(machine.handshakeFailed(reason))
+                perform(machine.handshakeFailed(masked(reason)))
             case .noise(let line, let isStray): keep(noise: line, isStray: isStray)
             case .armTimer(let timer, let seconds): arm(timer, seconds)
             case .disarmTimer(let timer): backTimers.removeValue(forKey: timer)?.cancel()
@@ -151,6 +151,9 @@ extension Child {
 
     private func show(_ trace: String) { environment.tracing?.line("[\(process?.pid ?? 0)] \(trace)") }
 
+    /// A server may say what it was given while it refuses.
+    private func masked(_ reason: String) -> String { plan?.mask.masked(reason) ?? reason }
+
     func backEnded() {
         guard !backSawEnd else { return }
         backSawEnd = true
@@ -162,7 +165,7 @@ extension Child {
         for action in back.closed(reason: "") {
             switch action {
             case .restartForEra: restartForEra()
-            case .handshakeFailed(let reason): perform(machine.handshakeFailed(reason))
+            case .handshakeFailed(let reason): perform(machine.handshakeFailed(masked(reason)))
             default: break
             }
         }

@@ -36,6 +36,7 @@ extension Child {
     }
 
     func failRunning(_ reason: String) {
+        let incident = incident(of: reason)
         let reason = explained(reason)
         let (answers, actions) = back.processEnded()
         if !machine.isStopping { keep(answers) }
@@ -49,7 +50,9 @@ extension Child {
             call.isResumed = call.isAcknowledged
             parked.append(call)
         }
-        for call in lost where !call.isListen { call.finish(.failed(Undelivered(call.mayHaveRun ? .outcomeUnknown : .notDelivered, reason))) }
+        for call in lost where !call.isListen {
+            call.finish(.failed(Undelivered(call.mayHaveRun ? .outcomeUnknown : .notDelivered, reason, incident: incident)))
+        }
         stopIfDrained()
     }
 
@@ -69,7 +72,8 @@ extension Child {
     }
 
     func failWaiting(_ why: Undelivered) {
-        let told = Undelivered(why.kind, explained(why.reason + printed(before: why.reason)))
+        let told = Undelivered(
+            why.kind, explained(why.reason + printed(before: why.reason)), incident: why.reason == Self.noRoom ? nil : incident(of: why.reason))
         // Told now: whoever asks why the server did not start asks before it has ended.
         if let process, !machine.isStopping, !hasToldFailure {
             hasToldFailure = true
@@ -102,8 +106,20 @@ extension Child {
         return reason + "\n" + words.suffix(Self.shownErrors)
     }
 
+    /// What callers who are not to see the server's standard error can ask an admin for: the log names it once, beside what the process
+    /// wrote last. Nil where they see it, or where we end the process.
+    private func incident(of reason: String) -> String? {
+        guard !environment.showsErrors, !machine.isStopping else { return nil }
+        if let incident { return incident }
+        let new = String(RandomID.hex128().prefix(8))
+        incident = new
+        environment.log("incident \(new): \(reason)")
+        return new
+    }
+
     func spawn() {
         starts += 1
+        incident = nil
         lastWords = ""
         hasToldFailure = false
         backSawEnd = false

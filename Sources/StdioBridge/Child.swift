@@ -61,6 +61,8 @@ final class Child {
     /// Of processes that are gone.
     var kept = KeptAnswers()
     var keptTimer: Scheduled<Void>?
+    /// The failure of the last process, if any of its callers was told one.
+    var incident: String?
     /// The end of the standard error of a process that is gone.
     var lastWords = ""
     /// Of the running process, where messages are shown.
@@ -194,9 +196,9 @@ final class Child {
             call.deadline = deadline
             watch(deadline)
         }
-        if request.isWait {
-            // No process is started for it, and none hears of it: what it would wait for ended with the last one.
-            if back.isReady, back.suspendedCount > 0 { deliver(call) } else { call.finish(.failed(Self.overWhileAsked)) }
+        if request.isOwn {
+            // No process is started for it, and none hears of a wait: what it would wait for ended with the last one.
+            if back.isReady, !request.isWait || back.suspendedCount > 0 { deliver(call) } else { call.finish(.failed(Self.overWhileAsked)) }
             return call
         }
         declare(request.envelope.clientCapabilities.map(request.slice))
@@ -341,7 +343,7 @@ final class Child {
 
     func report(now: NIODeadline) -> ChildReport {
         ChildReport(
-            session: key.id, pid: process?.pid, state: "\(machine.stage)", era: era?.rawValue, version: back.version,
+            session: key.id, pid: process?.pid, state: machine.isCrashed ? "crashed" : "\(machine.stage)", era: era?.rawValue, version: back.version,
             callsInFlight: calls.count + waiting.count, starts: starts,
             idleSeconds: (now - lastRequest).nanoseconds / 1_000_000_000, noiseLines: noise, noise: keptNoise,
             stderrBytes: process?.errors.bytes ?? 0)

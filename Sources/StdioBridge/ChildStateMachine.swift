@@ -52,6 +52,8 @@ struct ChildStateMachine {
         case ended
     }
 
+    /// Its last process ended, or did not start, without being asked to, and the next one has not been started yet.
+    var isCrashed: Bool { failures > 0 && (stage == .idle || stage == .backingOff) }
     /// Its output has ended and its exit has not been told.
     var awaitsExit: Bool { stage == .closing && exit == nil }
     private(set) var stage = Stage.idle

@@ -87,6 +87,8 @@ struct ReaperLoop {
         defer { pipes.closeAll() }
         var options = clinux_spawn_options()
         options.new_session = 1
+        // Whatever ends us, SIGKILL included. Not what it has started itself: that is init's then.
+        options.parent_death_signal = SIGKILL
         var process = SpawnedProcess(pid: 0, stdin: -1, stdout: -1, stderr: -1)
         switch plan.streams {
         case .pipes:

@@ -74,7 +74,7 @@ public final class Sessions: MCPService {
     public func call(
         _ request: MCPRequest, in context: CallContext, sink: any MCPSink, onDelivery: (() -> Void)?
     ) -> any MCPCall {
-        if request.isWait, !hasChild(for: context.session, declaring: context.clientCapabilities) {
+        if request.isOwn, !hasChild(for: context.session, declaring: context.clientCapabilities) {
             // None is made for it: what it would wait for ended with the last one.
             sink.finish(.failed(Child.overWhileAsked))
             return EndedCall()

@@ -43,6 +43,25 @@ import Testing
         }
     }
 
+    /// Whatever ends the bridge, SIGKILL too: one that ignores the end of its input is not left behind.
+    /// Its terminal was closed.
+    @Test func aHangupEndsItInOrder() async throws {
+        try await BridgeRig.run([]) { bridge in
+            let pid = pid_t(try await bridge.client().pid())
+            #expect(await bridge.process.end(SIGHUP, within: 20) == 0)
+            #expect(kill(pid, 0) != 0)
+        }
+    }
+
+    @Test func theServerEndsWithTheBridge() async throws {
+        try await BridgeRig.run([], command: [BridgeRig.python, Repository.fixture("ignores_eof.py")]) { bridge in
+            let pid = pid_t(try await bridge.client().pid())
+            #expect(kill(pid, 0) == 0)
+            kill(bridge.process.pid, SIGKILL)
+            await eventually("the server is gone") { kill(pid, 0) != 0 }
+        }
+    }
+
     @Test func valuesOfAFileAreMasked() async throws {
         let server = "import os, sys\nprint('key ' + os.environ['API_KEY'], file=sys.stderr)\nsys.exit(3)\n"
         try await BridgeRig.run(

@@ -15,8 +15,10 @@ struct BackBench {
     /// Every other action, in words.
     var log: [String] = []
 
-    init(era: Back.EraChoice = .auto, opening: Back.Opening = .probe, canAsk: Bool = true) {
+    /// - Parameter declaring: what its first client can be asked.
+    init(era: Back.EraChoice = .auto, opening: Back.Opening = .probe, canAsk: Bool = true, declaring: String? = nil) {
         back = Back(era: era, opening: opening, canAsk: canAsk)
+        if let declaring { back.declare(ByteBuffer(string: declaring)) }
         perform(back.start())
     }
 

@@ -340,7 +340,7 @@ import Testing
         let answer = #"{"jsonrpc":"2.0","id":\#(id),"result":{"gaveUp":true}}"#
         bench.receive(
             how == "answers" ? answer : #"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":"e1","reason":"timeout"}}"#)
-        #expect(bench[5] == #"{"resultType":"berth/settled"}"#)
+        #expect(bench[5] == #"{"resultType":"berth/settled"\#(how == "answers" ? #","isAnswered":true"# : "")}"#)
         try bench.send(6, Self.retry(state, wait))
         #expect(bench[6] == bench[5])
         try bench.send(7, Self.retry(state, #"{"\#(key)":\#(Self.accept)}"#))
@@ -385,9 +385,29 @@ import Testing
         } else {
             bench.perform(bench.back.cancel(CallID(2)))
         }
-        #expect(bench[3] == #"{"resultType":"berth/settled"}"# && bench[4] == nil)
+        #expect(bench[3] == #"{"resultType":"berth/settled","isAnswered":true}"# && bench[4] == nil)
         try bench.send(5, Self.retry(state, "{}"))
         #expect(bench[5] == #"{"done":1}"#)
+    }
+
+    /// A list may end with a question too, to a client of the handshake revisions.
+    @Test func aListThatAskedGoesOn() throws {
+        var bench = try BackBench(ready: .legacy)
+        func list(_ more: String = "") -> String {
+            let meta = #""io.modelcontextprotocol/clientCapabilities":\#(Self.able)"#
+            return #""method":"tools/list","params":{"_meta":{\#(meta)}\#(more)}"#
+        }
+        try bench.send(1, list())
+        let id = try bench.next("id").text
+        bench.receive(#"{"jsonrpc":"2.0","id":"e1",\#(Self.elicit)}"#)
+        let (state, requests) = try required(bench, 1)
+        let key = try #require(requests.objectValue?.keys.first)
+        try bench.send(2, list(#","requestState":\#(state),"inputResponses":{"berth/wait":{}}"#))
+        #expect(bench[2] == nil && bench.lines.isEmpty)
+        try bench.send(3, list(#","requestState":\#(state),"inputResponses":{"\#(key)":\#(Self.accept)}"#))
+        #expect(try bench.next()["result"]?["action"] == "accept" && bench[2] == #"{"resultType":"berth/settled"}"#)
+        bench.receive(#"{"jsonrpc":"2.0","id":\#(id),"result":{"tools":[]}}"#)
+        #expect(bench[3] == #"{"tools":[]}"#)
     }
 
     /// An answer that is there is not lost with the time for another's question.

@@ -54,6 +54,24 @@ import Testing
         #expect(said.envelope.logLevel == "info" && said.implied == nil)
     }
 
+    /// What a client says of itself is kept for its session, and must be readable a level deeper.
+    @Test func whatIsDeclaredIsBounded() {
+        func open(_ capabilities: String) -> Int? {
+            FrontBench().legacy(
+                #"{"jsonrpc":"2.0","id":0,"method":"initialize","params":{"protocolVersion":"2025-06-18","capabilities":\#(capabilities),"clientInfo":{}}}"#,
+                session: nil
+            ).errorCode
+        }
+        func nested(_ depth: Int) -> String { String(repeating: #"{"x":"#, count: depth) + "{}" + String(repeating: "}", count: depth) }
+        #expect(open(nested(20)) == nil)
+        #expect((50...70).contains { open(nested($0)) == nil } && (50...70).allSatisfy { [nil, -32602, -32600, -32700].contains(open(nested($0))) })
+        for depth in 50...70 where open(nested(depth)) == nil {
+            let request = ImpliedMeta(capabilities: ByteBuffer(string: nested(depth)), clientInfo: nil)
+            #expect(request.isReadable)
+        }
+        #expect(open(#"{"x":"\#(String(repeating: "x", count: 70_000))"}"#) == -32602)
+    }
+
     @Test func aRequestWithoutParametersGetsThem() throws {
         let said = Self.implied.said(in: try MCPRequest(message: ByteBuffer(string: #"{"jsonrpc":"2.0","id":1,"method":"tools/list"}"#)), logLevel: "info")
         #expect(said.envelope.protocolVersion == "2026-07-28" && said.envelope.params != nil)

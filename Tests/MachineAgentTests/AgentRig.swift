@@ -129,8 +129,10 @@ final class AgentRig: @unchecked Sendable {
         defer { for case .some(let argument) in arguments { free(argument) } }
         var nothing: UnsafeMutablePointer<CChar>?
         return extra.withUnsafeBufferPointer { extra in
-            var options = clinux_spawn_options(
-                stdio: (-1, output, output), extra: extra.baseAddress, extra_count: Int32(extra.count), new_session: 1, new_group: 0, directory: nil)
+            var options = clinux_spawn_options()
+            options.stdio = (-1, output, output)
+            (options.extra, options.extra_count) = (extra.baseAddress, Int32(extra.count))
+            options.new_session = 1
             return clinux_spawn(path, arguments, &nothing, &options)
         }
     }

@@ -85,6 +85,9 @@ struct ChildTests {
             await eventually("the other call runs") { !other.notifications.isEmpty }
             let reply = await rig.call("crash", #"{"status":42}"#)
             #expect(reply == .failed(.outcomeUnknown, "the server exited with status 42"))
+            // Its callers are not shown what it wrote, and can say where that is: one name for all of them.
+            let incidents = rig.log.filter { $0.hasPrefix("incident ") }
+            #expect(incidents.count == 1 && incidents[0].hasSuffix(": the server exited with status 42"), "\(incidents)")
             // No timer of the bridge's is as short as what a busy host may need: told by the death, not by a deadline.
             #expect(await other.reply(within: 10) == .failed(.outcomeUnknown, "the server exited with status 42"))
             let failure = await rig.on { $0.lastFailure } ?? nil

@@ -59,7 +59,7 @@ const char *clinux_next_name(struct __dirstream *directory);
 /// Takes the POSIX access list off a file; also well where there is none.
 int clinux_remove_access_list(int fd);
 
-/// What `clinux_spawn` does beside `posix_spawn`: every descriptor above 2 is closed in the child, signal masks and
+/// How `clinux_spawn` starts a program: every descriptor above 2 is closed in the child, signal masks and
 /// handlers are reset, and the child leads a session (`new_session`) or a process group (`new_group`) of its own.
 struct clinux_spawn_options {
     /// Descriptors to become 0, 1 and 2; -1 for /dev/null opened read-only (0) or write-only (1, 2).
@@ -71,6 +71,8 @@ struct clinux_spawn_options {
     int new_group;
     /// Working directory or NULL.
     const char *directory;
+    /// What the child gets when the *thread* that started it ends, a killed process's included; 0 for nothing.
+    int parent_death_signal;
 };
 /// Returns the pid, or `-errno`. `path` is used as it is (no PATH search).
 pid_t clinux_spawn(const char *path, char *const argv[], char *const envp[], const struct clinux_spawn_options *options);

@@ -21,9 +21,12 @@ extension Back {
         } catch {
             return refused(id, error)
         }
-        guard let call = found else { return refused(id, .methodNotFound(method)) }
         guard params != nil || method == "roots/list" else { return refused(id, .invalidParams("params is missing")) }
         guard suspensions.hasRoom(for: params) else { return refused(id, .internalError("too much waits for the client's answers")) }
+        guard let call = found else {
+            let request = InputRequest(key: SessionWords.key, method: method, params: params)
+            return askedOutside(request, needs: needed, id: id) ?? refused(id, .methodNotFound(method))
+        }
         questions += 1
         let question = Suspensions.Question(
             id: id, request: InputRequest(key: "q\(questions)", method: method, params: params), candidates: correlator.openIDs)
@@ -76,7 +79,8 @@ extension Back {
             actions.append(.write(answer.asLine()))
         }
         if let outcome = entry.outcome {
-            // It did without the rest.
+            // It did without the rest, unless they are of no call and stay with the client.
+            actions += keep(&open, responses[SessionWords.keep])
             for question in open { actions.append(.write(JSONRPC.error(id: question.id, .internalError("the client did not answer")).asLine())) }
             return actions + [.finish(call, outcome)]
         }
@@ -96,14 +100,15 @@ extension Back {
 
     /// Somebody wants to hear when a call that waits needs its answers no more.
     private mutating func wait(_ call: CallID, for entry: Suspensions.Entry, _ handle: String) -> [BackAction] {
-        if entry.hasNothingToAsk || entry.isSettled({ correlator[$0] != nil }) { return settled(call) }
+        if entry.hasNothingToAsk { return settled(call) }
+        if entry.isSettled({ correlator[$0] != nil }) { return [.finish(call, PendingCall.answered)] }
         guard suspensions.watch(handle, by: call) else { return [.finish(call, .error(.internalError("another one waits for this already")))] }
         return []
     }
 
     /// A call of the child's is over. A question names no call: while another one is open that it could be of, it is waited for.
     mutating func settledByEnd() -> [BackAction] {
-        suspensions.takeSettledWatchers { correlator[$0] != nil }.flatMap { settled($0) }
+        suspensions.takeSettledWatchers { correlator[$0] != nil }.map { .finish($0, PendingCall.answered) }
     }
 
     /// Tells who waited for it, if anybody did.
@@ -117,7 +122,7 @@ extension Back {
     }
 
     /// The call that this request comes back for.
-    private func suspended(_ request: MCPRequest) -> (handle: String, entry: Suspensions.Entry)? {
+    func suspended(_ request: MCPRequest) -> (handle: String, entry: Suspensions.Entry)? {
         guard let span = request.envelope.requestState, let handle = JSONString.unquote(span, in: request.message.readableBytesSpan),
             let found = suspensions.peek(handle), found.method == request.method, found.target == request.target,
             found.arguments == Suspensions.fingerprint(request.arguments)
@@ -127,7 +132,7 @@ extension Back {
 
     /// Nobody came back with answers: the child's questions fail and its call is cancelled.
     mutating func inputExpired(_ handle: String) -> [BackAction] {
-        guard var entry = suspensions.take(handle) else { return [] }
+        guard var entry = suspensions.take(handle) else { return questionExpired(handle) }
         var actions = entry.questions.map { question -> BackAction in
             .write(JSONRPC.error(id: question.id, .internalError("the client did not answer in time")).asLine())
         }

@@ -9,6 +9,10 @@ struct LegacyListens {
         /// The id of the caller's request, raw.
         var id: ByteBuffer
         var granted: ListenFilter
+        /// It is a session's own, and hears what the child says outside of calls, whatever was granted.
+        var hearsAll = false
+        /// What its client can be asked.
+        var able: ClientCapabilities = []
     }
 
     /// At a time, for one child.
@@ -17,7 +21,6 @@ struct LegacyListens {
     private var listens: [CallID: Listen] = [:]
     private var counts: [String: Int] = [:]
 
-    var isEmpty: Bool { listens.isEmpty }
     var all: [Listen] { listens.values.sorted { $0.call.rawValue < $1.call.rawValue } }
     var isFull: Bool { listens.count >= Self.limit }
 
@@ -42,7 +45,7 @@ struct LegacyListens {
     }
 
     func wanting(_ method: String, uri: String?) -> [Listen] {
-        listens.values.filter { $0.granted.wants(method, uri: uri) }.sorted { $0.call.rawValue < $1.call.rawValue }
+        listens.values.filter { $0.hearsAll || $0.granted.wants(method, uri: uri) }.sorted { $0.call.rawValue < $1.call.rawValue }
     }
 
     mutating func removeAll() -> [CallID] {
@@ -62,8 +65,11 @@ extension Back {
         }
         guard !listens.isFull else { return [.finish(call, .error(.internalError("too many subscriptions to this server")))] }
         let id = request.id.map { ByteBuffer(bytes: $0.bytes) } ?? ByteBuffer(string: "null")
-        let granted = identity.granting(wanted)
-        let new = listens.add(.init(call: call, id: id, granted: granted))
+        // Of a child that several share nobody knows whose it is.
+        let hearsAll = canAsk && SessionWords.isMarked(request)
+        let granted = identity.granting(wanted, isSessions: hearsAll)
+        let able = ClientCapabilities(request.envelope.clientCapabilities.map(request.slice))
+        let new = listens.add(.init(call: call, id: id, granted: granted, hearsAll: hearsAll, able: able))
         return [.notify(call, Subscription.acknowledged(granted, id: id))] + new.map { subscription("resources/subscribe", $0) }
     }
 
@@ -95,7 +101,8 @@ extension Back {
     /// in the modern dialect: fronts pass it on to clients of the handshake revisions alone.
     mutating func completed(_ message: ByteBuffer) -> [BackAction]? {
         guard canAsk, case .legacy = phase else { return nil }
-        if !listens.isEmpty { return listens.all.map { .notify($0.call, message) } }
+        let sessions = listens.all.filter(\.hearsAll)
+        if !sessions.isEmpty { return sessions.map { .notify($0.call, message) } }
         return correlator.anybody.map { [.notify($0, message)] }
     }
 

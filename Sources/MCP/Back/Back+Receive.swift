@@ -207,7 +207,7 @@ extension Back {
         case "notifications/message":
             guard let entry = correlator.hearer(isOneClient: canAsk, isPerRequest: era == .modern), let wanted = entry.logSeverity,
                 let call = entry.call
-            else { break }
+            else { return said(envelope, message) }
             guard envelope.level.flatMap(LogLevel.severity) ?? wanted >= wanted else { break }
             return [.notify(call, message)]
         case "notifications/tools/list_changed", "notifications/prompts/list_changed", "notifications/resources/list_changed",
@@ -218,9 +218,10 @@ extension Back {
         case URLElicitation.complete:
             if let actions = completed(message) { return actions }
         case "notifications/cancelled":
-            return envelope.requestID.map { settled(suspensions.withdraw(message.copy($0))) } ?? []
+            guard let id = envelope.requestID.map({ message.copy($0) }) else { return [] }
+            return withdrew(id) ?? settled(suspensions.withdraw(id))
         default:
-            break
+            return said(envelope, message)
         }
         counters.droppedNotifications += 1
         return []

@@ -154,6 +154,7 @@ public struct Back {
 
     /// Passes a call on, or keeps it until the child is ready.
     public mutating func send(_ request: MCPRequest, call: CallID) -> [BackAction] {
+        if request.method.hasPrefix(SessionWords.prefix) { return told(request, call: call) }
         // Only a call that waits here can be waited for: nothing of it is for a server.
         if request.isWait, era == .modern || request.envelope.requestState == nil { return [.finish(call, .error(Self.unknownState))] }
         switch phase {
@@ -166,7 +167,10 @@ public struct Back {
             if request.method == "server/discover" { return [.finish(call, .result(back.identity.discoverResult()))] }
             if request.method == "subscriptions/listen" { return listen(request, call: call, back.identity) }
             // Answers without a state belong to nothing that waits here: the call begins anew, and asks again.
-            if request.envelope.requestState != nil, InputRequired.methods.contains(request.method) { return resume(request, call: call) }
+            // Any call of a client of the handshake revisions may have ended with a question.
+            if request.envelope.requestState != nil, InputRequired.methods.contains(request.method) || request.isWait || suspended(request) != nil {
+                return resume(request, call: call)
+            }
             if back.refuses(request.method) { return [.finish(call, .error(.methodNotFound(request.method)))] }
             var actions: [BackAction] = []
             if let level = back.levelChange(request) {

@@ -20,8 +20,9 @@ struct LegacyBack {
 
     /// The message for the child: own id and token, nothing that only the modern revision knows.
     func message(_ request: MCPRequest, id: Int) -> ByteBuffer {
+        var request = request
         if request.envelope.inputResponses != nil || request.envelope.requestState != nil {
-            return message(request.removingParams(["inputResponses", "requestState"]), id: id)
+            request = request.removingParams(["inputResponses", "requestState"])
         }
         var splice = Splice()
         if let span = request.envelope.id { splice.replace(span, with: Array(String(id).utf8)) }

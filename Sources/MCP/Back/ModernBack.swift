@@ -16,7 +16,9 @@ struct ModernBack {
         if request.envelope.clientInfo == nil { missing.append((MetaKey.clientInfo, client.info.bytes)) }
         if !missing.isEmpty {
             let names = missing.map(\.key)
-            request.rewriteMeta(removing: names.contains, adding: Splice.membersText(missing), in: &splice)
+            request.rewriteMeta(removing: { names.contains($0) || $0 == SessionWords.mark }, adding: Splice.membersText(missing), in: &splice)
+        } else if request.method == "subscriptions/listen" {
+            request.rewriteMeta(removing: { $0 == SessionWords.mark }, adding: [], in: &splice)
         }
         return request.message.applying(splice, suffix: 1)
     }

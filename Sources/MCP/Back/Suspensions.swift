@@ -55,9 +55,12 @@ struct Suspensions {
     private var entries: [String: Entry] = [:]
     private var handles: [Int: String] = [:]
 
-    var count: Int { entries.count }
-    var isFull: Bool { entries.count >= Self.limit }
-    var allHandles: [String] { entries.keys.sorted() }
+    /// Questions of no call, by their handles.
+    private var questions: [String: Question] = [:]
+
+    var count: Int { entries.count + questions.count }
+    var isFull: Bool { count >= Self.limit }
+    var allHandles: [String] { entries.keys.sorted() + questions.keys.sorted() }
 
     /// Under which handle the call waits.
     func handle(of id: Int) -> String? { handles[id] }
@@ -74,10 +77,16 @@ struct Suspensions {
         return entry
     }
 
+    mutating func put(_ question: Question, under handle: String) { questions[handle] = question }
+
+    mutating func takeQuestion(_ handle: String) -> Question? { questions.removeValue(forKey: handle) }
+
+    /// Under which handle a question of no call waits, by the child's id.
+    func handle(ofQuestion id: ByteBuffer) -> String? { questions.first { $0.value.id == id }?.key }
+
     private var bytes: Int {
-        entries.values.reduce(0) { sum, entry in
-            sum + (entry.outcome?.readableBytes ?? 0) + entry.questions.reduce(0) { $0 + ($1.request.params?.readableBytes ?? 0) }
-        }
+        func bytes(_ questions: some Collection<Question>) -> Int { questions.reduce(0) { $0 + ($1.request.params?.readableBytes ?? 0) } }
+        return entries.values.reduce(bytes(questions.values)) { $0 + ($1.outcome?.readableBytes ?? 0) + bytes($1.questions) }
     }
 
     /// Whether a question more would be kept with those that wait.
@@ -160,13 +169,13 @@ struct Suspensions {
             kept.keep(outcome, of: entry, under: handle)
             if let watcher = entry.watcher { watchers.append(watcher) }
         }
-        defer { (entries, handles) = ([:], [:]) }
+        defer { (entries, handles, questions) = ([:], [:], [:]) }
         return (kept, watchers.sorted { $0.rawValue < $1.rawValue }, allHandles)
     }
 
     /// - Returns: Who waited.
     mutating func removeAll() -> [CallID] {
-        defer { (entries, handles) = ([:], [:]) }
+        defer { (entries, handles, questions) = ([:], [:], [:]) }
         return entries.values.compactMap(\.watcher).sorted { $0.rawValue < $1.rawValue }
     }
 }

@@ -52,8 +52,16 @@ extension FrontCall {
     private var isRead: Bool { exchange != nil && streams && !isFinished && !isCancelled }
 
     /// The server goes on without the answers: the client is not asked any more, and hears what became of the call.
-    func settled() {
+    ///
+    /// - Parameter isAnswered: it has answered the call, and has taken no question back.
+    func settled(isAnswered: Bool) {
         guard call == nil, !isFinished, var round, !round.isAnswered else { return }
+        if isAnswered, front.settings.sessionsHaveServers, let session, !isCancelled {
+            // It may have asked beside its call: whoever is asked goes on being asked.
+            front.keep(round.handOver(), session: session, context: context)
+            self.round = round
+            return retry()
+        }
         let reason = "the server does not wait for the answer any more"
         takeBack(round, reason)
         round.giveUp(reason)

@@ -60,9 +60,13 @@ public struct FrontSettings: Sendable {
     public var toleratesLegacyHeader: Bool
     /// Longest request accepted, in bytes.
     public var maximumBytes: Int
+    /// A legacy session's requests go to a server of its own, or to one that others of its principal share, and to no other: what that
+    /// says and asks outside of calls is the session's. False behind a virtual MCP, where a session has many servers.
+    public var sessionsHaveServers: Bool
 
-    public init(toleratesLegacyHeader: Bool = true, maximumBytes: Int = 4 << 20) {
+    public init(toleratesLegacyHeader: Bool = true, maximumBytes: Int = 4 << 20, sessionsHaveServers: Bool = false) {
         self.toleratesLegacyHeader = toleratesLegacyHeader
         self.maximumBytes = maximumBytes
+        self.sessionsHaveServers = sessionsHaveServers
     }
 }

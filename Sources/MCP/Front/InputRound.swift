@@ -65,10 +65,23 @@ struct InputRound {
         for id in openIDs { _ = answer(id, .failure(error)) }
     }
 
+    /// The call is over, and its questions stay with the client: whose they are nobody knows but the server, which may still wait.
+    ///
+    /// - Returns: What is open no more here, by the ids of our requests, with the handles that the server's side is told.
+    mutating func handOver() -> [Int: (request: InputRequest, handle: String)] {
+        let kept = open.mapValues { (request: $0, handle: RandomID.hex128()) }
+        open = [:]
+        let handles = kept.values.map { (key: $0.request.key, value: JSONString.quote($0.handle)) }
+        responses.append((SessionWords.keep, ByteBuffer(bytes: objectText(handles))))
+        return kept
+    }
+
     /// What tells when the server needs no answer any more; nil without a state.
     func wait(of original: MCPRequest) -> MCPRequest? {
         guard let state else { return nil }
-        return original.settingParams([("inputResponses", Array(#"{"\#(PendingCall.wait)":{}}"#.utf8)), ("requestState", state.bytes)])
+        let wait = original.settingParams([("inputResponses", Array(#"{"\#(PendingCall.wait)":{}}"#.utf8)), ("requestState", state.bytes)])
+        // As it was it would run anew.
+        return wait.isWait ? wait : nil
     }
 
     /// The same request again, with the answers; nil when it would be larger than a message may be. Without them it would run anew.

@@ -9,7 +9,7 @@ enum LegacyFront {
     ]
 
     static func refuses(_ method: String) -> Bool {
-        refused.contains(method) || method.hasPrefix("tasks/") || method.hasPrefix("notifications/")
+        refused.contains(method) || method.hasPrefix("tasks/") || method.hasPrefix("notifications/") || method.hasPrefix(SessionWords.prefix)
     }
 
     /// The revision that answers `requested`: the same where we speak it, since clients disconnect from newer ones.
@@ -17,12 +17,21 @@ enum LegacyFront {
         ProtocolVersion.legacy.contains(requested) ? requested : ProtocolVersion.latestLegacy
     }
 
-    /// What `initialize` says of the client; `nil` without a version.
-    static func record(_ envelope: Envelope, _ message: ByteBuffer) -> LegacySessionRecord? {
-        guard let requested = envelope.initializeVersion else { return nil }
-        return LegacySessionRecord(
+    /// What a client may say of itself, in bytes: it is kept for as long as the session, and said in each of its requests.
+    private static let longestDeclaration = 64 << 10
+
+    /// What `initialize` says of the client.
+    static func record(_ envelope: Envelope, _ message: ByteBuffer) throws(MCPError) -> LegacySessionRecord {
+        guard let requested = envelope.initializeVersion else { throw .invalidParams("params.protocolVersion must be a string") }
+        let declared = (envelope.initializeClientInfo?.count ?? 0) + (envelope.initializeCapabilities?.count ?? 0)
+        guard declared <= longestDeclaration else {
+            throw .invalidParams("params.capabilities and params.clientInfo are longer than \(longestDeclaration) bytes")
+        }
+        let record = LegacySessionRecord(
             protocolVersion: negotiated(requested), clientInfo: envelope.initializeClientInfo.map(message.copy),
             clientCapabilities: envelope.initializeCapabilities.map(message.copy) ?? ByteBuffer(string: "{}"))
+        guard record.meta.isReadable else { throw .invalidParams("params.capabilities or params.clientInfo is nested too deep") }
+        return record
     }
 
     /// The capabilities that servers may rely on. The tasks of 2025-11-25 are another wire than the modern extension.

@@ -29,8 +29,11 @@ extension MCPFront {
     private func initialize(_ request: FrontRequest, _ envelope: Envelope, _ caller: FrontCaller, _ exchange: any FrontExchange) {
         let message = request.body
         let id = envelope.id.map(message.slice)
-        guard let record = LegacyFront.record(envelope, message) else {
-            return refuse(exchange, 200, .invalidParams("params.protocolVersion must be a string"), id: id)
+        let record: LegacySessionRecord
+        do throws(MCPError) {
+            record = try LegacyFront.record(envelope, message)
+        } catch {
+            return refuse(exchange, 200, error, id: id)
         }
         host.identity(for: caller, version: record.protocolVersion) { [self] result in
             switch result {
@@ -59,6 +62,7 @@ extension MCPFront {
                 cancel(key, session: id)
             }
             if envelope.kind == .response || envelope.kind == .errorResponse { answered(envelope, message, session: id) }
+            if envelope.method == SessionWords.rootsNotification { rootsChanged(session: id, record, caller) }
             // Other notifications change nothing here.
             return exchange.reply(status: 202, headers: [], body: nil)
         }

@@ -79,7 +79,7 @@ extension MCPFront {
         let old = sessions[id]?.listen
         let before = sessions[id]?.subscribed ?? []
         let listen = SessionListen(
-            uris: uris, capabilities: context.clientCapabilities,
+            uris: uris, capabilities: context.clientCapabilities, hearsAll: settings.sessionsHaveServers,
             acknowledged: { [weak self] result in
                 switch result {
                 case .success: old?.cancel()
@@ -95,7 +95,15 @@ extension MCPFront {
                 }
                 completion(result)
                 self?.nextChanges(session: id)
-            }, deliver: { [weak self] message in self?.toStream(message, session: id) ?? .more })
+            },
+            deliver: { [weak self] message, envelope in
+                switch envelope.method {
+                case SessionWords.asked: self?.ask(message, envelope, session: id, context: context)
+                case SessionWords.withdrawn: self?.withdraw(message, envelope, session: id)
+                default: return self?.toStream(message, session: id) ?? .more
+                }
+                return .more
+            })
         change(session: id) {
             $0.subscribed = uris
             $0.listen = listen
@@ -103,7 +111,7 @@ extension MCPFront {
         listen.started(service.call(listen.request, in: context, sink: listen))
     }
 
-    private func toStream(_ message: ByteBuffer, session id: String) -> Demand {
+    func toStream(_ message: ByteBuffer, session id: String) -> Demand {
         let number = sessions[id]?.stream
         // Without a stream it is kept for one that was there and may come back.
         guard number != nil || sessions[id]?.history.isEmpty == false else { return .more }

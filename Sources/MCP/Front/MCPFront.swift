@@ -21,6 +21,8 @@ public final class MCPFront {
     var historyBytes = 0
     /// Our requests to clients that are not answered, and the calls that they belong to.
     var questions: [Int: Int] = [:]
+    /// Those that belong to no call.
+    var sessionQuestions: [Int: SessionQuestion] = [:]
     private var lastQuestion = 0
     private var lastNumber = 0
     private var sweepIsScheduled = false
@@ -57,6 +59,7 @@ public final class MCPFront {
         for number in session.allCalls { calls[number]?.cancel(sessionIsOver: true) }
         if let stream = session.stream { streams.removeValue(forKey: stream)?.closeStream() }
         session.listen?.cancel()
+        sessionQuestions = sessionQuestions.filter { $0.value.session != id }
         for change in session.changes { change(.sessionEnded) }
     }
 
@@ -140,6 +143,9 @@ public final class MCPFront {
             var context = self.context(for: caller, session: nil)
             context.clientCapabilities = envelope.clientCapabilities.map(message.slice)
             listen(call, context, exchange)
+        case let method where method.hasPrefix(SessionWords.prefix):
+            let error = MCPError.methodNotFound(method)
+            refuse(exchange, ModernLadder.status(error), error, id: call.id)
         default:
             var context = self.context(for: caller, session: nil)
             context.clientCapabilities = envelope.clientCapabilities.map(message.slice)
@@ -170,13 +176,18 @@ public final class MCPFront {
 
     /// A client of a session answers a request of ours.
     func answered(_ envelope: Envelope, _ message: ByteBuffer, session: String) {
-        guard let id = envelope.id.flatMap(message.integer), let number = questions[id], let call = calls[number], call.session == session
-        else { return }
+        guard let id = envelope.id.flatMap(message.integer) else { return }
+        let answer: Result<ByteBuffer, MCPError>
         if let result = envelope.result {
-            call.answered(id, .success(message.copy(result)))
+            answer = .success(message.copy(result))
         } else if let error = envelope.error {
-            call.answered(id, .failure(MCPError(object: error, in: message)))
+            answer = .failure(MCPError(object: error, in: message))
+        } else {
+            return
         }
+        if answeredOutside(id, answer, session: session) { return }
+        guard let number = questions[id], let call = calls[number], call.session == session else { return }
+        call.answered(id, answer)
     }
 
     /// Hands a request to the service.
@@ -188,7 +199,7 @@ public final class MCPFront {
         _ request: MCPRequest, era: Era, context: CallContext, caller: FrontCaller, exchange: any FrontExchange,
         session: (id: String, key: RequestKey)? = nil, streams: Bool = true, primes: Bool = false
     ) {
-        guard !PendingCall.isMeant(by: request) else {
+        guard !PendingCall.isForged(in: request) else {
             return refuse(exchange, era == .modern ? 400 : 200, .invalidParams("inputResponses has the name of no question"), id: request.id)
         }
         let number = nextNumber()

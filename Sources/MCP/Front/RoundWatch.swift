@@ -39,12 +39,13 @@ final class RoundWatch: MCPSink {
         asking = nil
         again = nil
         switch outcome {
-        case .result(let result) where PendingCall.isSettled(result): told?.settled()
+        case .result(let result):
+            if let isAnswered = PendingCall.isAnswered(result) { told?.settled(isAnswered: isAnswered) }
         case .failed(let why) where first != nil || why.kind == .outcomeUnknown: told?.lost(first ?? why)
         // The server's end was quicker than the wait.
         case .error(let error) where error.code == MCPError.Code.invalidParams:
             told?.lost(first ?? Undelivered(.outcomeUnknown, "the call ended at its server while the client was asked"))
-        case .result, .error, .failed: break
+        case .error, .failed: break
         }
     }
 

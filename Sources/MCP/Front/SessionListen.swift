@@ -9,7 +9,9 @@ final class SessionListen: MCPSink {
     /// What the session wants of resources: `resources/subscribe`.
     let uris: [String]
     private let client: ClientIdentity
-    private let deliver: (ByteBuffer) -> Demand
+    private let deliver: (ByteBuffer, Envelope) -> Demand
+    /// What the session's own server says outside of calls is wanted too.
+    private let hearsAll: Bool
     private var acknowledged: ((Result<ListenFilter, MCPError>) -> Void)?
     private var call: (any MCPCall)?
     private(set) var hasEnded = false
@@ -19,22 +21,26 @@ final class SessionListen: MCPSink {
 
     /// - Parameters:
     ///   - capabilities: what the session's client declared: a server that starts for this is told.
+    ///   - hearsAll: the session's server is its own: everything is wanted that it says outside of calls, questions included.
     ///   - acknowledged: called once, with what was granted or why nothing was.
     ///   - deliver: takes each notification as a legacy client reads it.
     init(
-        uris: [String], capabilities: ByteBuffer?, acknowledged: @escaping (Result<ListenFilter, MCPError>) -> Void,
-        deliver: @escaping (ByteBuffer) -> Demand
+        uris: [String], capabilities: ByteBuffer?, hearsAll: Bool, acknowledged: @escaping (Result<ListenFilter, MCPError>) -> Void,
+        deliver: @escaping (ByteBuffer, Envelope) -> Demand
     ) {
         self.uris = uris
+        self.hearsAll = hearsAll
         client = ClientIdentity(info: ClientIdentity.berth.info, capabilities: capabilities ?? ClientIdentity.berth.capabilities)
-        gate = SubscriptionGate(Self.filter(uris), hearsCompletions: true)
+        gate = SubscriptionGate(Self.filter(uris), hearsAll: hearsAll)
         self.acknowledged = acknowledged
         self.deliver = deliver
     }
 
     /// The request of this subscription.
     var request: MCPRequest {
-        MCPRequest(method: "subscriptions/listen", params: JSONObject([("notifications", Self.filter(uris).object)]), client: client)
+        var params = JSONObject([("notifications", Self.filter(uris).object)])
+        if hearsAll { params["_meta"] = [SessionWords.mark: true] }
+        return MCPRequest(method: "subscriptions/listen", params: params, client: client)
     }
 
     private static func filter(_ uris: [String]) -> ListenFilter { ListenFilter(tools: true, prompts: true, resources: true, uris: uris) }
@@ -62,7 +68,7 @@ final class SessionListen: MCPSink {
             guard !hasEnded, let envelope = try? EnvelopeScanner.scan(message.readableBytesSpan) else { return .more }
             if envelope.method == "notifications/subscriptions/acknowledged" {
                 tell(.success(gate.granted ?? ListenFilter()))
-            } else if deliver(Subscription.untagged(message, envelope)) == .pause {
+            } else if deliver(Subscription.untagged(message, envelope), envelope) == .pause {
                 demand = .pause
             }
         }

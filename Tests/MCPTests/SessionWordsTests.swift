@@ -1,0 +1,200 @@
+import JSONText
+import NIOCore
+import Testing
+
+@testable import MCP
+
+/// What a server that is one session's own says and asks outside of calls, at its side (`Back`) and at the client's (`MCPFront`).
+struct SessionWordsTests {
+    private static let able = #"{"elicitation":{"form":{}},"roots":{"listChanged":true}}"#
+    private static let elicit = #""method":"elicitation/create","params":{"message":"m","requestedSchema":{}}"#
+
+    /// A legacy child that was told of such a client, and sessions that hear it under calls 1, 2, ….
+    private func child(sessions: Int = 1, declaring: String = able, canAsk: Bool = true) throws -> BackBench {
+        var bench = BackBench(era: .legacy, canAsk: canAsk, declaring: declaring)
+        let id = try bench.next("id").text
+        bench.receive(
+            #"{"jsonrpc":"2.0","id":\#(id),"result":{"protocolVersion":"2025-06-18","capabilities":{"tools":{}},"serverInfo":{"name":"s","version":"1"}}}"#)
+        bench.lines = []
+        for call in 0..<sessions {
+            let listen = SessionListen(
+                uris: [], capabilities: ByteBuffer(string: declaring), hearsAll: true, acknowledged: { _ in }, deliver: { _, _ in .more })
+            bench.perform(bench.back.send(listen.request, call: CallID(100 + call)))
+        }
+        bench.notified = []
+        return bench
+    }
+
+    /// Declared or not, asked for or not: a client beside its server hears it too.
+    @Test(arguments: [
+        "notifications/tools/list_changed", "notifications/resources/updated", "notifications/message", "notifications/elicitation/complete",
+        "notifications/other",
+    ]) func whatIsSaidIsHeard(method: String) throws {
+        var bench = try child()
+        bench.receive(#"{"jsonrpc":"2.0","method":"\#(method)","params":{"uri":"u","level":"debug","data":1}}"#)
+        #expect(bench.notified.map { $0.1["method"]?.stringValue } == [method] && bench.notified.first?.0 == CallID(100))
+    }
+
+    @Test(arguments: ["berth/asked", "berth/withdrawn", "berth/x"]) func aServerDoesNotUseOurWords(method: String) throws {
+        var bench = try child()
+        bench.receive(#"{"jsonrpc":"2.0","method":"\#(method)","params":{"requestState":"s","inputRequests":{}}}"#)
+        #expect(bench.notified.isEmpty && bench.back.counters.droppedNotifications == 1)
+    }
+
+    @Test func aQuestionOutsideOfCallsIsAskedAndAnswered() throws {
+        var bench = try child()
+        bench.receive(#"{"jsonrpc":"2.0","id":"r1","method":"roots/list"}"#)
+        let asked = try #require(bench.notified.first?.1)
+        #expect(asked["method"] == "berth/asked" && asked["params"]?["inputRequests"]?["answer"]?["method"] == "roots/list")
+        let handle = try #require(asked["params"]?["requestState"]?.stringValue)
+        #expect(bench.back.suspendedCount == 1 && bench.timers == [.input(handle)])
+        let answer = SessionWords.answering(ByteBuffer(string: #"{"roots":[]}"#), handle: handle)
+        bench.perform(bench.back.send(answer, call: CallID(5)))
+        #expect(try bench.next() == ["jsonrpc": "2.0", "id": "r1", "result": ["roots": []]])
+        #expect(bench.back.suspendedCount == 0 && bench.timers.isEmpty && bench[5] == "{}")
+        // An answer is good for once.
+        bench.perform(bench.back.send(answer, call: CallID(6)))
+        #expect(bench.lines.isEmpty && bench[6] == "{}")
+    }
+
+    @Test(arguments: ["refused", "nonsense", "silence", "withdrawn", "death"]) func aQuestionEnds(how: String) throws {
+        var bench = try child()
+        bench.receive(#"{"jsonrpc":"2.0","id":7,\#(Self.elicit)}"#)
+        let handle = try #require(bench.notified.first?.1["params"]?["requestState"]?.stringValue)
+        bench.notified = []
+        switch how {
+        case "refused":
+            let refusal = try #require(InputResponse.refusal(.methodNotFound("elicitation/create"), for: "elicitation/create", isOurs: true))
+            bench.perform(bench.back.send(SessionWords.answering(refusal, handle: handle), call: CallID(5)))
+            #expect(try bench.next()["error"]?["code"]?.intValue == -32601)
+        case "nonsense":
+            bench.perform(bench.back.send(SessionWords.answering(ByteBuffer(string: #"{"x":1}"#), handle: handle), call: CallID(5)))
+            #expect(try bench.next()["error"]?["code"]?.intValue == -32603)
+        case "silence":
+            bench.perform(bench.back.timerFired(.input(handle)))
+            bench.timers = []
+            #expect(try bench.next()["error"]?["code"]?.intValue == -32603)
+            #expect(bench.notified.first?.1["params"]?["requestState"]?.stringValue == handle)
+        case "withdrawn":
+            bench.receive(#"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":7}}"#)
+            #expect(bench.notified.first?.1["method"] == "berth/withdrawn")
+        default: bench.perform(bench.back.processEnded().actions)
+        }
+        #expect(bench.back.suspendedCount == 0 && bench.timers.isEmpty && bench.lines.isEmpty)
+    }
+
+    /// Nobody is asked what he did not declare, or what may be another's.
+    @Test(arguments: [
+        (1, "{}", true, false, -32601), (0, able, true, false, -32603), (2, able, true, false, -32603), (1, able, false, false, -32601),
+        (1, able, true, true, -32601),
+    ]) func whoIsNotAsked(sessions: Int, declaring: String, canAsk: Bool, besideACall: Bool, code: Int) throws {
+        var bench = try child(sessions: sessions, declaring: declaring, canAsk: canAsk)
+        if besideACall {
+            // Of a client of the same principal that can be asked nothing: it may be that one's.
+            try bench.send(1)
+            bench.lines = []
+        }
+        bench.receive(#"{"jsonrpc":"2.0","id":7,\#(Self.elicit)}"#)
+        #expect(try bench.next()["error"]?["code"]?.intValue == code)
+        #expect(bench.notified.isEmpty && bench.back.suspendedCount == 0)
+    }
+
+    @Test func aModernServerHearsNothingOfIt() throws {
+        var bench = try BackBench(ready: .modern)
+        let listen = SessionListen(uris: [], capabilities: nil, hearsAll: true, acknowledged: { _ in }, deliver: { _, _ in .more })
+        bench.perform(bench.back.send(listen.request, call: CallID(1)))
+        #expect(try !bench.next().text.contains("berth/"))
+        bench.perform(bench.back.send(MCPRequest(method: SessionWords.rootsChanged), call: CallID(2)))
+        #expect(bench.lines.isEmpty && bench[2] == "{}")
+    }
+
+    @Test func changedRootsAreTold() throws {
+        var bench = try child()
+        bench.perform(bench.back.send(MCPRequest(method: SessionWords.rootsChanged), call: CallID(2)))
+        #expect(try bench.next() == ["jsonrpc": "2.0", "method": "notifications/roots/list_changed"])
+    }
+
+    // MARK: The front
+
+    private func stream(_ front: FrontBench, _ session: String) -> RecordingExchange {
+        var request = FrontRequest(verb: .get)
+        (request.accept, request.sessionID, request.protocolVersion) = ("text/event-stream", session, "2025-06-18")
+        return front.send(request)
+    }
+
+    @Test(arguments: ["result", "error", "withdrawn"]) func theSessionsStreamAsks(how: String) throws {
+        let front = FrontBench(FrontSettings(sessionsHaveServers: true))
+        let session = front.open(capabilities: Self.able)
+        let exchange = stream(front, session)
+        let listen = try #require(front.service.calls.first)
+        #expect(listen.meta("berth/session") == true)
+        _ = listen.sink.notification(Subscription.acknowledged(ListenFilter(), id: ByteBuffer(string: "0")))
+        _ = listen.sink.notification(SessionWords.asking(InputRequest(key: "answer", method: "roots/list", params: nil), handle: "h"))
+        let asked = try #require(exchange.lastEvent)
+        #expect(asked["method"] == "roots/list")
+        let id = try #require(asked["id"]).text
+        switch how {
+        case "withdrawn":
+            _ = listen.sink.notification(SessionWords.withdrawing(handle: "h"))
+            #expect(exchange.lastEvent?["method"] == "notifications/cancelled" && exchange.lastEvent?["params"]?["requestId"]?.text == id)
+            _ = front.legacy(#"{"jsonrpc":"2.0","id":\#(id),"result":{"roots":[]}}"#, session: session)
+            #expect(front.service.calls.count == 1)
+        case "error":
+            #expect(front.legacy(#"{"jsonrpc":"2.0","id":\#(id),"error":{"code":-1,"message":"no"}}"#, session: session).status == 202)
+            let answer = try #require(front.service.calls.last)
+            #expect(answer.request.method == "berth/answer" && answer.params["inputResponses"]?["answer"]?["berth/error"]?["code"]?.intValue == -1)
+        default:
+            // Another's answer is nothing to it.
+            _ = front.legacy(#"{"jsonrpc":"2.0","id":\#(id),"result":{"roots":[1]}}"#, session: front.open())
+            #expect(front.service.calls.count == 1)
+            #expect(front.legacy(#"{"jsonrpc":"2.0","id":\#(id),"result":{"roots":[]}}"#, session: session).status == 202)
+            let answer = try #require(front.service.calls.last)
+            #expect(answer.request.method == "berth/answer" && answer.context.session.id == session)
+            #expect(answer.params["requestState"] == "h" && answer.params["inputResponses"]?["answer"] == ["roots": []])
+        }
+    }
+
+    /// A server that asks while a call of its client's happens to be open: the call's end is not the question's.
+    @Test func aQuestionOutlivesTheCallItMetWith() throws {
+        let front = FrontBench(FrontSettings(sessionsHaveServers: true))
+        let session = front.open(capabilities: Self.able)
+        let exchange = front.legacy(#"{"jsonrpc":"2.0","id":9,"method":"tools/list","params":{}}"#, session: session)
+        var bench = try child()
+        bench.perform(bench.back.send(front.service.calls[0].request, call: CallID(1)))
+        let id = try bench.next("id").text
+        bench.receive(#"{"jsonrpc":"2.0","id":"r1","method":"roots/list"}"#)
+        front.service.calls[0].sink.finish(.result(ByteBuffer(string: try #require(bench[1]))))
+        let question = try #require(exchange.lastEvent?["id"]).text
+        // The front waits for the call's end beside the question.
+        bench.perform(bench.back.send(front.service.calls[1].request, call: CallID(2)))
+        bench.receive(#"{"jsonrpc":"2.0","id":\#(id),"result":{"tools":[]}}"#)
+        front.service.calls[1].sink.finish(.result(ByteBuffer(string: try #require(bench[2]))))
+        bench.perform(bench.back.send(front.service.calls[2].request, call: CallID(3)))
+        front.service.calls[2].sink.finish(.result(ByteBuffer(string: try #require(bench[3]))))
+        #expect(exchange.lastEvent?["result"] == ["tools": []] && bench.lines.isEmpty && bench.back.suspendedCount == 1)
+        #expect(!exchange.events.contains { $0.contains("notifications/cancelled") })
+        _ = front.legacy(#"{"jsonrpc":"2.0","id":\#(question),"result":{"roots":[]}}"#, session: session)
+        bench.perform(bench.back.send(try #require(front.service.calls.last).request, call: CallID(4)))
+        #expect(try bench.next() == ["jsonrpc": "2.0", "id": "r1", "result": ["roots": []]])
+        #expect(bench.back.suspendedCount == 0)
+    }
+
+    @Test(arguments: [true, false]) func aClientsRootsChange(hasServer: Bool) {
+        let front = FrontBench(FrontSettings(sessionsHaveServers: hasServer))
+        let session = front.open(capabilities: Self.able)
+        #expect(front.legacy(#"{"jsonrpc":"2.0","method":"notifications/roots/list_changed"}"#, session: session).status == 202)
+        #expect(front.service.calls.map(\.request.method) == (hasServer ? ["berth/rootsChanged"] : []))
+    }
+
+    /// They are between services of ours.
+    @Test(arguments: ["berth/answer", "berth/rootsChanged", "berth/x"]) func aClientDoesNotUseOurWords(method: String) {
+        let front = FrontBench(FrontSettings(sessionsHaveServers: true))
+        #expect(front.modern(method).errorCode == -32601)
+        let session = front.open()
+        #expect(front.legacy(#"{"jsonrpc":"2.0","id":1,"method":"\#(method)"}"#, session: session).errorCode == -32601)
+        let marked = FrontBench.meta.dropLast() + #","berth/session":true}"#
+        _ = front.modern("subscriptions/listen", params: #""notifications":{"toolsListChanged":true}"#, meta: String(marked))
+        #expect(front.service.calls.map(\.request.method) == ["subscriptions/listen"])
+        #expect(front.service.calls.first?.meta("berth/session") == nil)
+    }
+}
