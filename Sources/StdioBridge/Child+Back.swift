@@ -162,15 +162,18 @@ extension Child {
         for action in back.closed(reason: "") {
             switch action {
             case .restartForEra: restartForEra()
+        // That it was never spoken to says nothing of its era either, nor that it was ended in the middle of it.
+        if back.isOpened, !machine.isStopping { forgetEra() }
             case .handshakeFailed(let reason): perform(machine.handshakeFailed(reason))
             default: break
             }
         }
     }
 
-    /// What another process answered to a probe is no longer so: the next one is probed.
+    /// A handshake failed, in the era that another process had shown: that may be no longer so, and the next one is probed. An admin's
+    /// word stands.
     private func forgetEra() {
-        guard era == .modern, environment.limits.era == .auto else { return }
+        guard era != nil, environment.limits.era == .auto else { return }
         era = nil
         onEraLost?()
     }

@@ -102,17 +102,12 @@ final class Child {
     }
 
     static func newBack(_ era: Era?, _ opening: Back.Opening, _ limits: BridgeLimits) -> Back {
+    /// - Parameter era: what another process has shown. A legacy one spares the next one the probe. A modern one is probed all the same,
+    ///   since that is how it is spoken to: an answer of another kind is a legacy server's, and only an admin's word stands against it.
         Back(
-            era: choice(era, limits.era), opening: opening, handshakeSeconds: max(1, Int(limits.start.nanoseconds / 1_000_000_000)),
+            era: era == .legacy ? .legacy : limits.era, opening: era == nil ? opening : .probe,
+            handshakeSeconds: max(1, Int(limits.start.nanoseconds / 1_000_000_000)),
             inputSeconds: Int(limits.input.nanoseconds / 1_000_000_000), canAsk: limits.sharing != .shared)
-    }
-
-    static func choice(_ known: Era?, _ configured: Back.EraChoice) -> Back.EraChoice {
-        switch known {
-        case .legacy: .legacy
-        case .modern: .modern
-        case nil: configured
-        }
     }
 
     /// Nobody waits for it, and it waits for nobody's answer.

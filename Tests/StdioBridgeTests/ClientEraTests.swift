@@ -53,18 +53,31 @@ struct ClientEraTests {
     }
 
     /// Its package may have been changed under a bridge that runs.
-    @Test func aServerThatIsNoLongerModernIsProbedAnew() async throws {
+    @Test(arguments: ["fixture.py", "uninitialized.py", "dies_on_probe.py"]) func aServerThatIsNoLongerModernIsServedAtOnce(now: String) async throws {
         try await withFolder { folder in
-            try await Rig.with("changes_era.py", arguments: [folder + "/mark"]) { rig in
+            try await Rig.with("changes.py", arguments: [folder + "/mark", "modern.py", now]) { rig in
+                for session in ["a", "b", "c"] { #expect(await rig.call("echo", #"{"text":"x"}"#, session: session).text == "x") }
+                let eras = Dictionary(uniqueKeysWithValues: await rig.reports().map { ($0.session, $0.era) })
+                #expect(eras == ["a": "modern", "b": "legacy", "c": "legacy"])
+                #expect(await rig.on { $0.lastFailure == nil } == true)
+            }
+        }
+    }
+
+    /// What is known of a legacy server spares it the probe, until one fails without.
+    @Test(arguments: [("modern.py", "the server refused initialize: -32601 "), ("modern_only.py exit", "the server exited with status 3")])
+    func aServerThatIsNoLongerLegacyIsProbedAnew(now: String, why: String) async throws {
+        try await withFolder { folder in
+            let later = now.split(separator: " ").map(String.init)
+            try await Rig.with("changes.py", arguments: [folder + "/mark", "fixture.py"] + later) { rig in
                 #expect(await rig.call("echo", #"{"text":"a"}"#, session: "a").text == "a")
                 let told = await rig.call("echo", session: "b").failure
-                #expect(told?.kind == .notDelivered && told?.reason.hasPrefix("the server does not speak 2026-07-28: ") == true, "\(told as Any)")
+                #expect(told?.kind == .notDelivered && told?.reason.hasPrefix(why) == true, "\(told as Any)")
                 // Who comes before its end is told the same.
                 await eventually("its process is gone") { await rig.reports().first { $0.session == "b" }?.pid == nil }
-                #expect(await rig.call("echo", #"{"text":"b"}"#, session: "b").text == "b")
-                #expect(await rig.call("echo", #"{"text":"c"}"#, session: "c").text == "c")
+                for session in ["b", "c"] { #expect(await rig.call("echo", #"{"text":"x"}"#, session: session).text == "x") }
                 let eras = Dictionary(uniqueKeysWithValues: await rig.reports().map { ($0.session, $0.era) })
-                #expect(eras["a"] == "modern" && eras["b"] == "legacy" && eras["c"] == "legacy", "\(eras)")
+                #expect(eras == ["a": "legacy", "b": "modern", "c": "modern"])
             }
         }
     }
