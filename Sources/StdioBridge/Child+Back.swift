@@ -18,7 +18,7 @@ extension Child {
                 self.identity = identity
                 self.era = era
                 // What a spare was told is told from here on.
-                lastRequest = .now()
+                lastUse = .now()
                 onEraKnown?(era)
                 perform(machine.handshaken())
             case .restartForEra:
@@ -140,6 +140,7 @@ extension Child {
         backTimers[timer] = environment.loop.scheduleTask(in: .seconds(Int64(seconds))) {
             let child = bound.value
             child.backTimers[timer] = nil
+            if case .input = timer { child.lastUse = .now() }
             child.perform(child.back.timerFired(timer))
             child.stopIfDrained()
         }

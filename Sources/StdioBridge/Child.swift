@@ -77,7 +77,8 @@ final class Child {
     private(set) var opening = Back.Opening.probe
     var hasEnded = false
     var idleBurn = IdleBurn()
-    var lastRequest = NIODeadline.now()
+    /// When somebody last asked it something, or was last answered: its idleness begins then.
+    var lastUse = NIODeadline.now()
     let born = NIODeadline.now()
     var served = false
     /// The first lines that were no messages, for diagnosis.
@@ -172,7 +173,7 @@ final class Child {
 
     func call(_ request: MCPRequest, deadline: NIODeadline?, sink: any MCPSink, onDelivery: (() -> Void)? = nil) -> any MCPCall {
         nextCall += 1
-        lastRequest = .now()
+        lastUse = .now()
         let call = ChildCall(id: CallID(nextCall), request: request, child: self, sink: sink, limits: environment.limits)
         // Subscriptions without a process count where one more comes: nothing else bounds them.
         let inFlight = calls.count + waiting.count + (call.isListen ? parked.count : 0)
@@ -267,6 +268,7 @@ final class Child {
         if isRenewing { return renewIfQuiet() }
         let ready = parked + waiting
         waiting = []
+        if !call.isListen { lastUse = .now() }
         parked = []
         for call in ready { deliver(call) }
         if let identity, !identityWaiters.isEmpty {
@@ -338,7 +340,7 @@ final class Child {
         ChildReport(
             session: key.id, pid: process?.pid, state: "\(machine.stage)", era: era?.rawValue, version: back.version,
             callsInFlight: calls.count + waiting.count, starts: starts,
-            idleSeconds: (now - lastRequest).nanoseconds / 1_000_000_000, noiseLines: noise, noise: keptNoise,
+            idleSeconds: (now - lastUse).nanoseconds / 1_000_000_000, noiseLines: noise, noise: keptNoise,
             stderrBytes: process?.errors.bytes ?? 0)
     }
 }
