@@ -15,11 +15,14 @@ extension Child {
                 machine.answered()
                 finish(id, told(outcome))
             case .ready(let identity, let era):
-                self.identity = identity
-                self.era = era
                 // What a spare was told is told from here on.
                 lastUse = .now()
-                onEraKnown?(era)
+                // Of one that is to be replaced by another nothing is learned.
+                if !isRenewing {
+                    self.identity = identity
+                    self.era = era
+                    onEraKnown?(era)
+                }
                 perform(machine.handshaken())
             case .restartForEra:
                 restartForEra()
@@ -159,12 +162,12 @@ extension Child {
         if machine.isRenewing || eraRestart { return }
         // One that had come up has shown its era.
         guard machine.stage != .ready, !back.isReady else { return }
+        // That it was never spoken to says nothing of its era either, nor that it was ended in the middle of it.
+        if back.isOpened, !machine.isStopping { forgetEra() }
         // Its calls are finished by the machine, which knows the exit status; what matters here is the era, and why it was not taken.
         for action in back.closed(reason: "") {
             switch action {
             case .restartForEra: restartForEra()
-        // That it was never spoken to says nothing of its era either, nor that it was ended in the middle of it.
-        if back.isOpened, !machine.isStopping { forgetEra() }
             case .handshakeFailed(let reason): perform(machine.handshakeFailed(reason))
             default: break
             }
