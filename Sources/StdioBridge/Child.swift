@@ -102,9 +102,9 @@ final class Child {
         back = Self.newBack(era, opening, environment.limits)
     }
 
-    static func newBack(_ era: Era?, _ opening: Back.Opening, _ limits: BridgeLimits) -> Back {
     /// - Parameter era: what another process has shown. A legacy one spares the next one the probe. A modern one is probed all the same,
     ///   since that is how it is spoken to: an answer of another kind is a legacy server's, and only an admin's word stands against it.
+    static func newBack(_ era: Era?, _ opening: Back.Opening, _ limits: BridgeLimits) -> Back {
         Back(
             era: era == .legacy ? .legacy : limits.era, opening: era == nil ? opening : .probe,
             handshakeSeconds: max(1, Int(limits.start.nanoseconds / 1_000_000_000)),
@@ -136,6 +136,12 @@ final class Child {
         era = nil
         back = Self.newBack(nil, opening, environment.limits)
         if let declared { back.declare(declared) }
+    }
+
+    /// Whether a client that declares this gets what it declared: the process to come is told what the first client said.
+    func serves(_ capabilities: ByteBuffer?) -> Bool {
+        guard !back.isOpened, let declared, era != .modern, environment.limits.sharing != .shared else { return back.serves(capabilities) }
+        return declared == capabilities || Back.covers(declared, capabilities)
     }
 
     /// Starts a process for whoever comes next, and says nothing to it.
@@ -171,6 +177,9 @@ final class Child {
 
     // MARK: Calls
 
+    /// Whether it is one of its own calls that this request comes back for.
+    func awaits(_ request: MCPRequest) -> Bool { !hasEnded && (kept.has(request) || back.awaits(request)) }
+
     func call(_ request: MCPRequest, deadline: NIODeadline?, sink: any MCPSink, onDelivery: (() -> Void)? = nil) -> any MCPCall {
         nextCall += 1
         lastUse = .now()
@@ -183,6 +192,10 @@ final class Child {
         }
         if let outcome = kept.answer(to: request) {
             call.finish(outcome)
+            return call
+        }
+        if machine.isStopping, back.awaits(request) {
+            call.finish(.failed(Self.overWhileAsked))
             return call
         }
         call.onDelivery = onDelivery
@@ -252,6 +265,7 @@ final class Child {
 
     func finish(_ id: CallID, _ outcome: MCPOutcome) {
         guard let call = calls.removeValue(forKey: id) else { return }
+        if !call.isListen { lastUse = .now() }
         call.finish(outcome)
         // What waited in it waits no more.
         callDrained()
@@ -268,7 +282,6 @@ final class Child {
         if isRenewing { return renewIfQuiet() }
         let ready = parked + waiting
         waiting = []
-        if !call.isListen { lastUse = .now() }
         parked = []
         for call in ready { deliver(call) }
         if let identity, !identityWaiters.isEmpty {

@@ -1,3 +1,4 @@
+import JSONText
 public import MCP
 public import NIOCore
 
@@ -74,6 +75,11 @@ public final class Sessions: MCPService {
     public func call(
         _ request: MCPRequest, in context: CallContext, sink: any MCPSink, onDelivery: (() -> Void)?
     ) -> any MCPCall {
+        // A call that waits for its client ends where it began, also at a child that takes no new one.
+        if request.envelope.requestState != nil, let asker = everyone.first(where: { $0.key.id == context.session.id && $0.awaits(request) }) {
+            defer { tendSeats() }
+            return asker.call(request, deadline: context.deadline, sink: sink, onDelivery: onDelivery)
+        }
         if request.isWait, !hasChild(for: context.session, declaring: context.clientCapabilities) {
             // None is made for it: what it would wait for ended with the last one.
             sink.finish(.failed(Child.overWhileAsked))
@@ -202,10 +208,10 @@ public final class Sessions: MCPService {
     /// A legacy server knows of its client what its handshake said, and a client that speaks request by request may say more in a later
     /// one: then that one gets a child of its own. The key of a child that serves, or of the one to start.
     private func variant(of key: SessionKey, declaring capabilities: ByteBuffer?) -> SessionKey {
-        if let child = children[key], !child.hasEnded, !child.isDraining, capabilities == nil || child.back.serves(capabilities) { return key }
+        if let child = children[key], !child.hasEnded, !child.isDraining, capabilities == nil || child.serves(capabilities) { return key }
         let keys = (0..<Self.variants).map { key.with(variant: $0) }
         let living = keys.filter { key in children[key].map { !$0.hasEnded && !$0.isDraining } ?? false }
-        let serving = living.first { key in capabilities == nil || children[key]?.back.serves(capabilities) == true }
+        let serving = living.first { key in capabilities == nil || children[key]?.serves(capabilities) == true }
         return serving ?? keys.first { !living.contains($0) } ?? key
     }
 
