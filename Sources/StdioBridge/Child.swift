@@ -138,6 +138,9 @@ final class Child {
         if let declared { back.declare(declared) }
     }
 
+    /// The handshake came first, and was not in vain so far.
+    var isOpenedByHandshake: Bool { if case .handshake = opening { era != .modern } else { false } }
+
     /// Whether a client that declares this gets what it declared: the process to come is told what the first client said.
     func serves(_ capabilities: ByteBuffer?) -> Bool {
         guard !back.isOpened, let declared, era != .modern, environment.limits.sharing != .shared else { return back.serves(capabilities) }

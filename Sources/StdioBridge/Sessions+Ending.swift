@@ -122,7 +122,7 @@ extension Sessions {
     // MARK: The spare
 
     /// What it was told rules no session out: it is modern, and no client's own era will be tried.
-    private func isForAnybody(_ spare: Child) -> Bool { spare.era == .modern && !opensWithHandshake(for: .legacy) }
+    private func isForAnybody(_ spare: Child) -> Bool { spare.era == .modern && !mayTakeHandshake }
 
     /// Does what the keeper says, now and whenever something has changed.
     func tendSpare() {

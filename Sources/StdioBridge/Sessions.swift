@@ -109,21 +109,6 @@ public final class Sessions: MCPService {
         }
     }
 
-    /// Proves that the server answers MCP, by a child that nobody has used yet; the next session takes it over.
-    ///
-    /// - Parameter client: what the asker speaks: a server of both eras may say another thing in each.
-    public func warm(for client: Era = .modern, completion: @escaping (Result<ServerIdentity, Undelivered>) -> Void) {
-        if draining { return completion(.failure(Self.closed)) }
-        let proven = children.values.filter(\.isProven) + (spare?.isReady == true ? [spare].compactMap(\.self) : [])
-        if let child = proven.first(where: { $0.era == client }) ?? proven.first, let identity = child.identity { return completion(.success(identity)) }
-        switch unused() {
-        case .success(let child):
-            child.withIdentity(completion)
-            tendSeats()
-        case .failure(let why): completion(.failure(why))
-        }
-    }
-
     /// A request of Berth's own, such as what a server offers, to the child that nobody uses yet; the next session takes it
     /// over all the same.
     @discardableResult
@@ -136,17 +121,6 @@ public final class Sessions: MCPService {
             sink.finish(.failed(why))
             return EndedCall()
         }
-    }
-
-    private func unused() -> Result<Child, Undelivered> {
-        if draining { return .failure(Self.closed) }
-        dropEndedSpare()
-        if let spare { return .success(spare) }
-        guard seats.admits(.nobody) else { return .failure(Self.full) }
-        let child = make(SessionKey(id: ""), for: .nobody)
-        spare = child
-        scheduleSweep()
-        return .success(child)
     }
 
     private func child(
@@ -163,16 +137,14 @@ public final class Sessions: MCPService {
             spare = nil
             retire(gone, "its process has ended")
         }
-        if let told = spare, key.fingerprint.isEmpty, !told.back.serves(capabilities) {
+        let handshakeFirst = opensWithHandshake(for: client, declaring: capabilities)
+        let isOthers = spare.map { isOfOtherEra($0, handshakeFirst: handshakeFirst, declaring: capabilities) } ?? false
+        if let told = spare, !isOthers, key.fingerprint.isEmpty, !told.back.serves(capabilities) {
             // It served the probe, and knows of a client that can be asked nothing.
             spare = nil
             retire(told, "it was told of other capabilities")
         }
         let child: Child
-        let handshakeFirst = opensWithHandshake(for: client)
-        // One that a modern probe has spoken to is for somebody else then, unless its client can be asked nothing: what translation
-        // cannot carry is the questions of a server that answers both eras.
-        let isOthers = handshakeFirst && spare?.back.isOpened == true && Back.canAsk(capabilities)
         let isOfUse = key.fingerprint.isEmpty && !seats.isCapped(holder(key)) && !isOthers
         let waiting = isOfUse ? spare : nil
         if let waiting {
@@ -195,11 +167,6 @@ public final class Sessions: MCPService {
 
     private func hasChild(for key: SessionKey, declaring capabilities: ByteBuffer?) -> Bool {
         children[variant(of: key, declaring: capabilities)].map { !$0.hasEnded && !$0.isDraining } ?? false
-    }
-
-    /// A server that speaks both eras is spoken to in its client's, where the child is that client's alone.
-    func opensWithHandshake(for client: Era) -> Bool {
-        client == .legacy && limits.sharing == .session && limits.era == .auto && era != .legacy && !refusesHandshake
     }
 
     /// Children that one session may have at a time.
@@ -244,8 +211,8 @@ public final class Sessions: MCPService {
         return child
     }
 
-    private static let closed = Undelivered(.notDelivered, "draining")
-    private static let full = Undelivered(.notDelivered, Child.noRoom)
+    static let closed = Undelivered(.notDelivered, "draining")
+    static let full = Undelivered(.notDelivered, Child.noRoom)
 
     // MARK: Reports
 

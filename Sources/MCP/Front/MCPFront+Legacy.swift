@@ -32,7 +32,7 @@ extension MCPFront {
         guard let record = LegacyFront.record(envelope, message) else {
             return refuse(exchange, 200, .invalidParams("params.protocolVersion must be a string"), id: id)
         }
-        host.identity(for: caller, version: record.protocolVersion) { [self] result in
+        host.identity(for: caller, version: record.protocolVersion, declaring: record.declared) { [self] result in
             switch result {
             case .failure(let error): refuse(exchange, 200, error, id: id)
             case .success(let identity):
