@@ -41,8 +41,11 @@ final class MemorySessions: FrontHost {
         self.sharing = sharing
     }
 
-    func identity(for caller: FrontCaller, version: String, completion: @escaping (Result<ServerIdentity, MCPError>) -> Void) {
-        children.warm(for: version == ProtocolVersion.modern ? .modern : .legacy) { completion($0.mapError { MCPError($0) }) }
+    func identity(
+        for caller: FrontCaller, version: String, declaring: ByteBuffer?, completion: @escaping (Result<ServerIdentity, MCPError>) -> Void
+    ) {
+        let era: Era = version == ProtocolVersion.modern ? .modern : .legacy
+        children.warm(for: era, declaring: declaring) { completion($0.mapError { MCPError($0) }) }
     }
 
     func openSession(_ new: LegacySessionRecord, caller: FrontCaller, completion: @escaping (Result<String, MCPError>) -> Void) {

@@ -137,7 +137,9 @@ private final class ConnectHost: FrontHost {
         self.complaints = complaints
     }
 
-    func identity(for caller: FrontCaller, version: String, completion: @escaping (Result<ServerIdentity, MCPError>) -> Void) {
+    func identity(
+        for caller: FrontCaller, version: String, declaring: ByteBuffer?, completion: @escaping (Result<ServerIdentity, MCPError>) -> Void
+    ) {
         if version != ProtocolVersion.modern { remote.prefer(.legacy) }
         remote.identity(declaring: declared) { [complaints] in completion($0.mapError { MCPError(complaints.told($0)) }) }
     }

@@ -15,11 +15,14 @@ extension Child {
                 machine.answered()
                 finish(id, told(outcome))
             case .ready(let identity, let era):
-                self.identity = identity
-                self.era = era
                 // What a spare was told is told from here on.
-                lastRequest = .now()
-                onEraKnown?(era)
+                lastUse = .now()
+                // Of one that is to be replaced by another nothing is learned.
+                if !isRenewing {
+                    self.identity = identity
+                    self.era = era
+                    onEraKnown?(era)
+                }
                 perform(machine.handshaken())
             case .restartForEra:
                 restartForEra()
@@ -140,6 +143,7 @@ extension Child {
         backTimers[timer] = environment.loop.scheduleTask(in: .seconds(Int64(seconds))) {
             let child = bound.value
             child.backTimers[timer] = nil
+            if case .input = timer { child.lastUse = .now() }
             child.perform(child.back.timerFired(timer))
             child.stopIfDrained()
         }
@@ -161,6 +165,8 @@ extension Child {
         if machine.isRenewing || eraRestart { return }
         // One that had come up has shown its era.
         guard machine.stage != .ready, !back.isReady else { return }
+        // That it was never spoken to says nothing of its era either, nor that it was ended in the middle of it.
+        if back.isOpened, !machine.isStopping { forgetEra() }
         // Its calls are finished by the machine, which knows the exit status; what matters here is the era, and why it was not taken.
         for action in back.closed(reason: "") {
             switch action {
@@ -171,9 +177,10 @@ extension Child {
         }
     }
 
-    /// What another process answered to a probe is no longer so: the next one is probed.
+    /// A handshake failed, in the era that another process had shown: that may be no longer so, and the next one is probed. An admin's
+    /// word stands.
     private func forgetEra() {
-        guard era == .modern, environment.limits.era == .auto else { return }
+        guard era != nil, environment.limits.era == .auto else { return }
         era = nil
         onEraLost?()
     }

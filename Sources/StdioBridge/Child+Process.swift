@@ -155,7 +155,7 @@ extension Child {
                 guard let self, self.starts == start else { return }
                 perform(machine.started())
                 // A spare's time begins when it can be had: on a busy host its start alone may take as long as it may idle.
-                if machine.stage == .parked { lastRequest = .now() }
+                if machine.stage == .parked { lastUse = .now() }
             } failed: { [environment] error in
                 // Its exit ends this start, like any other.
                 environment.log("the pipes of server process \(process.pid) could not be opened: \(error)")

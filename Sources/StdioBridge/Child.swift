@@ -79,7 +79,8 @@ final class Child {
     private(set) var opening = Back.Opening.probe
     var hasEnded = false
     var idleBurn = IdleBurn()
-    var lastRequest = NIODeadline.now()
+    /// When somebody last asked it something, or was last answered: its idleness begins then.
+    var lastUse = NIODeadline.now()
     let born = NIODeadline.now()
     var served = false
     /// The first lines that were no messages, for diagnosis.
@@ -103,18 +104,13 @@ final class Child {
         back = Self.newBack(era, opening, environment.limits)
     }
 
+    /// - Parameter era: what another process has shown. A legacy one spares the next one the probe. A modern one is probed all the same,
+    ///   since that is how it is spoken to: an answer of another kind is a legacy server's, and only an admin's word stands against it.
     static func newBack(_ era: Era?, _ opening: Back.Opening, _ limits: BridgeLimits) -> Back {
         Back(
-            era: choice(era, limits.era), opening: opening, handshakeSeconds: max(1, Int(limits.start.nanoseconds / 1_000_000_000)),
+            era: era == .legacy ? .legacy : limits.era, opening: era == nil ? opening : .probe,
+            handshakeSeconds: max(1, Int(limits.start.nanoseconds / 1_000_000_000)),
             inputSeconds: Int(limits.input.nanoseconds / 1_000_000_000), canAsk: limits.sharing != .shared)
-    }
-
-    static func choice(_ known: Era?, _ configured: Back.EraChoice) -> Back.EraChoice {
-        switch known {
-        case .legacy: .legacy
-        case .modern: .modern
-        case nil: configured
-        }
     }
 
     /// Nobody waits for it, and it waits for nobody's answer.
@@ -142,6 +138,15 @@ final class Child {
         era = nil
         back = Self.newBack(nil, opening, environment.limits)
         if let declared { back.declare(declared) }
+    }
+
+    /// The handshake came first, and was not in vain so far.
+    var isOpenedByHandshake: Bool { if case .handshake = opening { era != .modern } else { false } }
+
+    /// Whether a client that declares this gets what it declared: the process to come is told what the first client said.
+    func serves(_ capabilities: ByteBuffer?) -> Bool {
+        guard !back.isOpened, let declared, era != .modern, environment.limits.sharing != .shared else { return back.serves(capabilities) }
+        return declared == capabilities || Back.covers(declared, capabilities)
     }
 
     /// Starts a process for whoever comes next, and says nothing to it.
@@ -177,9 +182,12 @@ final class Child {
 
     // MARK: Calls
 
+    /// Whether it is one of its own calls that this request comes back for.
+    func awaits(_ request: MCPRequest) -> Bool { !hasEnded && (kept.has(request) || back.awaits(request)) }
+
     func call(_ request: MCPRequest, deadline: NIODeadline?, sink: any MCPSink, onDelivery: (() -> Void)? = nil) -> any MCPCall {
         nextCall += 1
-        lastRequest = .now()
+        lastUse = .now()
         let call = ChildCall(id: CallID(nextCall), request: request, child: self, sink: sink, limits: environment.limits)
         // Subscriptions without a process count where one more comes: nothing else bounds them.
         let inFlight = calls.count + waiting.count + (call.isListen ? parked.count : 0)
@@ -189,6 +197,10 @@ final class Child {
         }
         if let outcome = kept.answer(to: request) {
             call.finish(outcome)
+            return call
+        }
+        if machine.isStopping, back.awaits(request) {
+            call.finish(.failed(Self.overWhileAsked))
             return call
         }
         call.onDelivery = onDelivery
@@ -258,6 +270,7 @@ final class Child {
 
     func finish(_ id: CallID, _ outcome: MCPOutcome) {
         guard let call = calls.removeValue(forKey: id) else { return }
+        if !call.isListen { lastUse = .now() }
         call.finish(outcome)
         // What waited in it waits no more.
         callDrained()
@@ -345,7 +358,7 @@ final class Child {
         ChildReport(
             session: key.id, pid: process?.pid, state: machine.isCrashed ? "crashed" : "\(machine.stage)", era: era?.rawValue, version: back.version,
             callsInFlight: calls.count + waiting.count, starts: starts,
-            idleSeconds: (now - lastRequest).nanoseconds / 1_000_000_000, noiseLines: noise, noise: keptNoise,
+            idleSeconds: (now - lastUse).nanoseconds / 1_000_000_000, noiseLines: noise, noise: keptNoise,
             stderrBytes: process?.errors.bytes ?? 0)
     }
 }

@@ -100,18 +100,18 @@ extension Sessions {
             // What it does for a subscriber it does for somebody.
             if let pid = child.process?.pid, child.calls.isEmpty,
                 child.idleBurn.observe(
-                    cpu: ProcessTable.cpu(ofTree: pid), lastRequest: child.lastRequest, share: limits.burnShare, now: now) >= limits.burn
+                    cpu: ProcessTable.cpu(ofTree: pid), lastRequest: child.lastUse, share: limits.burnShare, now: now) >= limits.burn
             {
                 let reason = "it keeps a processor busy while nobody waits for it"
                 child.environment.log("server process \(pid) is ended: \(reason)")
                 retire(child, reason)
-            } else if now - child.lastRequest >= limits.idle {
+            } else if now - child.lastUse >= limits.idle {
                 retire(child, "idle")
             } else if now - child.born >= limits.age {
                 retire(child, "its time is over")
             }
         }
-        if let spare, spare.isIdle, spare.machine.stage != .starting, now - spare.lastRequest >= limits.idle {
+        if let spare, spare.isIdle, spare.machine.stage != .starting, now - spare.lastUse >= limits.idle {
             keeper.idled()
             retire(spare, "idle")
         }
@@ -122,7 +122,7 @@ extension Sessions {
     // MARK: The spare
 
     /// What it was told rules no session out: it is modern, and no client's own era will be tried.
-    private func isForAnybody(_ spare: Child) -> Bool { spare.era == .modern && !opensWithHandshake(for: .legacy) }
+    private func isForAnybody(_ spare: Child) -> Bool { spare.era == .modern && !mayTakeHandshake }
 
     /// Does what the keeper says, now and whenever something has changed.
     func tendSpare() {
@@ -131,7 +131,7 @@ extension Sessions {
         // One whose process has ended keeps its seat for the next.
         let sleeping = spare.flatMap { $0.isAsleep ? $0 : nil }
         let hasSeat = sleeping.map { seats.holds(ObjectIdentifier($0)) } ?? (seats.free > 0)
-        let told = spare.flatMap { !isForAnybody($0) && $0.isReady && $0.isIdle ? $0.lastRequest : nil }
+        let told = spare.flatMap { !isForAnybody($0) && $0.isReady && $0.isIdle ? $0.lastUse : nil }
         switch keeper.decide(hasSpare: spare != nil && sleeping == nil, told: told, hasRoom: hasSeat && hasMemory?(1) != false, now: .now()) {
         case .nothing: break
         case .wait(let delay):

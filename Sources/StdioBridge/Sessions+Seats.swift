@@ -52,7 +52,7 @@ extension Sessions {
             let isLeaving = leaving[id] != nil
             let state: Seats<ObjectIdentifier>.Resident.State =
                 isLeaving ? (child.machine.isStopping ? .stopping : .draining) : child.isIdle ? .idle : .busy
-            return .init(id: id, state: state, since: child.lastRequest)
+            return .init(id: id, state: state, since: child.lastUse)
         }
     }
 }

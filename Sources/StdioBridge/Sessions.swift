@@ -1,3 +1,4 @@
+import JSONText
 public import MCP
 public import NIOCore
 
@@ -74,6 +75,11 @@ public final class Sessions: MCPService {
     public func call(
         _ request: MCPRequest, in context: CallContext, sink: any MCPSink, onDelivery: (() -> Void)?
     ) -> any MCPCall {
+        // A call that waits for its client ends where it began, also at a child that takes no new one.
+        if request.envelope.requestState != nil, let asker = everyone.first(where: { $0.key.id == context.session.id && $0.awaits(request) }) {
+            defer { tendSeats() }
+            return asker.call(request, deadline: context.deadline, sink: sink, onDelivery: onDelivery)
+        }
         if request.isOwn, !hasChild(for: context.session, declaring: context.clientCapabilities) {
             // None is made for it: what it would wait for ended with the last one.
             sink.finish(.failed(Child.overWhileAsked))
@@ -103,21 +109,6 @@ public final class Sessions: MCPService {
         }
     }
 
-    /// Proves that the server answers MCP, by a child that nobody has used yet; the next session takes it over.
-    ///
-    /// - Parameter client: what the asker speaks: a server of both eras may say another thing in each.
-    public func warm(for client: Era = .modern, completion: @escaping (Result<ServerIdentity, Undelivered>) -> Void) {
-        if draining { return completion(.failure(Self.closed)) }
-        let proven = children.values.filter(\.isProven) + (spare?.isReady == true ? [spare].compactMap(\.self) : [])
-        if let child = proven.first(where: { $0.era == client }) ?? proven.first, let identity = child.identity { return completion(.success(identity)) }
-        switch unused() {
-        case .success(let child):
-            child.withIdentity(completion)
-            tendSeats()
-        case .failure(let why): completion(.failure(why))
-        }
-    }
-
     /// A request of Berth's own, such as what a server offers, to the child that nobody uses yet; the next session takes it
     /// over all the same.
     @discardableResult
@@ -130,17 +121,6 @@ public final class Sessions: MCPService {
             sink.finish(.failed(why))
             return EndedCall()
         }
-    }
-
-    private func unused() -> Result<Child, Undelivered> {
-        if draining { return .failure(Self.closed) }
-        dropEndedSpare()
-        if let spare { return .success(spare) }
-        guard seats.admits(.nobody) else { return .failure(Self.full) }
-        let child = make(SessionKey(id: ""), for: .nobody)
-        spare = child
-        scheduleSweep()
-        return .success(child)
     }
 
     private func child(
@@ -157,16 +137,14 @@ public final class Sessions: MCPService {
             spare = nil
             retire(gone, "its process has ended")
         }
-        if let told = spare, key.fingerprint.isEmpty, !told.back.serves(capabilities) {
+        let handshakeFirst = opensWithHandshake(for: client, declaring: capabilities)
+        let isOthers = spare.map { isOfOtherEra($0, handshakeFirst: handshakeFirst, declaring: capabilities) } ?? false
+        if let told = spare, !isOthers, key.fingerprint.isEmpty, !told.back.serves(capabilities) {
             // It served the probe, and knows of a client that can be asked nothing.
             spare = nil
             retire(told, "it was told of other capabilities")
         }
         let child: Child
-        let handshakeFirst = opensWithHandshake(for: client)
-        // One that a modern probe has spoken to is for somebody else then, unless its client can be asked nothing: what translation
-        // cannot carry is the questions of a server that answers both eras.
-        let isOthers = handshakeFirst && spare?.back.isOpened == true && Back.canAsk(capabilities)
         let isOfUse = key.fingerprint.isEmpty && !seats.isCapped(holder(key)) && !isOthers
         let waiting = isOfUse ? spare : nil
         if let waiting {
@@ -191,21 +169,16 @@ public final class Sessions: MCPService {
         children[variant(of: key, declaring: capabilities)].map { !$0.hasEnded && !$0.isDraining } ?? false
     }
 
-    /// A server that speaks both eras is spoken to in its client's, where the child is that client's alone.
-    func opensWithHandshake(for client: Era) -> Bool {
-        client == .legacy && limits.sharing == .session && limits.era == .auto && era != .legacy && !refusesHandshake
-    }
-
     /// Children that one session may have at a time.
     private static let variants = 4
 
     /// A legacy server knows of its client what its handshake said, and a client that speaks request by request may say more in a later
     /// one: then that one gets a child of its own. The key of a child that serves, or of the one to start.
     private func variant(of key: SessionKey, declaring capabilities: ByteBuffer?) -> SessionKey {
-        if let child = children[key], !child.hasEnded, !child.isDraining, capabilities == nil || child.back.serves(capabilities) { return key }
+        if let child = children[key], !child.hasEnded, !child.isDraining, capabilities == nil || child.serves(capabilities) { return key }
         let keys = (0..<Self.variants).map { key.with(variant: $0) }
         let living = keys.filter { key in children[key].map { !$0.hasEnded && !$0.isDraining } ?? false }
-        let serving = living.first { key in capabilities == nil || children[key]?.back.serves(capabilities) == true }
+        let serving = living.first { key in capabilities == nil || children[key]?.serves(capabilities) == true }
         return serving ?? keys.first { !living.contains($0) } ?? key
     }
 
@@ -238,8 +211,8 @@ public final class Sessions: MCPService {
         return child
     }
 
-    private static let closed = Undelivered(.notDelivered, "draining")
-    private static let full = Undelivered(.notDelivered, Child.noRoom)
+    static let closed = Undelivered(.notDelivered, "draining")
+    static let full = Undelivered(.notDelivered, Child.noRoom)
 
     // MARK: Reports
 

@@ -101,7 +101,9 @@ final class MemoryHost: FrontHost {
     var identityError: MCPError?
     var sessions: [String: (LegacySessionRecord, principal: String)] = [:]
 
-    func identity(for caller: FrontCaller, version: String, completion: @escaping (Result<ServerIdentity, MCPError>) -> Void) {
+    func identity(
+        for caller: FrontCaller, version: String, declaring: ByteBuffer?, completion: @escaping (Result<ServerIdentity, MCPError>) -> Void
+    ) {
         completion(identityError.map(Result.failure) ?? .success(serverIdentity))
     }
     func openSession(_ new: LegacySessionRecord, caller: FrontCaller, completion: @escaping (Result<String, MCPError>) -> Void) {

@@ -45,7 +45,9 @@ import Testing
         var isSlow = false
         var pending: [() -> Void] = []
 
-        func identity(for caller: FrontCaller, version: String, completion: @escaping (Result<ServerIdentity, MCPError>) -> Void) {
+        func identity(
+            for caller: FrontCaller, version: String, declaring: ByteBuffer?, completion: @escaping (Result<ServerIdentity, MCPError>) -> Void
+        ) {
             let answer = { completion(.success(ServerIdentity(serverInfo: ByteBuffer(string: #"{"name":"s","version":"1"}"#)))) }
             if isSlow { pending.append(answer) } else { answer() }
         }

@@ -110,17 +110,27 @@ import Wire
     @Test func aSpareWaitsForTheNextSession() async throws {
         try await AgentRig.with(limits: BootDocument.ChildLimits(spareBelowBytes: 1 << 30)) { rig in
             func spare() async throws -> Int? { try await rig.request("GET", "/stats").json?["spare"]?.intValue }
-            // What `connector add` does: readiness, then a list of the tools. The child of both is the first session's.
-            #expect(try await rig.request("GET", "/readyz").status == 200)
-            let first = try #require(try await spare())
+            // What `connector add` does: readiness, then a list of the tools. The child of both is the first session's, unless that comes
+            // later than five seconds after them: then one that nobody spoke to has taken its place. What took as long is done again.
+            var first: Int?
             let list = #"{"jsonrpc":"2.0","id":1,"method":"tools/list","params":{"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","#
                 + #""io.modelcontextprotocol/clientCapabilities":{},"io.modelcontextprotocol/clientInfo":{"name":"t","version":"1"}}}}"#
-            let listed = try await rig.request("POST", "/mcp", session: "probe-1", principal: "berth:probe", body: list)
-            #expect(listed.json?["result"]?["tools"]?.arrayValue?.isEmpty == false)
-            #expect(try await spare() == first)
-            // Whatever else the prober asks is a session's.
-            #expect(try await rig.call("identity", session: "probe-2", principal: "berth:probe").value?["pid"]?.intValue == first)
-            #expect(try await rig.request("DELETE", "/sessions/probe-2", session: "probe-2", principal: "berth:probe").status == 200)
+            for attempt in 1...20 {
+                let begun = ContinuousClock.now
+                #expect(try await rig.request("GET", "/readyz").status == 200)
+                let warmed = try await spare()
+                let listed = try await rig.request("POST", "/mcp", session: "probe-1", principal: "berth:probe", body: list)
+                #expect(listed.json?["result"]?["tools"]?.arrayValue?.isEmpty == false)
+                let asked = try await spare()
+                // Whatever else the prober asks is a session's.
+                let pid = try await rig.call("identity", session: "probe-2", principal: "berth:probe").value?["pid"]?.intValue
+                let isInTime = ContinuousClock.now - begun < .seconds(4)
+                if isInTime { #expect(pid != nil && warmed == pid && asked == pid) }
+                #expect(try await rig.request("DELETE", "/sessions/probe-2", session: "probe-2", principal: "berth:probe").status == 200)
+                first = pid
+                if isInTime { break }
+                #expect(attempt < 20, "this host is too slow to tell")
+            }
             try await eventually("the next one waits") { try await spare().map { $0 != first } == true }
             let next = try #require(try await spare())
             let identity = try #require(try await rig.call("identity", session: "real").value)
@@ -145,7 +155,20 @@ import Wire
         try await AgentRig.with(limits: limits) { rig in
             func spare() async throws -> Int? { try await rig.request("GET", "/stats").json?["spare"]?.intValue }
             _ = try await rig.call("echo", session: "a")
-            try await eventually("one waits") { try await spare() != nil }
+            // Busy until the end, so that it has its memory until then.
+            let busy = Task { try await rig.call("hang", session: "a") }
+            defer { busy.cancel() }
+            var sessions = 0
+            var isDue = ContinuousClock.now + .seconds(10)
+            try await eventually("one waits") {
+                if try await spare() != nil { return true }
+                // One that idled away while this host did something else is followed by another with the next session.
+                guard ContinuousClock.now >= isDue else { return false }
+                isDue = .now + .seconds(10)
+                sessions += 1
+                _ = try await rig.call("echo", session: "more \(sessions)")
+                return false
+            }
             #expect(try await rig.call("grow", #"{"megabytes":96}"#, session: "a").text == "grown")
             try await eventually("it is let go") { try await spare() == nil }
             // And none is started into memory that is not there, for longer than it would take.

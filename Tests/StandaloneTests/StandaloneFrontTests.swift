@@ -285,4 +285,23 @@ struct StandaloneFrontTests {
             _ = try await stream.collect(upTo: 100_000)
         }
     }
+
+    /// What a server of both eras says of itself may differ: whoever can be asked something has a server in its own era.
+    @Test func aClientHearsOfTheServerThatItGets() async throws {
+        try await with("dual.py") { bridge in
+            let meta = #""_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{}}"#
+            let modern = try await bridge.post(
+                #"{"jsonrpc":"2.0","id":1,"method":"server/discover","params":{\#(meta)}}"#,
+                [("mcp-protocol-version", "2026-07-28"), ("mcp-method", "server/discover")])
+            #expect(try message(modern.body)["result"]?["_meta"]?["io.modelcontextprotocol/serverInfo"]?["name"] == "dual", "\(modern)")
+            for (capabilities, name) in [(#"{"elicitation":{}}"#, "fixture"), ("{}", "dual")] {
+                let opened = try await bridge.post(
+                    """
+                    {"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":\(capabilities),\
+                    "clientInfo":{"name":"c","version":"1"}}}
+                    """)
+                #expect(try message(opened.body)["result"]?["serverInfo"]?["name"]?.stringValue == name, "\(opened)")
+            }
+        }
+    }
 }

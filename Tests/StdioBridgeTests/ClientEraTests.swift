@@ -24,7 +24,7 @@ struct ClientEraTests {
             let eras = Dictionary(uniqueKeysWithValues: await rig.reports().map { ($0.session, $0.era) })
             #expect(eras == ["old": "legacy", "new": "modern"])
             // Neither verdict is the other's.
-            _ = await rig.start("echo", session: "old2", client: .legacy).reply()
+            _ = await rig.start("echo", session: "old2", capabilities: Self.able, client: .legacy).reply()
             _ = await rig.start("echo", session: "new2").reply()
             let later = Dictionary(uniqueKeysWithValues: await rig.reports().map { ($0.session, $0.era) })
             #expect(later["old2"] == "legacy" && later["new2"] == "modern")
@@ -53,18 +53,31 @@ struct ClientEraTests {
     }
 
     /// Its package may have been changed under a bridge that runs.
-    @Test func aServerThatIsNoLongerModernIsProbedAnew() async throws {
+    @Test(arguments: ["fixture.py", "uninitialized.py", "dies_on_probe.py"]) func aServerThatIsNoLongerModernIsServedAtOnce(now: String) async throws {
         try await withFolder { folder in
-            try await Rig.with("changes_era.py", arguments: [folder + "/mark"]) { rig in
+            try await Rig.with("changes.py", arguments: [folder + "/mark", "modern.py", now]) { rig in
+                for session in ["a", "b", "c"] { #expect(await rig.call("echo", #"{"text":"x"}"#, session: session).text == "x") }
+                let eras = Dictionary(uniqueKeysWithValues: await rig.reports().map { ($0.session, $0.era) })
+                #expect(eras == ["a": "modern", "b": "legacy", "c": "legacy"])
+                #expect(await rig.on { $0.lastFailure == nil } == true)
+            }
+        }
+    }
+
+    /// What is known of a legacy server spares it the probe, until one fails without.
+    @Test(arguments: [("modern.py", "the server refused initialize: -32601 "), ("modern_only.py exit", "the server exited with status 3")])
+    func aServerThatIsNoLongerLegacyIsProbedAnew(now: String, why: String) async throws {
+        try await withFolder { folder in
+            let later = now.split(separator: " ").map(String.init)
+            try await Rig.with("changes.py", arguments: [folder + "/mark", "fixture.py"] + later) { rig in
                 #expect(await rig.call("echo", #"{"text":"a"}"#, session: "a").text == "a")
                 let told = await rig.call("echo", session: "b").failure
-                #expect(told?.kind == .notDelivered && told?.reason.hasPrefix("the server does not speak 2026-07-28: ") == true, "\(told as Any)")
+                #expect(told?.kind == .notDelivered && told?.reason.hasPrefix(why) == true, "\(told as Any)")
                 // Who comes before its end is told the same.
                 await eventually("its process is gone") { await rig.reports().first { $0.session == "b" }?.pid == nil }
-                #expect(await rig.call("echo", #"{"text":"b"}"#, session: "b").text == "b")
-                #expect(await rig.call("echo", #"{"text":"c"}"#, session: "c").text == "c")
+                for session in ["b", "c"] { #expect(await rig.call("echo", #"{"text":"x"}"#, session: session).text == "x") }
                 let eras = Dictionary(uniqueKeysWithValues: await rig.reports().map { ($0.session, $0.era) })
-                #expect(eras["a"] == "modern" && eras["b"] == "legacy" && eras["c"] == "legacy", "\(eras)")
+                #expect(eras == ["a": "legacy", "b": "modern", "c": "modern"])
             }
         }
     }
@@ -119,12 +132,77 @@ struct ClientEraTests {
 
     /// Its client loses nothing by translation, and does not wait for a second start.
     @Test func whoCanBeAskedNothingTakesWhatWasProbed() async throws {
-        try await Rig.with("dual.py", limits: { $0.spare = true }) { rig in
+        // Nobody is in the way of a session that is late.
+        try await Rig.with("dual.py", limits: { ($0.spare, $0.spareDelay) = (true, .hours(1)) }) { rig in
             let probed = try #require(try await rig.warm())
             let answer = await rig.start("identity", session: "a", client: .legacy).reply()
             #expect(answer.json?["pid"]?.intValue == Int(probed), "\(answer)")
             #expect(await rig.reports().first { $0.session == "a" }?.era == "modern")
             #expect(await rig.start("identity", session: "a", client: .legacy).reply().json?["pid"]?.intValue == Int(probed))
+        }
+    }
+
+    // MARK: What a client is told before it has a child
+
+    /// A server of both eras may declare another thing in each, and a client is held to what it was told.
+    @Test(arguments: [true, false]) func aClientIsToldWhatItsOwnChildSays(isSpareKept: Bool) async throws {
+        try await Rig.with("dual.py", limits: {
+            ($0.spare, $0.spareDelay) = (isSpareKept, .milliseconds(10))
+        }) { rig in
+            _ = try #require(try await rig.warm())
+            // Thrice: from what was probed, and from what follows it.
+            for session in ["a", "b", "c"] {
+                #expect(await rig.told(.legacy, Self.able) == "fixture")
+                let waiting = await rig.on { $0.sparePID } ?? nil
+                let able = await rig.start("identity", session: session, capabilities: Self.able, client: .legacy).reply()
+                #expect(able.json?["pid"]?.intValue != nil)
+                if session == "a", !isSpareKept { #expect(able.json?["pid"]?.intValue == waiting.map(Int.init), "what was started for it is its own") }
+                #expect(await rig.told(.legacy) == "dual")
+                _ = await rig.start("echo", session: session + " plain", client: .legacy).reply()
+                #expect(await rig.told(.modern) == "dual")
+                _ = await rig.start("echo", session: session + " modern").reply()
+                let eras = Dictionary(await rig.reports().map { ($0.session, $0.era) }) { $1 }
+                #expect(eras[session] == "legacy" && eras[session + " plain"] == "modern" && eras[session + " modern"] == "modern", "\(eras)")
+            }
+        }
+    }
+
+    /// It is for the client that it was started for.
+    @Test func whatTheHandshakeOpenedIsNoModernClients() async throws {
+        try await Rig.with("dual.py") { rig in
+            _ = try #require(try await rig.warm())
+            #expect(await rig.told(.legacy, Self.able) == "fixture")
+            let waiting = await rig.on { $0.sparePID } ?? nil
+            let modern = await rig.start("identity", session: "modern").reply()
+            #expect(modern.json?["pid"]?.intValue != nil && modern.json?["pid"]?.intValue != waiting.map(Int.init))
+            #expect(await rig.reports().first { $0.session == "modern" }?.era == "modern")
+            let able = await rig.start("identity", session: "able", capabilities: Self.able, client: .legacy).reply()
+            #expect(able.json?["pid"]?.intValue == waiting.map(Int.init))
+        }
+    }
+
+    @Test(arguments: ["modern.py", "modern_only.py exit", "modern_only.py silent"]) func whereTheHandshakeFailsItIsWhatTheProbeSaid(
+        command: String
+    ) async throws {
+        let words = command.split(separator: " ").map(String.init)
+        try await Rig.with(words[0], arguments: Array(words.dropFirst()), limits: { $0.start = .seconds(16) }) { rig in
+            _ = try #require(try await rig.warm())
+            #expect(await rig.told(.legacy, Self.able) == "modern-fixture")
+            let waiting = await rig.on { $0.sparePID } ?? nil
+            let able = await rig.start("identity", session: "a", capabilities: Self.able, client: .legacy).reply()
+            #expect(able.json?["pid"]?.intValue == waiting.map(Int.init), "\(able)")
+            #expect(await rig.on { $0.lastFailure == nil } == true)
+        }
+    }
+
+    /// Nobody's process ends for a handshake, and no client waits for that.
+    @Test func withoutRoomItIsWhatTheOthersSay() async throws {
+        try await Rig.with("dual.py", limits: { $0.children = 1 }) { rig in
+            let busy = rig.start("hang", session: "a", progress: true)
+            await eventually("it runs") { !busy.notifications.isEmpty }
+            #expect(await rig.told(.legacy, Self.able) == "dual")
+            busy.cancel()
+            _ = await busy.reply()
         }
     }
 }

@@ -189,6 +189,64 @@ import Testing
         }
     }
 
+    /// Its next process is told what the first one was: a client that says more has a child of its own, and its questions there.
+    @Test func aProcessToComeIsToldWhatTheFirstClientSaid() async throws {
+        try await Rig.with { rig in
+            _ = await rig.start("declared").reply()
+            let first = try state(await rig.start("ask", capabilities: Self.able).reply())
+            #expect(await rig.start("crash").reply().failure?.kind == .outcomeUnknown)
+            await eventually("the plain one's process is gone") { await rig.reports().contains { $0.pid == nil } }
+            #expect(await rig.start("declared", capabilities: Self.able).reply().json?["sampling"] != nil)
+            let again = await rig.start("ask", capabilities: Self.able, more: Self.accepting(first)).reply()
+            #expect(again.json?[0]?["action"]?.stringValue == "accept", "\(again)")
+        }
+    }
+
+    private static func accepting(_ round: (state: String, key: String, question: JSONValue)) -> String {
+        #","requestState":\#(round.state),"inputResponses":{"\#(round.key)":{"action":"accept","content":{}}}"#
+    }
+
+    /// Who takes no new call yet has its old ones: what their client answers is for it.
+    @Test(.tags(.failure20)) func whoLeavesHasItsAnswer() async throws {
+        try await Rig.with { rig in
+            let pid = await rig.start("identity", capabilities: Self.able).reply().json?["pid"]?.intValue
+            let first = try state(await rig.start("ask", capabilities: Self.able).reply())
+            let wait = rig.start(
+                "ask", capabilities: Self.able, more: #","requestState":\#(first.state),"inputResponses":{"berth/wait":{}}"#)
+            // With other credentials the session has another child.
+            let other = await rig.start("identity", fingerprint: "f", capabilities: Self.able).reply()
+            #expect(other.json?["pid"]?.intValue != pid)
+            let again = await rig.start("ask", fingerprint: "f", capabilities: Self.able, more: Self.accepting(first)).reply()
+            #expect(again.json?[0]?["action"]?.stringValue == "accept", "\(again)")
+            #expect(await wait.reply() == .result(["resultType": "berth/settled"]))
+            await eventually("then it leaves") { await rig.reports().count == 1 }
+
+            let last = try state(await rig.start("ask", fingerprint: "f", capabilities: Self.able).reply())
+            _ = await rig.on { $0.drain {} }
+            #expect(await rig.start("echo", fingerprint: "f", capabilities: Self.able).reply().failure?.reason == "draining")
+            let answer = await rig.start("ask", fingerprint: "f", capabilities: Self.able, more: Self.accepting(last)).reply()
+            #expect(answer.json?[0]?["action"]?.stringValue == "accept", "\(answer)")
+            await eventually("nothing is left") { await rig.reports().isEmpty }
+        }
+    }
+
+    /// One that is made to leave for another principal's session too.
+    @Test(.tags(.failure20)) func whoMakesRoomHasItsAnswer() async throws {
+        try await Rig.with(limits: { ($0.children, $0.patience) = (2, .milliseconds(10)) }) { rig in
+            func ask(_ session: String, _ more: String = "") async -> Reply {
+                await rig.start("ask", session: session, owner: "ann", capabilities: Self.able, more: more).reply()
+            }
+            let rounds = [try state(await ask("a")), try state(await ask("b"))]
+            let bob = rig.start("echo", #"{"text":"bob"}"#, session: "c", owner: "bob", capabilities: Self.able)
+            await eventually("one is to leave") { await rig.on { $0.leaving.count == 1 } == true }
+            for (session, round) in zip(["a", "b"], rounds) {
+                let again = await ask(session, Self.accepting(round))
+                #expect(again.json?[0]?["action"]?.stringValue == "accept", "\(session): \(again)")
+            }
+            #expect(await bob.reply().text == "bob")
+        }
+    }
+
     @Test func anotherSessionsStateIsWorthNothing() async throws {
         try await Rig.with { rig in
             let first = try state(await rig.start("ask", session: "a", capabilities: Self.able).reply())

@@ -63,6 +63,24 @@ import Testing
         }
     }
 
+    /// What the former program answers while it is being replaced says nothing of the new one.
+    @Test func aProgramThatChangesInItsHandshakeIsProbedAnew() async throws {
+        try await withFolder { folder in
+            let gate = folder + "/gate"
+            try await Rig.with(
+                "changes.py", arguments: [folder + "/mark", "gated.py", "modern.py"], environment: ["PATH=/usr/bin:/bin", "GATE=" + gate]
+            ) { rig in
+                let call = rig.start("echo", #"{"text":"a"}"#, session: "a")
+                await eventually("it is probed") { await rig.reports().first?.state == "probing" }
+                _ = await rig.on { $0.renew() }
+                #expect(mkdir(gate, 0o700) == 0)
+                #expect(await call.reply().text == "a")
+                #expect(await rig.call("echo", #"{"text":"b"}"#, session: "b").text == "b")
+                #expect(await rig.reports().map(\.era) == ["modern", "modern"])
+            }
+        }
+    }
+
     @Test func messagesAreShown() async throws {
         try await Rig.with(traces: true) { rig in
             #expect(await rig.call("echo", #"{"text":"x"}"#).text == "x")

@@ -195,6 +195,20 @@ final class Rig: Sendable {
         return try await warmed.futureResult.get()
     }
 
+    /// - Returns: the name of the server, as a client that says hello is told; why it is not told.
+    func told(_ client: Era, _ capabilities: String = "{}") async -> String? {
+        let told = loop.makePromise(of: String?.self)
+        _ = await on { sessions in
+            sessions.warm(for: client, declaring: ByteBuffer(string: capabilities)) { result in
+                switch result {
+                case .success(let identity): told.succeed((try? JSONValue(parsing: String(buffer: identity.serverInfo)))?["name"]?.stringValue)
+                case .failure(let why): told.succeed(why.reason)
+                }
+            }
+        }
+        return try? await told.futureResult.get()
+    }
+
     /// Calls of a session that its process has still to answer.
     func inFlight(_ session: String) async -> Int? { await on { $0.children[SessionKey(id: session)]?.back.callsInFlight } ?? nil }
 

@@ -1,9 +1,10 @@
 import JSONText
 import MCP
 import NIOCore
-import StdioBridge
 import TestSupport
 import Testing
+
+@testable import StdioBridge
 
 struct SessionsTests {
     @Test(.tags(.failure18)) func everySessionHasItsOwnChild() async throws {
@@ -147,6 +148,26 @@ struct SessionsTests {
             #expect(await pending.reply().text == "waited")
             try await drained.futureResult.get()
             #expect(await rig.reports().isEmpty)
+        }
+    }
+
+    /// A call may take longer than a child may idle: its time begins when that is over.
+    @Test func idlenessBeginsWithTheEndOfACall() async throws {
+        try await Rig.with { rig in
+            func lastUse() async -> NIODeadline? { await rig.on { $0.children[SessionKey(id: "s")]?.lastUse } ?? nil }
+            let call = rig.start("hang", progress: true)
+            await eventually("it runs") { !call.notifications.isEmpty }
+            let running = try #require(await lastUse())
+            call.cancel()
+            _ = await call.reply()
+            #expect(try #require(await lastUse()) > running)
+            // A listener does not make it busy.
+            let listen = rig.send(#"{"jsonrpc":"2.0","id":"L","method":"subscriptions/listen","params":{"notifications":{"toolsListChanged":true}}}"#)
+            await eventually("acknowledged") { !listen.notifications.isEmpty }
+            let before = NIODeadline.now()
+            listen.cancel()
+            _ = await listen.reply()
+            #expect(try #require(await lastUse()) < before)
         }
     }
 }

@@ -38,7 +38,9 @@ final class SessionHub: FrontHost {
 
     // MARK: FrontHost
 
-    func identity(for caller: FrontCaller, version: String, completion: @escaping (Result<ServerIdentity, MCPError>) -> Void) {
+    func identity(
+        for caller: FrontCaller, version: String, declaring: ByteBuffer?, completion: @escaping (Result<ServerIdentity, MCPError>) -> Void
+    ) {
         if let known = identities[caller.endpoint] { return completion(.success(known)) }
         guard let admission = caller.attachment as? Admitted else { return completion(.failure(.internalError("no admission"))) }
         let virtualMCP = admission.virtualMCP

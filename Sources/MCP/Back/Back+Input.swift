@@ -121,6 +121,9 @@ extension Back {
         return (kept, handles.map { .disarmTimer(.input($0)) } + watchers.flatMap { settled($0) })
     }
 
+    /// Whether this request comes back for a call that waits here: only this process knows of it.
+    public func awaits(_ request: MCPRequest) -> Bool { suspensions.count > 0 && suspended(request) != nil }
+
     /// The call that this request comes back for.
     func suspended(_ request: MCPRequest) -> (handle: String, entry: Suspensions.Entry)? {
         guard let span = request.envelope.requestState, let handle = JSONString.unquote(span, in: request.message.readableBytesSpan),

@@ -34,12 +34,20 @@ public struct KeptAnswers {
 
     /// The answer to a request that comes back for it, once; to one that only waits for there to be one, that there is.
     public mutating func answer(to request: MCPRequest) -> MCPOutcome? {
+        guard let (handle, found) = find(request) else { return nil }
+        if request.isWait { return PendingCall.settled }
+        answers[handle] = nil
+        return found.outcome
+    }
+
+    /// Whether this request comes back for an answer that is kept here.
+    public func has(_ request: MCPRequest) -> Bool { find(request) != nil }
+
+    private func find(_ request: MCPRequest) -> (handle: String, answer: Answer)? {
         guard !answers.isEmpty, let span = request.envelope.requestState,
             let handle = JSONString.unquote(span, in: request.message.readableBytesSpan), let found = answers[handle],
             found.method == request.method, found.target == request.target, found.arguments == Suspensions.fingerprint(request.arguments)
         else { return nil }
-        if request.isWait { return PendingCall.settled }
-        answers[handle] = nil
-        return found.outcome
+        return (handle, found)
     }
 }

@@ -41,8 +41,11 @@ public struct LegacySessionRecord: Sendable, Equatable {
 ///
 /// Called on the front's loop; completions run on it, at once or later, exactly once.
 public protocol FrontHost: AnyObject {
-    /// What `initialize` and `server/discover` answer. `version` is the client's revision.
-    func identity(for caller: FrontCaller, version: String, completion: @escaping (Result<ServerIdentity, MCPError>) -> Void)
+    /// What `initialize` and `server/discover` answer. `version` is the client's revision; `declaring`, what it can be asked, of one of the
+    /// handshake revisions.
+    func identity(
+        for caller: FrontCaller, version: String, declaring: ByteBuffer?, completion: @escaping (Result<ServerIdentity, MCPError>) -> Void
+    )
     /// Makes a session and answers its id: visible ASCII, unguessable.
     func openSession(_ new: LegacySessionRecord, caller: FrontCaller, completion: @escaping (Result<String, MCPError>) -> Void)
     /// `nil` when the session is unknown, ended or not this caller's.

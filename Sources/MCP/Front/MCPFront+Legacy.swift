@@ -35,7 +35,7 @@ extension MCPFront {
         } catch {
             return refuse(exchange, 200, error, id: id)
         }
-        host.identity(for: caller, version: record.protocolVersion) { [self] result in
+        host.identity(for: caller, version: record.protocolVersion, declaring: record.declared) { [self] result in
             switch result {
             case .failure(let error): refuse(exchange, 200, error, id: id)
             case .success(let identity):

@@ -133,7 +133,7 @@ public final class MCPFront {
         }
         switch call.method {
         case "server/discover":
-            host.identity(for: caller, version: ProtocolVersion.modern) { [self] result in
+            host.identity(for: caller, version: ProtocolVersion.modern, declaring: nil) { [self] result in
                 switch result {
                 case .success(let identity): answer(exchange, envelope, message, result: identity.discoverResult())
                 case .failure(let error): refuse(exchange, ModernLadder.status(error), error, id: call.id)
@@ -206,7 +206,7 @@ public final class MCPFront {
         let serverInfo: () -> ByteBuffer? = { [weak self] in
             // Only an identity at hand: an answer never waits for one.
             var info: ByteBuffer?
-            self?.host.identity(for: caller, version: ProtocolVersion.modern) { info = (try? $0.get())?.serverInfo }
+            self?.host.identity(for: caller, version: ProtocolVersion.modern, declaring: nil) { info = (try? $0.get())?.serverInfo }
             return info
         }
         let call = FrontCall(

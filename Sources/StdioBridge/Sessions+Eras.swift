@@ -1,0 +1,65 @@
+public import MCP
+import NIOCore
+
+/// A server of both eras is spoken to in its client's, where the child is that client's alone; what it says of itself may not be the same
+/// in each. A client is told what it is in the one that its own child will speak.
+extension Sessions {
+    /// Proves that the server answers MCP, by a child that nobody has used yet; the next session takes it over.
+    ///
+    /// - Parameters:
+    ///   - client: what the asker speaks; nil: whoever answers will do.
+    ///   - capabilities: what the asker can be asked, which a server that starts for this is told.
+    public func warm(
+        for client: Era? = nil, declaring capabilities: ByteBuffer? = nil, completion: @escaping (Result<ServerIdentity, Undelivered>) -> Void
+    ) {
+        if draining { return completion(.failure(Self.closed)) }
+        let handshakeFirst = client.map { opensWithHandshake(for: $0, declaring: capabilities) } ?? false
+        let own = client.map { handshakeFirst ? .legacy : era ?? $0 }
+        let proven = children.values.filter(\.isProven) + (spare?.isReady == true ? [spare].compactMap(\.self) : [])
+        let hasRoom = spare != nil || seats.free > 0
+        // Better the other era's word than none.
+        if let child = proven.first(where: { own == nil || $0.era == own }) ?? (hasRoom ? nil : proven.first), let identity = child.identity {
+            return completion(.success(identity))
+        }
+        dropEndedSpare()
+        if client != nil, let other = spare, isOfOtherEra(other, handshakeFirst: handshakeFirst, declaring: capabilities) {
+            spare = nil
+            retire(other, "it was spoken to in the other era")
+        }
+        switch unused() {
+        case .success(let child):
+            // Whoever can be asked nothing takes what a probe has opened.
+            if handshakeFirst, Back.canAsk(capabilities), !child.back.isOpened { child.openWithHandshake(isKnownModern: era == .modern) }
+            child.withIdentity(declaring: capabilities, completion)
+            tendSeats()
+        case .failure(let why): completion(.failure(why))
+        }
+    }
+
+    /// The child that nobody has used yet.
+    func unused() -> Result<Child, Undelivered> {
+        if draining { return .failure(Self.closed) }
+        dropEndedSpare()
+        if let spare { return .success(spare) }
+        guard seats.admits(.nobody) else { return .failure(Self.full) }
+        let child = make(SessionKey(id: ""), for: .nobody)
+        spare = child
+        scheduleSweep()
+        return .success(child)
+    }
+
+    /// What translation cannot carry is the questions of a server that answers both eras: once it is known to have answered a probe, a
+    /// client that can be asked nothing is served by what was probed.
+    func opensWithHandshake(for client: Era, declaring capabilities: ByteBuffer?) -> Bool {
+        client == .legacy && mayTakeHandshake && (era == nil || Back.canAsk(capabilities))
+    }
+
+    /// Nothing says yet that the handshake of a legacy client is in vain, or goes without saying.
+    var mayTakeHandshake: Bool { limits.sharing == .session && limits.era == .auto && era != .legacy && !refusesHandshake }
+
+    /// It has been opened, or waits to be, in another era than a session's own child would be.
+    func isOfOtherEra(_ spare: Child, handshakeFirst: Bool, declaring capabilities: ByteBuffer?) -> Bool {
+        if spare.isOpenedByHandshake { return !handshakeFirst && era != .legacy }
+        return handshakeFirst && Back.canAsk(capabilities) && (spare.back.isOpened || !spare.isIdle)
+    }
+}
