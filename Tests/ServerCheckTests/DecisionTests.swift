@@ -57,6 +57,16 @@ import Testing
             "it exited\nhello\nerror: unrecognized subcommand\n\n  tip: 'drug'\n\nUsage: x\nmore",
             "it did not start: it exited; its last words: error: unrecognized subcommand | tip: 'drug' | Usage: x", "mend what it says"
         ),
+        // The cause comes last, behind however much.
+        (
+            "it exited\n  File \"a.py\", line 9\n    f()\n    ^^^\nValueError: x\nclosing\nclosed\nTHE CAUSE",
+            "it did not start: it exited; its last words: File \"a.py\", line 9 | f() | ^^^ | ValueError: x | closing | closed | THE CAUSE",
+            "mend what it says"
+        ),
+        (
+            "it exited\nfirst\n\(String(repeating: "x", count: 690))\nTHE CAUSE", "it did not start: it exited; its last words: THE CAUSE",
+            "mend what it says"
+        ),
     ])
     func lastWordsAreTold(_ problem: String, _ text: String, _ remedy: String) {
         let found = StartCheck.failure(.broken(problem))

@@ -150,7 +150,7 @@ struct ServerTalk {
         case .failed(let why): throw await failure(why)
         case .error(let error):
             if let why = Undelivered(refusal: error) { throw await failure(why) }
-            throw Failure("the call failed: \(error.message)", hint: await hint(error, method))
+            throw Unreached.failure(answered: error, hint: await hint(error, method))
         }
     }
 
