@@ -201,7 +201,7 @@ import Testing
         }
     }
 
-    @Test(arguments: [SIGINT, SIGTERM]) func aSignalEndsItWithNothingLeft(_ signal: Int32) async throws {
+    @Test(arguments: [SIGINT, SIGTERM, SIGHUP]) func aSignalEndsItWithNothingLeft(_ signal: Int32) async throws {
         try await withFolder { folder in
             let mark = "mark-\(UUID().uuidString)"
             let process = try Background(

@@ -31,7 +31,7 @@ struct ServerTalk {
     /// Tells after a moment what is waited for.
     private let patience: Task<Void, Never>
 
-    /// Opens the server of `target`, runs `body`, and ends both whatever happens. INT and TERM cancel what is under way.
+    /// Opens the server of `target`, runs `body`, and ends both whatever happens. INT, TERM and HUP cancel what is under way.
     static func run(
         _ target: ServerTarget, _ options: ServerOptions, _ body: @escaping @Sendable (ServerTalk) async throws -> Void
     ) async throws {
