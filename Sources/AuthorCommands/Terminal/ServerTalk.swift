@@ -164,6 +164,8 @@ struct ServerTalk {
             guard let name = target.word(0), let tools = try? await list("tools/list", "tools").value["tools"]?.arrayValue else { break }
             let names = tools.compactMap { $0["name"]?.stringValue }
             return Suggestion.text(for: name, among: names) ?? "it has \(names.prefix(30).joined(separator: ", "))"
+        case MCPError.Code.internalError where error.message.contains("not acceptable: too large"):
+            return "let it answer in parts; the Python SDK writes a tool's text twice, but with structured_output=False"
         case _ where error.message.contains("no back-channel"):
             return "its tool asks its client while it runs, as before 2026-07-28: --era legacy, here or of \(Program.name) bridge, lets it"
         default: break
