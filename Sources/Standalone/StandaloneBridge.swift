@@ -36,7 +36,7 @@ public enum StandaloneBridge {
         case failed(String)
     }
 
-    /// Serves until SIGINT or SIGTERM. Blocks the calling thread; the process must have no other children, since every orphan is
+    /// Serves until one of `EndSignals`. Blocks the calling thread; the process must have no other children, since every orphan is
     /// reaped here.
     ///
     /// - Parameters:
@@ -50,7 +50,7 @@ public enum StandaloneBridge {
         let stop = StandaloneStop()
         let reaper: Reaper
         do {
-            reaper = try Reaper(Reaper.Configuration(sweepsOrphans: true, signals: [SIGINT, SIGTERM], onSignal: { _ in stop.end(.stopped) }))
+            reaper = try Reaper(Reaper.Configuration(sweepsOrphans: true, signals: EndSignals.all, onSignal: { _ in stop.end(.stopped) }))
         } catch {
             return .failed("\(error)")
         }

@@ -200,7 +200,7 @@ extension Child: ChildProcess.Owner {
             tap(line, isSent: false)
             perform(back.received(line: line))
         case .oversized(let prefix, let bytes):
-            environment.log("a line of \(bytes) bytes on the server's stdout exceeds the limit")
+            environment.log("a line of \(bytes) bytes on the server's stdout exceeds the limit of \(environment.limits.lineBytes)")
             perform(back.receivedOversized(prefix: prefix))
         }
     }

@@ -73,6 +73,19 @@ import Testing
         #expect(Self.unreached(reason, url: url, kind).failure.line == line)
     }
 
+    /// Of which people are told the end, and programs all.
+    @Test func aBridgesAnswerKeepsTheCause() {
+        let noise = (0..<40).map { "  File \"\($0).py\", line \($0)\n    a_long_line_of_a_traceback()\n" }.joined()
+        let message = "the server exited with status 7\n" + noise + "ValueError: no name\nabout to crash\n"
+        let failure = Unreached.failure(answered: MCPError(code: MCPError.Code.outcomeUnknown, message: message), hint: "hm")
+        #expect(
+            failure.line == "the call failed: the server exited with status 7; its last words: File \"39.py\", line 39 | "
+                + "a_long_line_of_a_traceback() | ValueError: no name | about to crash — hm")
+        #expect(failure.message == "the call failed: " + message)
+        let own = Unreached.failure(answered: MCPError(code: -32_602, message: "a\nb"), hint: "hm")
+        #expect(own.line == "the call failed: a b — hm", "what a server answers itself is no last word")
+    }
+
     @Test(arguments: [
         ("http://me:pw@h/mcp", "'http://…@h/mcp' has a user's name or password in it"), ("http://h:0/", "'http://h:0/' has no port that there is: 0"),
         ("http://h:x/", "'http://h:x/' has no port that there is: x"), ("http:///mcp", "'http:///mcp' names no host"),

@@ -4,7 +4,7 @@ import Testing
 
 /// `berth bridge` as its users run it.
 @Suite struct BridgeCommandTests {
-    @Test(arguments: [SIGINT, SIGTERM]) func endsWithoutAChild(signal: Int32) async throws {
+    @Test(arguments: [SIGINT, SIGTERM, SIGHUP]) func endsWithoutAChild(signal: Int32) async throws {
         try await BridgeRig.run([]) { bridge in
             let pid = try await bridge.client().pid()
             #expect(await bridge.process.end(signal, within: 20) == 0)

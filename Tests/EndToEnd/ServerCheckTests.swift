@@ -165,10 +165,11 @@ import Testing
         #expect(result.findings.count { $0["severity"] as? String == "skipped" } == result.findings.count - 1)
     }
 
-    /// Nothing is claimed that was not looked at.
+    /// Nothing is claimed that was not looked at. The server declares logging, and knows nothing of it.
     @Test func withoutASafeCallNothingIsCalled() async throws {
         let result = try await Self.test([], BridgeRig.fixture)
-        #expect(result.command.status == 0 && result.bad == ["tools.annotations"], "\(result.command.output)")
+        #expect(result.command.status == 0 && result.bad == ["tools.annotations", "handshake.capabilities"], "\(result.command.output)")
+        #expect(result.texts("handshake.capabilities").contains("logging/setLevel fails: Method not found"), "\(result.command.output)")
         for id in ["calls.cancel", "calls.numbers"] {
             #expect(result.severities(id) == ["skipped"] && result.texts(id).contains("name a safe call with --call"), "\(result.command.output)")
         }
@@ -200,7 +201,7 @@ import Testing
         }
     }
 
-    @Test(arguments: [SIGINT, SIGTERM]) func aSignalEndsItWithNothingLeft(_ signal: Int32) async throws {
+    @Test(arguments: [SIGINT, SIGTERM, SIGHUP]) func aSignalEndsItWithNothingLeft(_ signal: Int32) async throws {
         try await withFolder { folder in
             let mark = "mark-\(UUID().uuidString)"
             let process = try Background(

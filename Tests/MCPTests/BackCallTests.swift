@@ -203,7 +203,7 @@ import Testing
         bench.receive(#"{"jsonrpc":"2.0","id":\#(ids[1]),"result":7}"#)
         #expect(bench[2]?.hasPrefix("error -32603") == true)
         bench.perform(bench.back.receivedOversized(prefix: ByteBuffer(string: #"{"jsonrpc":"2.0","id":\#(ids[2]),"result":{"text":"aaaa"#)))
-        #expect(bench[3] == "error -32603 Internal error: the server's answer is not acceptable: too large")
+        #expect(bench[3] == "error -32603 Internal error: the server's answer is not acceptable: too large; a message has at most 16777216 bytes")
         // Half an answer at the end of all is not what is told: the death is.
         bench.perform(bench.back.received(unended: ByteBuffer(string: #"{"jsonrpc":"2.0","id":\#(ids[3]),"result":{"te"#)))
         #expect(bench[4] == nil)

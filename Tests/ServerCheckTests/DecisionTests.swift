@@ -57,6 +57,16 @@ import Testing
             "it exited\nhello\nerror: unrecognized subcommand\n\n  tip: 'drug'\n\nUsage: x\nmore",
             "it did not start: it exited; its last words: error: unrecognized subcommand | tip: 'drug' | Usage: x", "mend what it says"
         ),
+        // The cause comes last, behind however much.
+        (
+            "it exited\n  File \"a.py\", line 9\n    f()\n    ^^^\nValueError: x\nclosing\nclosed\nTHE CAUSE",
+            "it did not start: it exited; its last words: File \"a.py\", line 9 | f() | ^^^ | ValueError: x | closing | closed | THE CAUSE",
+            "mend what it says"
+        ),
+        (
+            "it exited\nfirst\n\(String(repeating: "x", count: 690))\nTHE CAUSE", "it did not start: it exited; its last words: THE CAUSE",
+            "mend what it says"
+        ),
     ])
     func lastWordsAreTold(_ problem: String, _ text: String, _ remedy: String) {
         let found = StartCheck.failure(.broken(problem))
@@ -64,12 +74,24 @@ import Testing
     }
 
     @Test(arguments: [
-        (["name": "a", "version": "1"], .pass, "it tells"), (["name": "a", "version": ""], .failure, "serverInfo has no version"),
-        (["version": 1], .failure, "serverInfo has no name and no version"),
+        (["name": "a", "version": "1"], .pass, "it tells"), (["name": "a"], .failure, "serverInfo has no version"),
+        (["version": 1], .failure, "serverInfo has no name and no version"), (["name": "", "version": 1], .failure, "serverInfo has no version"),
+        (["name": "a", "version": ""], .warning, "serverInfo has an empty version"),
+        (["name": "", "version": ""], .warning, "serverInfo has an empty name and an empty version"),
     ] as [(JSONValue, Finding.Severity, String)])
     func aServerHasANameAndAVersion(_ info: JSONValue, _ severity: Finding.Severity, _ text: String) {
         let found = HandshakeCheck.identity(["serverInfo": info])
         #expect(found.severity == severity && found.text.hasPrefix(text))
+        #expect(severity != .warning || found.remedy?.contains("version=\"1.0\")") == true)
+    }
+
+    @Test(arguments: [
+        (["error": ["code": -32601, "message": "no\nsuch"]], "it declares logging, and logging/setLevel fails: no"),
+        (["error": 7], "it declares logging, and logging/setLevel fails: 7"), (["result": [:]], nil), (nil, nil),
+    ] as [(JSONValue?, String?)])
+    func whoDeclaresLoggingTakesALevel(_ answer: JSONValue?, _ text: String?) {
+        let found = HandshakeCheck.level(answer)
+        #expect(found.map(\.text) == [text].compactMap(\.self) && found.allSatisfy { $0.severity == .warning && $0.remedy != nil })
     }
 
     @Test func oneEraIsNoFault() {

@@ -35,8 +35,10 @@ struct HostileChildrenTests {
             let other = rig.start("hang", progress: true)
             await eventually("another call runs") { !other.notifications.isEmpty }
             let tooLarge = await rig.call("big", "{\"size\":\(20 << 20)}")
-            #expect(tooLarge == .error(-32603, "Internal error: the server's answer is not acceptable: too large"))
-            #expect(rig.log.contains { $0.contains("exceeds the limit") })
+            #expect(
+                tooLarge
+                    == .error(-32603, "Internal error: the server's answer is not acceptable: too large; a message has at most 16777216 bytes"))
+            #expect(rig.log.contains { $0.hasSuffix("exceeds the limit of 16777216") })
             #expect(await rig.call("echo", #"{"text":"alive"}"#).text == "alive")
             #expect(!other.isDone)
             #expect(await rig.reports().first?.starts == 1)

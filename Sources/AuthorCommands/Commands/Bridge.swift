@@ -13,7 +13,7 @@ struct Bridge: ParsableCommand {
         discussion: """
             One server after --, at /mcp (and /sse for clients of 2024-11-05), or those of a client's file with --config, each at /NAME/mcp. \
             Both protocol eras. A server that does not start or crashes is started again, with a growing delay; callers are told why. \
-            Its environment is PATH and what you give, nothing else. Ends with INT or TERM and leaves no child.
+            Its environment is PATH and what you give, nothing else. Ends with INT, TERM or HUP and leaves no child.
             """)
     @Option(help: ArgumentHelp("Port to listen on (0: any).", valueName: "port")) var port = 0
     @Option(help: ArgumentHelp("Numeric address to listen on; any but loopback needs --token-file.", valueName: "address")) var host = "127.0.0.1"

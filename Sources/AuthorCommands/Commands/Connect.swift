@@ -8,7 +8,7 @@ struct Connect: AsyncParsableCommand {
         abstract: "Be a STDIO server in front of an MCP URL, for clients that speak only STDIO.",
         discussion: """
             Both protocol eras on both sides. Standard output carries the protocol and nothing else. Ends with the end of standard input, \
-            INT or TERM, and deletes its session. The token comes from --token-file or BERTH_TOKEN, so that no client's configuration and \
+            INT, TERM or HUP, and deletes its session. The token comes from --token-file or BERTH_TOKEN, so that no client's configuration and \
             no process list shows it. An https URL's certificate is held against this host's authorities, or those in SSL_CERT_FILE.
             """)
     @Argument(help: "MCP URL, for example http://127.0.0.1:8787/v/office/mcp.") var url: String

@@ -6,6 +6,8 @@ import Standalone
 package struct Failure: Error {
     /// What is wrong.
     package var message: String
+    /// The same for people, where a line has no room for all of it.
+    var summary: String?
     /// What to do about it.
     package var hint: String?
     /// The exit code: 64 for what was typed wrongly, 70 for what this host refuses, else 1.
@@ -23,7 +25,7 @@ package struct Failure: Error {
 
     /// What is wrong and what to do about it, in one line that a terminal can bear.
     package var line: String {
-        let text = Printable.line(message)
+        let text = Printable.line(summary ?? message)
         return (text.hasSuffix(".") && !text.hasSuffix("..") ? String(text.dropLast()) : text) + (hint.map { " — " + Printable.line($0) } ?? "")
     }
 }

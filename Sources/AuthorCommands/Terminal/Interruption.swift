@@ -1,19 +1,21 @@
 import Dispatch
 import Glibc
+import Standalone
 import StdioBridge
 import Synchronization
 
-/// INT and TERM while a command talks to a server: the first cancels, the second ends the process and all that it started.
+/// INT, TERM and HUP while a command talks to a server: the first cancels, the second ends the process and all that it started.
 final class Interruption: Sendable {
     private let signals = Mutex<Int32>(0)
     nonisolated(unsafe) private let sources: [any DispatchSourceSignal]
 
     init(_ cancel: @escaping @Sendable () -> Void) {
-        sources = [SIGINT, SIGTERM].map { number in
+        let numbers = EndSignals.all
+        sources = numbers.map { number in
             signal(number, SIG_IGN)
             return DispatchSource.makeSignalSource(signal: number, queue: .global())
         }
-        for (source, number) in zip(sources, [SIGINT, SIGTERM]) {
+        for (source, number) in zip(sources, numbers) {
             source.setEventHandler { [self] in
                 let isFirst = signals.withLock { last in
                     defer { last = number }

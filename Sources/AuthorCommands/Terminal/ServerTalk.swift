@@ -31,7 +31,7 @@ struct ServerTalk {
     /// Tells after a moment what is waited for.
     private let patience: Task<Void, Never>
 
-    /// Opens the server of `target`, runs `body`, and ends both whatever happens. INT and TERM cancel what is under way.
+    /// Opens the server of `target`, runs `body`, and ends both whatever happens. INT, TERM and HUP cancel what is under way.
     static func run(
         _ target: ServerTarget, _ options: ServerOptions, _ body: @escaping @Sendable (ServerTalk) async throws -> Void
     ) async throws {
@@ -150,7 +150,7 @@ struct ServerTalk {
         case .failed(let why): throw await failure(why)
         case .error(let error):
             if let why = Undelivered(refusal: error) { throw await failure(why) }
-            throw Failure("the call failed: \(error.message)", hint: await hint(error, method))
+            throw Unreached.failure(answered: error, hint: await hint(error, method))
         }
     }
 
@@ -164,6 +164,8 @@ struct ServerTalk {
             guard let name = target.word(0), let tools = try? await list("tools/list", "tools").value["tools"]?.arrayValue else { break }
             let names = tools.compactMap { $0["name"]?.stringValue }
             return Suggestion.text(for: name, among: names) ?? "it has \(names.prefix(30).joined(separator: ", "))"
+        case MCPError.Code.internalError where error.message.contains("not acceptable: too large"):
+            return "let it answer in parts; the Python SDK writes a tool's text twice, but with structured_output=False"
         case _ where error.message.contains("no back-channel"):
             return "its tool asks its client while it runs, as before 2026-07-28: --era legacy, here or of \(Program.name) bridge, lets it"
         default: break

@@ -35,6 +35,17 @@ struct Unreached {
         return Failure("the call failed: \(said)", hint: "is it an MCP server?" + (meant.map { " " + $0 } ?? ""))
     }
 
+    /// For a command that ends with what a server, or the bridge before it, answered a call with.
+    static func failure(answered error: MCPError, hint: String) -> Failure {
+        let prefix = "the call failed: "
+        var failure = Failure(prefix + error.message, hint: hint)
+        if [MCPError.Code.notDelivered, MCPError.Code.outcomeUnknown].contains(error.code) {
+            // A bridge passes on what the process wrote last, and of that the end is the cause.
+            failure.summary = prefix + LastWords.line(of: error.message)
+        }
+        return failure
+    }
+
     /// The same for a client, where there is a remedy; else what it would have been told.
     var told: Undelivered {
         guard let known else { return why }

@@ -54,8 +54,9 @@ extension Back {
             return noise + refused(message.copy(id), told)
         }
         guard !error.hasMethod, let span = error.id, let id = message.integer(span), let entry = correlator.close(id: id) else { return noise }
-        let outcome = MCPOutcome.error(.internalError("the server's answer is not acceptable: \(error.reason.rawValue)"))
-        return noise + ended(entry, id, outcome)
+        let bound = error.reason == .tooLarge ? "; a message has at most \(limits.maximumBytes) bytes" : ""
+        let why = MCPError.internalError("the server's answer is not acceptable: \(error.reason.rawValue)\(bound)")
+        return noise + ended(entry, id, .error(why))
     }
 
     // MARK: Answers

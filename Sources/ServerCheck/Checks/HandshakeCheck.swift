@@ -9,7 +9,7 @@ enum HandshakeCheck {
     static func run(_ bench: TestBench, _ first: StartCheck.First, _ modern: ModernCaller, _ report: inout Report) async {
         bench.progress("talking to it in both protocol eras")
         report.add([era(report.era, report.protocolVersion), identity(first.greeting)])
-        await addCapabilities(first, &report)
+        await addCapabilities(bench, first, &report)
         await addModern(bench, first, modern, &report)
     }
 
@@ -24,14 +24,22 @@ enum HandshakeCheck {
     }
 
     static func identity(_ greeting: JSONValue) -> Finding {
-        let missing = ["name", "version"].filter { greeting["serverInfo"]?[$0]?.stringValue?.isEmpty != false }
-        guard !missing.isEmpty else { return Finding("handshake.identity", .pass, "it tells its name and version") }
+        let info = greeting["serverInfo"]
+        let missing = ["name", "version"].filter { info?[$0]?.stringValue == nil }
+        guard missing.isEmpty else {
+            return Finding(
+                "handshake.identity", .failure, "serverInfo has no \(missing.joined(separator: " and no "))",
+                remedy: "give both: clients refuse such a handshake")
+        }
+        let empty = ["name", "version"].filter { info?[$0]?.stringValue?.isEmpty == true }
+        guard !empty.isEmpty else { return Finding("handshake.identity", .pass, "it tells its name and version") }
+        let name = info?["name"]?.stringValue ?? ""
         return Finding(
-            "handshake.identity", .failure, "serverInfo has no \(missing.joined(separator: " and no "))",
-            remedy: "give both: clients refuse such a handshake")
+            "handshake.identity", .warning, "serverInfo has an empty \(empty.joined(separator: " and an empty "))",
+            remedy: "say which one it is (Python SDK 2.x: MCPServer(\"\(name.isEmpty ? "name" : name)\", version=\"1.0\"))")
     }
 
-    private static func addCapabilities(_ first: StartCheck.First, _ report: inout Report) async {
+    private static func addCapabilities(_ bench: TestBench, _ first: StartCheck.First, _ report: inout Report) async {
         let declared = first.greeting["capabilities"]
         var wrong: [Finding] = []
         func add(_ severity: Finding.Severity, _ text: String, _ remedy: String) {
@@ -47,7 +55,20 @@ enum HandshakeCheck {
                 .failure, "it declares \(capability), and \(method) fails: \(StartCheck.firstLine(reply.problem))",
                 "answer \(method), or do not declare \(capability)")
         }
+        // The bridge has set a level before it asked for the tools.
+        if declared?["logging"] != nil { wrong += level(bench.traffic.lastExchange("logging/setLevel")?.answer?.value) }
         report.add(wrong.isEmpty ? [Finding("handshake.capabilities", .pass, "what it declares is there")] : wrong)
+    }
+
+    /// - Parameter answer: to `logging/setLevel`; nil where it was not asked or has not answered.
+    static func level(_ answer: JSONValue?) -> [Finding] {
+        guard let error = answer?["error"] else { return [] }
+        let why = StartCheck.firstLine(error["message"]?.stringValue ?? error.text)
+        return [
+            Finding(
+                "handshake.capabilities", .warning, "it declares logging, and logging/setLevel fails: \(why)",
+                remedy: "answer logging/setLevel with {}, or do not declare logging"),
+        ]
     }
 
     /// A second process serves the stateless clients, so this also says whether its list is always the same.
