@@ -97,6 +97,30 @@ struct TranslationTable {
             ("the child's request becomes `input_required`", "input-required-result-basic-list-roots"),
             ("passed on", "input-required-result-basic-list-roots")),
         row(
+            "a question outside of calls",
+            ("on the GET stream; without one −32603", "aQuestionOutsideOfCallsIsAskedAndAnswered theSessionsStreamAsks"),
+            ("none comes: not in the server's revision", "aModernServerHearsNothingOfIt"),
+            ("−32601: no call of the client's is open", "whoIsNotAsked"),
+            ("not in the revision", "aModernServerHearsNothingOfIt")),
+        row(
+            "a question that outlives its call",
+            ("the client goes on being asked", "aQuestionOutlivesTheCallItMetWith"),
+            ("none does: not in the server's revision", "aModernServerHearsNothingOfIt"),
+            ("taken back with the call's answer, −32603", "aServerThatGoesOnWithoutTheAnswer"),
+            ("not in the revision", "aModernServerHearsNothingOfIt")),
+        row(
+            "other messages outside of calls",
+            ("on the GET stream, declared or not", "whatIsSaidIsHeard"),
+            ("those of the subscription of ours", "changesReachTheGETStream"),
+            ("list changes and updates alone, as acknowledged: the revision has no others", "aLegacyChildIsListenedToThroughItsOwnMeans"),
+            ("passed on, as far as asked and acknowledged", "onlyWhatWasAskedAndGrantedIsHeard")),
+        row(
+            "`roots/list_changed`",
+            ("passed on", "changedRootsAreTold aClientsRootsChange"),
+            ("ends here: such a server asks in each call", "aModernServerHearsNothingOfIt"),
+            ("not in the client's revision", "whoIsNotAsked"),
+            ("not in the revision", "aModernServerHearsNothingOfIt")),
+        row(
             "a question that the client did not declare", ("refused to the child, −32601", "whatWasNotDeclaredIsRefused"),
             ("the call ends, −32603", "whatWasNotDeclaredIsNotAsked"), ("refused to the child, −32601", "whatWasNotDeclaredIsRefused"),
             ("the call ends, −32021: the server's own, or ours", "server-stateless/undeclared-capability whatWasNotDeclaredIsNotAsked")),
