@@ -90,4 +90,13 @@ import Testing
     func anAddressIsTaken(_ host: String, _ port: Int, _ listen: String, _ isTaken: Bool) {
         #expect(PortCheck.isTaken(host: host, port: port, by: listen) == isTaken)
     }
+
+    /// Also where any port will do; the address is one of documents alone.
+    @Test func whereNobodyCanListenIsToldBeforeAnythingStarts() throws {
+        for port in [0, 18_787] {
+            let failure = #expect(throws: Failure.self) { try PortCheck.freeForBridge(host: "192.0.2.1", port) }
+            #expect(failure?.message == "192.0.2.1 is no address of this host")
+        }
+        try PortCheck.freeForBridge(host: "127.0.0.1", 0)
+    }
 }

@@ -101,6 +101,19 @@ import Testing
     ] as [(String, String?)])
     func slashesAreAdded(_ word: String, _ url: String?) { #expect(TypedURL.withSlashes(word) == url) }
 
+    @Test(arguments: [
+        ([], nil), (["[1] x", "server process 1 exited with status 1"], nil),
+        (["not a message on the server's stdout: Your name?"], "what it prints on standard output may be a question"),
+        // Dots before an answer, and one over several lines.
+        (["not a message on the server's stdout: ..{\"jsonrpc\":\"2.0\",\"id\":1}", "not a message on the server's stdout: x"], "a message of the server"),
+        (["not a message on the server's stdout: {", "not a message on the server's stdout:  \"jsonrpc\": \"2.0\","], "a message of the server"),
+    ] as [([String], String?)])
+    func whatItPrintsMayBeWhyItDoesNotAnswer(_ lines: [String], _ hint: String?) {
+        let log = ServerLog(isShown: false)
+        for line in lines { log.take(line) }
+        #expect(hint.map { log.noiseHint?.hasPrefix($0) == true } ?? (log.noiseHint == nil))
+    }
+
     /// One that was started twice has mostly said the same twice.
     @Test func linesOfTheLastProcessAreTold() {
         let lines = ["[1] boom", "server process 1 exited with status 1", "[2] boom", "server process 2 exited with status 1"]

@@ -17,7 +17,7 @@ extension Bridge {
         guard (1...1_024).contains(maxProcesses) else {
             throw Failure("--max-processes \(maxProcesses) is out of range", hint: "1 to 1024", code: 64)
         }
-        if port > 0 { try PortCheck.freeForBridge(host: host, port) }
+        try PortCheck.freeForBridge(host: host, port)
         var limits = BridgeLimits()
         limits.idle = .seconds(idleSeconds)
         // Whoever wants processes kept for days has them work by themselves too.

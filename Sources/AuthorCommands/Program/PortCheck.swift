@@ -68,6 +68,9 @@ package enum PortCheck {
         }
         guard result == 0 else {
             let reason = errno
+            guard reason != EADDRNOTAVAIL else {
+                throw Failure("\(host) is no address of this host", hint: "ip address lists them; 0.0.0.0 and :: are all of them")
+            }
             guard reason == EADDRINUSE else {
                 throw Failure("\(host):\(port) cannot be listened on: \(String(cString: strerror(reason)))", hint: "choose another with \(option)")
             }

@@ -13,14 +13,17 @@ final class ServerLog: Sendable {
     private let output = LineOutput(descriptor: 2)
     private let isShown: Bool
     private let lines = Mutex<[String]>([])
-    private let noise = Mutex(false)
+    private let noise = Mutex(Noise.none)
+
+    /// What a started server has printed that is no message.
+    enum Noise: Sendable { case none, text, brokenMessage }
 
     /// - Parameter isShown: what a started server writes to its standard error is shown as it comes, and not only where the command fails.
     init(isShown: Bool) { self.isShown = isShown }
 
     /// A line of a started server's standard error.
     func take(_ line: String) {
-        if line.hasPrefix(Self.noiseMark) { noise.withLock { $0 = true } }
+        if line.hasPrefix(Self.noiseMark) { heard(noise: line) }
         if isShown { return output.offer(Printable.text(line)) }
         lines.withLock { lines in
             lines.append(line)
@@ -40,8 +43,27 @@ final class ServerLog: Sendable {
         return lines.filter { mark($0).map { $0 == last } ?? true }
     }
 
-    /// A started server has printed what is no message.
-    var hasNoise: Bool { noise.withLock { $0 } }
+    private func heard(noise line: String) {
+        let isBroken = line.contains("\"jsonrpc\"")
+        let isNews = noise.withLock { noise in
+            defer { noise = isBroken || noise == .brokenMessage ? .brokenMessage : .text }
+            return isBroken && noise != .brokenMessage
+        }
+        // Whoever waits for what it was to be would wait for long.
+        if isNews { note("warning: \(Self.broken)") }
+    }
+
+    private static let broken =
+        "a message of the server cannot be read: each is a line of its own, with nothing before it; what else it prints goes to standard error"
+
+    /// Why a server that prints may not answer; nil where it has printed nothing but messages.
+    var noiseHint: String? {
+        switch noise.withLock({ $0 }) {
+        case .none: nil
+        case .text: "what it prints on standard output may be a question, to which it took our message as the answer"
+        case .brokenMessage: Self.broken
+        }
+    }
 
     /// A notification of the call under way.
     func show(_ message: ByteBuffer) {

@@ -65,9 +65,9 @@ struct ServerTalk {
         if case .failure(let error) = result, !(error is ExitCode), !options.verbose { log.tell() }
         do {
             try result.get()
-        } catch let error as TimeIsUp where log.hasNoise {
-            throw Failure(
-                error.failure.message, hint: "what it prints on standard output may be a question, to which it took our message as the answer")
+        } catch let error as TimeIsUp {
+            guard let hint = log.noiseHint else { throw error }
+            throw Failure(error.failure.message, hint: hint)
         }
     }
 
