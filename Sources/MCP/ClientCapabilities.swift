@@ -93,11 +93,6 @@ struct ClientCapabilities: OptionSet, Sendable {
 }
 
 extension Back {
-    /// Whether a client that declared this can be asked anything.
-    ///
-    /// - Parameter capabilities: JSON object text; none is none.
-    public static func canAsk(_ capabilities: ByteBuffer?) -> Bool { !ClientCapabilities(capabilities).isEmpty }
-
     /// Whether whoever was told of the first can ask a client that declared the second all that it can be asked.
     public static func covers(_ told: ByteBuffer, _ capabilities: ByteBuffer?) -> Bool {
         ClientCapabilities(told).isSuperset(of: ClientCapabilities(capabilities))

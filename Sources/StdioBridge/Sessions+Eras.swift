@@ -13,7 +13,7 @@ extension Sessions {
         for client: Era? = nil, declaring capabilities: ByteBuffer? = nil, completion: @escaping (Result<ServerIdentity, Undelivered>) -> Void
     ) {
         if draining { return completion(.failure(Self.closed)) }
-        let handshakeFirst = client.map { opensWithHandshake(for: $0, declaring: capabilities) } ?? false
+        let handshakeFirst = client.map { opensWithHandshake(for: $0) } ?? false
         let own = client.map { handshakeFirst ? .legacy : era ?? $0 }
         let proven = children.values.filter(\.isProven) + (spare?.isReady == true ? [spare].compactMap(\.self) : [])
         let hasRoom = spare != nil || seats.free > 0
@@ -22,14 +22,13 @@ extension Sessions {
             return completion(.success(identity))
         }
         dropEndedSpare()
-        if client != nil, let other = spare, isOfOtherEra(other, handshakeFirst: handshakeFirst, declaring: capabilities) {
+        if client != nil, let other = spare, isOfOtherEra(other, handshakeFirst: handshakeFirst) {
             spare = nil
             retire(other, "it was spoken to in the other era")
         }
         switch unused() {
         case .success(let child):
-            // Whoever can be asked nothing takes what a probe has opened.
-            if handshakeFirst, Back.canAsk(capabilities), !child.back.isOpened { child.openWithHandshake(isKnownModern: era == .modern) }
+            if handshakeFirst, !child.back.isOpened { child.openWithHandshake(isKnownModern: era == .modern) }
             child.withIdentity(declaring: capabilities, completion)
             tendSeats()
         case .failure(let why): completion(.failure(why))
@@ -48,18 +47,15 @@ extension Sessions {
         return .success(child)
     }
 
-    /// What translation cannot carry is the questions of a server that answers both eras: once it is known to have answered a probe, a
-    /// client that can be asked nothing is served by what was probed.
-    func opensWithHandshake(for client: Era, declaring capabilities: ByteBuffer?) -> Bool {
-        client == .legacy && mayTakeHandshake && (era == nil || Back.canAsk(capabilities))
-    }
+    /// What translation cannot carry is the questions of a server that answers both eras, and what it tells in one of them alone.
+    func opensWithHandshake(for client: Era) -> Bool { client == .legacy && mayTakeHandshake }
 
     /// Nothing says yet that the handshake of a legacy client is in vain, or goes without saying.
     var mayTakeHandshake: Bool { limits.sharing == .session && limits.era == .auto && era != .legacy && !refusesHandshake }
 
     /// It has been opened, or waits to be, in another era than a session's own child would be.
-    func isOfOtherEra(_ spare: Child, handshakeFirst: Bool, declaring capabilities: ByteBuffer?) -> Bool {
+    func isOfOtherEra(_ spare: Child, handshakeFirst: Bool) -> Bool {
         if spare.isOpenedByHandshake { return !handshakeFirst && era != .legacy }
-        return handshakeFirst && Back.canAsk(capabilities) && (spare.back.isOpened || !spare.isIdle)
+        return handshakeFirst && (spare.back.isOpened || !spare.isIdle)
     }
 }

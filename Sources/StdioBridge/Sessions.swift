@@ -137,8 +137,8 @@ public final class Sessions: MCPService {
             spare = nil
             retire(gone, "its process has ended")
         }
-        let handshakeFirst = opensWithHandshake(for: client, declaring: capabilities)
-        let isOthers = spare.map { isOfOtherEra($0, handshakeFirst: handshakeFirst, declaring: capabilities) } ?? false
+        let handshakeFirst = opensWithHandshake(for: client)
+        let isOthers = spare.map { isOfOtherEra($0, handshakeFirst: handshakeFirst) } ?? false
         if let told = spare, !isOthers, key.fingerprint.isEmpty, !told.back.serves(capabilities) {
             // It served the probe, and knows of a client that can be asked nothing.
             spare = nil

@@ -286,7 +286,7 @@ struct StandaloneFrontTests {
         }
     }
 
-    /// What a server of both eras says of itself may differ: whoever can be asked something has a server in its own era.
+    /// What a server of both eras says of itself may differ: each client hears it in its own.
     @Test func aClientHearsOfTheServerThatItGets() async throws {
         try await with("dual.py") { bridge in
             let meta = #""_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{}}"#
@@ -294,13 +294,13 @@ struct StandaloneFrontTests {
                 #"{"jsonrpc":"2.0","id":1,"method":"server/discover","params":{\#(meta)}}"#,
                 [("mcp-protocol-version", "2026-07-28"), ("mcp-method", "server/discover")])
             #expect(try message(modern.body)["result"]?["_meta"]?["io.modelcontextprotocol/serverInfo"]?["name"] == "dual", "\(modern)")
-            for (capabilities, name) in [(#"{"elicitation":{}}"#, "fixture"), ("{}", "dual")] {
+            for capabilities in [#"{"elicitation":{}}"#, "{}"] {
                 let opened = try await bridge.post(
                     """
                     {"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":\(capabilities),\
                     "clientInfo":{"name":"c","version":"1"}}}
                     """)
-                #expect(try message(opened.body)["result"]?["serverInfo"]?["name"]?.stringValue == name, "\(opened)")
+                #expect(try message(opened.body)["result"]?["serverInfo"]?["name"] == "fixture", "\(opened)")
             }
         }
     }
