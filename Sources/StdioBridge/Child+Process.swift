@@ -36,7 +36,7 @@ extension Child {
     }
 
     func failRunning(_ reason: String) {
-        let incident = incident(of: reason)
+        let cause = reason
         let reason = explained(reason)
         let (answers, actions) = back.processEnded()
         if !machine.isStopping { keep(answers) }
@@ -51,7 +51,7 @@ extension Child {
             parked.append(call)
         }
         for call in lost where !call.isListen {
-            call.finish(.failed(Undelivered(call.mayHaveRun ? .outcomeUnknown : .notDelivered, reason, incident: incident)))
+            call.finish(.failed(Undelivered(call.mayHaveRun ? .outcomeUnknown : .notDelivered, reason, incident: incident(of: cause))))
         }
         stopIfDrained()
     }
@@ -72,8 +72,9 @@ extension Child {
     }
 
     func failWaiting(_ why: Undelivered) {
+        let isTold = !(waiting.isEmpty && identityWaiters.isEmpty) && why.reason != Self.noRoom
         let told = Undelivered(
-            why.kind, explained(why.reason + printed(before: why.reason)), incident: why.reason == Self.noRoom ? nil : incident(of: why.reason))
+            why.kind, explained(why.reason + printed(before: why.reason)), incident: isTold ? incident(of: why.reason) : nil)
         // Told now: whoever asks why the server did not start asks before it has ended.
         if let process, !machine.isStopping, !hasToldFailure {
             hasToldFailure = true
