@@ -105,7 +105,7 @@ import Testing
         ([], nil), (["[1] x", "server process 1 exited with status 1"], nil),
         (["not a message on the server's stdout: Your name?"], "what it prints on standard output may be a question"),
         // Dots before an answer, and one over several lines.
-        (["not a message on the server's stdout: ..{\"jsonrpc\":\"2.0\",\"id\":1}", "not a message on the server's stdout: x"], "a message of the server"),
+        (["not a message on the server's stdout: ..{\"jsonrpc\":\"2.0\"}", "not a message on the server's stdout: x"], "a message of the server"),
         (["not a message on the server's stdout: {", "not a message on the server's stdout:  \"jsonrpc\": \"2.0\","], "a message of the server"),
     ] as [([String], String?)])
     func whatItPrintsMayBeWhyItDoesNotAnswer(_ lines: [String], _ hint: String?) {
