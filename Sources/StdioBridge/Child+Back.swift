@@ -126,6 +126,7 @@ extension Child {
     /// Of what a server should not have written, the operator sees the first lines.
     private func keep(noise line: ByteBuffer, isStray: Bool) {
         if isStray { strays += 1 } else { noise += 1 }
+        if environment.showsErrors, !isStray, !isReady { lastNoise = shown(line) }
         guard keptNoise.count < 20 else { return }
         let text = shown(line)
         keptNoise.append(text)

@@ -93,7 +93,7 @@ extension Child {
     /// lines.
     private func printed(before reason: String) -> String {
         guard environment.showsErrors, !machine.isStopping else { return "" }
-        let line = noise > noiseBefore ? keptNoise.last : process.map { shown($0.unendedLine) }
+        let line = lastNoise ?? process.map { shown($0.unendedLine) }
         guard let line, !line.isEmpty else { return "" }
         let silent = reason.contains("the handshake within") ? ", and may wait for an answer" : ""
         return "; it printed '\(line.prefix(80))' on standard output, which is for messages alone\(silent)"
@@ -125,7 +125,7 @@ extension Child {
         hasToldFailure = false
         backSawEnd = false
         strays = 0
-        noiseBefore = noise
+        lastNoise = nil
         switch environment.plan(key.session) {
         case .failure(let why):
             perform(machine.startFailed(why.reason, now: .now()))

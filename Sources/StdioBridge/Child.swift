@@ -69,8 +69,8 @@ final class Child {
     var tracer: Tracer?
     var identityWaiters: [(Result<ServerIdentity, Undelivered>) -> Void] = []
     var noise = 0
-    /// Of it, what is of the processes before this one.
-    var noiseBefore = 0
+    /// The last line of it that this process wrote before its handshake was done, where callers are shown such things.
+    var lastNoise: String?
     /// Answers of the running process to what it was never asked.
     var strays = 0
     var identity: ServerIdentity?

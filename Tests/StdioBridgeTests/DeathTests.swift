@@ -132,4 +132,15 @@ struct DeathTests {
             #expect(NIODeadline.now() - begun < .seconds(20), "nothing but the question kept it")
         }
     }
+
+    /// What its author is told it printed is of the process that failed, and the last of it.
+    @Test func whatItPrintedIsItsOwn() async throws {
+        try await withFolder { folder in
+            try await Rig.with("prints.py", arguments: [folder + "/mark"], showsErrors: true) { rig in
+                // The first one ended over the probe, which is told to nobody.
+                let told = await rig.call("echo").failure?.reason
+                #expect(told?.contains("it printed 'later 0' on standard output") == true, "\(told as Any)")
+            }
+        }
+    }
 }

@@ -88,20 +88,21 @@ final class Rig: Sendable {
     private let sessions: NIOLoopBound<Sessions>
     private let lines = Mutex<[String]>([])
 
-    private init(loop: any EventLoop, _ limits: BridgeLimits, plan: SpawnPlan, reaper: Reaper, traces: Bool) {
+    private init(loop: any EventLoop, _ limits: BridgeLimits, plan: SpawnPlan, reaper: Reaper, traces: Bool, showsErrors: Bool) {
         self.loop = loop
         let box = NIOLoopBoundBox<((String) -> Void)?>(nil, eventLoop: loop)
         sessions = NIOLoopBound(
             Sessions(
                 eventLoop: loop, reaper: reaper, limits: limits, plan: { _ in .success(plan) }, log: { box.value?($0) },
-                tracing: traces ? Tracer.Settings(bodies: false) { box.value?($0) } : nil), eventLoop: loop)
+                tracing: traces ? Tracer.Settings(bodies: false) { box.value?($0) } : nil, showsErrors: showsErrors), eventLoop: loop)
         box.value = { [weak self] line in self?.lines.withLock { $0.append(line) } }
     }
 
     /// Runs `body` against a bridge and ends every child afterwards.
     static func with(
         _ fixture: String = "fixture.py", arguments: [String] = [], environment: [String] = ["PATH=/usr/bin:/bin"], mask: [String] = [],
-        afterwards: SpawnPlan.Afterwards? = nil, traces: Bool = false, limits: (inout BridgeLimits) -> Void = { _ in },
+        afterwards: SpawnPlan.Afterwards? = nil, traces: Bool = false, showsErrors: Bool = false,
+        limits: (inout BridgeLimits) -> Void = { _ in },
         body: (Rig) async throws -> Void
     ) async throws {
         let reaper = try #require(reaper)
@@ -111,7 +112,9 @@ final class Rig: Sendable {
             path: python, arguments: ["python3", "-B", fixtures + fixture] + arguments, environment: environment, mask: SecretMask(values: mask),
             afterwards: afterwards)
         let loop = group.next()
-        let rig = try await loop.submit { [bounds] in Rig(loop: loop, bounds, plan: plan, reaper: reaper, traces: traces) }.get()
+        let rig = try await loop.submit { [bounds] in
+            Rig(loop: loop, bounds, plan: plan, reaper: reaper, traces: traces, showsErrors: showsErrors)
+        }.get()
         do {
             try await body(rig)
         } catch {
