@@ -144,14 +144,9 @@ struct ClientEraTests {
                 let waiting = await rig.on { $0.sparePID } ?? nil
                 let able = await rig.start("identity", session: session, capabilities: Self.able, client: .legacy).reply()
                 #expect(able.json?["pid"]?.intValue != nil)
-<<<<<<< ours
-                if session == "a", !isSpareKept { #expect(able.json?["pid"]?.intValue == waiting.map(Int.init), "what was started for it is its own") }
-                #expect(await rig.told(.legacy) == "fixture")
-=======
                 // What was started for it is its own.
                 if session == "a", !isSpareKept { #expect(able.json?["pid"]?.intValue == waiting.map(Int.init)) }
-                #expect(await rig.told(.legacy) == "dual")
->>>>>>> theirs
+                #expect(await rig.told(.legacy) == "fixture")
                 _ = await rig.start("echo", session: session + " plain", client: .legacy).reply()
                 #expect(await rig.told(.modern) == "dual")
                 _ = await rig.start("echo", session: session + " modern").reply()

@@ -22,8 +22,15 @@ enum StartCheck {
     static func run(_ bench: TestBench, _ report: inout Report) async -> First? {
         bench.progress("starting the server")
         let start = ContinuousClock.now
-        let (caller, reply) = await LegacyCaller.open(bench.http)
+        // Probed before a client of the handshake revisions comes, to whom a server of both eras shows only the one.
+        let ready = await bench.http.ready()
         let milliseconds = TestBench.milliseconds(since: start)
+        if case .silent = ready {
+            report.add(failure(ready))
+            return nil
+        }
+        let probed = await bench.bridge.reports().first
+        let (caller, reply) = await LegacyCaller.open(bench.http)
         guard let caller, let greeting = reply.value else {
             report.add(failure(reply))
             return nil
@@ -37,7 +44,7 @@ enum StartCheck {
         let (listed, tools) = await caller.list("tools/list", "tools")
         let child = await bench.report(session: caller.session)
         // A server of both eras speaks the handshake with this client, and has answered the probe as the other.
-        let newest = await bench.bridge.reports().first { $0.era == Era.modern.rawValue } ?? child
+        let newest = probed?.era == Era.modern.rawValue ? probed : child
         report.era = newest?.era
         report.protocolVersion = newest?.version
         guard listed.value != nil else {
@@ -50,7 +57,7 @@ enum StartCheck {
         if bytes > 0 { report.residentBytes = bytes }
         report.add(memory(bytes, processes: tree.count))
         let asked = bench.traffic.lastExchange("server/discover")
-        report.add(probe(starts: child?.starts ?? 1, isUnanswered: asked.map { $0.answer == nil } ?? false))
+        report.add(probe(starts: max(probed?.starts ?? 1, child?.starts ?? 1), isUnanswered: asked.map { $0.answer == nil } ?? false))
         return First(caller: caller, greeting: greeting, tools: tools, process: child?.pid ?? 0, errorBytes: child?.stderrBytes ?? 0)
     }
 

@@ -47,6 +47,15 @@ struct BridgeHTTP: Sendable {
         }
     }
 
+    /// Has the server started for nobody yet, in the newest protocol that it speaks: an empty result when it has answered.
+    func ready() async -> Reply {
+        await limited {
+            let response = try await client.execute("GET", "/readyz", to: .tcp(host: "127.0.0.1", port: port), headTimeout: nil)
+            _ = try await response.collect(upTo: Self.longestAnswer)
+            return (response.status == 200 ? .result([:]) : .refused(status: response.status), nil)
+        }.reply
+    }
+
     func delete(session: String) async {
         _ = await limited {
             let response = try await client.execute(
