@@ -6,21 +6,21 @@ import Testing
 
 /// A legacy child asks its client in the middle of a call.
 @Suite struct BackInputTests {
-    private static let able = #"{"elicitation":{"form":{}},"sampling":{},"roots":{}}"#
+    static let able = #"{"elicitation":{"form":{}},"sampling":{},"roots":{}}"#
 
-    private static func call(_ capabilities: String = able, name: String = "t", _ more: String = "") -> String {
+    static func call(_ capabilities: String = able, name: String = "t", _ more: String = "") -> String {
         #""method":"tools/call","params":{"name":"\#(name)"\#(more),"_meta":{"io.modelcontextprotocol/clientCapabilities":\#(capabilities)}}"#
     }
 
-    private static func retry(_ state: String, _ responses: String, name: String = "t") -> String {
+    static func retry(_ state: String, _ responses: String, name: String = "t") -> String {
         call(able, name: name, #","requestState":\#(state),"inputResponses":\#(responses)"#)
     }
 
-    private static let elicit = #""method":"elicitation/create","params":{"message":"who?","requestedSchema":{"type":"object"}}"#
-    private static let accept = #"{"action":"accept","content":{"name":"x"}}"#
+    static let elicit = #""method":"elicitation/create","params":{"message":"who?","requestedSchema":{"type":"object"}}"#
+    static let accept = #"{"action":"accept","content":{"name":"x"}}"#
 
     /// A call under way, the child's id of it.
-    private func started(_ capabilities: String = able) throws -> (bench: BackBench, id: String) {
+    func started(_ capabilities: String = able) throws -> (bench: BackBench, id: String) {
         var bench = try BackBench(ready: .legacy)
         try bench.send(1, Self.call(capabilities))
         let id = try bench.next("id").text
@@ -28,7 +28,7 @@ import Testing
     }
 
     /// The first round's result in its parts.
-    private func required(_ bench: BackBench, _ call: Int) throws -> (state: String, requests: JSONValue) {
+    func required(_ bench: BackBench, _ call: Int) throws -> (state: String, requests: JSONValue) {
         let result = try JSONValue(parsing: try #require(bench[call]))
         #expect(result["resultType"]?.stringValue == "input_required")
         return (try #require(result["requestState"]).text, try #require(result["inputRequests"]))
@@ -177,7 +177,7 @@ import Testing
         #expect(bench.lines.last?["id"] == 3 && bench.back.suspendedCount == 1)
     }
 
-    private static func call(of client: String?, name: String, _ more: String = "") -> String {
+    static func call(of client: String?, name: String, _ more: String = "") -> String {
         let info = client.map { #","io.modelcontextprotocol/clientInfo":\#($0)"# } ?? ""
         return #""method":"tools/call","params":{"name":"\#(name)"\#(more),"_meta":{"io.modelcontextprotocol/clientCapabilities":\#(able)\#(info)}}"#
     }
@@ -390,26 +390,6 @@ import Testing
         #expect(bench[5] == #"{"done":1}"#)
     }
 
-    /// A list may end with a question too, to a client of the handshake revisions.
-    @Test func aListThatAskedGoesOn() throws {
-        var bench = try BackBench(ready: .legacy)
-        func list(_ more: String = "") -> String {
-            let meta = #""io.modelcontextprotocol/clientCapabilities":\#(Self.able)"#
-            return #""method":"tools/list","params":{"_meta":{\#(meta)}\#(more)}"#
-        }
-        try bench.send(1, list())
-        let id = try bench.next("id").text
-        bench.receive(#"{"jsonrpc":"2.0","id":"e1",\#(Self.elicit)}"#)
-        let (state, requests) = try required(bench, 1)
-        let key = try #require(requests.objectValue?.keys.first)
-        try bench.send(2, list(#","requestState":\#(state),"inputResponses":{"berth/wait":{}}"#))
-        #expect(bench[2] == nil && bench.lines.isEmpty)
-        try bench.send(3, list(#","requestState":\#(state),"inputResponses":{"\#(key)":\#(Self.accept)}"#))
-        #expect(try bench.next()["result"]?["action"] == "accept" && bench[2] == #"{"resultType":"berth/settled"}"#)
-        bench.receive(#"{"jsonrpc":"2.0","id":\#(id),"result":{"tools":[]}}"#)
-        #expect(bench[3] == #"{"tools":[]}"#)
-    }
-
     /// An answer that is there is not lost with the time for another's question.
     @Test func anOutcomeOutlivesTheQuestion() throws {
         var bench = try BackBench(ready: .legacy)
@@ -469,78 +449,6 @@ import Testing
         default: bench.perform(bench.back.closed(reason: "killed"))
         }
         #expect(bench[2] == (how == "answer" ? #"{"resultType":"berth/settled"}"# : "outcome_unknown"))
-    }
-
-    @Test func deathForgetsWhoWaits() throws {
-        var (bench, _) = try started()
-        bench.receive(#"{"jsonrpc":"2.0","id":"e1",\#(Self.elicit)}"#)
-        _ = try required(bench, 1)
-        bench.perform(bench.back.closed(reason: "killed"))
-        #expect(bench.back.suspendedCount == 0 && bench.finished.count == 1 && bench.log.contains { $0.hasPrefix("disarm input") })
-    }
-
-    /// What a process had answered is there for whoever comes, once.
-    @Test func whatWasAnsweredOutlivesTheConversation() throws {
-        var bench = try BackBench(ready: .legacy)
-        for call in 1...2 { try bench.send(call, Self.call()) }
-        let ids = try (1...2).map { _ in try bench.next("id").text }
-        bench.receive(#"{"jsonrpc":"2.0","id":"e1",\#(Self.elicit)}"#)
-        bench.receive(#"{"jsonrpc":"2.0","id":"e2",\#(Self.elicit)}"#)
-        let (answered, open) = (try required(bench, 1), try required(bench, 2))
-        try bench.send(3, Self.retry(answered.state, #"{"berth/wait":{}}"#))
-        try bench.send(4, Self.retry(open.state, #"{"berth/wait":{}}"#))
-        bench.receive(#"{"jsonrpc":"2.0","id":\#(ids[0]),"result":{"done":1}}"#)
-        #expect(bench[3] == nil)
-        var (kept, actions) = bench.back.processEnded()
-        bench.perform(actions)
-        #expect(bench[3] == #"{"resultType":"berth/settled"}"# && bench[4] == nil)
-        // Nor does anybody wait any more for what is not there: it would be for ever.
-        try bench.send(5, Self.retry(open.state, #"{"berth/wait":{}}"#))
-        #expect(bench[5]?.hasPrefix("error -32602") == true && bench.back.suspendedCount == 0)
-        #expect(!bench.timers.contains { if case .input = $0 { true } else { false } })
-
-        func atHand(_ state: String, _ name: String = "t", _ responses: String = "{}") throws -> String? {
-            let message = #"{"jsonrpc":"2.0","id":1,\#(Self.retry(state, responses, name: name))}"#
-            return kept.answer(to: try MCPRequest(message: ByteBuffer(string: message))).map { BackBench.describe($0) }
-        }
-        #expect(try atHand(open.state) == nil && atHand(answered.state, "other") == nil)
-        #expect(try atHand(answered.state, "t", #"{"berth/wait":{}}"#) == #"{"resultType":"berth/settled"}"#)
-        #expect(try atHand(answered.state) == #"{"done":1}"#)
-        #expect(try atHand(answered.state) == nil && kept.isEmpty)
-    }
-
-    /// Of the processes before it as much is kept as one may be owed.
-    @Test func answersOfManyProcessesAreBounded() throws {
-        func answered(_ bytes: Int) throws -> (KeptAnswers, MCPRequest) {
-            var bench = try BackBench(ready: .legacy)
-            try bench.send(1, Self.call())
-            let id = try bench.next("id").text
-            bench.receive(#"{"jsonrpc":"2.0","id":"e1",\#(Self.elicit)}"#)
-            let state = try required(bench, 1).state
-            bench.receive(#"{"jsonrpc":"2.0","id":\#(id),"result":{"x":"\#(String(repeating: "x", count: bytes))"}}"#)
-            let retry = try MCPRequest(message: ByteBuffer(string: #"{"jsonrpc":"2.0","id":1,\#(Self.retry(state, "{}"))}"#))
-            return (bench.back.processEnded().kept, retry)
-        }
-        var kept = KeptAnswers()
-        let all = try [9 << 20, 9 << 20, 10].map(answered)
-        for (answers, _) in all { kept.add(answers) }
-        #expect(kept.answer(to: all[0].1) == nil && kept.answer(to: all[1].1) != nil && kept.answer(to: all[2].1) != nil)
-    }
-
-    @Test func questionsAndOutcomesThatAreKeptAreBounded() throws {
-        var bench = try BackBench(ready: .legacy)
-        for call in 1...3 { try bench.send(call, Self.call()) }
-        let ids = try (1...3).map { _ in try bench.next("id").text }
-        let long = String(repeating: "x", count: 9 << 20)
-        for question in 1...2 {
-            bench.receive(#"{"jsonrpc":"2.0","id":\#(question),"method":"elicitation/create","params":{"message":"\#(long)","requestedSchema":{}}}"#)
-        }
-        // The second would be too much, and is refused.
-        #expect(try bench.next()["error"]?["code"]?.intValue == -32603 && bench.back.suspendedCount == 1)
-        let (state, _) = try required(bench, 1)
-        bench.receive(#"{"jsonrpc":"2.0","id":\#(ids[0]),"result":{"x":"\#(long)"}}"#)
-        try bench.send(9, Self.retry(state, "{}"))
-        #expect(bench[9]?.hasPrefix("error -32603") == true)
     }
 
     @Test func aFloodOfQuestionsIsBounded() throws {
