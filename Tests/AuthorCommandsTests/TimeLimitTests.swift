@@ -53,24 +53,25 @@ import Testing
     @Test(arguments: [(true, 2_000, 2_500), (false, 100, 600_000)]) func aWordBeginsTheTimeAnew(_ beginsAnew: Bool, _ limit: Int, _ length: Int) async {
         let told = await Self.line {
             try await TimeLimit(.milliseconds(limit), beginsAnew: beginsAnew).run("x") { heard in
-                let isOver = Atomic(false)
-                await withTaskCancellationHandler {
-                    await withCheckedContinuation { done in
-                        Thread.detachNewThread {
-                            let end = ContinuousClock.now + .milliseconds(length)
-                            while .now < end, !isOver.load(ordering: .relaxed) {
-                                heard()
-                                Thread.sleep(forTimeInterval: 0.001)
-                            }
-                            done.resume()
-                        }
+                let isOver = Flag()
+                // It speaks on until whoever waits for its end has been given a turn.
+                Thread.detachNewThread {
+                    while !isOver.isSet {
+                        heard()
+                        Thread.sleep(forTimeInterval: 0.001)
                     }
-                } onCancel: {
-                    isOver.store(true, ordering: .relaxed)
                 }
+                try? await Task.sleep(for: .milliseconds(length))
+                isOver.set()
             }
         }
         #expect((told == nil) == beginsAnew, "\(told ?? "")")
+    }
+
+    private final class Flag: Sendable {
+        private let value = Atomic(false)
+        var isSet: Bool { value.load(ordering: .acquiring) }
+        func set() { value.store(true, ordering: .releasing) }
     }
 
     /// An interruption ends the wait with what the call says of it.

@@ -48,7 +48,11 @@ struct TimeLimit: Sendable, Equatable {
         guard let limit else { return await body {} }
         let words = Words(limit)
         let outcome: T? = await withTaskGroup(of: Event<T>.self) { group in
-            group.addTask { [beginsAnew] in .outcome(await body { if beginsAnew { words.heard() } }) }
+            group.addTask { [beginsAnew] in
+                // From here on, and not from when it was to begin: a busy process may be late with that.
+                words.heard()
+                return .outcome(await body { if beginsAnew { words.heard() } })
+            }
             group.addTask {
                 while words.end > .now {
                     guard (try? await Task.sleep(until: words.end, clock: .continuous)) != nil else { return .cancelled }
@@ -77,11 +81,12 @@ struct TimeLimit: Sendable, Equatable {
     /// When the time is up, if the server says nothing more.
     private final class Words: Sendable {
         private let limit: Duration
-        private let last = Mutex(ContinuousClock.now)
+        /// Nil before it has begun.
+        private let last = Mutex<ContinuousClock.Instant?>(nil)
 
         init(_ limit: Duration) { self.limit = limit }
 
-        var end: ContinuousClock.Instant { last.withLock { $0 } + limit }
+        var end: ContinuousClock.Instant { (last.withLock { $0 } ?? .now) + limit }
 
         func heard() { last.withLock { $0 = .now } }
     }

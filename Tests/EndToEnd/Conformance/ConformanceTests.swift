@@ -22,12 +22,12 @@ struct ConformanceTests {
     @Test(.enabled(if: FileManager.default.fileExists(atPath: schemas), "messages are not held against schemas: set MCP_SCHEMA_DIR"))
     func messagesAreHeldAgainstTheSchemas() async throws {
         for cell in Cell.all.filter({ !$0.isBridged }) {
-            let result = try await Command.run(Self.run + [cell.target, "--revision", cell.revision, "--only", "tools-list"], seconds: 60)
+            let result = try await Command.run(Self.run + [cell.target, "--revision", cell.revision, "--only", "tools-list"], seconds: 300)
             #expect(result.status == 0 && result.errors.contains("held against \(Self.schemas)/\(cell.revision).json\n"), "\(result)")
         }
         // Where the folder is named, a schema that is missing in it is a mistake.
         let result = try await Command.run(
-            Self.run + ["direct:legacy", "--revision", "2025-11-25"], environment: ["MCP_SCHEMA_DIR": "/nonexistent"], seconds: 60)
+            Self.run + ["direct:legacy", "--revision", "2025-11-25"], environment: ["MCP_SCHEMA_DIR": "/nonexistent"], seconds: 300)
         #expect(result.status == 1 && result.errors == "schemas: MCP_SCHEMA_DIR has no /nonexistent/2025-11-25.json\n", "\(result)")
     }
 
