@@ -126,9 +126,8 @@ extension Back {
 
     /// The call that this request comes back for.
     func suspended(_ request: MCPRequest) -> (handle: String, entry: Suspensions.Entry)? {
-        guard let span = request.envelope.requestState, let handle = JSONString.unquote(span, in: request.message.readableBytesSpan),
-            let found = suspensions.peek(handle), found.method == request.method, found.target == request.target,
-            found.arguments == Suspensions.fingerprint(request.arguments)
+        guard let handle = request.handle, let found = suspensions.peek(handle),
+            request.says(found.method, of: found.target, with: found.arguments)
         else { return nil }
         return (handle, found)
     }
@@ -169,6 +168,14 @@ extension Back {
 extension MCPRequest {
     /// What a request acts on.
     var target: String? { name ?? uri }
+
+    /// `params.requestState`: what a call that waits for its client is found by.
+    var handle: String? { envelope.requestState.flatMap { JSONString.unquote($0, in: message.readableBytesSpan) } }
+
+    /// Whether it is that call again: whoever comes back must say the same.
+    func says(_ method: String, of target: String?, with arguments: Int) -> Bool {
+        self.method == method && self.target == target && Suspensions.fingerprint(self.arguments) == arguments
+    }
 
     /// `params.inputResponses` by key, as texts.
     var inputResponses: [String: ByteBuffer] {

@@ -51,9 +51,7 @@ extension Back {
         switch request.method {
         case SessionWords.rootsChanged: return [.write(JSONRPC.notification(SessionWords.rootsNotification).asLine()), done]
         case SessionWords.answer:
-            guard let span = request.envelope.requestState, let handle = JSONString.unquote(span, in: request.message.readableBytesSpan),
-                let question = suspensions.takeQuestion(handle)
-            else { return [done] }
+            guard let handle = request.handle, let question = suspensions.takeQuestion(handle) else { return [done] }
             return [.disarmTimer(.input(handle)), .write(answer(to: question, request.inputResponses[SessionWords.key]).asLine()), done]
         default: return [done]
         }

@@ -1,4 +1,3 @@
-import JSONText
 import NIOCore
 
 /// Answers that outlive the process that gave them: beside a question of its own, before whoever was asked came back. They are found by
@@ -44,9 +43,8 @@ public struct KeptAnswers {
     public func has(_ request: MCPRequest) -> Bool { find(request) != nil }
 
     private func find(_ request: MCPRequest) -> (handle: String, answer: Answer)? {
-        guard !answers.isEmpty, let span = request.envelope.requestState,
-            let handle = JSONString.unquote(span, in: request.message.readableBytesSpan), let found = answers[handle],
-            found.method == request.method, found.target == request.target, found.arguments == Suspensions.fingerprint(request.arguments)
+        guard !answers.isEmpty, let handle = request.handle, let found = answers[handle],
+            request.says(found.method, of: found.target, with: found.arguments)
         else { return nil }
         return (handle, found)
     }

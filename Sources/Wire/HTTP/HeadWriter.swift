@@ -29,32 +29,26 @@ extension ByteBuffer {
     @discardableResult
     public mutating func writeField(_ name: String, _ value: String) -> Bool {
         guard ASCII.areFieldValue(value.utf8) else { return writeField(name, bytes: value.utf8) }
-        guard HTTPFields.isValidName(name) else { return false }
-        writeString(name)
-        writeStaticString(": ")
-        writeString(value)
-        writeStaticString("\r\n")
-        return true
+        return writeField(name) { $0.writeString(value) }
     }
 
     /// One field with a decimal number.
     @discardableResult
     public mutating func writeField(_ name: String, _ value: Int) -> Bool {
-        guard HTTPFields.isValidName(name) else { return false }
-        writeString(name)
-        writeStaticString(": ")
-        writeDecimal(value)
-        writeStaticString("\r\n")
-        return true
+        writeField(name) { $0.writeDecimal(value) }
     }
 
     /// One field whose value is bytes already.
     @discardableResult
     public mutating func writeField(_ name: String, bytes value: some Sequence<UInt8>) -> Bool {
+        writeField(name) { $0.writeSanitized(value, replacing: { !ASCII.isFieldValue($0) }, with: ASCII.space) }
+    }
+
+    private mutating func writeField(_ name: String, value: (inout ByteBuffer) -> Void) -> Bool {
         guard HTTPFields.isValidName(name) else { return false }
         writeString(name)
         writeStaticString(": ")
-        writeSanitized(value, replacing: { !ASCII.isFieldValue($0) }, with: ASCII.space)
+        value(&self)
         writeStaticString("\r\n")
         return true
     }
