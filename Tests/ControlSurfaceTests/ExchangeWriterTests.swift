@@ -24,7 +24,7 @@ private func serve(_ body: @escaping @Sendable (ExchangeWriter) async -> Void) a
     return (server, .tcp(host: "127.0.0.1", port: server.port ?? 0))
 }
 
-@Suite(.timeLimit(.minutes(1))) struct ExchangeWriterTests {
+@Suite(.timeLimit(.minutes(5))) struct ExchangeWriterTests {
     @Test func writesARoutersResponse() async throws {
         let (server, endpoint) = try await serve { writer in
             let body = ResponseBody { writer in

@@ -12,7 +12,7 @@ import Testing
             chmod(folder + "/bin/server", 0o755)
             let environment = ["PATH": "relative:\(folder)/bin:/usr/bin:/bin"]
             func berth(_ arguments: [String]) async throws -> CommandResult {
-                try await Command.run([Repository.binary("berth")] + arguments, environment: environment, seconds: 60)
+                try await Command.run([Repository.binary("berth")] + arguments, environment: environment, seconds: 120)
             }
             let found = try await berth(["call", "echo", #"{"text": "here"}"#, "--", "server"])
             #expect(found.status == 0 && found.output == "here\n", "\(found)")
@@ -49,7 +49,7 @@ import Testing
     @Test(arguments: [("s.py", "python3 s.py"), ("s.js", "node s.js"), ("serve", "./serve")])
     func aFileThatLiesHereIsMeant(_ name: String, _ meant: String) async throws {
         try await withFolder([name: ""]) { folder in
-            let result = try await Command.run([Repository.binary("berth"), "bridge", "--", name], directory: folder, seconds: 30)
+            let result = try await Command.run([Repository.binary("berth"), "bridge", "--", name], directory: folder, seconds: 120)
             #expect(result.status == 1 && result.errors.hasSuffix(" — it is a file here: -- \(meant)\n"), "\(result)")
         }
     }
@@ -62,7 +62,7 @@ import Testing
             let warning = "berth: warning: --token-file \(file) is readable by others: chmod 600 \(file)\n"
             let url = "http://127.0.0.1:1/mcp"
             for arguments in [["tools", url], ["connect", url], ["install", "cursor", "x", url]] {
-                let result = try await Command.run([Repository.binary("berth")] + arguments + ["--token-file", file], directory: folder, seconds: 60)
+                let result = try await Command.run([Repository.binary("berth")] + arguments + ["--token-file", file], directory: folder, seconds: 120)
                 #expect(result.errors.hasPrefix(warning) == isTold && !result.output.contains("readable"), "\(result)")
             }
         }

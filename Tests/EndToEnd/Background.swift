@@ -28,7 +28,7 @@ final class Background: Sendable {
     private var isRunning: Bool { ended() == nil }
 
     /// The first whole line that `matches`.
-    func line(within seconds: Double = 30, where matches: @Sendable (Substring) -> Bool = { _ in true }) async throws -> String {
+    func line(within seconds: Double = 120, where matches: @Sendable (Substring) -> Bool = { _ in true }) async throws -> String {
         var found: Substring?
         _ = await eventually(within: seconds) {
             let text = output
@@ -43,11 +43,11 @@ final class Background: Sendable {
     func end() {
         guard isRunning else { return }
         ProcessTree.end(pid)
-        _ = wait(seconds: 10)
+        _ = wait(seconds: 120)
     }
 
     /// - Returns: its exit code after `signal`, or nil when it does not end.
-    func end(_ signal: Int32, within seconds: Double) async -> Int32? {
+    func end(_ signal: Int32, within seconds: Double = 120) async -> Int32? {
         if isRunning { kill(pid, signal) }
         return try? await onOwnThread { self.wait(seconds: seconds) }
     }

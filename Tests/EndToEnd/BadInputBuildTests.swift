@@ -117,7 +117,7 @@ struct BadInputBuildTests {
             }
             #expect(!log.contains("POSSIBLE"))
 
-            let report = try await Command.run(["/usr/bin/curl", "--silent", "http://127.0.0.1:\(port)/report"], seconds: 20)
+            let report = try await Command.run(["/usr/bin/curl", "--silent", "http://127.0.0.1:\(port)/report"], seconds: 120)
             #expect(report.lastJSON?["trap"] as? Int == 0, "nothing reached the host's port")
             #expect((report.lastJSON?["asked"] as? [String])?.contains("simple/berth-evil") == true)
             #expect(!FileManager.default.fileExists(atPath: target))

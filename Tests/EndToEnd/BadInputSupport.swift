@@ -94,7 +94,7 @@ extension Berth {
             [
                 "/usr/bin/curl", "--silent", "--unix-socket", "/run/berth/\(try key)/control.sock", "-X", method, "-H", "content-type: \(type)",
                 "--data-binary", "@-", "-w", "\n%{http_code}", "http://localhost\(path)",
-            ], input: body, seconds: 60)
+            ], input: body, seconds: 120)
         let lines = result.output.split(separator: "\n")
         let json = lines.dropLast().last.flatMap { try? JSONSerialization.jsonObject(with: Data($0.utf8)) as? [String: Any] }
         return (lines.last.flatMap { Int($0) } ?? 0, json ?? [:])

@@ -7,7 +7,7 @@ import Testing
     @Test(arguments: [SIGINT, SIGTERM, SIGHUP]) func endsWithoutAChild(signal: Int32) async throws {
         try await BridgeRig.run([]) { bridge in
             let pid = try await bridge.client().pid()
-            #expect(await bridge.process.end(signal, within: 20) == 0)
+            #expect(await bridge.process.end(signal) == 0)
             #expect(kill(pid_t(pid), 0) != 0 && errno == ESRCH)
         }
     }
@@ -18,7 +18,7 @@ import Testing
         try await BridgeRig.run([], files: ["lock": ""], command: command) { bridge in
             _ = try await bridge.url()
             #expect(!BridgeRig.isFree(bridge.folder + "/lock"))
-            #expect(await bridge.process.end(SIGTERM, within: 20) == 0)
+            #expect(await bridge.process.end(SIGTERM) == 0)
             #expect(BridgeRig.isFree(bridge.folder + "/lock"), "\(bridge.lines)")
         }
     }
@@ -27,7 +27,7 @@ import Testing
     @Test func endsWhileItStarts() async throws {
         try await BridgeRig.run(["--trace"], command: [BridgeRig.python, Repository.fixture("never_ready.py")]) { bridge in
             #expect(await bridge.says("server/discover"), "\(bridge.lines)")
-            #expect(await bridge.process.end(SIGINT, within: 20) == 0)
+            #expect(await bridge.process.end(SIGINT) == 0)
             #expect(!bridge.process.output.contains("http://"))
         }
     }
@@ -48,7 +48,7 @@ import Testing
     @Test func aHangupEndsItInOrder() async throws {
         try await BridgeRig.run([]) { bridge in
             let pid = pid_t(try await bridge.client().pid())
-            #expect(await bridge.process.end(SIGHUP, within: 20) == 0)
+            #expect(await bridge.process.end(SIGHUP) == 0)
             #expect(kill(pid, 0) != 0)
         }
     }
@@ -93,7 +93,7 @@ import Testing
         try await BridgeRig.run(["--idle", "1s"]) { bridge in
             let client = try await bridge.client()
             let pid = try await client.pid()
-            #expect(await eventually(within: 30) { kill(pid_t(pid), 0) != 0 })
+            #expect(await eventually { kill(pid_t(pid), 0) != 0 })
             #expect(try await client.pid() != pid)
         }
     }
@@ -152,7 +152,7 @@ import Testing
             #expect("\(refused.json)".contains("exited with status 9"), "\(refused.json)")
             try writeFile("", to: bridge.folder + "/mended")
             // Once its back-off is over.
-            #expect(try await eventually(within: 60) { try await client.call("echo", ["text": "x"]).text == "x" })
+            #expect(try await eventually { try await client.call("echo", ["text": "x"]).text == "x" })
         }
     }
 
@@ -161,7 +161,7 @@ import Testing
             let answer = try await bridge.client().call("crash")
             #expect("\(answer.json)".contains("about to crash"), "\(answer.json)")
             #expect(await bridge.says("berth: the server crashed: the server exited with status"), "\(bridge.lines)")
-            #expect(await bridge.process.end(0, within: 20) == 1)
+            #expect(await bridge.process.end(0) == 1)
         }
     }
 
@@ -188,7 +188,7 @@ import Testing
             try writeFile(config.replacingOccurrences(of: "%", with: folder), to: folder + "/two.json")
             try await BridgeRig.run(["--exit-on-crash", "--config", folder + "/two.json"], command: []) { bridge in
                 #expect(await bridge.says("berth: the server crashed: brief: the server exited with status 7"), "\(bridge.lines)")
-                #expect(await bridge.process.end(0, within: 20) == 1)
+                #expect(await bridge.process.end(0) == 1)
             }
         }
     }
@@ -240,7 +240,7 @@ import Testing
             let list = try await Command.run(["/usr/bin/curl", "-s", base + "/"])
             let paths = (list.lastJSON?["endpoints"] as? [[String: Any]])?.map { $0["mcp"] as? String }
             #expect(paths == ["/one/mcp", "/two/mcp", "/bad/mcp", "/gone/mcp"])
-            #expect(await bridge.process.end(SIGTERM, within: 20) == 0)
+            #expect(await bridge.process.end(SIGTERM) == 0)
             for pid in pids { #expect(kill(pid_t(pid), 0) != 0) }
         }
     }
@@ -258,7 +258,7 @@ import Testing
             try writeFile("2", to: bridge.folder + "/src/.git/HEAD")
             try writeFile(server + "\n# changed\n", to: bridge.folder + "/src/server.py")
             #expect(await bridge.says("server.py changed: "), "\(bridge.lines)")
-            #expect(try await eventually(within: 20) { try await client.pid() != first })
+            #expect(try await eventually { try await client.pid() != first })
             #expect(!bridge.process.output.contains("HEAD") && !bridge.process.output.contains("exited"), "\(bridge.lines)")
         }
     }

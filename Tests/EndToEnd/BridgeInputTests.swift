@@ -51,7 +51,7 @@ import Testing
                 let here = BadInput(
                     row.arguments.map { $0.replacingOccurrences(of: "%", with: folder) }, code: row.code,
                     says: row.line.replacingOccurrences(of: "%", with: folder))
-                let result = try await Command.run([Repository.binary("berth")] + here.arguments, seconds: 30)
+                let result = try await Command.run([Repository.binary("berth")] + here.arguments, seconds: 120)
                 if let complaint = here.fits(result) { Issue.record("\(complaint)") }
                 #expect(!(result.output + result.errors).contains("hunter22") && !result.errors.contains(Self.token))
             }
@@ -60,7 +60,7 @@ import Testing
 
     /// Failures are lines of the log too.
     @Test func asJSON() async throws {
-        let result = try await Command.run([Repository.binary("berth"), "bridge", "--log-json", "--env", "API_KEY=x", "--", "nosuch"], seconds: 30)
+        let result = try await Command.run([Repository.binary("berth"), "bridge", "--log-json", "--env", "API_KEY=x", "--", "nosuch"], seconds: 120)
         let lines = try result.errors.split(separator: "\n").map { try JSONSerialization.jsonObject(with: Data($0.utf8)) as? [String: Any] }
         #expect(result.status == 1 && lines.map { $0?["level"] as? String } == ["warning", "error"], "\(result.errors)")
         #expect((lines.last??["message"] as? String)?.hasPrefix("no program nosuch in ") == true && lines.allSatisfy { $0?["time"] is String })

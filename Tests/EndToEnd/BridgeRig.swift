@@ -31,7 +31,7 @@ struct BridgeRig: Sendable {
     }
 
     /// The URL in the ready line.
-    func url(within seconds: Double = 30) async throws -> String {
+    func url(within seconds: Double = 120) async throws -> String {
         let line = try await process.line(within: seconds) { $0.hasPrefix("http://") }
         return line.split(separator: " ").first.map(String.init) ?? ""
     }
@@ -41,7 +41,7 @@ struct BridgeRig: Sendable {
     /// Everything printed so far, by line.
     var lines: [String] { process.output.split(separator: "\n").map(String.init) }
 
-    func says(_ what: String, within seconds: Double = 30) async -> Bool {
+    func says(_ what: String, within seconds: Double = 120) async -> Bool {
         await eventually(within: seconds) { process.output.contains(what) }
     }
 }

@@ -24,7 +24,7 @@ struct CrashTests {
                 let milliseconds = Int(random.next() % 250)
                 try await Task.sleep(for: .milliseconds(milliseconds))
                 if let pid = try? berth.pid(of: "orchestrator") { kill(pid, SIGKILL) }
-                let back = await eventually(within: 30) { (try? await api.machines(app)) != nil }
+                let back = await eventually { (try? await api.machines(app)) != nil }
                 #expect(back, "seed \(seed), round \(round): the orchestrator is back: \(berth.log)")
             }
 
@@ -32,7 +32,7 @@ struct CrashTests {
             for machine in try await api.machines(app) where machine["id"] as? String != model["id"] as? String {
                 try await api.send("DELETE", "/v1/apps/\(app)/machines/\(machine["id"] as? String ?? "")?force=true")
             }
-            let settled = await eventually(within: 60) {
+            let settled = await eventually {
                 guard let machines = try? await api.machines(app), machines.count == 1, machines[0]["state"] as? String == "started" else { return false }
                 return (try? await berth.run(["doctor", "--leftovers", "--json"]))?.status == 0
             }
@@ -41,7 +41,7 @@ struct CrashTests {
             #expect(settled, "seed \(seed): \(machines) \(left.output) \(berth.log)")
             try await berth.json(["vmcp", "create", "office", "fixture"])
             let alice = try await berth.token(for: "alice", vmcp: "office")
-            let answers = await eventually(within: 30) {
+            let answers = await eventually {
                 (try? await RawClient(url: alice.url, token: alice.token).call("echo", ["text": "alive"], seconds: 20))?.text == "alive"
             }
             #expect(answers, "\(berth.log)")
@@ -61,19 +61,19 @@ struct CrashTests {
             let before = try await berth.run(["down"])
             #expect(before.status == 0)
             let up = try await berth.run(
-                ["up", "--listen", "127.0.0.1:\(berth.port)", "--detach", "--json"], environment: ["BERTH_FAILPOINT": name], seconds: 40)
+                ["up", "--listen", "127.0.0.1:\(berth.port)", "--detach", "--json"], environment: ["BERTH_FAILPOINT": name], seconds: 120)
             // It starts the machine (row … ready), then removes it (remove …).
-            if up.status == 0 && name.hasPrefix("remove") { _ = try await berth.run(["connector", "remove", "fixture"], seconds: 40) }
+            if up.status == 0 && name.hasPrefix("remove") { _ = try await berth.run(["connector", "remove", "fixture"], seconds: 120) }
             // Dead by its own hand at that point, and not by ours below: a name that nobody comes by proves nothing.
-            let died = await eventually(within: 30) {
+            let died = await eventually {
                 let log = berth.wholeLog
                 return log.contains("failpoint \(name)\n") && log.contains("orchestrator ended (signal 9)")
             }
             #expect(died, "\(name): \(berth.log)")
             for process in ["supervise", "orchestrator", "gateway"] { if let pid = try? berth.pid(of: process) { kill(pid, SIGKILL) } }
-            _ = await eventually(within: 10) { (try? berth.pid(of: "orchestrator")) == nil && (try? berth.pid(of: "gateway")) == nil }
+            _ = await eventually { (try? berth.pid(of: "orchestrator")) == nil && (try? berth.pid(of: "gateway")) == nil }
             try await berth.up()
-            let clean = await eventually(within: 30) { (try? await berth.run(["doctor", "--leftovers", "--json"]))?.status == 0 }
+            let clean = await eventually { (try? await berth.run(["doctor", "--leftovers", "--json"]))?.status == 0 }
             let left = try await berth.run(["doctor", "--leftovers"])
             #expect(clean, "\(name): \(left.output)")
         }
@@ -122,7 +122,7 @@ struct MachinesAPI: Sendable {
             lines += ["header = \"Content-Type: application/json\"", "data-binary = \"@\(file.path)\""]
         }
         defer { try? FileManager.default.removeItem(at: file) }
-        let result = try await Command.run(["/usr/bin/curl", "--config", "-"], input: lines.joined(separator: "\n"), seconds: 25)
+        let result = try await Command.run(["/usr/bin/curl", "--config", "-"], input: lines.joined(separator: "\n"), seconds: 120)
         guard result.status == 0 else { throw Trouble("curl \(result.status) \(method) \(path)") }
         let value = try? JSONSerialization.jsonObject(with: Data(result.output.utf8))
         return value as? [String: Any] ?? ["array": value as Any]

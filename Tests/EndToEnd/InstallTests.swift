@@ -10,7 +10,7 @@ import Testing
 
     private func install(_ folder: String, _ arguments: String...) async throws -> CommandResult {
         try await Command.run(
-            [Repository.binary("berth"), "install"] + arguments, environment: ["HOME": folder + "/home"], directory: folder, seconds: 30)
+            [Repository.binary("berth"), "install"] + arguments, environment: ["HOME": folder + "/home"], directory: folder, seconds: 120)
     }
 
     @Test(arguments: [

@@ -13,7 +13,7 @@ struct KillTests {
             let alice = try await berth.token(for: "alice", vmcp: "office")
             let client = RawClient(url: alice.url, token: alice.token)
             func answers(_ what: String, _ location: SourceLocation = #_sourceLocation) async throws {
-                let works = await eventually(within: 40) {
+                let works = await eventually {
                     (try? await client.call("echo", ["text": what], seconds: 30))?.text?.contains(what) == true
                 }
                 #expect(works, "after \(what): \(berth.log)", sourceLocation: location)
@@ -21,7 +21,7 @@ struct KillTests {
             try await answers("start")
             let first = try await berth.machine()
 
-            _ = try? await client.call("crash", [:], seconds: 30)
+            _ = try? await client.call("crash", [:], seconds: 120)
             try await answers("the child died")
             #expect(try await berth.machine() == first, "a child's death is not the machine's")
 
@@ -29,11 +29,11 @@ struct KillTests {
             try await answers("the gateway died")
             kill(try berth.pid(of: "orchestrator"), SIGKILL)
             try await answers("the orchestrator died")
-            let adopted = await eventually(within: 30) { (try? await berth.machine()) == first }
+            let adopted = await eventually { (try? await berth.machine()) == first }
             #expect(adopted, "the machine was adopted: same id and boot")
 
             for name in ["supervise", "orchestrator", "gateway"] { if let pid = try? berth.pid(of: name) { kill(pid, SIGKILL) } }
-            _ = await eventually(within: 10) { (try? berth.pid(of: "gateway")) == nil && (try? berth.pid(of: "orchestrator")) == nil }
+            _ = await eventually { (try? berth.pid(of: "gateway")) == nil && (try? berth.pid(of: "orchestrator")) == nil }
             try await berth.up()
             try await answers("all of Berth died")
             #expect(try await berth.machine() == first, "the machine that lived on was adopted with its boot")
@@ -55,18 +55,18 @@ struct KillTests {
             let client = RawClient(url: alice.url, token: alice.token)
             #expect(try await client.call("echo", ["text": "before"]).text == "before")
             let marker = "/tmp/begun"
-            async let lost: RawClient.Answer? = try? client.call("mark_and_wait", ["path": marker, "seconds": 60], seconds: 90)
-            let begun = await eventually(within: 30) { (try? await client.call("read_file", ["path": marker], seconds: 10))?.text == "begun" }
+            async let lost: RawClient.Answer? = try? client.call("mark_and_wait", ["path": marker, "seconds": 60], seconds: 120)
+            let begun = await eventually { (try? await client.call("read_file", ["path": marker], seconds: 20))?.text == "begun" }
             #expect(begun)
             kill(try berth.pid(of: "gateway"), SIGKILL)
             #expect(await lost == nil)
-            let told = await eventually(within: 40) {
+            let told = await eventually {
                 (try? await berth.audit())?.contains { $0["tool"] as? String == "mark_and_wait" && $0["outcome"] as? String == "unknown" } == true
             }
             #expect(told, "\(berth.log)")
             // Every call has one row, and a second restart writes no second one.
             kill(try berth.pid(of: "gateway"), SIGKILL)
-            let again = await eventually(within: 40) { (try? await client.call("echo", ["text": "after"], seconds: 20))?.text == "after" }
+            let again = await eventually { (try? await client.call("echo", ["text": "after"], seconds: 20))?.text == "after" }
             #expect(again)
             let rows = try await berth.audit().filter { $0["method"] as? String == "tools/call" }
             let calls = rows.compactMap { $0["call"] as? String }

@@ -37,7 +37,7 @@ struct MainJobTests {
                     [
                         Repository.python(mcp: sdk), Repository.fixture("client.py"), url, alice.token, mode, "get_current_time",
                         #"{"timezone":"UTC"}"#, "echo", #"{"text":"hello from \#(sdk)"}"#,
-                    ], seconds: 90)
+                    ], seconds: 120)
                 let answer = try #require(client.lastJSON, "\(sdk) \(mode): \(client.output) \(client.errors) \(berth.log)")
                 #expect(answer["version"] as? String == version)
                 let tools = try #require(answer["tools"] as? [String])

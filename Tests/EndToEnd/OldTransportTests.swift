@@ -9,7 +9,7 @@ struct OldTransportTests {
         try await withFolder { folder in
             let server = try Background([Repository.python(mcp: "1.30.0"), Repository.fixture("old_sse.py")], in: folder)
             defer { server.end() }
-            let url = try await server.line(within: 60) { $0.hasPrefix("http://") }
+            let url = try await server.line { $0.hasPrefix("http://") }
             let inspected = try await TerminalTests.berth(["inspect", url])
             #expect(inspected.output.contains("(legacy)") && inspected.output.contains("3 tools"), "\(inspected)")
             let greeted = try await TerminalTests.berth(["call", url, "greet", "--answers", #"{"name":"Ann"}"#])
@@ -17,7 +17,7 @@ struct OldTransportTests {
             for (sdk, mode, version) in ConnectTests.clients {
                 let result = try await Command.run(
                     [Repository.python(mcp: sdk), Repository.fixture("stdio_client.py"), mode, Repository.binary("berth"), "connect", url],
-                    seconds: 90)
+                    seconds: 120)
                 let seen = try #require(result.lastJSON, "\(result)")
                 #expect(seen["version"] as? String == version && seen["asked"] as? [String] == ["who?"], "\(seen)")
                 #expect(seen["text"] as? [String: String] == ["count": "counted", "greet": "accept name='Ann' age=7"], "\(seen)")

@@ -113,7 +113,7 @@ private struct Attacker {
     private func send(_ method: String, _ params: [String: Any]) async throws -> [String: Any] {
         let message = try JSONSerialization.data(withJSONObject: ["jsonrpc": "2.0", "id": 1, "method": method, "params": params])
         let result = try await Command.run(
-            ["/usr/bin/unshare", "-m", "/usr/bin/python3", folder + "/server.py"], input: String(decoding: message, as: UTF8.self) + "\n", seconds: 60)
+            ["/usr/bin/unshare", "-m", "/usr/bin/python3", folder + "/server.py"], input: String(decoding: message, as: UTF8.self) + "\n", seconds: 120)
         return try #require(result.lastJSON?["result"] as? [String: Any], "\(result.output) \(result.errors)")
     }
 }

@@ -28,7 +28,7 @@ struct RemoteRig: Sendable {
     }
 
     func berth(_ arguments: [String], environment: [String: String] = [:], input: String? = nil) async throws -> CommandResult {
-        try await Command.run([Repository.binary("berth")] + arguments, environment: environment, input: input, seconds: 90)
+        try await Command.run([Repository.binary("berth")] + arguments, environment: environment, input: input, seconds: 120)
     }
 
     /// `berth connect` for a client that says these lines in turn (`in_turn.py`), after its `initialize`, which has the id 0.

@@ -209,8 +209,8 @@ import Testing
             defer { process.end() }
             func servers() async throws -> String { try await Command.run(["/usr/bin/pgrep", "-f", "never_ready.py \(mark)"]).output }
             // The server and the command that was told of it.
-            #expect(try await eventually(within: 30) { try await servers().split(separator: "\n").count >= 2 })
-            #expect(await process.end(signal, within: 20) == 128 + signal)
+            #expect(try await eventually { try await servers().split(separator: "\n").count >= 2 })
+            #expect(await process.end(signal) == 128 + signal)
             #expect(try await servers().isEmpty)
         }
     }
@@ -224,11 +224,11 @@ import Testing
             func servers() async throws -> Int {
                 try await Command.run(["/usr/bin/pgrep", "-f", "faulty.py stubborn \(mark)"]).output.split(separator: "\n").count
             }
-            #expect(try await eventually(within: 30) { try await servers() >= 2 })
+            #expect(try await eventually { try await servers() >= 2 })
             let start = ContinuousClock.now
             // Signals that come while one is pending are one: the second is sent until it is there.
             var sent = 0
-            let hasEnded = await eventually(within: 8) {
+            let hasEnded = await eventually {
                 if sent < times { kill(process.pid, SIGINT) }
                 sent += 1
                 return await process.end(0, within: 0.05) == 130

@@ -12,7 +12,7 @@ struct SupervisorTests {
             try await berth.up()
             #expect(try await berth.run(["down"]).status == 0)
             let supervisor = try Self.supervise(berth)
-            let isUp = await eventually(within: 60) { (try? await berth.run(["status", "--json"], seconds: 20))?.status == 0 }
+            let isUp = await eventually { (try? await berth.run(["status", "--json"], seconds: 20))?.status == 0 }
             #expect(isUp, "\(berth.log)")
             // Its line is said in the moment in which both are ready; then the lock must still be held, and hold its pid alone.
             let lock = open(berth.state + "/lock", O_RDWR | O_CLOEXEC)
@@ -21,7 +21,7 @@ struct SupervisorTests {
             #expect(!isLost)
             #expect(try String(contentsOfFile: berth.state + "/lock", encoding: .utf8) == "\(supervisor)\n")
             kill(supervisor, SIGTERM)
-            let hasEnded = await eventually(within: 60) {
+            let hasEnded = await eventually {
                 var status: Int32 = 0
                 return waitpid(supervisor, &status, WNOHANG) == supervisor
             }
@@ -37,16 +37,16 @@ struct SupervisorTests {
             try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
             let up = try Background([Repository.binary("berth"), "up", "--state", berth.state, "--listen", "127.0.0.1:\(berth.port)"], in: folder)
             defer { up.end() }
-            _ = try await up.line(within: 60) { $0.hasPrefix("Isolation: ") }
+            _ = try await up.line { $0.hasPrefix("Isolation: ") }
             try await berth.add("fixture", fixture: "fixture.py")
             let machine = try await berth.machine()
-            #expect(await up.end(signal, within: 60) == 0, "\(up.output) \(berth.log)")
+            #expect(await up.end(signal) == 0, "\(up.output) \(berth.log)")
             let names = try FileManager.default.contentsOfDirectory(atPath: "/run/berth/\(try berth.key)")
             #expect(!names.contains { $0.hasSuffix(".sock") }, "\(names)")
             let left = try await berth.run(["doctor", "--leftovers"])
             #expect(left.status == 0, "\(left.output) \(left.errors)")
             try await berth.up()
-            let isAdopted = await eventually(within: 30) { (try? await berth.machine()) == machine }
+            let isAdopted = await eventually { (try? await berth.machine()) == machine }
             #expect(isAdopted, "the machine lived on: \(berth.log)")
         }
     }
@@ -58,14 +58,14 @@ struct SupervisorTests {
             let stranger = berth.state + "-other"
             defer { try? FileManager.default.removeItem(atPath: stranger) }
             let running = [Repository.binary("berth")]
-            let taken = try await Command.run(running + ["up", "--detach", "--state", stranger, "--listen", "127.0.0.1:\(berth.port)"], seconds: 60)
+            let taken = try await Command.run(running + ["up", "--detach", "--state", stranger, "--listen", "127.0.0.1:\(berth.port)"], seconds: 120)
             #expect(taken.status == 1 && taken.errors.contains("port \(berth.port) is in use by the Berth of the state \(berth.state) — "), "\(taken)")
             for command in [["down"], ["connector", "list"]] {
-                let lost = try await Command.run(running + command + ["--state", stranger], seconds: 60)
+                let lost = try await Command.run(running + command + ["--state", stranger], seconds: 120)
                 #expect(lost.errors.contains("--state \(berth.state)"), "\(lost)")
             }
             #expect(try await berth.run(["down"]).status == 0)
-            let again = try await Command.run(running + ["up", "--detach", "--json", "--state", berth.state], seconds: 60)
+            let again = try await Command.run(running + ["up", "--detach", "--json", "--state", berth.state], seconds: 120)
             #expect(again.status == 0 && again.output.contains(":\(berth.port)\""), "\(again)")
         }
     }

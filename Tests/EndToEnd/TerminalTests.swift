@@ -7,7 +7,7 @@ import Testing
     static let python = "/usr/bin/python3"
 
     static func berth(_ arguments: [String], environment: [String: String] = [:]) async throws -> CommandResult {
-        try await Command.run([Repository.binary("berth")] + arguments, environment: environment, seconds: 60)
+        try await Command.run([Repository.binary("berth")] + arguments, environment: environment, seconds: 120)
     }
 
     /// The words with which a command reaches a fixture.
@@ -66,7 +66,7 @@ import Testing
             + #""colour":{"type":"string","enum":["red","green"],"default":"red"}}}}}"#
         let result = try await Command.run(
             [Self.python, Repository.fixture("terminal.py"), typed, Repository.binary("berth"), "call", "ask", form] + Self.local("fixture.py"),
-            seconds: 60)
+            seconds: 120)
         #expect(result.status == status && result.output.contains(says), "\(result)")
     }
 
@@ -86,7 +86,7 @@ import Testing
             let call = try Background([Repository.binary("berth"), "call", "progress_then_wait", "--", Self.python, mark], in: folder)
             defer { call.end() }
             _ = try await call.line { $0.contains("progress 1 started") }
-            #expect(await call.end(SIGINT, within: 20) == 130)
+            #expect(await call.end(SIGINT) == 130)
             let left = try await Command.run(["/usr/bin/pgrep", "-f", mark])
             #expect(left.output.isEmpty, "\(left)")
         }
@@ -214,7 +214,7 @@ struct LegacyRemoteTests {
             let server = try Background(
                 [Repository.python(mcp: "1.30.0"), Repository.fixture("legacy_http.py")], environment: ["BERTH_FIXTURE_TOKEN": "tok-1"], in: folder)
             defer { server.end() }
-            let url = try await server.line(within: 60) { $0.hasPrefix("http://") }
+            let url = try await server.line { $0.hasPrefix("http://") }
             try await body(url, folder + "/token") { server.output }
         }
     }

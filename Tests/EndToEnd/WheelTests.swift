@@ -88,7 +88,7 @@ import Testing
         ),
     ])
     func itSpeaksByItsOwnName(_ arguments: [String], _ says: String) async throws {
-        let result = try await Command.run([Repository.binary("berth-bridge")] + arguments, seconds: 30)
+        let result = try await Command.run([Repository.binary("berth-bridge")] + arguments, seconds: 120)
         #expect(result.errors == "berth-bridge: \(says)\n" && result.status != 0 && result.output.isEmpty, "\(result)")
     }
 }

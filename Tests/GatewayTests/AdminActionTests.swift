@@ -3,7 +3,7 @@ import TestSupport
 
 @testable import Gateway
 
-@Suite("admin actions and their rows", .timeLimit(.minutes(1)))
+@Suite("admin actions and their rows", .timeLimit(.minutes(5)))
 struct AdminActionTests {
     struct Failure: Error {}
 

@@ -5,7 +5,7 @@ import Wire
 
 @testable import Gateway
 
-@Suite("connectors: what fails half-way", .timeLimit(.minutes(1)))
+@Suite("connectors: what fails half-way", .timeLimit(.minutes(5)))
 struct ConnectorCleanUpTests {
     let fixture: ProvisioningFixture
 
@@ -16,7 +16,7 @@ struct ConnectorCleanUpTests {
     private func setDeletesFail(_ fail: Bool) { fixture.machines.state.withLockedValue { ($0.deletesFail, $0.destroysFail) = (fail, fail) } }
 
     private func until(_ what: String, _ holds: () async throws -> Bool) async throws {
-        let deadline = ContinuousClock.now + .seconds(20)
+        let deadline = ContinuousClock.now + .seconds(120)
         while try await !holds() {
             try #require(ContinuousClock.now < deadline, "\(what)")
             try await Task.sleep(for: .milliseconds(5))

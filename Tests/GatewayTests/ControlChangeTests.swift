@@ -6,7 +6,7 @@ import Testing
 @testable import Gateway
 
 /// What is committed takes effect, whatever happens to whoever asked for it.
-@Suite("control plane: changes take effect", .timeLimit(.minutes(1)))
+@Suite("control plane: changes take effect", .timeLimit(.minutes(5)))
 struct ControlChangeTests {
     let fixture: ProvisioningFixture
     private var plane: ControlPlane { fixture.plane }

@@ -3,7 +3,7 @@ import TestSupport
 
 @testable import Gateway
 
-@Suite("work that is tried again", .timeLimit(.minutes(1)))
+@Suite("work that is tried again", .timeLimit(.minutes(5)))
 struct RetriedWorkTests {
     /// Attempts by name.
     private let attempts = Locked<[String: Int]>([:])

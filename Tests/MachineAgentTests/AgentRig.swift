@@ -195,7 +195,7 @@ final class AgentRig: @unchecked Sendable {
         }
     }
 
-    func waitForEnd(within seconds: Double = 15) async -> (code: Int32, signal: Int32)? {
+    func waitForEnd(within seconds: Double = 120) async -> (code: Int32, signal: Int32)? {
         await eventually("the agent ends", within: seconds) { self.ended() != nil }
         return ended()
     }
@@ -204,7 +204,7 @@ final class AgentRig: @unchecked Sendable {
 
     private func stop() async {
         signal(SIGTERM)
-        let end = NIODeadline.now() + .seconds(10)
+        let end = NIODeadline.now() + .seconds(60)
         while ended() == nil, NIODeadline.now() < end { try? await Task.sleep(nanoseconds: 2_000_000) }
         if ended() == nil {
             Issue.record("the agent did not end on SIGTERM: \(log.suffix(2000))")

@@ -159,12 +159,12 @@ import Wire
             let busy = Task { try await rig.call("hang", session: "a") }
             defer { busy.cancel() }
             var sessions = 0
-            var isDue = ContinuousClock.now + .seconds(10)
+            var isDue = ContinuousClock.now + .seconds(60)
             try await eventually("one waits") {
                 if try await spare() != nil { return true }
                 // One that idled away while this host did something else is followed by another with the next session.
                 guard ContinuousClock.now >= isDue else { return false }
-                isDue = .now + .seconds(10)
+                isDue = .now + .seconds(60)
                 sessions += 1
                 _ = try await rig.call("echo", session: "more \(sessions)")
                 return false

@@ -42,17 +42,17 @@ struct MachineRoutesTests {
             other.env = ["B": "3"]
             #expect(await code { _ = try await client.create(app: "web", name: "one", config: other, skipLaunch: false) } == "409 name_in_use")
 
-            let started = try await client.wait(app: "web", id: machine.id, for: .started, seconds: 10)
+            let started = try await client.wait(app: "web", id: machine.id, for: .started, seconds: 60)
             #expect(started.state == .started && started.berth?.door?.hasPrefix("unix:/") == true && started.berth?.isolation == ["user"])
             let boot = try #require(started.berth?.boot_id)
             #expect(try await client.machines(app: "web").map(\.id) == [machine.id])
             #expect(try await client.logs(app: "web", id: machine.id, lines: 7) == "log of \(machine.id), 7\n")
 
             try await client.perform(.stop, app: "web", id: machine.id)
-            let stopped = try await client.wait(app: "web", id: machine.id, for: .stopped, seconds: 10)
+            let stopped = try await client.wait(app: "web", id: machine.id, for: .stopped, seconds: 60)
             #expect(stopped.berth?.door == nil && stopped.berth?.boot_id == nil)
             try await client.perform(.start, app: "web", id: machine.id)
-            #expect(try await client.wait(app: "web", id: machine.id, for: .started, seconds: 10).berth?.boot_id != boot)
+            #expect(try await client.wait(app: "web", id: machine.id, for: .started, seconds: 60).berth?.boot_id != boot)
             try await client.perform(.restart, app: "web", id: machine.id)
             let events = try await ask("GET", "/v1/apps/web/machines/\(machine.id)/events", to: host.socket).json as? [[String: Any]]
             #expect(events?.contains { $0["type"] as? String == "restart" && $0["source"] as? String == "user" } == true)
@@ -87,7 +87,7 @@ struct MachineRoutesTests {
             host.door.answer.withLock { $0 = .no("it is broken") }
             let machine = try await client.create(app: "web", name: "m", config: FakeHost.config, skipLaunch: false)
             do {
-                _ = try await client.wait(app: "web", id: machine.id, for: .started, seconds: 30)
+                _ = try await client.wait(app: "web", id: machine.id, for: .started, seconds: 60)
                 Issue.record("started")
             } catch let error as MachineAPIError {
                 #expect(error.status == 400 && error.message.contains("machine failed to reach desired state"))
@@ -95,8 +95,8 @@ struct MachineRoutesTests {
             }
             let idle = try await client.create(app: "web", name: "idle", config: FakeHost.config, skipLaunch: true)
             #expect(idle.state == .stopped)
-            #expect(await code { _ = try await client.wait(app: "web", id: idle.id, for: .started, seconds: 30) } == "400 unreachable_state")
-            #expect(await code { _ = try await client.wait(app: "web", id: "00000000000000", for: .started, seconds: 30) } == "404 not_found")
+            #expect(await code { _ = try await client.wait(app: "web", id: idle.id, for: .started, seconds: 60) } == "400 unreachable_state")
+            #expect(await code { _ = try await client.wait(app: "web", id: "00000000000000", for: .started, seconds: 60) } == "404 not_found")
 
             host.door.answer.withLock { $0 = .silence("nobody") }
             let slow = try await client.create(app: "web", name: "slow", config: FakeHost.config, skipLaunch: false)
@@ -239,7 +239,7 @@ struct MachineRoutesTests {
 
             try await client.createApp("web", org: "acme", appRoot: root)
             let machine = try await client.create(app: "web", name: "m", config: FakeHost.config, skipLaunch: false)
-            _ = try await client.wait(app: "web", id: machine.id, for: .started, seconds: 10)
+            _ = try await client.wait(app: "web", id: machine.id, for: .started, seconds: 60)
             #expect(try await object("POST", "/v1/berth/stop-all")["stopped"] as? Int == 1)
             #expect(await code { try await client.perform(.start, app: "web", id: machine.id) } == "503 going_down")
             await client.shutdown()

@@ -27,7 +27,7 @@ struct OrchestratorStartTests {
         try Files.write(obstacle, [])
         await #expect(throws: (any Error).self) { _ = try await RunningOrchestrator.start(configuration, logger: logger) }
         // Free, but for a child of another test between its fork and its exec.
-        try await StateLockFile(configuration.lockFile, within: .seconds(5)).release()
+        try await StateLockFile(configuration.lockFile, within: .seconds(60)).release()
         unlink(obstacle)
 
         let running = try await RunningOrchestrator.start(configuration, logger: logger)
@@ -38,7 +38,7 @@ struct OrchestratorStartTests {
             throw error
         }
         await running.shutdown()
-        try await StateLockFile(configuration.lockFile, within: .seconds(5)).release()
+        try await StateLockFile(configuration.lockFile, within: .seconds(60)).release()
         #expect(!CgroupTree.detect().exists(configuration.cgroupPrefix))
     }
 }

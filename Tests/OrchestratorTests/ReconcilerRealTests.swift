@@ -191,7 +191,7 @@ struct ReconcilerRealTests {
         let victim = try ChildProcess(
             "/proc/self/exe", ["--filter", "OrchestratorVictim", "--testing-library", "swift-testing"],
             environment: environment.map { "\($0.key)=\($0.value)" }, stdio: (-1, -1, -1))
-        let status = try await NIOThreadPool.singleton.runIfActive { try victim.wait(timeout: .seconds(90)) }
+        let status = try await NIOThreadPool.singleton.runIfActive { try victim.wait(timeout: .seconds(120)) }
         #expect(status.signal == SIGKILL)
 
         let successor = try RealHost(directory: directory)

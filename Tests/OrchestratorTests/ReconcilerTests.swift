@@ -106,8 +106,8 @@ struct ReconcilerTests {
     func listeners() async throws {
         try await withFakeHost { host, client in
             let machine = try await created(host)
-            _ = try await client.wait(app: "a", id: machine.id, for: .started, seconds: 10)
-            _ = try await client.wait(app: "a", id: machine.id, for: .started, seconds: 10)
+            _ = try await client.wait(app: "a", id: machine.id, for: .started, seconds: 60)
+            _ = try await client.wait(app: "a", id: machine.id, for: .started, seconds: 60)
             try await host.reconciler.destroy(machine.id)
             _ = try await eventually("nobody listening") { host.reconciler.host.hub.listenerCount == 0 ? true : nil }
         }

@@ -89,7 +89,7 @@ struct HostileChildrenTests {
     @Test(.tags(.failure13, .failure21)) func aStormOfNotificationsReachesWhoReads() async throws {
         try await Rig.hostile { rig in
             let storm = rig.start("storm", #"{"count":5000}"#, progress: true)
-            #expect(await storm.reply(within: 60).text == "over")
+            #expect(await storm.reply().text == "over")
             #expect(storm.notifications.count == 5000, "all of its progress, and none of the logs that nobody asked for")
         }
     }
@@ -98,7 +98,7 @@ struct HostileChildrenTests {
     @Test(.tags(.failure13, .failure21)) func aBurstReachesWhoReadsALittleAtATime() async throws {
         try await Rig.hostile { rig in
             let burst = rig.send(Self.loudStorm, isUnsteady: true)
-            #expect(await burst.reply(within: 60).text == "over")
+            #expect(await burst.reply().text == "over")
             #expect(burst.notifications.count == 2000)
             #expect(await rig.call("echo", #"{"text":"alive"}"#).text == "alive")
         }
@@ -109,7 +109,7 @@ struct HostileChildrenTests {
         try await Rig.hostile { rig in
             let storm = Self.loudStorm.replacing(#""_meta":{"#, with: #""_meta":{"progressToken":"p","#)
             let burst = rig.send(storm, isUnsteady: true)
-            #expect(await burst.reply(within: 60).text == "over")
+            #expect(await burst.reply().text == "over")
             #expect(burst.notifications.count { $0.contains("notifications/message") } == 2000)
         }
     }
@@ -118,7 +118,7 @@ struct HostileChildrenTests {
     @Test(.tags(.failure13)) func aServerThatEndsOverASlowCallerIsHeardToTheEnd() async throws {
         try await Rig.hostile { rig in
             let last = rig.send(Self.loudStorm.replacing(#""name":"storm""#, with: #""name":"last_words""#), isUnsteady: true)
-            #expect(await last.reply(within: 60).text == "that was all")
+            #expect(await last.reply().text == "that was all")
             #expect(last.notifications.count == 2000)
         }
     }
@@ -130,8 +130,8 @@ struct HostileChildrenTests {
             let paused = rig.watch(Rig.pausedReading("s"))
             defer { paused.end() }
             await eventually("it holds the child up") { paused.found == true }
-            #expect(await rig.start("echo", #"{"text":"alive"}"#).reply(within: 20).text == "alive")
-            #expect(await slow.reply(within: 20) == .failed(.outcomeUnknown, "the caller did not read what the server sent"))
+            #expect(await rig.start("echo", #"{"text":"alive"}"#).reply().text == "alive")
+            #expect(await slow.reply() == .failed(.outcomeUnknown, "the caller did not read what the server sent"))
         }
     }
 
@@ -145,9 +145,9 @@ struct HostileChildrenTests {
     @Test(.tags(.failure13)) func aStormDrownsWhoDoesNotReadAndNobodyElse() async throws {
         try await Rig.hostile(limits: { $0.unread = .seconds(1) }) { rig in
             let slow = rig.start("storm", #"{"count":2000}"#, progress: true, demand: .pause)
-            #expect(await slow.reply(within: 60).text == "over")
+            #expect(await slow.reply().text == "over")
             #expect(slow.notifications.count <= 257)
-            let drowned = await rig.send(Self.loudStorm, demand: .pause).reply(within: 60)
+            let drowned = await rig.send(Self.loudStorm, demand: .pause).reply()
             #expect(drowned == .failed(.outcomeUnknown, "the caller did not read what the server sent"))
             #expect(await rig.call("echo", #"{"text":"alive"}"#).text == "alive")
             #expect(await rig.reports().first?.starts == 1)

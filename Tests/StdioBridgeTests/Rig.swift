@@ -70,7 +70,7 @@ final class Pending: MCPSink, @unchecked Sendable {
 
     func cancel() { loop.execute { self.call?.cancel() } }
 
-    func reply(within seconds: Double = 60) async -> Reply {
+    func reply(within seconds: Double = 120) async -> Reply {
         await eventually("a reply", within: seconds) { self.isDone }
         return state.withLock { $0.reply } ?? .failed(.outcomeUnknown, "no reply within the test's deadline")
     }

@@ -2,7 +2,7 @@ public import Testing
 
 /// Waits for a condition with a deadline, looking again every few milliseconds.
 public func eventually(
-    within seconds: Double = 30, _ condition: () async throws -> Bool
+    within seconds: Double = 120, _ condition: () async throws -> Bool
 ) async rethrows -> Bool {
     let deadline = ContinuousClock.now + .milliseconds(Int64(seconds * 1_000))
     while ContinuousClock.now < deadline {
@@ -14,7 +14,7 @@ public func eventually(
 
 /// The same; a condition that is not met in time is an issue of the test.
 public func eventually(
-    _ what: Comment, within seconds: Double = 30, _ condition: () async throws -> Bool, at location: SourceLocation = #_sourceLocation
+    _ what: Comment, within seconds: Double = 120, _ condition: () async throws -> Bool, at location: SourceLocation = #_sourceLocation
 ) async rethrows {
     let isMet = try await eventually(within: seconds, condition)
     if !isMet { Issue.record("not within \(seconds) s: \(what)", sourceLocation: location) }

@@ -4,7 +4,7 @@ import Testing
 
 @testable import Wire
 
-@Suite(.timeLimit(.minutes(1))) struct ClientTests {
+@Suite(.timeLimit(.minutes(5))) struct ClientTests {
     private func collect(_ client: HTTPClient, _ method: String, _ path: String, body: ByteBuffer? = nil, _ endpoint: Endpoint) async throws -> String
     {
         try await client.execute(method, path, body: body, to: endpoint).collect(upTo: 1 << 20).text

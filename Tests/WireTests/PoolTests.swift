@@ -104,7 +104,7 @@ private final class Recorder: ExchangeHandler, @unchecked Sendable {
     func received() async throws -> Int { try await loop.submit { self.bytes }.get() }
 }
 
-@Suite(.timeLimit(.minutes(1))) struct PoolTests {
+@Suite(.timeLimit(.minutes(5))) struct PoolTests {
     static let head = wire("POST / HTTP/1.1\nHost: h\nContent-Length: 0\n\n")
     private static let ok = "HTTP/1.1 200 OK\nContent-Length: 2\n\nok"
     private static let okEvents: [Recorder.Event] = [.head(200), .body("ok"), .ended]

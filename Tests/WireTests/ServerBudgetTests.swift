@@ -7,7 +7,7 @@ import Testing
 @testable import Wire
 
 /// What clients may have a server hold for them.
-@Suite(.timeLimit(.minutes(1))) struct ServerBudgetTests {
+@Suite(.timeLimit(.minutes(5))) struct ServerBudgetTests {
     private static let get = "GET /a HTTP/1.1\nHost: h\n\n"
 
     /// The header `payer` says who pays; a path `/big` is answered with so many bytes that no client's kernel takes them.

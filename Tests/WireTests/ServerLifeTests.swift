@@ -5,7 +5,7 @@ import Testing
 
 @testable import Wire
 
-@Suite(.timeLimit(.minutes(1))) struct ServerLifeTests {
+@Suite(.timeLimit(.minutes(5))) struct ServerLifeTests {
     private static let get = "GET /a HTTP/1.1\nHost: h\n\n"
 
     @Test func clientsThatSayNothingAreClosed() async throws {

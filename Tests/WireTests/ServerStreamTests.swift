@@ -5,7 +5,7 @@ import Testing
 
 @testable import Wire
 
-@Suite(.timeLimit(.minutes(1))) struct ServerStreamTests {
+@Suite(.timeLimit(.minutes(5))) struct ServerStreamTests {
     private static let get = "GET /s HTTP/1.1\nHost: h\n\n"
     private static let eventHead = """
         HTTP/1.1 200 OK

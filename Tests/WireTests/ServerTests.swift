@@ -4,7 +4,7 @@ import Testing
 
 @testable import Wire
 
-@Suite(.timeLimit(.minutes(1))) struct ServerTests {
+@Suite(.timeLimit(.minutes(5))) struct ServerTests {
     private static let answer = "HTTP/1.1 200 OK\nx-test: yes\ncontent-length: 7\n\nGET /a "
     private static let get = "GET /a HTTP/1.1\nHost: h\n\n"
 

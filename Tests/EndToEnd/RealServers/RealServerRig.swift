@@ -54,7 +54,7 @@ struct RealServerRig {
             "handshake": handshake,
         ]
         let text = String(decoding: try JSONSerialization.data(withJSONObject: wanted), as: UTF8.self)
-        let result = try await Command.run([BridgeRig.python, Repository.fixture("direct_talk.py"), text], directory: folder, seconds: 90)
+        let result = try await Command.run([BridgeRig.python, Repository.fixture("direct_talk.py"), text], directory: folder, seconds: 120)
         let line = try #require(result.output.split(separator: "\n").last, "\(result.errors)")
         return try JSONDecoder().decode(Direct.self, from: Data(line.utf8))
     }
@@ -77,7 +77,7 @@ struct RealServerRig {
         let pairs = environment.sorted { $0.key < $1.key }.flatMap { ["--env", "\($0.key)=\($0.value)"] }
         let process = try Background([Repository.binary("berth"), "bridge", "--json"] + pairs + ["--"] + command, in: folder)
         defer { process.end() }
-        let line = try await process.line(within: 60) { $0.hasPrefix(#"{"event":"ready""#) }
+        let line = try await process.line { $0.hasPrefix(#"{"event":"ready""#) }
         let seconds = Double((ContinuousClock.now - begun) / .milliseconds(1)) / 1_000
         let ready = try #require(try JSONSerialization.jsonObject(with: Data(line.utf8)) as? [String: Any])
         try await body(

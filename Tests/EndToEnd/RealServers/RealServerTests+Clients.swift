@@ -29,7 +29,7 @@ extension RealServerTests {
         try await RealServerRig.run(server) { rig in
             let files = ["tokens": Client.token + "\n"]
             try await BridgeRig.run(["--token-file", "%/tokens"], files: files, command: rig.command) { bridge in
-                let base = String(try await bridge.url(within: 60).dropLast("/mcp".count))
+                let base = String(try await bridge.url().dropLast("/mcp".count))
                 let calls = [server.call.tool, server.call.arguments]
                 try await withThrowingTaskGroup(of: (Client, CommandResult).self) { group in
                     for client in Client.all { group.addTask { (client, try await client.run(base, calls)) } }
@@ -42,7 +42,7 @@ extension RealServerTests {
                     }
                 }
                 let processes = ProcessTree.below(bridge.process.pid)
-                #expect(await bridge.process.end(SIGTERM, within: 20) == 0)
+                #expect(await bridge.process.end(SIGTERM) == 0)
                 #expect(!processes.isEmpty && ProcessTree.living(processes).isEmpty)
             }
         }

@@ -35,9 +35,9 @@ struct RealServerTests {
                 let own = processes.subtracting(tree.reduce(into: tree) { $0.formUnion(ProcessTree.below($1)) })
                 try await session.end()
                 #expect(!own.isEmpty)
-                #expect(await eventually(within: 20) { ProcessTree.living(own).isEmpty }, "the session's are gone: \(ProcessTree.living(own))")
+                #expect(await eventually { ProcessTree.living(own).isEmpty }, "the session's are gone: \(ProcessTree.living(own))")
                 #expect(!ProcessTree.living(tree).isEmpty, "the others are not")
-                #expect(await bridge.process.end(SIGTERM, within: 20) == 0)
+                #expect(await bridge.process.end(SIGTERM) == 0)
                 #expect(ProcessTree.living(processes).isEmpty)
                 try ServerTable.add(row)
             }
@@ -76,8 +76,8 @@ struct RealServerTests {
                 let own = above.reduce(above.union(sleeping)) { $0.union(ProcessTree.below($1)) }
                 #expect(!above.isEmpty && own.contains(shell) && sleeping.count == 2, "\(own) of \(all)")
                 try await session.end()
-                #expect(await eventually(within: 20) { ProcessTree.living(own).isEmpty }, "\(ProcessTree.living(own)) of \(own)")
-                #expect(await bridge.process.end(SIGTERM, within: 20) == 0)
+                #expect(await eventually { ProcessTree.living(own).isEmpty }, "\(ProcessTree.living(own)) of \(own)")
+                #expect(await bridge.process.end(SIGTERM) == 0)
                 #expect(ProcessTree.living(all).isEmpty)
             }
         }
@@ -128,7 +128,7 @@ struct RealServerTests {
                 let message = (answer.json["error"] as? [String: Any])?["message"] as? String ?? ""
                 #expect(message.contains("exited with status \(status)"), "\(answer.json)", sourceLocation: location)
                 #expect(message.contains(reason), "\(message)", sourceLocation: location)
-                #expect(await bridge.process.end(SIGTERM, within: 20) == 0, sourceLocation: location)
+                #expect(await bridge.process.end(SIGTERM) == 0, sourceLocation: location)
             }
         }
     }

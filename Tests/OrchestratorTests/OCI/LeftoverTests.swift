@@ -96,7 +96,7 @@ struct LeftoverTests {
                     "/usr/bin/unshare", ["-U", "-n", "/bin/busybox", "sleep", "600"], environment: [], stdio: (-1, -1, -1))
                 defer {
                     kill(stray.pid, SIGKILL)
-                    _ = try? stray.wait(timeout: .seconds(10))
+                    _ = try? stray.wait(timeout: .seconds(120))
                 }
                 let own = Files.link("/proc/self/ns/net")
                 _ = try await eventually("its namespaces") { Files.link("/proc/\(stray.pid)/ns/net") == own ? nil : true }
@@ -128,7 +128,7 @@ struct LeftoverTests {
             let holder = try ChildProcess("/usr/bin/unshare", ["-m", "/bin/busybox", "sh", "-c", script], environment: [], stdio: (-1, -1, -1))
             defer {
                 kill(holder.pid, SIGKILL)
-                _ = try? holder.wait(timeout: .seconds(10))
+                _ = try? holder.wait(timeout: .seconds(120))
                 try? Files.removeTree(host.configuration.mounts + "/" + boot)
             }
             let mount = Leftover(.mount, root, boot: boot)
@@ -149,7 +149,7 @@ struct LeftoverTests {
                 environment: [], stdio: (-1, -1, -1))
             defer {
                 kill(-runtime.pid, SIGKILL)
-                _ = try? runtime.wait(timeout: .seconds(10))
+                _ = try? runtime.wait(timeout: .seconds(120))
             }
             let expected = Leftover(.runtimeProcess, "\(runtime.pid)", boot: name)
             _ = try await eventually("the process") { leftovers(host) == [expected] ? true : nil }

@@ -50,7 +50,7 @@ struct OCICrashTests {
         let victim = try ChildProcess(
             "/proc/self/exe", ["--filter", "OCIVictim", "--testing-library", "swift-testing"],
             environment: environment.map { "\($0.key)=\($0.value)" }, stdio: (-1, -1, -1))
-        let status = try victim.wait(timeout: .seconds(60))
+        let status = try victim.wait(timeout: .seconds(120))
         #expect(status.signal == SIGKILL)
         let successor = try OCITestHost(directory: directory)
         let found = try await successor.runtime.survey()

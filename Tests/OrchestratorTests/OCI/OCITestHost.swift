@@ -119,7 +119,7 @@ final class Collected<Value: Sendable>: Sendable {
 struct TimedOut: Error { let what: String }
 
 /// Waits until `condition` answers something.
-func eventually<T>(_ what: String, within: Duration = .seconds(20), _ condition: () async throws -> T?) async throws -> T {
+func eventually<T>(_ what: String, within: Duration = .seconds(120), _ condition: () async throws -> T?) async throws -> T {
     let deadline = ContinuousClock.now + within
     while ContinuousClock.now < deadline {
         if let value = try await condition() { return value }
