@@ -43,6 +43,7 @@ extension Child {
     func told(_ outcome: MCPOutcome) -> MCPOutcome {
         guard case .result(let result) = outcome else { return outcome }
         served = true
+        noteQuestion(outcome)
         guard untoldRestart else { return outcome }
         untoldRestart = false
         return .result(RestartMark.added(to: result))

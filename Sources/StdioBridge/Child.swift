@@ -43,6 +43,10 @@ final class Child {
     /// It has no seat yet: its calls wait until another child is gone, for as long as this timer lets them.
     private(set) var isHeld = false
     private var heldTimer: Scheduled<Void>?
+    /// It follows another one, of whose process something is left: its calls wait, for as long as this timer lets them.
+    var followTimer: Scheduled<Void>?
+    /// Its server has asked its client by an answer, and may know of that in memory alone: it stays for the client's next words.
+    var keptForAnswer = NIODeadline.uptimeNanoseconds(0)
     var backTimers: [BackTimer: Scheduled<Void>] = [:]
     var backSawEnd = false
     var eraRestart = false
@@ -154,6 +158,9 @@ final class Child {
 
     static let noRoom = "the server's sessions are all busy"
 
+    /// It has ended, and nothing is left of its processes.
+    var isGone: Bool { hasEnded && cleanups == 0 && process == nil }
+
     /// The session would miss what its process knows.
     var hasState: Bool { served || untoldRestart || calls.values.contains { !$0.isListen } }
 
@@ -168,9 +175,10 @@ final class Child {
     }
 
     /// Somebody waits: gets the process going, as soon as it may run.
-    private func wake() {
+    func wake() {
         // Those that have come wait for the next process.
         if isRenewing, machine.stage == .ready { return }
+        if followTimer != nil, !machine.isStopping { return }
         guard isHeld, !machine.isStopping else { return perform(machine.requestArrived(now: .now())) }
         guard heldTimer == nil else { return }
         let bound = NIOLoopBound(self, eventLoop: environment.loop)
@@ -305,7 +313,7 @@ final class Child {
 
     /// Ends the child for good; calls in flight get as long as the ladder takes.
     func stop(_ reason: String, completion: @escaping () -> Void = {}) {
-        if hasEnded && cleanups == 0 && process == nil { return completion() }
+        if isGone { return completion() }
         stopped.append(completion)
         perform(machine.stop(reason))
     }
@@ -314,7 +322,7 @@ final class Child {
     ///
     /// - Parameter isBounded: whether they are ended too when they take too long.
     func drain(_ reason: String, isBounded: Bool = true, completion: @escaping () -> Void = {}) {
-        if hasEnded && cleanups == 0 && process == nil { return completion() }
+        if isGone { return completion() }
         stopped.append(completion)
         guard !draining else { return }
         draining = true
@@ -335,6 +343,8 @@ final class Child {
         guard !hasEnded else { return }
         hasEnded = true
         heldTimer?.cancel()
+        followTimer?.cancel()
+        followTimer = nil
         endDeadlines()
         forgetAnswers()
         endRenewal()
@@ -346,7 +356,7 @@ final class Child {
 
     func tellStopped() {
         // A process that has just died is still to be cleaned up after.
-        guard hasEnded, cleanups == 0, process == nil else { return }
+        guard isGone else { return }
         onEnded?(self)
         onEnded = nil
         let waiters = stopped

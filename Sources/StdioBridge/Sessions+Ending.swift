@@ -105,7 +105,7 @@ extension Sessions {
                 let reason = "it keeps a processor busy while nobody waits for it"
                 child.environment.log("server process \(pid) is ended: \(reason)")
                 retire(child, reason)
-            } else if now - child.lastUse >= limits.idle {
+            } else if now >= child.endsIdle(after: limits.idle) {
                 retire(child, "idle")
             } else if now - child.born >= limits.age {
                 retire(child, "its time is over")

@@ -139,10 +139,12 @@ public final class Sessions: MCPService {
         }
         let handshakeFirst = opensWithHandshake(for: client)
         let isOthers = spare.map { isOfOtherEra($0, handshakeFirst: handshakeFirst) } ?? false
+        var predecessor: Child?
         if let told = spare, !isOthers, key.fingerprint.isEmpty, !told.back.serves(capabilities) {
             // It served the probe, and knows of a client that can be asked nothing.
             spare = nil
             retire(told, "it was told of other capabilities")
+            predecessor = told
         }
         let child: Child
         let isOfUse = key.fingerprint.isEmpty && !seats.isCapped(holder(key)) && !isOthers
@@ -155,6 +157,7 @@ public final class Sessions: MCPService {
         } else {
             guard seats.admits(holder(key)) else { return .failure(Self.full) }
             child = make(key, for: holder(key))
+            if let predecessor { child.follow(predecessor) }
         }
         if handshakeFirst, !child.back.isOpened { child.openWithHandshake(isKnownModern: era == .modern) }
         children[key] = child

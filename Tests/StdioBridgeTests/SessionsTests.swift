@@ -101,6 +101,22 @@ struct SessionsTests {
         }
     }
 
+    /// What a modern server asked is an answer: its process has nothing to do until the client comes back, and may know of it in memory alone.
+    @Test func whoWasAskedFindsTheSameProcess() async throws {
+        try await Rig.with("modern_asks.py", limits: { $0.idle = .milliseconds(100) }) { rig in
+            guard case .result(let asked) = await rig.start("any", capabilities: #"{"elicitation":{}}"#).reply() else {
+                return #expect(Bool(false), "no question")
+            }
+            let state = try #require(asked["requestState"]).text
+            let pid = await rig.reports().first?.pid
+            let sweeps = try #require(await rig.on { $0.sweeps })
+            await eventually("longer than a child may idle") { await rig.on { $0.sweeps } ?? 0 >= sweeps + 8 }
+            let more = #","requestState":\#(state),"inputResponses":{"q":{"action":"decline"}}"#
+            let answer = await rig.start("any", capabilities: #"{"elicitation":{}}"#, more: more).reply()
+            #expect(answer.text.flatMap { Int32($0) } == pid && pid != nil, "\(answer)")
+        }
+    }
+
     @Test(.tags(.failure01)) func endingASessionLeavesNothing() async throws {
         try await Rig.with { rig in
             let pid = try #require(await rig.call("identity").json?["pid"]?.intValue)
