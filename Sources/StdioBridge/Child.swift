@@ -114,7 +114,8 @@ final class Child {
         Back(
             era: era == .legacy ? .legacy : limits.era, opening: era == nil ? opening : .probe,
             handshakeSeconds: max(1, Int(limits.start.nanoseconds / 1_000_000_000)),
-            inputSeconds: Int(limits.input.nanoseconds / 1_000_000_000), canAsk: limits.sharing != .shared)
+            inputSeconds: Int(limits.input.nanoseconds / 1_000_000_000), canAsk: limits.sharing != .shared,
+            isOneSessions: limits.sharing == .session)
     }
 
     /// Nobody waits for it, and it waits for nobody's answer.
@@ -146,6 +147,9 @@ final class Child {
 
     /// The handshake came first, and was not in vain so far.
     var isOpenedByHandshake: Bool { if case .handshake = opening { era != .modern } else { false } }
+
+    /// The handshake came first, and its process speaks the other era.
+    var refusedHandshake: Bool { if case .handshake = opening { era == .modern } else { false } }
 
     /// Whether a client that declares this gets what it declared: the process to come is told what the first client said.
     func serves(_ capabilities: ByteBuffer?) -> Bool {
@@ -247,6 +251,14 @@ final class Child {
         guard declared == nil, let capabilities else { return }
         declared = ByteBuffer(bytes: capabilities.readableBytesView)
         back.declare(capabilities)
+    }
+
+    /// What a server refused in its handshake may be one caller's fault: its next process is told what the next caller declares.
+    func forgetDeclaration() {
+        guard identity == nil, machine.failures > 0, declared != nil else { return }
+        declared = nil
+        back = Self.newBack(era, opening, environment.limits)
+        for call in waiting { declare(call.request.envelope.clientCapabilities.map(call.request.slice)) }
     }
 
     func cancel(_ call: ChildCall) { abandon(call, reason: "cancelled") }
