@@ -283,6 +283,30 @@ struct SessionWordsTests {
         #expect(exchange.events.count == 2)
     }
 
+    /// A stream whose client did not read what its server said is no stream that merely has nothing to tell: it ends, and may go on.
+    @Test func whoDidNotReadIsToldSo() throws {
+        let front = FrontBench(FrontSettings(sessionsHaveServers: true))
+        let session = front.open(version: "2025-11-25", capabilities: Self.able)
+        let exchange = stream(front, session)
+        let listen = try #require(front.service.calls.first)
+        _ = listen.sink.notification(Subscription.acknowledged(ListenFilter(), id: ByteBuffer(string: "0")))
+        listen.sink.finish(.failed(.unread))
+        #expect(exchange.isClosed && front.front.sessions[session]?.stream == nil)
+        // Of a server that was put away nobody is told: it comes back with the next call.
+        let other = front.open(version: "2025-11-25", capabilities: Self.able)
+        let quiet = stream(front, other)
+        let idle = try #require(front.service.calls.last)
+        _ = idle.sink.notification(Subscription.acknowledged(ListenFilter(tools: true), id: ByteBuffer(string: "0")))
+        idle.sink.finish(.failed(Undelivered(.outcomeUnknown, "the server's session is over")))
+        #expect(!quiet.isClosed && quiet.events.isEmpty)
+        // Then its lists may be others.
+        _ = front.legacy(#"{"jsonrpc":"2.0","id":1,"method":"tools/list"}"#, session: other)
+        let again = try #require(front.service.calls.last { $0.request.method == "subscriptions/listen" })
+        #expect(again !== idle)
+        _ = again.sink.notification(Subscription.acknowledged(ListenFilter(tools: true), id: ByteBuffer(string: "0")))
+        #expect(quiet.events == [#"{"jsonrpc":"2.0","method":"notifications/tools/list_changed"}"#])
+    }
+
     /// The level is said at once to the server that the session hears.
     @Test func aLevelIsSaidWithoutACall() throws {
         let front = FrontBench(FrontSettings(sessionsHaveServers: true))
