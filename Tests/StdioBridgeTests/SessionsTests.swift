@@ -38,7 +38,7 @@ struct SessionsTests {
     }
 
     @Test(.tags(.failure03)) func theCapMakesRoomForTheIdleAndRefusesOverTheBusy() async throws {
-        try await Rig.with(limits: { ($0.children, $0.room) = (2, .seconds(8)) }) { rig in
+        try await Rig.with(limits: { ($0.children, $0.room) = (2, .seconds(15)) }) { rig in
             _ = await rig.call("echo", session: "a")
             let busy = rig.start("hang", session: "b", progress: true)
             await eventually("b is busy") { !busy.notifications.isEmpty }
