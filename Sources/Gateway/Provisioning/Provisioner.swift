@@ -250,11 +250,12 @@ extension ConnectorRecord {
     /// As routing needs it; nil before the first build.
     var connector: Connector? {
         guard let build else { return nil }
+        var template = MachineTemplate(
+            image: build.image, command: build.command, environment: build.environment.merging(definition.environment) { _, own in own },
+            memoryMB: definition.memoryMB, pids: definition.pids, era: definition.era, generation: generation)
+        template.egress = definition.egress
+        template.egressPrivate = definition.egressPrivate
         return Connector(
-            name: name, app: app,
-            machineConfig: MachineTemplate(
-                image: build.image, command: build.command, environment: build.environment.merging(definition.environment) { _, own in own },
-                memoryMB: definition.memoryMB, pids: definition.pids, era: definition.era, generation: generation),
-            secretNames: definition.secrets, generation: generation)
+            name: name, app: app, machineConfig: template, secretNames: definition.secrets, generation: generation)
     }
 }
