@@ -58,6 +58,7 @@ import Testing
         #expect(second.egress == ["d.example"] && second.egressPrivate == ["c.internal"])
         let third = try ConnectorRules.check(ConnectorRequest(name: "m", egress: [], egress_private: []), changing: second)
         #expect(third.egress == nil && third.egressPrivate == nil)
+        #expect(second.hostsLost(since: first) == "a.example, *.b.example:22" && first.hostsLost(since: first) == nil)
         for (request, field, words) in [
             (ConnectorRequest(name: "m", egress: ["10.0.0.1"]), "egress", "--egress: '10.0.0.1' is an address"),
             (ConnectorRequest(name: "m", egress_private: ["*.a.example"]), "egress_private", "--egress-private: '*.a.example:443' is not one host"),

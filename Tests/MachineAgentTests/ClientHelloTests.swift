@@ -73,7 +73,7 @@ import Testing
         let changes: [(String, (inout Hello) -> Void)] = [
             ("two names extensions", { $0.extensions = [(0, name), (0, name)] }),
             ("another extension twice", { $0.extensions = [(0, name), (10, []), (10, [])] }),
-            ("two names in one", { $0.extensions = names(Hello.vector(2, [0] + Hello.vector(2, Array("a.b".utf8)) + [0] + Hello.vector(2, Array("c.d".utf8)))) }),
+            ("two names in one", { $0.extensions = names(Hello.vector(2, ["a.b", "c.d"].flatMap { [0] + Hello.vector(2, Array($0.utf8)) })) }),
             ("another kind of name", { $0.extensions = names(Hello.vector(2, [1] + Hello.vector(2, Array("a.b".utf8)))) }),
             ("an empty list", { $0.extensions = names([0, 0]) }),
             ("nothing in it", { $0.extensions = names([]) }),

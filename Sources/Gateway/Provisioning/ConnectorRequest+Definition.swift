@@ -37,6 +37,14 @@ extension ConnectorRequest {
     }
 }
 
+extension ConnectorDefinition {
+    /// Hosts that `old` could reach and this one cannot, for people: a list that is given replaces the one before.
+    func hostsLost(since old: ConnectorDefinition) -> String? {
+        let lost = ((old.egress ?? []) + (old.egressPrivate ?? [])).filter { !(egress ?? []).contains($0) && !(egressPrivate ?? []).contains($0) }
+        return lost.isEmpty ? nil : lost.joined(separator: ", ")
+    }
+}
+
 extension BuiltImage {
     /// The same image, started as `new` says. Its command is the source's, whose first word the build looked up, and then
     /// the arguments.

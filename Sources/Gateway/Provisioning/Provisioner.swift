@@ -69,6 +69,7 @@ struct Provisioner: Sendable {
         var record = old
         record.definition = definition
         record.generation += 1
+        if let lost = definition.hostsLost(since: old.definition) { say(.step("no longer reachable: \(lost)")) }
         // What an earlier update left that failed would have the new machine's name.
         try await destroyMachines(app: old.app, exceptGeneration: old.generation)
         do {

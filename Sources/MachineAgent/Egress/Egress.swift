@@ -15,6 +15,8 @@ final class Egress {
         var addresses = ["::", "0.0.0.0"]
         /// The port whose connections must be TLS to the name that they were opened to.
         var tlsPort = 443
+        /// For a ClientHello, from the connection's beginning.
+        var helloTimeout = TimeAmount.seconds(10)
         var relay = EgressProxy.relay
     }
 

@@ -27,7 +27,8 @@ final class NameDatagrams: ChannelInboundHandler {
         guard let answer = egress.answer(Array(envelope.data.readableBytesView)) else { return }
         // What nobody reads is dropped, not kept.
         guard context.channel.isWritable else { return }
-        context.writeAndFlush(wrapOutboundOut(AddressedEnvelope(remoteAddress: envelope.remoteAddress, data: ByteBuffer(bytes: answer))), promise: nil)
+        let reply = AddressedEnvelope(remoteAddress: envelope.remoteAddress, data: ByteBuffer(bytes: answer))
+        context.writeAndFlush(wrapOutboundOut(reply), promise: nil)
     }
 
     /// Of one answer that did not arrive; the socket serves the others.

@@ -25,8 +25,6 @@ final class OutwardConnection: ChannelInboundHandler {
     private var inputHasEnded = false
     private var deadline: Scheduled<Void>?
 
-    /// For a ClientHello, from the connection's beginning.
-    static let helloTimeout = TimeAmount.seconds(10)
     /// For the relay, which resolves and tries several addresses.
     static let relayTimeout = TimeAmount.seconds(60)
 
@@ -44,7 +42,7 @@ final class OutwardConnection: ChannelInboundHandler {
         guard egress.list.covers(name, port: port) else { return refuse(context, name, .notAllowed) }
         guard port == egress.places.tlsPort else { return ask(context, name, early: ByteBuffer()) }
         state = .hello(name: name, ByteBuffer())
-        schedule(context, Self.helloTimeout, name, .noTLSName)
+        schedule(context, egress.places.helloTimeout, name, .noTLSName)
     }
 
     /// The name behind the address that the connection was opened to.

@@ -67,7 +67,9 @@ final class RelayConnection: ChannelInboundHandler {
         let lines = String(decoding: view[..<end.lowerBound], as: UTF8.self).split(separator: "\r\n")
         received.moveReaderIndex(to: end.upperBound)
         if lines.first?.hasPrefix("HTTP/1.1 200") == true { return succeed() }
-        let reason = lines.lazy.compactMap { $0.hasPrefix("x-berth-refused: ") ? EgressRefusal.Reason(rawValue: String($0.dropFirst(17))) : nil }.first
+        let field = "x-berth-refused: "
+        let said = lines.first { $0.hasPrefix(field) }?.dropFirst(field.count)
+        let reason = said.flatMap { EgressRefusal.Reason(rawValue: String($0)) }
         if let reason { fail(context, Refused(reason: reason)) } else { fail(context, Ended()) }
     }
 

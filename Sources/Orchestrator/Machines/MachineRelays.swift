@@ -11,8 +11,9 @@ import Synchronization
 final class MachineRelays: Sendable {
     private let directory: String
     private let group: MultiThreadedEventLoopGroup
-    /// Resolving waits for servers that a connector may have chosen: it must hold up nothing else.
-    private let resolvers: NIOThreadPool
+    /// Of its own: resolving waits for servers that a connector may have chosen.
+    private let resolvers = NIOThreadPool(numberOfThreads: 16)
+    private let share: EgressShare
     private let logger: Logger
     private let relays = Mutex<[String: EgressRelay]>([:])
 
@@ -20,8 +21,8 @@ final class MachineRelays: Sendable {
         self.directory = directory
         self.logger = logger
         group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
-        resolvers = NIOThreadPool(numberOfThreads: 8)
         resolvers.start()
+        share = EgressShare(resolvers: resolvers)
     }
 
     /// - Parameter slot: of the machine's user ids, whose first one is its agent's.
@@ -32,7 +33,7 @@ final class MachineRelays: Sendable {
         var logger = logger
         logger[metadataKey: "machine"] = "\(machine)"
         let relay = try await EgressRelay.start(
-            directory: folder, peerUIDs: uid...uid, policy: EgressPolicy(list), group: group, resolvers: resolvers, logger: logger)
+            directory: folder, peerUIDs: uid...uid, policy: EgressPolicy(list), group: group, share: share, logger: logger)
         let old = relays.withLock { $0.updateValue(relay, forKey: machine) }
         await old?.end()
         return folder

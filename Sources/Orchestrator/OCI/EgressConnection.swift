@@ -94,7 +94,7 @@ final class EgressConnection: ChannelInboundHandler, RemovableChannelHandler {
     private func connect(_ channel: ChannelHandlerContext, _ destination: EgressDestination) {
         let loop = channel.eventLoop
         let bound = NIOLoopBound((self, channel), eventLoop: loop)
-        EgressResolver.addresses(of: destination, by: context.resolvers, on: loop)
+        context.addresses(of: destination, on: loop)
             .flatMap { addresses in Self.connectFirst(addresses[...], loop) }
             .whenComplete { result in
                 let (handler, channel) = bound.value
@@ -114,6 +114,8 @@ final class EgressConnection: ChannelInboundHandler, RemovableChannelHandler {
             .channelOption(.allowRemoteHalfClosure, value: true)
             .channelOption(.autoRead, value: false)
             .channelOption(.socketOption(.tcp_nodelay), value: 1)
+            // Who is gone without a word is noticed.
+            .channelOption(.socketOption(.so_keepalive), value: 1)
             .connect(to: address)
             .flatMapError { _ in connectFirst(addresses.dropFirst(), loop) }
     }

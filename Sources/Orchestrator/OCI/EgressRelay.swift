@@ -24,16 +24,14 @@ public final class EgressRelay: Sendable {
         let policy: EgressPolicy
         let peerUIDs: ClosedRange<UInt32>
         let logger: Logger
-        /// Where names are resolved, which may take long.
-        let resolvers: NIOThreadPool
+        private let share: EgressShare
+        private let turns = Turns(limit: 4)
         private let state = Mutex((ledger: EgressLedger(), connections: 0))
 
-        static let connectionLimit = 256
-
-        init(policy: EgressPolicy, peerUIDs: ClosedRange<UInt32>, resolvers: NIOThreadPool = .singleton, logger: Logger) {
+        init(policy: EgressPolicy, peerUIDs: ClosedRange<UInt32>, share: EgressShare = EgressShare(alone: 256), logger: Logger) {
             self.policy = policy
             self.peerUIDs = peerUIDs
-            self.resolvers = resolvers
+            self.share = share
             self.logger = logger
         }
 
@@ -54,13 +52,28 @@ public final class EgressRelay: Sendable {
 
         func enter() -> Bool {
             state.withLock { state in
-                guard state.connections < Self.connectionLimit else { return false }
+                guard state.connections < share.each, share.enter() else { return false }
                 state.connections += 1
                 return true
             }
         }
 
-        func leave() { state.withLock { $0.connections -= 1 } }
+        func leave() {
+            share.leave()
+            state.withLock { $0.connections -= 1 }
+        }
+
+        /// The addresses that may be connected to; on threads that may wait.
+        func addresses(of destination: EgressDestination, on loop: any EventLoop) -> EventLoopFuture<[SocketAddress]> {
+            let promise = loop.makePromise(of: [SocketAddress].self)
+            turns.begin { [share, turns] in
+                share.resolvers.runIfActive(eventLoop: loop) { try EgressResolver.resolve(destination) }.whenComplete { result in
+                    turns.end()
+                    promise.completeWith(result)
+                }
+            }
+            return promise.futureResult
+        }
     }
 
     private init(directory: String, listener: any Channel, context: Context) {
@@ -75,13 +88,13 @@ public final class EgressRelay: Sendable {
     ///   - directory: made if missing; nothing else should be in it, since the machine sees it.
     ///   - peerUIDs: host user ids that may connect; the socket belongs to the first. A machine's agent has
     ///     `MachineSpec.uidBase(slot:)`.
-    public static func start(
+    static func start(
         directory: String, peerUIDs: ClosedRange<UInt32>, policy: EgressPolicy, group: any EventLoopGroup,
-        resolvers: NIOThreadPool = .singleton, logger: Logger
+        share: EgressShare = EgressShare(alone: 256), logger: Logger
     ) async throws -> EgressRelay {
         try Files.makeDirectories(directory, mode: 0o755)
         let path = socket(in: directory)
-        let context = Context(policy: policy, peerUIDs: peerUIDs, resolvers: resolvers, logger: logger)
+        let context = Context(policy: policy, peerUIDs: peerUIDs, share: share, logger: logger)
         let socket = try HostSocket.listen(path, owner: peerUIDs.lowerBound, group: peerUIDs.lowerBound, mode: 0o600, backlog: 256)
         let listener = try await ServerBootstrap(group: group)
             .serverChannelOption(.backlog, value: 256)
@@ -114,14 +127,8 @@ public final class EgressRelay: Sendable {
     static func socket(in directory: String) -> String { directory + "/egress.sock" }
 }
 
-/// Resolves names on a thread that may wait, and keeps the addresses that may be connected to.
+/// Resolves names and keeps the addresses that may be connected to. Waits.
 enum EgressResolver {
-    static func addresses(
-        of destination: EgressDestination, by threads: NIOThreadPool, on loop: any EventLoop
-    ) -> EventLoopFuture<[SocketAddress]> {
-        threads.runIfActive(eventLoop: loop) { try resolve(destination) }
-    }
-
     struct Refused: Error { let reason: EgressRefusal.Reason }
 
     static func resolve(_ destination: EgressDestination) throws -> [SocketAddress] {

@@ -47,10 +47,12 @@ struct ConnectorCommand: ParsableCommand {
         func run() async throws {
             let answer = try await ControlClient.gateway(state.installation()).get("/api/v1/connectors/\(URLPath.segment(name))")
             let hasEgress = ["egress", "egress_private"].contains { answer[$0]?.arrayValue?.isEmpty == false }
-            let refused = hasEgress ? try await EgressReport(of: name, state.installation()) : nil
+            let refused = hasEgress ? try? await EgressReport(of: name, state.installation()) : nil
+            if hasEgress, refused == nil { Output.note("the orchestrator does not say what was refused") }
             if output.json {
                 guard let refused, var members = answer.objectValue else { return Output.json(answer) }
                 members["egress_refused"] = .array(refused.rows)
+                members["egress_refused_others"] = .int(refused.others)
                 return Output.json(.object(members))
             }
             func list(_ key: String) -> String? {
@@ -64,7 +66,8 @@ struct ConnectorCommand: ParsableCommand {
                 ("Command", list("command")), ("Arguments", list("args")), ("Environment", environment), ("Secrets", list("secrets")),
                 ("Limits", "\(answer.cell("memory_mb")) MiB, \(answer.cell("pids")) processes and threads"),
                 ("Era", answer.cell("era") == "auto" ? nil : answer.cell("era")),
-                ("Egress", list("egress") ?? (hasEgress ? nil : "none: no network")), ("  private", list("egress_private")), ("Image", answer.cell("image")),
+                ("Egress", list("egress") ?? (hasEgress ? nil : "none: no network")), ("  private", list("egress_private")),
+                ("Image", answer.cell("image")),
                 ("Packages", list("packages")),
             ]
             for (title, text) in rows {

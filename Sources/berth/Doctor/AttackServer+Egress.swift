@@ -110,7 +110,8 @@ extension AttackServer {
                         s.close()
                         raise
                     return s
-                return attempt(f"{'UDP' if kind == socket.SOCK_DGRAM else 'TCP'} {address}:{port} with {options}", act, {EADDRINUSE}, lambda s: s.close())
+                how = "UDP" if kind == socket.SOCK_DGRAM else "TCP"
+                return attempt(f"{how} {address}:{port} with {options}", act, {EADDRINUSE}, lambda s: s.close())
             reuse = [[], [socket.SO_REUSEADDR], [socket.SO_REUSEPORT], [socket.SO_REUSEADDR, socket.SO_REUSEPORT]]
             at = a.get("at", [["127.0.0.53", 53], ["0.0.0.0", 53], ["198.18.0.1", 443], ["0.0.0.0", 443], ["::", 443]])
             return every(*[take(kind, address, port, options) for address, port in at for options in reuse

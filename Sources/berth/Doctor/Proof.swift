@@ -47,7 +47,8 @@ struct Proof {
         let upload = try await ControlClient.orchestrator(installation).upload("/v1/berth/uploads", writer.finish())
         let digest = upload["digest"] ?? .null
         let inside = try await hosting(name, digest) { try await attackAll(gateway, say) }
-        let outwards = try await hosting(name + "-out", digest, egress: AttackServer.egressList) { try await attackOutwards(name + "-out", gateway, say) }
+        let second = name + "-out"
+        let outwards = try await hosting(second, digest, egress: AttackServer.egressList) { try await attackOutwards(second, gateway, say) }
         return inside + outwards
     }
 
