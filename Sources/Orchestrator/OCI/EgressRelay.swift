@@ -131,6 +131,8 @@ public final class EgressRelay: Sendable {
 enum EgressResolver {
     struct Refused: Error { let reason: EgressRefusal.Reason }
 
+    private static let addressLimit = 6
+
     static func resolve(_ destination: EgressDestination) throws -> [SocketAddress] {
         var hints = addrinfo()
         hints.ai_socktype = Int32(SOCK_STREAM.rawValue)
@@ -150,6 +152,7 @@ enum EgressResolver {
             next = entry.ai_next
         }
         guard !addresses.isEmpty else { throw Refused(reason: .notGlobal) }
-        return addresses
+        // Each may take its time to not answer.
+        return Array(addresses.prefix(addressLimit))
     }
 }
