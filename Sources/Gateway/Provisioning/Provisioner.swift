@@ -234,7 +234,7 @@ struct Provisioner: Sendable {
         let why = refusal.code == "timeout" ? "it did not answer MCP's handshake in time" : refusal.message
         return ProvisioningFailure(
             error: "not_ready", message: "the server did not become ready: \(machine.berth?.reason ?? why)",
-            hint: diagnosis.hint(stderr: stderr ?? ""), stderr: stderr)
+            hint: diagnosis.hint(stderr: stderr ?? "", log: log ?? ""), stderr: stderr)
     }
 }
 

@@ -51,7 +51,7 @@ extension AttackServer {
                     s.sendall(bytes)
                     return s.recv(1)
             # Not every kernel has IPv6.
-            return attempt(f"{what}:{port}", act, {ECONNRESET, EPIPE} | ({ENETUNREACH, EAFNOSUPPORT} if ":" in address else set()))
+            return attempt(f"{what}:{port}", act, {ECONNRESET, EPIPE} | ({ENETUNREACH, EADDRNOTAVAIL, EAFNOSUPPORT} if ":" in address else set()))
 
         def nobody(what, act):
             return attempt(what, act, {ECONNREFUSED}, lambda s: s.close())
@@ -111,7 +111,8 @@ extension AttackServer {
                         raise
                     return s
                 how = "UDP" if kind == socket.SOCK_DGRAM else "TCP"
-                return attempt(f"{how} {address}:{port} with {options}", act, {EADDRINUSE}, lambda s: s.close())
+                refusals = {EADDRINUSE} | ({EAFNOSUPPORT} if ":" in address else set())
+                return attempt(f"{how} {address}:{port} with {options}", act, refusals, lambda s: s.close())
             reuse = [[], [socket.SO_REUSEADDR], [socket.SO_REUSEPORT], [socket.SO_REUSEADDR, socket.SO_REUSEPORT]]
             at = a.get("at", [["127.0.0.53", 53], ["0.0.0.0", 53], ["198.18.0.1", 443], ["0.0.0.0", 443], ["::", 443]])
             return every(*[take(kind, address, port, options) for address, port in at for options in reuse
