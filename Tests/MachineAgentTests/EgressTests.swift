@@ -37,6 +37,7 @@ struct EgressTests {
             #expect(try await rig.exchange("1.1.1.1", 7000, [1]) == .reset)
             #expect(try await rig.exchange("127.0.0.1", 7000, [1]) == .reset)
             #expect(try await rig.exchange(plain, 443, [1]) == .reset, "an allowed name on another's port")
+            #expect(try await rig.exchange(plain, 80, [1]) == .reset, "on a port that nobody has")
             #expect(try await rig.exchange(secure, 443, ClientHelloTests.Hello.record(Self.hello("other.example"))) == .reset)
             #expect(try await rig.exchange(secure, 443, Array("GET / HTTP/1.1\r\n\r\n".utf8)) == .reset)
             #expect(try await rig.exchange(secure, 443, [22, 3, 1], endsOutput: false) == .reset, "a ClientHello that never comes")
@@ -44,7 +45,7 @@ struct EgressTests {
             #expect(try await rig.exchange(plain, 7000, [1]) == .reset)
             let expected: Set = [
                 "other.example:0/not_allowed", "1.1.1.1:7000/literal", "127.0.0.1:7000/literal", "api.example.com:443/not_allowed",
-                "other.example:443/wrong_name", "tls.example.com:443/no_tls_name",
+                "api.example.com:80/not_allowed", "other.example:443/wrong_name", "tls.example.com:443/no_tls_name",
             ]
             await eventually("everything is told: \(rig.relay.told.withLock { $0 })") { rig.relay.told.withLock { Set($0.keys) } == expected }
             await eventually("and how often") { rig.relay.told.withLock { $0["tls.example.com:443/no_tls_name"] } == 2 }

@@ -20,6 +20,9 @@ final class Egress {
         var relay = EgressProxy.relay
     }
 
+    /// Listened on whatever the list has: what is refused there is told by name and port, and elsewhere by the kernel alone.
+    static let usualPorts = [80, 443]
+
     /// Connections at one time: each has two descriptors here and two outside.
     static let connectionLimit = 128
 
@@ -43,7 +46,9 @@ final class Egress {
     func open() throws -> EventLoopFuture<Void> {
         let nameServer = try SocketAddress(ipAddress: places.nameServer, port: places.namePort)
         let names = [listenForNames(nameServer), listenForNamesByTCP(nameServer)]
-        let ports = try list.ports.map { port in listen(try places.addresses.map { try SocketAddress(ipAddress: $0, port: port) }[...], port) }
+        let ports = try Set(list.ports + Self.usualPorts).map { port in
+            listen(try places.addresses.map { try SocketAddress(ipAddress: $0, port: port) }[...], port)
+        }
         return EventLoopFuture.whenAllSucceed(names + ports, on: loop).map { _ in }
     }
 

@@ -115,7 +115,7 @@ extension ConnectorCommand {
                 throw Failure(bad.message, hint: bad.hint, code: 64)
             }
             for host in egressPrivate {
-                Output.note("warning: \(host) may be at an address of a private network or of this host, whoever its name is given to")
+                Output.note("warning: \(host) may lead into private networks and to this host: whoever answers for that name decides where")
             }
         }
 
