@@ -6,8 +6,8 @@ import Door
 /// other end reads.
 enum ClientHello {
     enum Reading: Equatable {
-        /// More bytes are needed.
-        case incomplete
+        /// So many bytes are needed, from the first one, before anything more can be told.
+        case incomplete(Int)
         /// Not TLS, or not in the one way in which it is written.
         case malformed
         /// A ClientHello, and it names no server.
@@ -18,11 +18,14 @@ enum ClientHello {
 
     /// Of a ClientHello: with keys of the largest kind it has some 2 KiB.
     static let limit = 16 << 10
+    /// That it may come in; and bytes with them.
+    static let recordLimit = 64
+    static let byteLimit = limit + 4 + 5 * recordLimit
 
     static func read(_ bytes: some Collection<UInt8>) -> Reading {
         var records = Cursor(bytes[...])
         var message: [UInt8] = []
-        while true {
+        for _ in 0...recordLimit {
             // The message's own length, as soon as its head is there.
             if message.count >= 4 {
                 let length = Int(message[1]) << 16 | Int(message[2]) << 8 | Int(message[3])
@@ -31,19 +34,16 @@ enum ClientHello {
                 // Nothing follows it before the server has answered.
                 if message.count > 4 + length { return .malformed }
             }
-            guard let type = records.byte() else { return .incomplete }
-            guard type == 22 else { return .malformed }
-            guard let major = records.byte() else { return .incomplete }
-            guard major == 3 else { return .malformed }
-            guard records.byte() != nil, let length = records.number(2) else { return .incomplete }
-            guard length > 0, length <= limit else { return .malformed }
-            // What has come of the record tells already whether it is worth waiting for more.
-            guard let part = records.take(length) else {
-                let first = message.first ?? records.rest.first
-                return first == nil || first == 1 ? .incomplete : .malformed
-            }
+            let before = bytes.count - records.rest.count
+            if let type = records.rest.first, type != 22 { return .malformed }
+            guard let head = records.take(5) else { return .incomplete(before + 5) }
+            let numbers = head.map { Int($0) }
+            let length = numbers[3] << 8 | numbers[4]
+            guard numbers[1] == 3, length > 0, length <= limit else { return .malformed }
+            guard let part = records.take(length) else { return .incomplete(before + 5 + length) }
             message += part
         }
+        return .malformed
     }
 
     private static func body(_ bytes: ArraySlice<UInt8>) -> Reading {

@@ -11,7 +11,7 @@ final class OutwardConnection: ChannelInboundHandler {
     typealias OutboundOut = ByteBuffer
 
     private enum State {
-        case hello(name: String, ByteBuffer)
+        case hello(name: String, ByteBuffer, needed: Int)
         case connecting(early: ByteBuffer)
         case relaying
         case ended
@@ -41,7 +41,7 @@ final class OutwardConnection: ChannelInboundHandler {
         }
         guard egress.list.covers(name, port: port) else { return refuse(context, name, .notAllowed) }
         guard port == egress.places.tlsPort else { return ask(context, name, early: ByteBuffer()) }
-        state = .hello(name: name, ByteBuffer())
+        state = .hello(name: name, ByteBuffer(), needed: 1)
         schedule(context, egress.places.helloTimeout, name, .noTLSName)
     }
 
@@ -54,9 +54,14 @@ final class OutwardConnection: ChannelInboundHandler {
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         let bytes = unwrapInboundIn(data)
         switch state {
-        case .hello(let name, var before):
+        case .hello(let name, var before, let needed):
             before.writeImmutableBuffer(bytes)
-            readHello(context, name, before)
+            // Not byte by byte: who sends it so would have it read as often.
+            if before.readableBytes >= needed {
+                readHello(context, name, before)
+            } else {
+                state = .hello(name: name, before, needed: needed)
+            }
         case .connecting(var early):
             early.writeImmutableBuffer(bytes)
             state = .connecting(early: early)
@@ -67,9 +72,9 @@ final class OutwardConnection: ChannelInboundHandler {
 
     private func readHello(_ context: ChannelHandlerContext, _ name: String, _ bytes: ByteBuffer) {
         switch ClientHello.read(bytes.readableBytesView) {
-        case .incomplete:
-            guard bytes.readableBytes <= 2 * ClientHello.limit else { return refuse(context, name, .noTLSName) }
-            state = .hello(name: name, bytes)
+        case .incomplete(let needed):
+            guard needed <= ClientHello.byteLimit else { return refuse(context, name, .noTLSName) }
+            state = .hello(name: name, bytes, needed: needed)
         case .malformed, .nameless: refuse(context, name, .noTLSName)
         case .name(let asked):
             guard asked == name else { return refuse(context, asked, .wrongName) }
@@ -146,7 +151,7 @@ final class OutwardConnection: ChannelInboundHandler {
         if event as? ChannelEvent == .inputClosed {
             inputHasEnded = true
             // Before there was a whole ClientHello: none will come.
-            if case .hello(let name, _) = state { refuse(context, name, .noTLSName) }
+            if case .hello(let name, _, _) = state { refuse(context, name, .noTLSName) }
         }
         context.fireUserInboundEventTriggered(event)
     }
