@@ -20,6 +20,9 @@ public struct BridgeLimits: Sendable {
     public var spareDelay: TimeAmount = .milliseconds(500)
     /// A child without a request for so long is ended.
     public var idle: TimeAmount = .minutes(15)
+    /// How long nobody has used one of four processes that clients of one principal share before it makes room for a fifth that is told of
+    /// other capabilities; until then that client is served by one that knows of less.
+    public var rest: TimeAmount = .minutes(1)
     /// A child older than this is ended at the first moment without a call.
     public var age: TimeAmount = .hours(24)
     /// A child that keeps this share of a processor busy for so long while nobody waits for it is ended.

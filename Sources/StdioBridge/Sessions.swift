@@ -133,7 +133,7 @@ public final class Sessions: MCPService {
         if draining { return .failure(Self.closed) }
         let key = variant(of: key, declaring: capabilities)
         if let child = children[key], !child.hasEnded, !child.isDraining {
-            guard let capabilities, child.isIdle, !child.serves(capabilities) else { return .success(child) }
+            guard let capabilities, child.isIdle, !child.serves(capabilities), .now() - child.lastUse >= limits.rest else { return .success(child) }
             retire(child, "its client can be asked for other things")
         }
         for (other, child) in children where other.id == key.id && other.session != key.session { retire(child, "the session's credentials changed") }
@@ -147,10 +147,10 @@ public final class Sessions: MCPService {
         let handshakeFirst = opensWithHandshake(for: client)
         let isOthers = spare.map { isOfOtherEra($0, handshakeFirst: handshakeFirst) } ?? false
         var predecessor: Child?
-        if let told = spare, !isOthers, key.fingerprint.isEmpty, !told.back.serves(capabilities) {
-            // It served the probe, and knows of a client that can be asked nothing.
+        if let told = spare, !isOthers, key.fingerprint.isEmpty, told.back.hasRefusedUnheard || !told.back.serves(capabilities) {
+            // It served the probe, and knows of a client that can be asked nothing, or that did not answer.
             spare = nil
-            retire(told, "it was told of other capabilities")
+            retire(told, "it was told of another client")
             predecessor = told
         }
         let child: Child
@@ -190,8 +190,9 @@ public final class Sessions: MCPService {
         let living = keys.filter { key in children[key].map { !$0.hasEnded && !$0.isDraining } ?? false }
         let serving = living.first { key in capabilities == nil || children[key]?.serves(capabilities) == true }
         if let free = serving ?? keys.first(where: { !living.contains($0) }) { return free }
-        // Whoever was told of less asks for less: the one that nobody has used for longest makes room.
-        return living.compactMap { children[$0] }.filter(\.isIdle).min { $0.lastUse < $1.lastUse }?.key ?? key
+        // Whoever was told of less asks for less: the one that nobody has used for longest makes room, if for long enough.
+        let rested = living.compactMap { children[$0] }.filter { $0.isIdle && .now() - $0.lastUse >= limits.rest }
+        return rested.min { $0.lastUse < $1.lastUse }?.key ?? key
     }
 
     func make(_ key: SessionKey, for holder: Seats<ObjectIdentifier>.Holder) -> Child {

@@ -16,8 +16,10 @@ struct BackBench {
     var log: [String] = []
 
     /// - Parameter declaring: what its first client can be asked.
-    init(era: Back.EraChoice = .auto, opening: Back.Opening = .probe, canAsk: Bool = true, declaring: String? = nil) {
-        back = Back(era: era, opening: opening, canAsk: canAsk)
+    init(
+        era: Back.EraChoice = .auto, opening: Back.Opening = .probe, canAsk: Bool = true, isOneSessions: Bool = true, declaring: String? = nil
+    ) {
+        back = Back(era: era, opening: opening, canAsk: canAsk, isOneSessions: isOneSessions)
         if let declaring { back.declare(ByteBuffer(string: declaring)) }
         perform(back.start())
     }

@@ -11,8 +11,10 @@ struct SessionWordsTests {
     private static let elicit = #""method":"elicitation/create","params":{"message":"m","requestedSchema":{}}"#
 
     /// A legacy child that was told of such a client, and sessions that hear it under calls 1, 2, ….
-    private func child(sessions: Int = 1, declaring: String = able, canAsk: Bool = true) throws -> BackBench {
-        var bench = BackBench(era: .legacy, canAsk: canAsk, declaring: declaring)
+    private func child(
+        sessions: Int = 1, declaring: String = able, canAsk: Bool = true, isOneSessions: Bool = true
+    ) throws -> BackBench {
+        var bench = BackBench(era: .legacy, canAsk: canAsk, isOneSessions: isOneSessions, declaring: declaring)
         let id = try bench.next("id").text
         bench.receive(
             #"{"jsonrpc":"2.0","id":\#(id),"result":{"protocolVersion":"2025-06-18","capabilities":{"tools":{}},"serverInfo":{"name":"s","version":"1"}}}"#)
@@ -137,7 +139,25 @@ struct SessionWordsTests {
         #expect(bench.log.last == "arm \(timer) 5", "\(bench.log)")
         bench.perform(bench.back.timerFired(timer))
         #expect(try bench.next()["error"]?["code"]?.intValue == -32603)
-        #expect(bench.back.questionCount == 0)
+        #expect(bench.back.questionCount == 0 && bench.back.hasRefusedUnheard)
+    }
+
+    /// What a client was asked in a call that is over is answered also where several sessions use the process.
+    @Test func aQuestionThatWasKeptIsAnsweredWhoeverUsesTheProcess() throws {
+        var bench = try child(sessions: 0, isOneSessions: false)
+        try bench.send(1, #""method":"tools/call","params":{"name":"t","_meta":{"io.modelcontextprotocol/clientCapabilities":\#(Self.able)}}"#)
+        let id = try bench.next("id").text
+        bench.receive(#"{"jsonrpc":"2.0","id":"r1","method":"roots/list"}"#)
+        let state = try #require(try JSONValue(parsing: try #require(bench[1]))["requestState"]).text
+        bench.receive(#"{"jsonrpc":"2.0","id":\#(id),"result":{"content":[]}}"#)
+        try bench.send(
+            2, #""method":"tools/call","params":{"name":"t","requestState":\#(state),"inputResponses":{"berth/keep":{"q1":"k"}}}"#)
+        #expect(bench.back.questionCount == 1)
+        bench.perform(bench.back.send(SessionWords.answering(ByteBuffer(string: #"{"roots":[]}"#), handle: "k"), call: CallID(3)))
+        #expect(bench.lines.last == ["jsonrpc": "2.0", "id": "r1", "result": ["roots": []]])
+        bench.lines = []
+        bench.perform(bench.back.send(MCPRequest(method: SessionWords.rootsChanged), call: CallID(4)))
+        #expect(bench.lines.isEmpty)
     }
 
     /// What comes back for a question of no call is its asker's, also where that takes no new call.
@@ -305,6 +325,14 @@ struct SessionWordsTests {
         #expect(again !== idle)
         _ = again.sink.notification(Subscription.acknowledged(ListenFilter(tools: true), id: ByteBuffer(string: "0")))
         #expect(quiet.events == [#"{"jsonrpc":"2.0","method":"notifications/tools/list_changed"}"#])
+        // One that is lost again and again does not send its client round; nor does one that ends in order.
+        for outcome in [MCPOutcome.failed(Undelivered(.outcomeUnknown, "lost")), .result(ByteBuffer(string: "{}"))] {
+            front.service.calls.last { $0.request.method == "subscriptions/listen" }?.sink.finish(outcome)
+            _ = front.legacy(#"{"jsonrpc":"2.0","id":1,"method":"tools/list"}"#, session: other)
+            let next = try #require(front.service.calls.last { $0.request.method == "subscriptions/listen" })
+            _ = next.sink.notification(Subscription.acknowledged(ListenFilter(tools: true), id: ByteBuffer(string: "0")))
+        }
+        #expect(quiet.events.count == 1)
     }
 
     /// The level is said at once to the server that the session hears.

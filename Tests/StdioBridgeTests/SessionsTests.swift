@@ -142,7 +142,7 @@ struct SessionsTests {
 
     /// Clients that share a legacy server are served by processes that were told of what each can be asked; whoever comes later is too.
     @Test func whatCanBeAskedMakesRoom() async throws {
-        try await Rig.with { rig in
+        try await Rig.with(limits: { $0.rest = .zero }) { rig in
             let odd = [#"{"sampling":{}}"#, #"{"roots":{}}"#, #"{"elicitation":{"url":{}}}"#, #"{"sampling":{},"roots":{}}"#]
             for declared in odd { #expect(await rig.start("declared", capabilities: declared).reply().json != nil) }
             let answer = await rig.start("declared", capabilities: #"{"elicitation":{"form":{}}}"#).reply()

@@ -151,6 +151,22 @@ struct SpareTests {
         }
     }
 
+    /// A process whose question nobody heard is of no use to a client that it would have asked.
+    @Test func oneThatAskedNobodyIsReplaced() async throws {
+        try await Rig.with("asks_by_itself.py") { rig in
+            let declared = ByteBuffer(string: #"{"roots":{}}"#)
+            let warmed = rig.loop.makePromise(of: Void.self)
+            _ = await rig.on { $0.warm(for: .legacy, declaring: declared) { _ in warmed.succeed() } }
+            try await warmed.futureResult.get()
+            await eventually("it was refused") { rig.log.contains { $0.contains("refused: -32603") } }
+            let mark = #""_meta":{"berth/session":true,"io.modelcontextprotocol/clientCapabilities":{"roots":{}}}"#
+            let listen = rig.send(
+                #"{"jsonrpc":"2.0","id":"L","method":"subscriptions/listen","params":{"notifications":{"toolsListChanged":true},\#(mark)}}"#)
+            await eventually("it asks") { listen.notifications.contains { $0.contains("berth/asked") } }
+            listen.cancel()
+        }
+    }
+
     /// A server that takes a lock does not meet the last moment of the process that only the probe has used.
     @Test func theFirstSessionsProcessFollowsTheProbes() async throws {
         try await withFolder { folder in

@@ -95,9 +95,9 @@ extension Back {
     /// A word of the session's for the child. Nobody waits for what comes of it.
     mutating func told(_ request: MCPRequest, call: CallID) -> [BackAction] {
         let done = BackAction.finish(call, .result(ByteBuffer(string: "{}")))
-        guard case .legacy = phase, isOneSessions else { return [done] }
+        guard case .legacy = phase else { return [done] }
         switch request.method {
-        case SessionWords.rootsChanged: return [.write(JSONRPC.notification(SessionWords.rootsNotification).asLine()), done]
+        case SessionWords.rootsChanged where isOneSessions: return [.write(JSONRPC.notification(SessionWords.rootsNotification).asLine()), done]
         case SessionWords.answer:
             guard let handle = request.handle, let question = suspensions.takeQuestion(handle) else { return [done] }
             return [.disarmTimer(.input(handle)), .write(answer(to: question, request.inputResponses[SessionWords.key]).asLine()), done]
@@ -116,6 +116,7 @@ extension Back {
     mutating func questionExpired(_ handle: String) -> [BackAction] {
         guard let question = suspensions.takeQuestion(handle) else { return [] }
         if unheard.forget(handle) {
+            hasRefusedUnheard = true
             return refused(question.id, .internalError("no call is open, and no stream, on which the client could be asked"))
         }
         return [.write(JSONRPC.error(id: question.id, .internalError("the client did not answer in time")).asLine())] + withdrawn(handle)

@@ -59,6 +59,8 @@ public struct Back {
     var suspensions = Suspensions()
     var listens = LegacyListens()
     var unheard = Unheard()
+    /// The child asked before a session listened, and none did in time: whoever uses it later will not be asked that.
+    public internal(set) var hasRefusedUnheard = false
     /// Questions of the child so far.
     var questions = 0
     /// Calls that came before the handshake was done, in order.

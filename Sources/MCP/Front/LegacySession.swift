@@ -37,6 +37,9 @@ struct LegacySession {
     /// What its server asked outside of calls.
     var questions = SessionQuestions()
 
+    /// When it was last told that everything may have changed.
+    var toldOfAnything: NIODeadline?
+
     var canListen = true
 
     var wantsToListen: Bool { canListen && (isHeard || !subscribed.isEmpty) }

@@ -49,6 +49,15 @@ extension MCPFront {
         }
     }
 
+    /// What changed while nobody listened, nobody knows. A client that lists again then calls, which may find its subscription lost anew: it
+    /// is told so only now and then.
+    private func tellOfAnything(_ granted: ListenFilter, session id: String) {
+        let now = service.eventLoop.now
+        guard let session = sessions[id], session.toldOfAnything.map({ now - $0 >= .seconds(10) }) ?? true else { return }
+        change(session: id) { $0.toldOfAnything = now }
+        for message in SubscriptionRestart.notifications(of: granted) { _ = toStream(message, session: id) }
+    }
+
     /// `logging/setLevel`: what the server says outside of calls follows it at once, and so does what the session hears of that.
     func relisten(session id: String, context: CallContext) {
         guard settings.sessionsHaveServers, let session = sessions[id], let listen = session.listen, !listen.hasEnded else { return }
@@ -76,11 +85,10 @@ extension MCPFront {
     /// the server may have been put away meanwhile.
     func keepListening(session id: String, context: @autoclosure () -> CallContext) {
         guard let session = sessions[id], session.wantsToListen, session.listen?.hasEnded ?? true else { return }
-        let isAgain = session.listen != nil
+        let wasLost = session.listen?.wasLost == true
         relisten(session: id, uris: session.subscribed, context: context()) { [weak self] result in
-            guard isAgain, case .success(let granted) = result else { return }
-            // What changed while nobody listened, nobody knows.
-            for message in SubscriptionRestart.notifications(of: granted) { _ = self?.toStream(message, session: id) }
+            guard wasLost, case .success(let granted) = result else { return }
+            self?.tellOfAnything(granted, session: id)
         }
     }
 

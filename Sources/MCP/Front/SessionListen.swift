@@ -18,6 +18,8 @@ final class SessionListen: MCPSink {
     private var acknowledged: ((Result<ListenFilter, MCPError>) -> Void)?
     private var call: (any MCPCall)?
     private(set) var hasEnded = false
+    /// It ended by itself, and not in order.
+    private(set) var wasLost = false
     private var gate: SubscriptionGate
     /// Nobody knows yet whether it is granted.
     var isPending: Bool { acknowledged != nil }
@@ -93,6 +95,7 @@ final class SessionListen: MCPSink {
         case .result: tell(.success(ListenFilter()))
         case .error(let error): tell(.failure(error))
         case .failed(let why):
+            wasLost = true
             tell(.failure(MCPError(why)))
             if why == .unread { gaveUp() }
         }
