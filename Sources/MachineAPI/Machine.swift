@@ -50,8 +50,11 @@ public struct BerthMachine: Codable, Sendable, Equatable {
     public var isolation: [String]?
     /// Why the machine is in this state, when that is not plain.
     public var reason: String?
+    /// Since when it is in this state; RFC 3339.
+    public var since: String?
 
-    public init(door: String? = nil, boot_id: String? = nil, isolation: [String]? = nil, reason: String? = nil) {
+    public init(door: String? = nil, boot_id: String? = nil, isolation: [String]? = nil, reason: String? = nil, since: String? = nil) {
+        self.since = since
         self.door = door
         self.boot_id = boot_id
         self.isolation = isolation

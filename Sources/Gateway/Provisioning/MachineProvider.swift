@@ -30,10 +30,14 @@ actor MachineProvider {
         return try await task.value
     }
 
-    /// The machine as it is now; nil when it is gone or does not run.
+    /// The machine as it is now, waked if it is suspended; nil when it is gone or does not run.
     func refresh(machine id: String, app: String) async throws -> MachineAddress? {
         do {
-            return try await machines.machine(app: app, id: id).address
+            let machine = try await machines.machine(app: app, id: id)
+            guard machine.state == .suspended || machine.state == .suspending else { return machine.address }
+            try await machines.perform(.start, app: app, id: id)
+            logger.info("machine waked", metadata: ["app": "\(app)", "machine": "\(id)"])
+            return try await machines.wait(app: app, id: id, for: .started, seconds: 60).address
         } catch let error as MachineAPIError where error.status == 404 {
             return nil
         }
@@ -65,7 +69,7 @@ actor MachineProvider {
 
         let id: String
         if let machine = fitting.first(where: { $0.state != .destroying && $0.state != .destroyed }) {
-            if machine.state == .stopped || machine.state == .failed || machine.state == .created {
+            if [.stopped, .failed, .created, .suspended, .suspending].contains(machine.state) {
                 try await machines.perform(.start, app: connector.app, id: machine.id)
             }
             id = machine.id

@@ -33,6 +33,21 @@ struct BodyKeys: Sendable {
     static let ownOfApp = BodyKeys(known: ["app_root"])
     static let stop = BodyKeys(known: ["signal", "timeout"])
 
+    /// Of verbs that take no body; clients of Fly's stop may send the same one.
+    static let nothing = BodyKeys(known: [], unsupported: ["signal", "timeout"])
+
+    /// A body that may be missing.
+    func check(in body: [UInt8]) throws(MachineFailure) {
+        guard !body.isEmpty else { return }
+        do {
+            try check(try JSONValue(parsing: body))
+        } catch let failure as MachineFailure {
+            throw failure
+        } catch {
+            throw MachineFailure(.badRequest, "invalid", "the body is no valid JSON", field: "body")
+        }
+    }
+
     /// - Parameter path: of the object in the body; empty for the body itself.
     func check(_ value: JSONValue, _ path: String = "") throws(MachineFailure) {
         guard let object = value.objectValue else { return }

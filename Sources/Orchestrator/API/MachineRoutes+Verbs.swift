@@ -15,6 +15,17 @@ extension MachineRoutes {
             try await perform(.stop(source: "user", seconds: wanted.seconds), on: try await machine(context, isReading: false))
             return JSONAnswer(OK())
         }
+        v1.post("\(path)/suspend") { request, context in
+            try BodyKeys.nothing.check(in: try await body(of: request))
+            let machine = try await machine(context, isReading: false)
+            guard [.started, .suspending, .suspended].contains(machine.state) else {
+                throw MachineFailure(
+                    .preconditionFailed, "failed_precondition",
+                    "failed_precondition: unable to suspend machine from current state: '\(machine.state.rawValue)'", hint: "start it first")
+            }
+            try await perform(.suspend(source: "user"), on: machine)
+            return JSONAnswer(OK())
+        }
         v1.post("\(path)/restart") { request, context in
             let wanted = try StopRequest(timeout: request.uri.queryParameters["timeout"].map(String.init))
             try await perform(.restart(source: "user", seconds: wanted.seconds), on: try await machine(context, isReading: false))

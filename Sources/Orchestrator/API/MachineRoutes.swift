@@ -108,7 +108,7 @@ struct MachineRoutes: Sendable {
     /// Paths of Fly's that clients may try: a plain word instead of "not found".
     private func refuseOthers(_ v1: RouterGroup<MachinesContext>) {
         let machine = "apps/:app/machines/:id"
-        let verbs = ["suspend", "signal", "exec", "cordon", "uncordon", "lease", "metadata", "memory/reclaim"]
+        let verbs = ["signal", "exec", "cordon", "uncordon", "lease", "metadata", "memory/reclaim"]
         for verb in verbs { v1.post("\(machine)/\(verb)") { _, _ -> Response in throw Self.notImplemented } }
         for verb in ["lease", "metadata", "versions", "ps", "memory"] {
             v1.get("\(machine)/\(verb)") { _, _ -> Response in throw Self.notImplemented }

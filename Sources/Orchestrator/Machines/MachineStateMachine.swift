@@ -2,7 +2,7 @@ import MachineAPI
 
 /// What is wanted of a machine; durable.
 enum DesiredState: String, Sendable {
-    case running, stopped, destroyed
+    case running, suspended, stopped, destroyed
 }
 
 /// The life of one machine as a value: what happened goes in, what is to be done comes out. It does no I/O and reads no
@@ -19,6 +19,12 @@ struct MachineStateMachine: Sendable, Equatable {
         /// Runs, and is asked whether it is ready.
         case probing
         case up
+        /// Its door is being closed and it is being frozen.
+        case freezing
+        /// Stands still, and keeps its memory.
+        case frozen
+        /// Is being waked.
+        case thawing
         /// Told to end.
         case ending
         /// What is left of it is being removed.
@@ -48,6 +54,9 @@ struct MachineStateMachine: Sendable, Equatable {
         case stop(source: String, seconds: Int64? = nil)
         case restart(source: String, seconds: Int64? = nil)
         case destroy(source: String)
+        case suspend(source: String)
+        /// It has another configuration from now on. `launches`: it shall run with it at once, else from its next boot on.
+        case update(source: String, launches: Bool)
         /// Stop until the next orchestrator; what is wanted stays.
         case hold
         case booted
@@ -59,6 +68,12 @@ struct MachineStateMachine: Sendable, Equatable {
         case exited(MachineEnd, seconds: Int64)
         case removed
         case removeFailed(String)
+        /// It stands still; the text says what that gave back.
+        case frozen(String)
+        /// It runs as before.
+        case freezeFailed(String)
+        case thawed
+        case thawFailed(String)
         case timer
         /// At the orchestrator's start: the boot that the row names lives.
         case adopted(isStarted: Bool)
@@ -72,7 +87,13 @@ struct MachineStateMachine: Sendable, Equatable {
         case boot
         /// Ask until the answer is yes. `isDeep`: whether its server answers, else whether the agent does.
         case probe(isDeep: Bool)
-        /// SIGTERM.
+        /// Close the door, let calls end, freeze; or do nothing of what is done already.
+        case freeze
+        /// The opposite; of what was never frozen, nothing.
+        case thaw
+        /// Go back to the configuration before the update.
+        case fallBack
+        /// SIGTERM; what stands still is waked first.
         case terminate
         /// Kill and remove what is left.
         case remove
@@ -93,15 +114,21 @@ struct MachineStateMachine: Sendable, Equatable {
     var reason: String?
     var policy: Policy
 
-    private(set) var life = Life.none
+    /// A configuration that has not been ready yet, in the place of one that may have been: when it fails, that one comes back.
+    var isOnTrial = false
+    /// What is being waked served before, so that its server need not be asked again.
+    var servedBefore = false
+
+    // Written by the machine's own parts alone.
+    var life = Life.none
     private(set) var isHeld = false
-    private var cause = Cause.request
+    var cause = Cause.request
     private var earlyEnd: MachineEnd?
 
     /// - Parameter isHeld: stopped, whatever the row wants, as after ``Input/hold``.
     init(
         state: MachineState, desired: DesiredState, attempts: Int = 0, wasReady: Bool = false, reason: String? = nil, policy: Policy = Policy(),
-        isHeld: Bool = false
+        isHeld: Bool = false, isOnTrial: Bool = false
     ) {
         self.state = state
         self.desired = desired
@@ -110,9 +137,10 @@ struct MachineStateMachine: Sendable, Equatable {
         self.reason = reason
         self.policy = policy
         self.isHeld = isHeld
+        self.isOnTrial = isOnTrial
     }
 
-    private var target: DesiredState { isHeld && desired == .running ? .stopped : desired }
+    var target: DesiredState { isHeld && desired != .destroyed ? .stopped : desired }
 
     mutating func handle(_ input: Input) -> [Effect] {
         switch input {
@@ -120,6 +148,8 @@ struct MachineStateMachine: Sendable, Equatable {
         case .stop(let source, let seconds): stop(source, seconds)
         case .restart(let source, let seconds): restart(source, seconds)
         case .destroy(let source): destroy(source)
+        case .suspend(let source): suspend(source)
+        case .update(let source, let launches): update(source, launches)
         case .hold: hold()
         case .booted: booted()
         case .bootFailed(let why): life == .booting ? fail(why, type: "start") : []
@@ -128,6 +158,10 @@ struct MachineStateMachine: Sendable, Equatable {
         case .exited(let end, let seconds): exited(end, seconds)
         case .removed: removed()
         case .removeFailed(let why): removeFailed(why)
+        case .frozen(let told): frozen(told)
+        case .freezeFailed(let why): freezeFailed(why)
+        case .thawed: thawed()
+        case .thawFailed(let why): life == .thawing ? fail(why, type: "start") : []
         case .timer: timer()
         case .adopted(let isStarted): adopted(isStarted)
         case .lost: lost()
@@ -145,8 +179,13 @@ struct MachineStateMachine: Sendable, Equatable {
         case .none, .waiting:
             attempts = 0
             return boot("start", source: source)
-        case .booting, .probing, .up:
+        case .booting, .probing, .up, .thawing:
             return []
+        case .frozen:
+            return wake(source)
+        case .freezing:
+            // It is waked as soon as it stands still.
+            return wasWanted ? [] : [.record(type: "start", status: state.rawValue, source: source, reason: "queued")]
         case .ending, .removing, .stuck:
             // A new boot follows the removal of the old one.
             guard !wasWanted else { return [] }
@@ -180,7 +219,10 @@ struct MachineStateMachine: Sendable, Equatable {
         case .booting:
             // Its making cannot be interrupted; `booted` finds out.
             return stopping(source, why)
-        case .probing, .up:
+        case .freezing:
+            // Nor can this; `frozen` finds out.
+            return stopping(source, why)
+        case .probing, .up, .frozen, .thawing:
             life = .ending
             cause = .request
             return stopping(source, why) + [.terminate, .arm(seconds: seconds ?? policy.stopSeconds)]
@@ -189,7 +231,7 @@ struct MachineStateMachine: Sendable, Equatable {
         }
     }
 
-    private mutating func stopping(_ source: String, _ why: String?) -> [Effect] {
+    mutating func stopping(_ source: String, _ why: String?) -> [Effect] {
         guard state != .stopping else { return [] }
         state = .stopping
         reason = why
@@ -198,7 +240,7 @@ struct MachineStateMachine: Sendable, Equatable {
 
     private mutating func restart(_ source: String, _ seconds: Int64?) -> [Effect] {
         guard desired != .destroyed, !isHeld else { return [] }
-        guard life == .probing || life == .up else { return start(source) }
+        guard [.probing, .up, .frozen, .thawing].contains(life) else { return start(source) }
         desired = .running
         attempts = 0
         life = .ending
@@ -219,16 +261,16 @@ struct MachineStateMachine: Sendable, Equatable {
         switch life {
         case .none, .waiting:
             return [record, .disarm] + erase()
-        case .probing, .up, .ending:
+        case .probing, .up, .ending, .frozen, .thawing:
             return [record] + remove(.request)
-        case .booting, .removing, .stuck:
+        case .booting, .freezing, .removing, .stuck:
             return [record]
         }
     }
 
     // MARK: What happens
 
-    private mutating func boot(_ type: String, source: String, reason why: String? = nil) -> [Effect] {
+    mutating func boot(_ type: String, source: String, reason why: String? = nil) -> [Effect] {
         life = .booting
         earlyEnd = nil
         state = .starting
@@ -251,17 +293,18 @@ struct MachineStateMachine: Sendable, Equatable {
         life = .up
         state = .started
         wasReady = true
+        isOnTrial = false
         reason = nil
         return [.record(type: "start", status: "started", source: "berth", reason: nil), .disarm]
     }
 
     private mutating func exited(_ end: MachineEnd, _ seconds: Int64) -> [Effect] {
         switch life {
-        case .probing, .up:
+        case .probing, .up, .freezing, .frozen, .thawing:
             // A machine that ran well for a while has its tries back.
             if life == .up && seconds >= 300 { attempts = 0 }
             reason = end.description
-            if state == .started { state = .stopping }
+            if state != .starting { state = .stopping }
             return [.record(type: end.isOutOfMemory ? "oom" : "exit", status: "stopped", source: "berth", reason: reason)]
                 + remove(.failure(isClean: end.code == 0))
         case .ending:
@@ -275,12 +318,12 @@ struct MachineStateMachine: Sendable, Equatable {
         }
     }
 
-    private mutating func fail(_ why: String, type: String) -> [Effect] {
+    mutating func fail(_ why: String, type: String) -> [Effect] {
         reason = why
         return [.record(type: type, status: "failed", source: "berth", reason: why)] + remove(.failure(isClean: false))
     }
 
-    private mutating func remove(_ cause: Cause) -> [Effect] {
+    mutating func remove(_ cause: Cause) -> [Effect] {
         life = .removing
         self.cause = cause
         return [.disarm, .remove]
@@ -292,7 +335,9 @@ struct MachineStateMachine: Sendable, Equatable {
         switch target {
         case .destroyed:
             return erase()
-        case .stopped:
+        case .stopped, .suspended:
+            // What stood still is lost with its memory; it begins anew when somebody needs it.
+            if !isHeld { desired = .stopped }
             state = .stopped
             return [.record(type: "stop", status: "stopped", source: "berth", reason: reason)]
         case .running:
@@ -305,6 +350,7 @@ struct MachineStateMachine: Sendable, Equatable {
 
     /// A boot ended by itself: the restart policy decides.
     private mutating func again(isClean: Bool) -> [Effect] {
+        if isOnTrial { return fallBack() }
         let restarts: Bool
         switch policy.restart {
         case .no: restarts = false
@@ -345,12 +391,12 @@ struct MachineStateMachine: Sendable, Equatable {
     private mutating func timer() -> [Effect] {
         switch life {
         case .waiting: return boot("start", source: "berth", reason: "try \(attempts + 1)")
-        case .probing: return fail("not ready within \(policy.startSeconds) s" + (reason.map { ": \($0)" } ?? ""), type: "start")
+        case .probing, .thawing: return fail("not ready within \(policy.startSeconds) s" + (reason.map { ": \($0)" } ?? ""), type: "start")
         case .ending:
             return [.record(type: "stop", status: state.rawValue, source: "berth", reason: "did not end in time, killed")]
                 + remove(cause)
         case .stuck: return remove(cause)
-        case .none, .booting, .up, .removing: return []
+        case .none, .booting, .up, .freezing, .frozen, .removing: return []
         }
     }
 
@@ -365,11 +411,12 @@ struct MachineStateMachine: Sendable, Equatable {
         guard life == .none else { return [] }
         switch target {
         case .running: break
+        case .suspended where isStarted: return adoptSuspended()
         case .stopped where isStarted:
             life = .ending
             state = .stopping
             return [.record(type: "adopt", status: "stopping", source: "berth", reason: nil), .terminate, .arm(seconds: policy.stopSeconds)]
-        case .stopped, .destroyed:
+        case .stopped, .suspended, .destroyed:
             state = target == .destroyed ? .destroying : .stopping
             return [.record(type: "adopt", status: state.rawValue, source: "berth", reason: nil)] + remove(.request)
         }
@@ -378,6 +425,7 @@ struct MachineStateMachine: Sendable, Equatable {
             state = .starting
             return [.record(type: "adopt", status: "starting", source: "berth", reason: "half made")] + remove(.request)
         }
+        if mayStandStill { return adoptAwake() }
         life = .probing
         // One that served before serves on; its server need not be asked, which could start a child without credentials.
         let served = state == .started
@@ -405,7 +453,8 @@ struct MachineStateMachine: Sendable, Equatable {
         case .running:
             // Tries that an earlier orchestrator counted still count.
             return boot("start", source: "berth")
-        case .stopped:
+        case .stopped, .suspended:
+            if !isHeld { desired = .stopped }
             guard state != .stopped, state != .failed, state != .created else { return [] }
             state = .stopped
             return [.record(type: "stop", status: "stopped", source: "berth", reason: nil)]

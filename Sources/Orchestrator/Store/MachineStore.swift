@@ -43,13 +43,14 @@ struct MachineStore: Sendable {
             try quota.checkMachine(machine.config, database)
             try database.execute(
                 sql: """
-                    INSERT INTO machines (id, app, name, instance, config, state, desired, created_at, updated_at)
-                    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+                    INSERT INTO machines (id, app, name, instance, config, state, desired, created_at, updated_at, state_since)
+                    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
                     """,
                 arguments: [
                     machine.id, machine.app, machine.name, machine.instance, config, machine.state.rawValue, machine.desired.rawValue,
-                    machine.createdAt, machine.updatedAt,
+                    machine.createdAt, machine.updatedAt, machine.createdAt,
                 ])
+            try Self.insertVersion(machine.instance, config, of: machine.id, database)
             try Self.insert(event, of: machine.id, database)
             try Self.remember(machine, database)
             return true
@@ -58,15 +59,21 @@ struct MachineStore: Sendable {
 
     /// Writes what the state machine decided, with the events that tell of it, in one transaction.
     func save(_ machine: MachineRecord, events: [MachineEvent]) async throws {
+        let config = try Self.encode(machine.config)
+        let fallback = try machine.fallback.map { try Self.encode($0) }
         try await write { database in
             try database.execute(
-                sql: "UPDATE machines SET state = ?, desired = ?, attempts = ?, was_ready = ?, reason = ?, updated_at = ? WHERE id = ?",
+                sql: """
+                    UPDATE machines SET state = ?, desired = ?, attempts = ?, was_ready = ?, reason = ?, updated_at = ?, state_since = ?,
+                        instance = ?, config = ?, cordoned = ?, fallback = ? WHERE id = ?
+                    """,
                 arguments: [
                     machine.state.rawValue, machine.desired.rawValue, machine.attempts, machine.wasReady, machine.reason, machine.updatedAt,
-                    machine.id,
+                    machine.stateSince, machine.instance, config, machine.isCordoned, fallback, machine.id,
                 ])
+            try Self.insertVersion(machine.instance, config, of: machine.id, database)
             for event in events { try Self.insert(event, of: machine.id, database) }
-            if machine.state == .destroyed { try Self.remember(machine, database) }
+            if machine.state == .destroyed || events.contains(where: { $0.type == "update" }) { try Self.remember(machine, database) }
             try database.execute(
                 sql: """
                     DELETE FROM events WHERE machine = ?1
@@ -194,10 +201,16 @@ struct MachineStore: Sendable {
             id: row["id"], app: row["app"], name: row["name"], instance: row["instance"], config: config,
             state: MachineState(rawValue: row["state"]) ?? .failed, desired: DesiredState(rawValue: row["desired"]) ?? .stopped,
             attempts: row["attempts"], wasReady: row["was_ready"], reason: row["reason"], createdAt: row["created_at"],
-            updatedAt: row["updated_at"], boot: boot(row, createdAt: "boot_created_at"))
+            updatedAt: row["updated_at"], stateSince: row["state_since"], isCordoned: row["cordoned"], fallback: try fallback(row),
+            boot: boot(row, createdAt: "boot_created_at"))
     }
 
-    private static func encode(_ config: MachineConfig) throws -> String {
+    private static func fallback(_ row: Row) throws -> VersionRecord? {
+        guard let text: String = row["fallback"] else { return nil }
+        return try JSONDecoder().decode(VersionRecord.self, from: Data(text.utf8))
+    }
+
+    static func encode(_ config: some Encodable) throws -> String {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
         return String(decoding: try encoder.encode(config), as: UTF8.self)

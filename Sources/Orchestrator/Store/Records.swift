@@ -28,6 +28,12 @@ struct MachineRecord: Sendable, Equatable {
     var reason: String?
     var createdAt: Int64
     var updatedAt: Int64
+    /// Since when it is in this state.
+    var stateSince: Int64 = 0
+    /// Gets no new sessions.
+    var isCordoned = false
+    /// The version that an update goes back to when the present one does not become ready.
+    var fallback: VersionRecord?
     var boot: BootRecord?
 }
 
