@@ -17,6 +17,8 @@ public struct Machine: Codable, Sendable, Equatable, Identifiable {
     /// Newest first.
     public var events: [MachineEvent]?
     public var cordoned: Bool?
+    /// Of the lease that the machine was created with; told once.
+    public var nonce: String?
     public var berth: BerthMachine?
 
     public init(

@@ -105,6 +105,12 @@ final class FakeRuntime: MachineRuntime {
         }
     }
 
+    func processes(_ machine: String, boot: String) async throws -> [MachineProcess] {
+        [(1, 30), (7, 10), (9, 20)].map { pid, rss in
+            MachineProcess(pid: pid, command: "p\(pid)", directory: "/", cpu: 1, rss: rss, rtime: 2, stime: 1)
+        }
+    }
+
     func logTail(_ machine: String, lines: Int) -> String { "log of \(machine), \(lines)\n" }
     func discardLog(_ machine: String) {}
     func observeLog(_ machine: String, boot: String, _ observer: (@Sendable (String) -> Void)?) {}
@@ -121,9 +127,12 @@ final class FakeDoor: DoorAsking {
     let asked = Mutex([Bool]())
     /// Children at work; nil when the agent does not tell.
     let busy = Mutex<Int?>(0)
+    /// By the door, in the place of `answer`.
+    let decide = Mutex<(@Sendable (String) -> DoorAnswer)?>(nil)
 
     func ask(_ door: String, keys: DoorKeys, org: String, isDeep: Bool) async -> DoorAnswer {
         asked.withLock { $0.append(isDeep) }
+        if let decide = decide.withLock({ $0 }) { return decide(door) }
         return answer.withLock { $0 }
     }
 

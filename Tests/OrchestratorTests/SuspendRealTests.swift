@@ -96,3 +96,22 @@ struct SuspendRealTests {
         try await second.close()
     }
 }
+
+/// What is told of a real machine's processes, and what reaches them.
+@Suite(.enabled(if: OCITestHost.isUsable, "needs root, crun and busybox-static"))
+struct MachineProcessTests {
+    @Test("processes by the machine's own numbers; a SIGTERM ends it in order, and it stays stopped")
+    func processesAndSignals() async throws {
+        try await withRealHost { host in
+            let machine = try await host.create("m")
+            let boot = try #require(await host.state(machine.id, .started).boot)
+            _ = try await eventually("output") { host.runtime.log.tail(machine.id, lines: 5).contains("up") ? true : nil }
+            let first = try #require(try await host.runtime.processes(machine.id, boot: boot.boot).first { $0.pid == 1 })
+            #expect(first.command.contains("/opt/berth/berth-agent") && first.directory == "/" && first.rss > 0, "\(first)")
+            let row = try #require(await host.store.machine(machine.id))
+            try await host.service.signal(row, SIGTERM)
+            _ = try await host.state(machine.id, .stopped)
+            #expect(host.runtime.log.tail(machine.id, lines: 5).contains("told to end"))
+        }
+    }
+}

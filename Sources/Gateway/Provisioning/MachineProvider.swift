@@ -64,8 +64,12 @@ actor MachineProvider {
     private func find(_ asked: Connector) async throws -> MachineAddress {
         let connector = try await newest(asked)
         let config = connector.machineConfig.config(connector: connector.name, needsCredentials: !connector.secretNames.isEmpty)
-        let fitting = try await machines.machines(app: connector.app).filter { $0.config.serves(config) }
+        let serving = try await machines.machines(app: connector.app).filter { $0.config.serves(config) }
+        let fitting = serving.filter { $0.cordoned != true }
         if let address = fitting.lazy.compactMap(\.address).first { return address }
+        guard !fitting.isEmpty || serving.isEmpty else {
+            throw PinSearch.NotFound(reason: "the connector's machine takes no new sessions: it is cordoned")
+        }
 
         let id: String
         if let machine = fitting.first(where: { $0.state != .destroying && $0.state != .destroyed }) {

@@ -49,7 +49,8 @@ extension MachineHost {
             if busy == 0 { return }
             guard ContinuousClock.now < end else {
                 throw MachineFailure(
-                    .unavailable, "not_suspended", "not suspended: calls of \(busy) sessions were not over within \(Self.patience.components.seconds) s")
+                    .unavailable, "not_suspended",
+                    "not suspended: calls of \(busy) sessions were not over within \(Self.patience.components.seconds) s")
             }
             try await Task.sleep(for: .milliseconds(100))
         }

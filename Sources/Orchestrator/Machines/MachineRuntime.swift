@@ -6,6 +6,7 @@ protocol MachineRuntime: Sendable {
     func kill(_ machine: String, boot: String) async throws
     /// Idempotent; returns when nothing is left.
     func remove(_ machine: String, boot: String) async throws
+    func processes(_ machine: String, boot: String) async throws -> [MachineProcess]
     func survey() async throws -> [SurveyedMachine]
     func adopt(_ machine: String, boot: String) async -> CreatedMachine?
     func update(_ machine: String, boot: String, cpus: Double) async throws

@@ -10,7 +10,8 @@ extension MachineStateMachine {
         case .up, .probing, .frozen, .thawing:
             guard launches else { return [.record(type: "update", status: state.rawValue, source: source, reason: "with its next boot")] }
             desired = .running
-            isOnTrial = true
+            // What never was ready is nothing to go back to.
+            isOnTrial = isOnTrial || wasReady
             life = .ending
             cause = .request
             state = .replacing
@@ -21,7 +22,6 @@ extension MachineStateMachine {
         case .none, .waiting:
             guard launches else { return [.record(type: "update", status: state.rawValue, source: source, reason: nil)] }
             desired = .running
-            isOnTrial = true
             return boot("update", source: source)
         case .booting, .freezing, .ending, .removing, .stuck:
             return []
@@ -33,7 +33,6 @@ extension MachineStateMachine {
         isOnTrial = false
         attempts = 0
         let why = "the new configuration did not become ready: \(reason ?? "no reason known"); the one before it is back"
-        // Who was stopped before the update, or had failed, has nothing to go back to but that configuration.
         return [.fallBack] + boot("update", source: "berth", reason: why)
     }
 }

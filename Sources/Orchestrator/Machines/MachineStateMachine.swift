@@ -46,6 +46,8 @@ struct MachineStateMachine: Sendable, Equatable {
         var maxRetries = 10
         var stopSeconds: Int64 = 5
         var startSeconds: Int64 = 60
+        /// It goes for good when it has come to its end.
+        var destroysItself = false
     }
 
     enum Input: Sendable, Equatable {
@@ -57,6 +59,8 @@ struct MachineStateMachine: Sendable, Equatable {
         case suspend(source: String)
         /// It has another configuration from now on. `launches`: it shall run with it at once, else from its next boot on.
         case update(source: String, launches: Bool)
+        /// Something happened to it that changes nothing of its life.
+        case note(type: String, source: String)
         /// Stop until the next orchestrator; what is wanted stays.
         case hold
         case booted
@@ -150,6 +154,7 @@ struct MachineStateMachine: Sendable, Equatable {
         case .destroy(let source): destroy(source)
         case .suspend(let source): suspend(source)
         case .update(let source, let launches): update(source, launches)
+        case .note(let type, let source): [.record(type: type, status: state.rawValue, source: source, reason: nil)]
         case .hold: hold()
         case .booted: booted()
         case .bootFailed(let why): life == .booting ? fail(why, type: "start") : []
@@ -338,6 +343,7 @@ struct MachineStateMachine: Sendable, Equatable {
         case .stopped, .suspended:
             // What stood still is lost with its memory; it begins anew when somebody needs it.
             if !isHeld { desired = .stopped }
+            if policy.destroysItself, !isHeld { return destroyItself() }
             state = .stopped
             return [.record(type: "stop", status: "stopped", source: "berth", reason: reason)]
         case .running:
@@ -358,6 +364,7 @@ struct MachineStateMachine: Sendable, Equatable {
         case .always: restarts = true
         }
         guard restarts else {
+            if policy.destroysItself { return destroyItself() }
             desired = .stopped
             state = isClean ? .stopped : .failed
             return [.record(type: "exit", status: state.rawValue, source: "berth", reason: reason)]
@@ -376,6 +383,12 @@ struct MachineStateMachine: Sendable, Equatable {
         return [
             .record(type: "restart", status: "starting", source: "berth", reason: reason), .arm(seconds: Self.backOff(attempts)),
         ]
+    }
+
+    private mutating func destroyItself() -> [Effect] {
+        desired = .destroyed
+        state = .destroying
+        return [.record(type: "destroy", status: "destroying", source: "berth", reason: reason ?? "its configuration says auto_destroy")] + erase()
     }
 
     /// 1, 2, 4 … 60 seconds.

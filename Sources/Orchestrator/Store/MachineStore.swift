@@ -73,6 +73,9 @@ struct MachineStore: Sendable {
                 ])
             try Self.insertVersion(machine.instance, config, of: machine.id, database)
             for event in events { try Self.insert(event, of: machine.id, database) }
+            if machine.state == .destroyed {
+                try database.execute(sql: "DELETE FROM leases WHERE machine = ?", arguments: [machine.id])
+            }
             if machine.state == .destroyed || events.contains(where: { $0.type == "update" }) { try Self.remember(machine, database) }
             try database.execute(
                 sql: """

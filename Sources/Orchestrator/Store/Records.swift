@@ -53,6 +53,17 @@ struct BootRecord: Sendable, Equatable {
     var name: String { "\(machine)-\(boot)" }
 }
 
+/// A row of `leases`: for a while only who holds the nonce changes the machine.
+struct LeaseRecord: Sendable, Equatable {
+    var machine: String
+    /// 12 hex digits.
+    var nonce: String
+    /// Who asked, as the listener knows him.
+    var owner: String
+    var description: String
+    var expiresAt: Int64
+}
+
 extension MachineEvent {
     /// One that happened now.
     init(type: String, status: String, source: String, reason: String?, at now: Int64) {
