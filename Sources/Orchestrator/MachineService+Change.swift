@@ -57,9 +57,11 @@ extension MachineService {
                 _ = await Reconciler.first(in: changes, within: .seconds(30)) { !$0.state.isTransient && $0.state != .suspended }
             }
         }
-        guard let now = try await store.machine(machine.id), let boot = now.boot, [.starting, .started, .stopping, .replacing].contains(now.state) else {
+        guard let now = try await store.machine(machine.id), let boot = now.boot, [.starting, .started, .stopping, .replacing].contains(now.state)
+        else {
             throw MachineFailure(
-                .preconditionFailed, "failed_precondition", "failed_precondition: machine \(machine.id) does not run, so that nothing can hear a signal")
+                .preconditionFailed, "failed_precondition",
+                "failed_precondition: machine \(machine.id) does not run, so that nothing can hear a signal")
         }
         do {
             try await reconciler.host.runtime.signal(machine.id, boot: boot.boot, number)

@@ -36,7 +36,8 @@ extension MachineRoutes {
             let machine = try await machine(context)
             guard let boot = machine.boot else {
                 throw MachineFailure(
-                    .preconditionFailed, "failed_precondition", "failed_precondition: machine \(machine.id) is \(machine.state.rawValue) and has no processes")
+                    .preconditionFailed, "failed_precondition",
+                    "failed_precondition: machine \(machine.id) is \(machine.state.rawValue) and has no processes")
             }
             let query = request.uri.queryParameters
             let order = try ProcessOrder(sortBy: query["sort_by"].map(String.init), order: query["order"].map(String.init))

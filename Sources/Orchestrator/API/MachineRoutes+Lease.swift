@@ -26,7 +26,8 @@ extension MachineRoutes {
             let isForced = request.uri.queryParameters["force"] == "true"
             if isForced { try context.requireRoot() }
             guard let nonce = Self.nonce(of: request) ?? (isForced ? "" : nil) else {
-                throw MachineFailure(.badRequest, "invalid", "the lease's nonce is missing", field: Self.nonceName, hint: "as the answer of POST …/lease has it")
+                throw MachineFailure(
+                    .badRequest, "invalid", "the lease's nonce is missing", field: Self.nonceName, hint: "as the answer of POST …/lease has it")
             }
             guard try await store.releaseLease(of: machine.id, nonce: isForced ? nil : nonce, at: WallClock.milliseconds()) else {
                 throw Self.noLease(machine.id)
@@ -87,6 +88,7 @@ private struct LeaseAnswer: Encodable, Sendable {
 
     init(_ lease: LeaseRecord, version: String, isHolder: Bool) {
         data = Lease(
-            nonce: isHolder ? lease.nonce : nil, expires_at: lease.expiresAt / 1_000, owner: lease.owner, description: lease.description, version: version)
+            nonce: isHolder ? lease.nonce : nil, expires_at: lease.expiresAt / 1_000, owner: lease.owner, description: lease.description,
+            version: version)
     }
 }

@@ -52,7 +52,8 @@ extension MetadataRequest {
     func check(against machine: MachineRecord) throws(MachineFailure) {
         if let version, version != machine.instance {
             throw MachineFailure(
-                .preconditionFailed, "failed_precondition", "failed_precondition: the machine has the version \(machine.instance)", field: "machine_version")
+                .preconditionFailed, "failed_precondition", "failed_precondition: the machine has the version \(machine.instance)",
+                field: "machine_version")
         }
         if let updatedAt, updatedAt != Timestamp.text(machine.updatedAt) {
             throw MachineFailure(
