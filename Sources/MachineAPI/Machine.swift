@@ -161,7 +161,7 @@ public struct ImageReference: Codable, Sendable, Equatable {
 public struct MachineEvent: Codable, Sendable, Equatable, Identifiable {
     /// ULID.
     public var id: String
-    /// `launch`, `start`, `stop`, `exit`, `restart`, `destroy`, `oom`, `adopt`.
+    /// `launch`, `start`, `stop`, `exit`, `restart`, `destroy`, `oom`, `adopt`, `suspend`, `resume`, `update`, `cordon`, `uncordon`, `signal`.
     public var type: String
     public var status: String
     /// `user`, or `berth` for the reconciler.
@@ -169,8 +169,37 @@ public struct MachineEvent: Codable, Sendable, Equatable, Identifiable {
     /// Milliseconds since 1970.
     public var timestamp: Int64
     public var reason: String?
+    /// Of an `exit` or `oom`: how it ended.
+    public var request: Request?
 
-    public init(id: String, type: String, status: String, source: String, timestamp: Int64, reason: String? = nil) {
+    public struct Request: Codable, Sendable, Equatable {
+        public var exit_event: Exit?
+        public init(exit_event: Exit?) { self.exit_event = exit_event }
+    }
+
+    /// How a machine's first process ended.
+    public struct Exit: Codable, Sendable, Equatable {
+        /// Where it ended by itself.
+        public var exit_code: Int?
+        /// Where a signal ended it.
+        public var signal: Int?
+        public var oom_killed: Bool
+        /// Somebody had asked for it.
+        public var requested_stop: Bool
+        /// RFC 3339.
+        public var exited_at: String
+
+        public init(exit_code: Int?, signal: Int?, oom_killed: Bool, requested_stop: Bool, exited_at: String) {
+            self.exit_code = exit_code
+            self.signal = signal
+            self.oom_killed = oom_killed
+            self.requested_stop = requested_stop
+            self.exited_at = exited_at
+        }
+    }
+
+    public init(id: String, type: String, status: String, source: String, timestamp: Int64, reason: String? = nil, request: Request? = nil) {
+        self.request = request
         self.id = id
         self.type = type
         self.status = status

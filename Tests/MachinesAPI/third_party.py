@@ -1,7 +1,8 @@
-"""A client of Fly's from PyPI, which knows nothing of Berth, drives one machine through its life.
+"""Two clients of Fly's from PyPI, which know nothing of Berth, drive machines through their lives.
 
 third_party.py URL APP IMAGE   (the bearer token in FLY_API_TOKEN)
 """
+import asyncio
 import os
 import sys
 import time
@@ -40,4 +41,30 @@ box.resume()
 until("started again", lambda: state() == "started")
 client.attach_sandbox(box.id).kill()
 until("gone", lambda: client.list_sandboxes() == [])
-print("created, listed, read, suspended, started, deleted %s" % box.id)
+
+
+async def flaude_life():
+    """Finds or makes its app, and starts, stops, reads and destroys a machine that is there."""
+    import flaude.app
+    import flaude.fly_client
+    import flaude.machine
+    import flaude.runner
+
+    flaude.fly_client.FLY_API_BASE = url + "/v1"
+    assert (await flaude.app.ensure_app("other-" + app)).name == "other-" + app
+    assert (await flaude.app.ensure_app("other-" + app, org="personal")).org == "personal"
+    made = await flaude.fly_client.fly_post(
+        "/apps/other-%s/machines" % app, json={"config": {"image": image, "restart": {"policy": "no"}}, "skip_launch": True})
+    name, machine = "other-" + app, made["id"]
+    assert (await flaude.machine.get_machine(name, machine)).state == "stopped"
+    await flaude.machine.start_machine(name, machine)
+    await flaude.fly_client.fly_get("/apps/%s/machines/%s/wait?state=started" % (name, machine), timeout=70)
+    await flaude.machine.stop_machine(name, machine)
+    assert await flaude.runner.wait_for_machine_exit(name, machine, timeout=70) == ("stopped", 0)
+    await flaude.machine.destroy_machine(name, machine)
+    assert (await flaude.machine.get_machine(name, machine)).state == "destroyed"
+    await flaude.machine.destroy_machine(name, machine)
+
+
+asyncio.run(flaude_life())
+print("two clients: created, listed, read, suspended, started, stopped, destroyed")

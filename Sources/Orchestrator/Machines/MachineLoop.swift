@@ -55,7 +55,7 @@ struct MachineLoop {
         let effects = input.map { machine.handle($0) } ?? []
         settleTrial(effects)
         do {
-            try await save(effects, since: before)
+            try await save(effects, since: before, after: input)
             message.reply?(.success(()))
         } catch {
             // What runs is not undone for want of a row: the next start of the orchestrator finds out by the cgroup.
@@ -88,7 +88,9 @@ struct MachineLoop {
         machine.policy = record.config.policy
     }
 
-    private mutating func save(_ effects: [MachineStateMachine.Effect], since before: MachineRecord) async throws {
+    private mutating func save(
+        _ effects: [MachineStateMachine.Effect], since before: MachineRecord, after input: MachineStateMachine.Input?
+    ) async throws {
         record.state = machine.state
         record.desired = machine.desired
         record.attempts = machine.attempts
@@ -101,7 +103,11 @@ struct MachineLoop {
             var fields: Logger.Metadata = ["status": "\(status)", "source": "\(source)"]
             if let reason { fields["reason"] = "\(reason)" }
             logger.info("machine: \(type)", metadata: fields)
-            return MachineEvent(type: type, status: status, source: source, reason: reason, at: now)
+            var event = MachineEvent(type: type, status: status, source: source, reason: reason, at: now)
+            if case .exited(let end, _) = input, type == "exit" || type == "oom" {
+                event.request = .init(exit_event: end.told(isRequested: before.state == .stopping || before.state == .replacing, at: now))
+            }
+            return event
         }
         guard record != before || !events.isEmpty else { return }
         record.updatedAt = now

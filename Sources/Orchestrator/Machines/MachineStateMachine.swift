@@ -487,4 +487,11 @@ struct MachineEnd: Sendable, Equatable, CustomStringConvertible {
         if let signal { return "signal \(signal)" }
         return "ended, status unknown"
     }
+
+    /// As Fly's clients read it.
+    func told(isRequested: Bool, at now: Int64) -> MachineEvent.Exit {
+        MachineEvent.Exit(
+            exit_code: code.map { Int($0) }, signal: signal.map { Int($0) }, oom_killed: isOutOfMemory, requested_stop: isRequested,
+            exited_at: Timestamp.text(now))
+    }
 }

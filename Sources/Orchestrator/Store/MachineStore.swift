@@ -120,9 +120,10 @@ struct MachineStore: Sendable {
             try Row.fetchAll(
                 database, sql: "SELECT * FROM events WHERE machine = ? ORDER BY number DESC LIMIT ?", arguments: [machine, limit]
             ).map { row in
-                MachineEvent(
+                let request: String? = row["request"]
+                return MachineEvent(
                     id: row["id"], type: row["type"], status: row["status"], source: row["source"], timestamp: row["timestamp"],
-                    reason: row["reason"])
+                    reason: row["reason"], request: try request.map { try JSONDecoder().decode(MachineEvent.Request.self, from: Data($0.utf8)) })
             }
         }
     }
@@ -186,8 +187,10 @@ struct MachineStore: Sendable {
 
     private static func insert(_ event: MachineEvent, of machine: String, _ database: Database) throws {
         try database.execute(
-            sql: "INSERT INTO events (id, machine, type, status, source, timestamp, reason) VALUES (?, ?, ?, ?, ?, ?, ?)",
-            arguments: [event.id, machine, event.type, event.status, event.source, event.timestamp, event.reason])
+            sql: "INSERT INTO events (id, machine, type, status, source, timestamp, reason, request) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            arguments: [
+                event.id, machine, event.type, event.status, event.source, event.timestamp, event.reason, try event.request.map { try encode($0) },
+            ])
     }
 
     private static func boot(_ row: Row, createdAt: String = "created_at") -> BootRecord? {

@@ -2,7 +2,7 @@ import GRDB
 import Persistence
 
 extension OrchestratorSchema {
-    static let life = Migration("3 since when a state holds, versions, leases, cordon") { database in
+    static let life = Migration("3 since when a state holds, versions, leases, cordon, how a machine ended") { database in
         try database.execute(
             sql: """
                 ALTER TABLE machines ADD COLUMN state_since INTEGER NOT NULL DEFAULT 0;
@@ -10,6 +10,8 @@ extension OrchestratorSchema {
                 ALTER TABLE machines ADD COLUMN cordoned INTEGER NOT NULL DEFAULT 0;
                 -- What an update goes back to while it has not become ready: a version and its configuration. NULL when nothing is on trial.
                 ALTER TABLE machines ADD COLUMN fallback TEXT;
+                -- What Fly's clients read of an exit; JSON.
+                ALTER TABLE events ADD COLUMN request TEXT;
                 CREATE TABLE versions (
                     machine TEXT NOT NULL REFERENCES machines (id) ON DELETE CASCADE, instance TEXT NOT NULL, config TEXT NOT NULL,
                     PRIMARY KEY (machine, instance)
