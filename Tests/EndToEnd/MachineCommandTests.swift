@@ -59,6 +59,8 @@ struct MachineCommandTests {
             let served = try await slow.status
             #expect(isBusy && served == 200)
             #expect(try await client.call("echo", ["text": "last"], seconds: 60).text == "last")
+            // `down` finds it standing still.
+            try await berth.json(["machines", "suspend", "fixture"])
         }
     }
 
