@@ -76,6 +76,25 @@ struct SuspendRoutesTests {
         }
     }
 
+    @Test("who needs a machine that waits to be frozen does not wait for others' calls")
+    func neededMeanwhile() async throws {
+        try await withFakeHost { host, client in
+            let machine = try await started(host, client)
+            host.door.busy.withLock { $0 = 1 }
+            #expect(try await suspend(machine.id, host) == 200)
+            try await client.perform(.start, app: "web", id: machine.id)
+            let again = try await client.wait(app: "web", id: machine.id, for: .started, seconds: 60)
+            #expect(again.berth?.boot_id == machine.berth?.boot_id && story(host) == [])
+            let told = try await host.store.events(of: machine.id, limit: 1).first
+            #expect(told?.type == "suspend" && told?.status == "started" && told?.reason == "not suspended: it was needed meanwhile")
+
+            #expect(try await suspend(machine.id, host) == 200)
+            try await client.perform(.stop, app: "web", id: machine.id)
+            _ = try await client.wait(app: "web", id: machine.id, for: .stopped, seconds: 60)
+            #expect(story(host) == ["signal 15"])
+        }
+    }
+
     @Test("only what is started can be suspended")
     func wrongState() async throws {
         try await withFakeHost { host, client in

@@ -16,6 +16,7 @@ extension MachineHost {
             do {
                 try await Task.sleep(for: Self.latchTime)
                 try await waitUntilIdle(record, boot)
+                try Task.checkCancellation()
             } catch {
                 if let door = boot.door { DoorLatch.open(door) }
                 throw error

@@ -128,6 +128,7 @@ struct MachineLoop {
         case .boot: await boot(in: &group)
         case .probe(let isDeep): ask(isDeep: isDeep && record.config.metadata?["berth_ready"] != "agent", in: &group)
         case .freeze: freeze(in: &group)
+        case .cancelFreeze: work?.cancel()
         case .thaw: thaw(in: &group)
         case .terminate: terminate(in: &group)
         case .remove: remove(in: &group)
@@ -223,7 +224,7 @@ struct MachineLoop {
             do {
                 post(.init(input: .frozen(try await host.suspend(record, boot)), boot: boot.boot))
             } catch {
-                post(.init(input: .freezeFailed("\(error)"), boot: boot.boot))
+                post(.init(input: .freezeFailed(Task.isCancelled ? "not suspended: it was needed meanwhile" : "\(error)"), boot: boot.boot))
             }
         }
     }

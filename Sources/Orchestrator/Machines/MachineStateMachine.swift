@@ -93,7 +93,9 @@ struct MachineStateMachine: Sendable, Equatable {
         case probe(isDeep: Bool)
         /// Close the door, let calls end, freeze; or do nothing of what is done already.
         case freeze
-        /// The opposite; of what was never frozen, nothing.
+        /// Do not wait for its calls any longer: it is frozen already, or it is not frozen at all.
+        case cancelFreeze
+        /// The opposite of a freeze; of what was never frozen, nothing.
         case thaw
         /// Go back to the configuration before the update.
         case fallBack
@@ -189,8 +191,8 @@ struct MachineStateMachine: Sendable, Equatable {
         case .frozen:
             return wake(source)
         case .freezing:
-            // It is waked as soon as it stands still.
-            return wasWanted ? [] : [.record(type: "start", status: state.rawValue, source: source, reason: "queued")]
+            // It serves on, or is waked as soon as it stands still.
+            return wasWanted ? [] : [.record(type: "start", status: state.rawValue, source: source, reason: "queued"), .cancelFreeze]
         case .ending, .removing, .stuck:
             // A new boot follows the removal of the old one.
             guard !wasWanted else { return [] }
@@ -225,8 +227,8 @@ struct MachineStateMachine: Sendable, Equatable {
             // Its making cannot be interrupted; `booted` finds out.
             return stopping(source, why)
         case .freezing:
-            // Nor can this; `frozen` finds out.
-            return stopping(source, why)
+            // `frozen` or `freezeFailed` find out.
+            return stopping(source, why) + [.cancelFreeze]
         case .probing, .up, .frozen, .thawing:
             life = .ending
             cause = .request
@@ -268,7 +270,9 @@ struct MachineStateMachine: Sendable, Equatable {
             return [record, .disarm] + erase()
         case .probing, .up, .ending, .frozen, .thawing:
             return [record] + remove(.request)
-        case .booting, .freezing, .removing, .stuck:
+        case .freezing:
+            return [record, .cancelFreeze]
+        case .booting, .removing, .stuck:
             return [record]
         }
     }
@@ -413,85 +417,8 @@ struct MachineStateMachine: Sendable, Equatable {
         }
     }
 
-    private mutating func erase() -> [Effect] {
+    mutating func erase() -> [Effect] {
         state = .destroyed
         return [.record(type: "destroy", status: "destroyed", source: "berth", reason: nil), .erase]
-    }
-
-    // MARK: After a restart of the orchestrator
-
-    private mutating func adopted(_ isStarted: Bool) -> [Effect] {
-        guard life == .none else { return [] }
-        switch target {
-        case .running: break
-        case .suspended where isStarted: return adoptSuspended()
-        case .stopped where isStarted:
-            life = .ending
-            state = .stopping
-            return [.record(type: "adopt", status: "stopping", source: "berth", reason: nil), .terminate, .arm(seconds: policy.stopSeconds)]
-        case .stopped, .suspended, .destroyed:
-            state = target == .destroyed ? .destroying : .stopping
-            return [.record(type: "adopt", status: state.rawValue, source: "berth", reason: nil)] + remove(.request)
-        }
-        guard isStarted else {
-            // Its making was cut off, which is no failure of the machine.
-            state = .starting
-            return [.record(type: "adopt", status: "starting", source: "berth", reason: "half made")] + remove(.request)
-        }
-        if mayStandStill { return adoptAwake() }
-        life = .probing
-        // One that served before serves on; its server need not be asked, which could start a child without credentials.
-        let served = state == .started
-        if !served { state = .starting }
-        return [
-            .record(type: "adopt", status: state.rawValue, source: "berth", reason: nil), .probe(isDeep: !served), .arm(seconds: policy.startSeconds),
-        ]
-    }
-
-    private mutating func lost() -> [Effect] {
-        guard life == .none else { return [] }
-        if target == .running {
-            state = .starting
-            reason = "ended while no orchestrator ran"
-        }
-        return [.record(type: "exit", status: "stopped", source: "berth", reason: "ended while no orchestrator ran")] + remove(.request)
-    }
-
-    private mutating func found() -> [Effect] {
-        guard life == .none else { return [] }
-        switch target {
-        case .destroyed:
-            state = .destroying
-            return erase()
-        case .running:
-            // Tries that an earlier orchestrator counted still count.
-            return boot("start", source: "berth")
-        case .stopped, .suspended:
-            if !isHeld { desired = .stopped }
-            guard state != .stopped, state != .failed, state != .created else { return [] }
-            state = .stopped
-            return [.record(type: "stop", status: "stopped", source: "berth", reason: nil)]
-        }
-    }
-}
-
-/// How a machine's first process ended.
-struct MachineEnd: Sendable, Equatable, CustomStringConvertible {
-    var code: Int32?
-    var signal: Int32?
-    var isOutOfMemory = false
-
-    var description: String {
-        if isOutOfMemory { return "out of memory" }
-        if let code { return "exit code \(code)" }
-        if let signal { return "signal \(signal)" }
-        return "ended, status unknown"
-    }
-
-    /// As Fly's clients read it.
-    func told(isRequested: Bool, at now: Int64) -> MachineEvent.Exit {
-        MachineEvent.Exit(
-            exit_code: code.map { Int($0) }, signal: signal.map { Int($0) }, oom_killed: isOutOfMemory, requested_stop: isRequested,
-            exited_at: Timestamp.text(now))
     }
 }
