@@ -89,6 +89,19 @@ public struct MachineConfig: Codable, Sendable, Equatable {
     public var restart: Restart?
     public var stop_config: StopConfig?
     public var auto_destroy: Bool?
+    public var berth: Own?
+
+    /// What Berth's own provider knows beside Fly's.
+    public struct Own: Codable, Sendable, Equatable {
+        /// `host:port` and `*.suffix:port` that the machine may reach, by name; the port is 443 without one.
+        public var egress: [String]?
+        /// Hosts that may be reached at private addresses too.
+        public var egress_private: [String]?
+        public init(egress: [String]? = nil, egress_private: [String]? = nil) {
+            self.egress = egress
+            self.egress_private = egress_private
+        }
+    }
 
     public struct Init: Codable, Sendable, Equatable {
         /// The argv of the STDIO server, overriding the image's command.

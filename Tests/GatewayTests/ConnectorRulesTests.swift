@@ -49,6 +49,25 @@ import Testing
         #expect(try Self.change(unbound).source.constraints == [] && !unbound.keepsImage)
     }
 
+    @Test func aListOfHostsIsReplacedAndTakenAway() throws {
+        let first = try ConnectorRules.check(
+            ConnectorRequest(name: "m", source: ImageSource(pypi: "a"), egress: ["a.example", "*.b.example:22"], egress_private: ["c.internal"]))
+        #expect(first.egress == ["a.example", "*.b.example:22"] && first.egressPrivate == ["c.internal"])
+        #expect(try ConnectorRules.check(ConnectorRequest(name: "m", memory_mb: 512), changing: first).egress == first.egress)
+        let second = try ConnectorRules.check(ConnectorRequest(name: "m", egress: ["d.example"]), changing: first)
+        #expect(second.egress == ["d.example"] && second.egressPrivate == ["c.internal"])
+        let third = try ConnectorRules.check(ConnectorRequest(name: "m", egress: [], egress_private: []), changing: second)
+        #expect(third.egress == nil && third.egressPrivate == nil)
+        #expect(second.hostsLost(since: first) == "a.example, *.b.example:22" && first.hostsLost(since: first) == nil)
+        for (request, field, words) in [
+            (ConnectorRequest(name: "m", egress: ["10.0.0.1"]), "egress", "--egress: '10.0.0.1' is an address"),
+            (ConnectorRequest(name: "m", egress_private: ["*.a.example"]), "egress_private", "--egress-private: '*.a.example:443' is not one host"),
+        ] {
+            let failure = #expect(throws: ProvisioningFailure.self) { try ConnectorRules.check(request, changing: first) }
+            #expect(failure?.field == field && failure?.message == words && failure?.hint != nil)
+        }
+    }
+
     /// A value that moves from the definition, which is kept in clear, into a secret.
     @Test func aSecretTakesTheVariablesPlace() throws {
         let new = try Self.change(ConnectorRequest(name: "mine", secrets: ["Q": "s"]))

@@ -11,6 +11,9 @@ public struct ConnectorDefinition: Codable, Sendable, Equatable {
     public var pids: Int
     /// The protocol era that is spoken with the server, where an admin knows better than a probe.
     public var era: String?
+    /// What the server may reach, and what of it at private addresses; nil for nothing.
+    public var egress: [String]?
+    public var egressPrivate: [String]?
 
     public init(source: ImageSource, environment: [String: String] = [:], secrets: [String] = [], memoryMB: Int = 256, pids: Int = 64) {
         self.source = source

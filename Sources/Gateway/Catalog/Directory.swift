@@ -128,6 +128,8 @@ public struct MachineTemplate: Sendable, Equatable {
     public var pids: Int
     /// `auto`, `legacy` or `modern`; nil is `auto`.
     public var era: String?
+    public var egress: [String]?
+    public var egressPrivate: [String]?
     /// Of the connector; a machine of another generation is not used any more.
     public var generation: Int
 

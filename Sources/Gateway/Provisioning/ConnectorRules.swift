@@ -49,7 +49,21 @@ public enum ConnectorRules {
         if let era = request.era, BootDocument.EraChoice(rawValue: era) == nil {
             throw failure("era", "--era \(era.prefix(64)) is none", "auto, legacy or modern")
         }
+        if let bad = egressProblem(definition.egress ?? [], privateHosts: definition.egressPrivate ?? []) {
+            throw failure(bad.field, bad.message, bad.hint)
+        }
         return definition
+    }
+
+    /// Why a connector cannot have such lists; nil when it can.
+    public static func egressProblem(_ hosts: [String], privateHosts: [String]) -> (field: String, message: String, hint: String)? {
+        do {
+            _ = try EgressList(hosts, privateHosts: privateHosts)
+            return nil
+        } catch {
+            let option = error.field == "egress" ? "--egress" : "--egress-private"
+            return (error.field, "\(option): \(error.message)", error.hint)
+        }
     }
 
     /// What would be lost without a word.

@@ -69,6 +69,7 @@ struct Provisioner: Sendable {
         var record = old
         record.definition = definition
         record.generation += 1
+        if let lost = definition.hostsLost(since: old.definition) { say(.step("no longer reachable: \(lost)")) }
         // What an earlier update left that failed would have the new machine's name.
         try await destroyMachines(app: old.app, exceptGeneration: old.generation)
         do {
@@ -233,7 +234,7 @@ struct Provisioner: Sendable {
         let why = refusal.code == "timeout" ? "it did not answer MCP's handshake in time" : refusal.message
         return ProvisioningFailure(
             error: "not_ready", message: "the server did not become ready: \(machine.berth?.reason ?? why)",
-            hint: diagnosis.hint(stderr: stderr ?? ""), stderr: stderr)
+            hint: diagnosis.hint(stderr: stderr ?? "", log: log ?? ""), stderr: stderr)
     }
 }
 
@@ -250,11 +251,12 @@ extension ConnectorRecord {
     /// As routing needs it; nil before the first build.
     var connector: Connector? {
         guard let build else { return nil }
+        var template = MachineTemplate(
+            image: build.image, command: build.command, environment: build.environment.merging(definition.environment) { _, own in own },
+            memoryMB: definition.memoryMB, pids: definition.pids, era: definition.era, generation: generation)
+        template.egress = definition.egress
+        template.egressPrivate = definition.egressPrivate
         return Connector(
-            name: name, app: app,
-            machineConfig: MachineTemplate(
-                image: build.image, command: build.command, environment: build.environment.merging(definition.environment) { _, own in own },
-                memoryMB: definition.memoryMB, pids: definition.pids, era: definition.era, generation: generation),
-            secretNames: definition.secrets, generation: generation)
+            name: name, app: app, machineConfig: template, secretNames: definition.secrets, generation: generation)
     }
 }

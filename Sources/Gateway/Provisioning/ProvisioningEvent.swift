@@ -27,4 +27,7 @@ public struct ConnectorRequest: Codable, Sendable, Equatable {
     public var pids: Int?
     /// `auto`, `legacy` or `modern`.
     public var era: String?
+    /// Texts of `EgressRule`; given, they replace those before.
+    public var egress: [String]?
+    public var egress_private: [String]?
 }

@@ -23,7 +23,7 @@ struct BodyKeys: Sendable {
     static let metadata = BodyKeys(known: ["metadata", "machine_version", "updated_at"])
     static let metadataValue = BodyKeys(known: ["value", "updated_at"])
     static let config = BodyKeys(
-        known: ["image", "init", "guest", "env", "metadata", "restart", "stop_config", "auto_destroy"],
+        known: ["image", "init", "guest", "env", "metadata", "restart", "stop_config", "auto_destroy", "berth"],
         unsupported: [
             "mounts", "volumes", "containers", "files", "services", "checks", "processes", "schedule", "standbys", "statics", "metrics", "size",
             "dns", "rootfs", "disable_machine_autostart",
@@ -39,6 +39,7 @@ struct BodyKeys: Sendable {
         ),
         ("restart", BodyKeys(known: ["policy", "max_retries"], unsupported: ["gpu_bid_price"])),
         ("stop_config", BodyKeys(known: ["signal", "timeout"])),
+        ("berth", BodyKeys(known: ["egress", "egress_private"])),
     ]
     static let app = BodyKeys(known: ["name", "app_name", "org_slug", "network", "berth"], unsupported: ["enable_subdomains"])
     static let ownOfApp = BodyKeys(known: ["app_root"])

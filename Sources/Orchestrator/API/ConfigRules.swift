@@ -39,6 +39,7 @@ enum ConfigRules {
             }
         }
         if let signal = config.stop_config?.signal { try checkStopSignal(signal, field: "config.stop_config.signal") }
+        _ = try config.egress
         try checkText(config)
     }
 
