@@ -7,7 +7,8 @@ public protocol DataPathSupport: Sendable {
     /// A machine that serves `connector`, started and ready, with its door and boot id; starts one when none runs.
     /// Concurrent callers for one connector share one start.
     func readyMachine(for connector: Connector) async throws -> MachineAddress
-    /// Asks the orchestrator again about one machine (after a refused connection or `wrong_boot`); nil when it is gone.
+    /// Asks the orchestrator again about one machine (after a refused connection or `wrong_boot`), and wakes it if it is suspended; nil
+    /// when it is gone.
     func refresh(machine: String, of connector: Connector) async throws -> MachineAddress?
     /// The credentials of `connector` for `principal`; nil when it needs none.
     func credentials(for connector: Connector, principal: String) async throws -> CredentialSet?

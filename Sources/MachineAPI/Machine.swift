@@ -17,6 +17,8 @@ public struct Machine: Codable, Sendable, Equatable, Identifiable {
     /// Newest first.
     public var events: [MachineEvent]?
     public var cordoned: Bool?
+    /// Of the lease that the machine was created with; told once.
+    public var nonce: String?
     public var berth: BerthMachine?
 
     public init(
@@ -50,8 +52,11 @@ public struct BerthMachine: Codable, Sendable, Equatable {
     public var isolation: [String]?
     /// Why the machine is in this state, when that is not plain.
     public var reason: String?
+    /// Since when it is in this state; RFC 3339.
+    public var since: String?
 
-    public init(door: String? = nil, boot_id: String? = nil, isolation: [String]? = nil, reason: String? = nil) {
+    public init(door: String? = nil, boot_id: String? = nil, isolation: [String]? = nil, reason: String? = nil, since: String? = nil) {
+        self.since = since
         self.door = door
         self.boot_id = boot_id
         self.isolation = isolation
@@ -169,7 +174,7 @@ public struct ImageReference: Codable, Sendable, Equatable {
 public struct MachineEvent: Codable, Sendable, Equatable, Identifiable {
     /// ULID.
     public var id: String
-    /// `launch`, `start`, `stop`, `exit`, `restart`, `destroy`, `oom`, `adopt`.
+    /// `launch`, `start`, `stop`, `exit`, `restart`, `destroy`, `oom`, `adopt`, `suspend`, `resume`, `update`, `cordon`, `uncordon`, `signal`.
     public var type: String
     public var status: String
     /// `user`, or `berth` for the reconciler.
@@ -177,8 +182,37 @@ public struct MachineEvent: Codable, Sendable, Equatable, Identifiable {
     /// Milliseconds since 1970.
     public var timestamp: Int64
     public var reason: String?
+    /// Of an `exit` or `oom`: how it ended.
+    public var request: Request?
 
-    public init(id: String, type: String, status: String, source: String, timestamp: Int64, reason: String? = nil) {
+    public struct Request: Codable, Sendable, Equatable {
+        public var exit_event: Exit?
+        public init(exit_event: Exit?) { self.exit_event = exit_event }
+    }
+
+    /// How a machine's first process ended.
+    public struct Exit: Codable, Sendable, Equatable {
+        /// Where it ended by itself.
+        public var exit_code: Int?
+        /// Where a signal ended it.
+        public var signal: Int?
+        public var oom_killed: Bool
+        /// Somebody had asked for it.
+        public var requested_stop: Bool
+        /// RFC 3339.
+        public var exited_at: String
+
+        public init(exit_code: Int?, signal: Int?, oom_killed: Bool, requested_stop: Bool, exited_at: String) {
+            self.exit_code = exit_code
+            self.signal = signal
+            self.oom_killed = oom_killed
+            self.requested_stop = requested_stop
+            self.exited_at = exited_at
+        }
+    }
+
+    public init(id: String, type: String, status: String, source: String, timestamp: Int64, reason: String? = nil, request: Request? = nil) {
+        self.request = request
         self.id = id
         self.type = type
         self.status = status

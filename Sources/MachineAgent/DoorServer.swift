@@ -152,7 +152,7 @@ final class DoorServer {
         }
         return .object(
             JSONObject([
-                ("children", .number(String(sessions.count))),
+                ("children", .number(String(sessions.count))), ("busy", .number(String(sessions.busy))),
                 ("spare", sessions.sparePID.map { .number(String($0)) } ?? .null), ("answered", .number(String(answered))),
                 ("credentials", .number(String(plans.vault.count))), ("draining", .bool(sessions.isDraining)),
                 ("refusals", .object(JSONObject(refusals))), ("last_failure", failure),

@@ -17,7 +17,7 @@ final class MachineService: Sendable {
     /// Layers in force on this host.
     let isolation: [String]
 
-    private let lookup: any ImageLookup
+    let lookup: any ImageLookup
     private let oci: OCIConfiguration?
     private let address = Mutex<MachinesBootstrap?>(nil)
 
@@ -55,11 +55,7 @@ final class MachineService: Sendable {
         let id = MachineID.random()
         let name = wanted.name ?? "machine-\(id.prefix(6))"
         if let old = try await store.machine(named: name, app: app.name) { return try Self.same(old, as: wanted) }
-        guard try await lookup.layers(of: wanted.config.image) != nil else {
-            throw MachineFailure(
-                .invalid, "unknown_image", "the image \(wanted.config.image) is not here", field: "config.image",
-                hint: "POST /v1/berth/images builds it")
-        }
+        try await checkImage(wanted.config)
         let now = WallClock.milliseconds()
         let record = MachineRecord(
             id: id, app: app.name, name: name, instance: ULID(milliseconds: now).description, config: wanted.config,

@@ -33,6 +33,9 @@ struct CrashTests {
             for machine in try await api.machines(app) where machine["id"] as? String != model["id"] as? String {
                 try await api.send("DELETE", "/v1/apps/\(app)/machines/\(machine["id"] as? String ?? "")?force=true")
             }
+            // It may stand still, or have been stopped.
+            let isAsked = await eventually { (try? await api.send("POST", "/v1/apps/\(app)/machines/\(model["id"] as? String ?? "")/start")) != nil }
+            #expect(isAsked)
             let settled = await eventually {
                 guard let machines = try? await api.machines(app), machines.count == 1, machines[0]["state"] as? String == "started" else { return false }
                 return (try? await berth.run(["doctor", "--leftovers", "--json"]))?.status == 0
@@ -83,13 +86,15 @@ struct CrashTests {
 
     /// Starts one piece of work and does not wait for it.
     private func disturb(_ api: MachinesAPI, _ app: String, _ config: [String: Any], _ round: Int, _ random: inout SplitMix) async {
-        let choice = random.next() % 4
+        let choice = random.next() % 8
         let machines = (try? await api.machines(app)) ?? []
         let id = machines.isEmpty ? "" : machines[Int(random.next() % UInt64(machines.count))]["id"] as? String ?? ""
         let body = try? JSONSerialization.data(withJSONObject: ["name": "extra-\(round)", "config": config])
         let requests: [(String, String, Data?)] = [
             ("POST", "/v1/apps/\(app)/machines", body), ("POST", "/v1/apps/\(app)/machines/\(id)/restart", nil),
             ("POST", "/v1/apps/\(app)/machines", body), ("DELETE", "/v1/apps/\(app)/machines/\(id)?force=true", nil),
+            ("POST", "/v1/apps/\(app)/machines/\(id)/suspend", nil), ("POST", "/v1/apps/\(app)/machines/\(id)/suspend", nil),
+            ("POST", "/v1/apps/\(app)/machines/\(id)/start", nil), ("POST", "/v1/apps/\(app)/machines/\(id)/stop", nil),
         ]
         let (method, path, data) = requests[Int(choice)]
         // The first machine stays: it is the one that must serve at the end.

@@ -23,6 +23,8 @@ final class FakeSupport: DataPathSupport {
     }
 
     let state = Locked(State())
+    /// Called when a machine is asked for again.
+    let onRefresh = Locked<(@Sendable () -> Void)?>(nil)
     let root: AppRoot
 
     init(root: AppRoot) { self.root = root }
@@ -39,7 +41,9 @@ final class FakeSupport: DataPathSupport {
     }
 
     func refresh(machine: String, of connector: Connector) async throws -> MachineAddress? {
-        state.withLockedValue { state in
+        let told = onRefresh.withLockedValue { $0 }
+        told?()
+        return state.withLockedValue { state in
             state.refreshes += 1
             return state.machines[connector.name].flatMap { $0.machine == machine ? $0 : nil }
         }

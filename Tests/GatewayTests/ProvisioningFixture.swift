@@ -132,7 +132,12 @@ final class FakeMachines: MachineControl, ImageBuilding, MachineLogs {
     }
 
     func machines(app: String) async throws -> [Machine] { state.withLockedValue { $0.machines } }
-    func perform(_ action: MachineAction, app: String, id: String) async throws {}
+    func perform(_ action: MachineAction, app: String, id: String) async throws {
+        state.withLockedValue { state in
+            state.story.append("\(action.rawValue) \(id)")
+            for index in state.machines.indices where state.machines[index].id == id && action == .start { state.machines[index].state = .started }
+        }
+    }
     func wait(app: String, id: String, for state: MachineState, seconds: Int) async throws -> Machine { try await machine(app: app, id: id) }
 
     func destroy(app: String, id: String) async throws {

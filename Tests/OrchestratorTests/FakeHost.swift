@@ -27,6 +27,11 @@ final class FakeRuntime: MachineRuntime {
         /// Whoever sets processor time waits while this is true.
         var holdsUpdates = false
         var updates = 0
+        var frozen: Set<String> = []
+        /// How often each verb was asked for, in order.
+        var story: [String] = []
+        /// Bytes that a frozen machine gives back; nil on a host without swap.
+        var swapped: Int?
     }
 
     let state = Mutex(State())
@@ -47,6 +52,11 @@ final class FakeRuntime: MachineRuntime {
     func start(_ machine: String, boot: String) async throws { state.withLock { $0.running["\(machine)-\(boot)"] = true } }
 
     func signal(_ machine: String, boot: String, _ signal: Int32) async throws {
+        let isDeaf = state.withLock { state in
+            state.story.append("signal \(signal)")
+            return state.frozen.contains("\(machine)-\(boot)")
+        }
+        if isDeaf { return }
         if !state.withLock({ $0.ignoresTerm }) { end(machine, boot, code: 0) }
     }
 
@@ -59,6 +69,7 @@ final class FakeRuntime: MachineRuntime {
                 throw OCIError(.notRemoved, "cgroup busy")
             }
             state.running["\(machine)-\(boot)"] = nil
+            state.frozen.remove("\(machine)-\(boot)")
             state.removed.append("\(machine)-\(boot)")
         }
     }
@@ -78,6 +89,28 @@ final class FakeRuntime: MachineRuntime {
         state.withLock { $0.cpus.append(cpus) }
     }
 
+    func freeze(_ machine: String, boot: String) async throws -> Int? {
+        state.withLock { state in
+            state.story.append("freeze")
+            state.frozen.insert("\(machine)-\(boot)")
+            return state.swapped
+        }
+    }
+
+    func isFrozen(_ machine: String, boot: String) async throws -> Bool { state.withLock { $0.frozen.contains("\(machine)-\(boot)") } }
+
+    func thaw(_ machine: String, boot: String) async throws {
+        state.withLock { state in
+            if state.frozen.remove("\(machine)-\(boot)") != nil { state.story.append("thaw") }
+        }
+    }
+
+    func processes(_ machine: String, boot: String) async throws -> [MachineProcess] {
+        [(1, 30), (7, 10), (9, 20)].map { pid, rss in
+            MachineProcess(pid: pid, command: "p\(pid)", directory: "/", cpu: 1, rss: rss, rtime: 2, stime: 1)
+        }
+    }
+
     func logTail(_ machine: String, lines: Int) -> String { "log of \(machine), \(lines)\n" }
     func discardLog(_ machine: String) {}
     func observeLog(_ machine: String, boot: String, _ observer: (@Sendable (String) -> Void)?) {}
@@ -92,11 +125,18 @@ final class FakeRuntime: MachineRuntime {
 final class FakeDoor: DoorAsking {
     let answer = Mutex(DoorAnswer.yes)
     let asked = Mutex([Bool]())
+    /// Children at work; nil when the agent does not tell.
+    let busy = Mutex<Int?>(0)
+    /// By the door, in the place of `answer`.
+    let decide = Mutex<(@Sendable (String) -> DoorAnswer)?>(nil)
 
     func ask(_ door: String, keys: DoorKeys, org: String, isDeep: Bool) async -> DoorAnswer {
         asked.withLock { $0.append(isDeep) }
+        if let decide = decide.withLock({ $0 }) { return decide(door) }
         return answer.withLock { $0 }
     }
+
+    func busyChildren(_ door: String, keys: DoorKeys, org: String) async -> Int? { busy.withLock { $0 } }
 
     func forget(machine: String, boot: String) async {}
 }

@@ -132,11 +132,14 @@ struct MachineRoutesTests {
             #expect((machine["name"] as? String)?.hasPrefix("machine-") == true)
             let id = try #require(machine["id"] as? String)
 
+            let settled = try await ask("GET", "/v1/apps/web/machines/\(id)/wait", to: host.socket).json as? [String: Any]
+            let event = settled?["event_id"] as? String ?? ""
+            #expect(try await ask("GET", "/v1/apps/web/machines/\(id)/wait?timeout=1&from_event_id=\(event)", to: host.socket).status == 408)
             let start = try await ask("POST", "/v1/apps/web/machines/\(id)/start", to: host.socket)
             #expect(start.status == 200 && (start.json as? [String: Any])?["previous_state"] is String)
             #expect(try await ask("GET", "/v1/apps/web/machines/\(id)/wait", to: host.socket).status == 200)
             #expect(try await ask("DELETE", "/v1/apps/web/machines/\(id)", to: host.socket).status == 412)
-            #expect(try await ask("POST", "/v1/apps/web/machines/\(id)/suspend", to: host.socket).status == 501)
+            #expect(try await ask("POST", "/v1/apps/web/machines/\(id)/exec", to: host.socket).status == 501)
             let stop = "/v1/apps/web/machines/\(id)/stop"
             #expect(try await ask("POST", stop, #"{"signal":"SIGHUP"}"#, to: host.socket).status == 422)
             #expect(try await ask("POST", stop, #"{"timeout":"1d"}"#, to: host.socket).status == 400)
@@ -159,7 +162,7 @@ struct MachineRoutesTests {
             (#"{"config":{"image":"IMAGE","services":[{"internal_port":1}]}}"#, 422, "config.services"),
             (#"{"config":{"image":"IMAGE","init":{"tty":true}}}"#, 422, "config.init.tty"),
             (#"{"config":{"image":"IMAGE","dns":{"skip_registration":true}}}"#, 422, "config.dns"),
-            (#"{"config":{"image":"IMAGE"},"lease_ttl":60}"#, 422, "lease_ttl"),
+            (#"{"config":{"image":"IMAGE"},"lease_ttl":86400}"#, 422, "lease_ttl"),
             (#"{"config":{"image":"IMAGE","binds":[{"source":"/","target":"/host"}]}}"#, 400, "config.binds"),
             (#"{"config":{"image":"IMAGE","binds":[]}}"#, 400, "config.binds"),
             (#"{"config":{"image":"IMAGE","Env":{}}}"#, 400, "config.Env"),

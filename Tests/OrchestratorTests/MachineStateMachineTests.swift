@@ -102,6 +102,25 @@ struct MachineStateMachineTests {
         #expect(machine.reason == "gave up after 11 tries: exit code 1")
     }
 
+    @Test("auto_destroy: a machine that came to its end goes for good; one that will be tried again does not, nor one that is held")
+    func destroysItself() {
+        for (code, policy) in [(Int32(0), MachineConfig.Restart.Policy.onFailure), (1, .no)] {
+            var machine = up(.init(restart: policy, destroysItself: true))
+            _ = machine.handle(.exited(MachineEnd(code: code), seconds: 1))
+            #expect(acts(machine.handle(.removed)) == [.erase])
+            #expect(machine.state == .destroyed && machine.desired == .destroyed)
+        }
+        var stopped = up(.init(destroysItself: true))
+        for input: Input in [.stop(source: "user"), .timer] { _ = stopped.handle(input) }
+        #expect(acts(stopped.handle(.removed)) == [.erase])
+        var retried = up(.init(destroysItself: true))
+        _ = retried.handle(.exited(MachineEnd(code: 1), seconds: 1))
+        #expect(acts(retried.handle(.removed)) == [.arm(seconds: 1)])
+        var held = up(.init(destroysItself: true))
+        for input: Input in [.hold, .timer] { _ = held.handle(input) }
+        #expect(acts(held.handle(.removed)) == [] && held.state == .stopped && held.desired == .running)
+    }
+
     @Test("five minutes up give all tries back")
     func forgiven() {
         var machine = up()

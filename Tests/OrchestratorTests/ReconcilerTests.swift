@@ -80,6 +80,8 @@ struct ReconcilerTests {
             }
             #expect(second.boot != first.boot)
             #expect(host.runtime.state.withLock { $0.removed } == [first.name])
+            let exit = try await host.store.events(of: machine.id, limit: 50).first { $0.type == "exit" }?.request?.exit_event
+            #expect(exit?.exit_code == 1 && exit?.signal == nil && exit?.requested_stop == false && exit?.oom_killed == false)
             let events = try await host.store.events(of: machine.id, limit: 50).map { "\($0.type)/\($0.status)" }
             #expect(Array(events.reversed()) == [
                 "launch/created", "start/starting", "start/started", "exit/stopped", "restart/starting", "start/starting", "start/started",

@@ -30,10 +30,14 @@ actor MachineProvider {
         return try await task.value
     }
 
-    /// The machine as it is now; nil when it is gone or does not run.
+    /// The machine as it is now, waked if it is suspended; nil when it is gone or does not run.
     func refresh(machine id: String, app: String) async throws -> MachineAddress? {
         do {
-            return try await machines.machine(app: app, id: id).address
+            let machine = try await machines.machine(app: app, id: id)
+            guard machine.state == .suspended || machine.state == .suspending else { return machine.address }
+            try await machines.perform(.start, app: app, id: id)
+            logger.info("machine waked", metadata: ["app": "\(app)", "machine": "\(id)"])
+            return try await machines.wait(app: app, id: id, for: .started, seconds: 60).address
         } catch let error as MachineAPIError where error.status == 404 {
             return nil
         }
@@ -60,12 +64,16 @@ actor MachineProvider {
     private func find(_ asked: Connector) async throws -> MachineAddress {
         let connector = try await newest(asked)
         let config = connector.machineConfig.config(connector: connector.name, needsCredentials: !connector.secretNames.isEmpty)
-        let fitting = try await machines.machines(app: connector.app).filter { $0.config.serves(config) }
+        let serving = try await machines.machines(app: connector.app).filter { $0.config.serves(config) }
+        let fitting = serving.filter { $0.cordoned != true }
         if let address = fitting.lazy.compactMap(\.address).first { return address }
+        guard !fitting.isEmpty || serving.isEmpty else {
+            throw PinSearch.NotFound(reason: "the connector's machine takes no new sessions: it is cordoned")
+        }
 
         let id: String
         if let machine = fitting.first(where: { $0.state != .destroying && $0.state != .destroyed }) {
-            if machine.state == .stopped || machine.state == .failed || machine.state == .created {
+            if [.stopped, .failed, .created, .suspended, .suspending].contains(machine.state) {
                 try await machines.perform(.start, app: connector.app, id: machine.id)
             }
             id = machine.id

@@ -18,6 +18,8 @@ enum DoorAnswer {
         case unreachable
         case wrongBoot = "wrong_boot"
         case draining
+        /// It stands still, and is there again when it is waked.
+        case suspended
     }
 
     enum Refusal: Equatable {

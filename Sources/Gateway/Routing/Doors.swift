@@ -10,6 +10,8 @@ final class MachineDoor {
     let endpoint: Endpoint
     private let minter: TokenMinter
     private var sealer: AEADKey?
+    /// When the door was last seen open.
+    private var seenOpen: NIODeadline?
 
     init(address: MachineAddress, endpoint: Endpoint, minter: TokenMinter) {
         self.address = address
@@ -28,6 +30,19 @@ final class MachineDoor {
         let id = try writeToken(principal: principal, session: session, to: &head)
         close(&head, length: length)
         return (head, id)
+    }
+
+    /// How long a door that was seen open is taken to be; the orchestrator waits longer between closing a door and freezing what is behind it.
+    static let lookInterval = TimeAmount.milliseconds(100)
+
+    /// Whether the orchestrator has closed the door: its machine is suspended, and a connection that is open already leads into silence.
+    ///
+    /// - Parameter now: `nil`: look, whatever the last look said.
+    func isClosed(now: NIODeadline?) -> Bool {
+        if let seenOpen, let now, now < seenOpen + Self.lookInterval { return false }
+        let isClosed = DoorLook.isClosed(endpoint)
+        seenOpen = isClosed ? nil : now ?? .now()
+        return isClosed
     }
 
     /// `PUT /credentials`: the body is bound to the token in the head.

@@ -37,6 +37,13 @@ final class Hop: MCPService {
             sink.finish(.failed(Undelivered(.notDelivered, "the machine cannot be addressed")))
             return EndedCall()
         }
+        guard !door.isClosed(now: .now()) else {
+            record.loss = .suspended
+            // While it stands still they grow old; none of them may be the first to be used afterwards.
+            pool.close(door.endpoint)
+            sink.finish(.failed(Undelivered(.notDelivered, "the machine is suspended")))
+            return EndedCall()
+        }
         lastID += 1
         let call = HopCall(hop: self, door: door, request: request, id: lastID, context: context, record: record, sink: sink)
         call.start()

@@ -126,12 +126,15 @@ final class HopCall: MCPCall, ExchangeHandler {
         linger?.cancel()
         switch (failure.kind, phase) {
         case (.notSent, .posting):
-            record.loss = .unreachable
+            record.loss = unreachable
             finish(.failed(Undelivered(.notDelivered, "the machine cannot be reached")))
         default:
             finish(.failed(Undelivered(.outcomeUnknown, "the connection to the machine was lost")), suspect: true)
         }
     }
+
+    /// A door that was closed a moment ago refuses connections as one does that is gone.
+    private var unreachable: DoorAnswer.Loss { door.isClosed(now: nil) ? .suspended : .unreachable }
 
     // MARK: Answers
 
@@ -252,7 +255,7 @@ final class HopCall: MCPCall, ExchangeHandler {
             }
         case .failure:
             // Whether the credentials arrived or not, the call did not.
-            record.loss = .unreachable
+            record.loss = unreachable
             finish(.failed(Undelivered(.notDelivered, "the machine cannot be reached")))
         }
     }

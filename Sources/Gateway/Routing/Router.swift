@@ -208,8 +208,13 @@ final class RoutedCall: MCPCall, MCPSink {
             router.suspect(self, entry)
             return end(.failed(undelivered))
         }
-        router.lost(self, entry, loss)
-        lostEpoch = entry.pin.epoch
+        if loss == .suspended {
+            // The same boot runs on: asking for it wakes it.
+            router.suspect(self, entry)
+        } else {
+            router.lost(self, entry, loss)
+            lostEpoch = entry.pin.epoch
+        }
         guard attempts < Self.maximumAttempts, !isCancelled else { return end(.failed(undelivered)) }
         start()
     }

@@ -7,17 +7,28 @@ struct BodyKeys: Sendable {
     var known: Set<String>
     /// Fly's, not supported: refused unless it asks for nothing (its clients send empty lists and `false`).
     var unsupported: Set<String> = []
+    /// What clients of Fly's send and Fly's own description does not have: it means nothing there either.
+    var ignored: Set<String> = []
 
     /// `POST …/machines`. There are no services here, so none is registered either way.
     static let machine = BodyKeys(
-        known: ["name", "config", "region", "skip_launch", "skip_service_registration"],
+        known: ["name", "config", "region", "skip_launch", "skip_service_registration", "lease_ttl"],
+        unsupported: ["id", "lsvd", "min_secrets_version", "skip_secrets"])
+    /// `POST …/machines/{id}`
+    static let update = BodyKeys(
+        known: ["name", "config", "region", "skip_launch", "skip_service_registration", "current_version"],
         unsupported: ["id", "lease_ttl", "lsvd", "min_secrets_version", "skip_secrets"])
+    static let lease = BodyKeys(known: ["ttl", "description"])
+    static let signal = BodyKeys(known: ["signal"])
+    static let metadata = BodyKeys(known: ["metadata", "machine_version", "updated_at"])
+    static let metadataValue = BodyKeys(known: ["value", "updated_at"])
     static let config = BodyKeys(
         known: ["image", "init", "guest", "env", "metadata", "restart", "stop_config", "auto_destroy", "berth"],
         unsupported: [
             "mounts", "volumes", "containers", "files", "services", "checks", "processes", "schedule", "standbys", "statics", "metrics", "size",
             "dns", "rootfs", "disable_machine_autostart",
-        ])
+        ],
+        ignored: ["auto_start_machines", "stop_timeout"])
     static let inConfig: [(name: String, keys: BodyKeys)] = [
         ("init", BodyKeys(known: ["exec", "entrypoint", "cmd"], unsupported: ["tty", "kernel_args", "swap_size_mb"])),
         (
@@ -34,10 +45,18 @@ struct BodyKeys: Sendable {
     static let ownOfApp = BodyKeys(known: ["app_root"])
     static let stop = BodyKeys(known: ["signal", "timeout"])
 
+    /// Of verbs that take no body; clients of Fly's stop may send the same one.
+    static let nothing = BodyKeys(known: [], unsupported: ["signal", "timeout"])
+
+    /// A body that may be missing.
+    func check(in body: [UInt8]) throws(MachineFailure) {
+        if !body.isEmpty { try check(try JSONCoding.value(body)) }
+    }
+
     /// - Parameter path: of the object in the body; empty for the body itself.
     func check(_ value: JSONValue, _ path: String = "") throws(MachineFailure) {
         guard let object = value.objectValue else { return }
-        for (key, member) in object.members where !known.contains(key) {
+        for (key, member) in object.members where !known.contains(key) && !ignored.contains(key) {
             let field = (path.isEmpty ? "" : path + ".") + String(key.prefix(64))
             guard unsupported.contains(key) else {
                 throw MachineFailure(.badRequest, "unknown_field", "\(field) is not known here", field: field, hint: "leave it out")

@@ -8,9 +8,10 @@ extension MachineRecord {
         return Machine(
             id: id, name: name, state: state, instance_id: instance, config: config,
             image_ref: ImageReference(repository: "berth", digest: config.image), created_at: Timestamp.text(createdAt),
-            updated_at: Timestamp.text(updatedAt), events: events.flatMap { $0.isEmpty ? nil : $0 },
+            updated_at: Timestamp.text(updatedAt), events: events.flatMap { $0.isEmpty ? nil : $0 }, cordoned: isCordoned ? true : nil,
             berth: BerthMachine(
-                door: door, boot_id: boot?.boot, isolation: state == .started && !isolation.isEmpty ? isolation : nil, reason: reason))
+                door: door, boot_id: boot?.boot, isolation: state == .started && !isolation.isEmpty ? isolation : nil, reason: reason,
+                since: Timestamp.text(stateSince)))
     }
 }
 

@@ -8,22 +8,24 @@ struct CreateMachineRequest: Sendable {
     var name: String?
     var config: MachineConfig
     var skipsLaunch: Bool
+    /// Seconds for which only its maker may change it.
+    var leaseSeconds: Int64?
+    /// Of an update: the instance id that it is meant for.
+    var currentVersion: String?
 
-    init(_ body: [UInt8]) throws(MachineFailure) {
-        let value: JSONValue
-        do {
-            value = try JSONValue(parsing: body)
-        } catch {
-            throw MachineFailure(.badRequest, "invalid", "the body is no valid JSON", field: "body")
-        }
+    /// - Parameter isUpdate: of a machine that is there.
+    init(_ body: [UInt8], isUpdate: Bool = false) throws(MachineFailure) {
+        let value = try JSONCoding.value(body)
         guard let config = value["config"], config.objectValue != nil else {
             throw MachineFailure(.badRequest, "invalid", "config is missing", field: "config")
         }
-        try BodyKeys.machine.check(value)
+        try (isUpdate ? BodyKeys.update : .machine).check(value)
         try BodyKeys.config.check(config, "config")
         for (name, keys) in BodyKeys.inConfig { if let part = config[name] { try keys.check(part, "config.\(name)") } }
         name = value["name"]?.stringValue
         skipsLaunch = value["skip_launch"]?.boolValue ?? false
+        currentVersion = value["current_version"]?.stringValue
+        if let ttl = value["lease_ttl"], !ttl.isNull, ttl.intValue != 0 { leaseSeconds = try LeaseRequest.seconds(ttl.text, field: "lease_ttl") }
         if let region = value["region"]?.stringValue, !region.isEmpty, region != "local" {
             throw MachineFailure(.invalid, "unknown_region", "there is no region \(region.prefix(32))", field: "region", hint: "local")
         }
@@ -58,12 +60,7 @@ struct CreateAppRequest: Sendable {
     var root: [UInt8]?
 
     init(_ body: [UInt8]) throws(MachineFailure) {
-        let value: JSONValue
-        do {
-            value = try JSONValue(parsing: body)
-        } catch {
-            throw MachineFailure(.badRequest, "invalid", "the body is no valid JSON", field: "body")
-        }
+        let value = try JSONCoding.value(body)
         guard let name = value["name"]?.stringValue ?? value["app_name"]?.stringValue else {
             throw MachineFailure(.badRequest, "invalid", "name is missing", field: "name")
         }
@@ -91,12 +88,7 @@ struct StopRequest: Sendable, Equatable {
     var seconds: Int64?
 
     init(body: [UInt8]) throws(MachineFailure) {
-        let value: JSONValue
-        do {
-            value = body.isEmpty ? .null : try JSONValue(parsing: body)
-        } catch {
-            throw MachineFailure(.badRequest, "invalid", "the body is no valid JSON", field: "body")
-        }
+        let value = body.isEmpty ? .null : try JSONCoding.value(body)
         try BodyKeys.stop.check(value)
         if let signal = value["signal"]?.stringValue { try ConfigRules.checkStopSignal(signal, field: "signal") }
         try self.init(timeout: value["timeout"].flatMap { $0.stringValue ?? ($0.isNull ? nil : $0.text) })

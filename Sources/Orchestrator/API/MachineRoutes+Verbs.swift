@@ -5,19 +5,30 @@ import Sealing
 extension MachineRoutes {
     func addVerbs(to v1: RouterGroup<MachinesContext>) {
         let path = "apps/:app/machines/:id"
-        v1.post("\(path)/start") { _, context in
-            let machine = try await machine(context, isReading: false)
+        v1.post("\(path)/start") { request, context in
+            let machine = try await changeable(request, context)
             try await perform(.start(source: "user"), on: machine)
             return JSONAnswer(StartAnswer(previous_state: machine.state.rawValue))
         }
         v1.post("\(path)/stop") { request, context in
             let wanted = try StopRequest(body: try await body(of: request))
-            try await perform(.stop(source: "user", seconds: wanted.seconds), on: try await machine(context, isReading: false))
+            try await perform(.stop(source: "user", seconds: wanted.seconds), on: try await changeable(request, context))
+            return JSONAnswer(OK())
+        }
+        v1.post("\(path)/suspend") { request, context in
+            try BodyKeys.nothing.check(in: try await body(of: request))
+            let machine = try await changeable(request, context)
+            guard [.started, .suspending, .suspended].contains(machine.state) else {
+                throw MachineFailure(
+                    .preconditionFailed, "failed_precondition",
+                    "failed_precondition: unable to suspend machine from current state: '\(machine.state.rawValue)'", hint: "start it first")
+            }
+            try await perform(.suspend(source: "user"), on: machine)
             return JSONAnswer(OK())
         }
         v1.post("\(path)/restart") { request, context in
             let wanted = try StopRequest(timeout: request.uri.queryParameters["timeout"].map(String.init))
-            try await perform(.restart(source: "user", seconds: wanted.seconds), on: try await machine(context, isReading: false))
+            try await perform(.restart(source: "user", seconds: wanted.seconds), on: try await changeable(request, context))
             return JSONAnswer(OK())
         }
         v1.get("\(path)/wait") { request, context in try await wait(request, context) }
@@ -62,11 +73,19 @@ extension MachineRoutes {
         let changes = orchestrator.reconciler.host.hub.changes(of: id)
         let machine = try await machine(context)
         if let version = query["version"] ?? query["instance_id"], !version.isEmpty, version != machine.instance {
+            // Fly's client knows these words, and asks for the new version.
+            let isOld = try await store.versions(of: id).contains { $0.instance == version }
+            let told = isOld ? "machine \(id) version \(version.prefix(40)) is currently replaced by \(machine.instance)" : nil
             throw MachineFailure(
-                .badRequest, "wrong_version", "machine \(id) has the version \(machine.instance), not \(version.prefix(40))", field: "version")
+                .badRequest, isOld ? "replaced" : "wrong_version",
+                told ?? "machine \(id) has the version \(machine.instance), not \(version.prefix(40))", field: "version")
         }
         var last = machine
-        if target.verdict(on: machine) == .pending {
+        // Who knows of the last event wants what comes after it: a state that holds since then is none.
+        let known = query["from_event_id"].map(String.init)
+        let newest = try await store.events(of: id, limit: 1).first?.id
+        let isOldNews = known != nil && known == newest
+        if isOldNews || target.verdict(on: machine) == .pending {
             let found = await Reconciler.first(in: changes, within: .seconds(seconds)) { target.verdict(on: $0) != .pending }
             try Task.checkCancellation()
             guard let found else {

@@ -17,7 +17,12 @@ struct MachineRoutes: Sendable {
             return JSONAnswer(AppsAnswer(total_apps: apps.count, apps: apps))
         }
         v1.get("apps/:app") { _, context in JSONAnswer(AppAnswer(try await app(context))) }
-        v1.delete("apps/:app") { _, context in
+        v1.delete("apps/:app") { request, context in
+            // A machine that somebody works on goes only by force.
+            if request.uri.queryParameters["force"] != "true" {
+                let leases = try await store.leases(app: try await app(context).name, at: WallClock.milliseconds())
+                if let lease = leases.first { throw MachineFailure.leased(lease) }
+            }
             try await orchestrator.reconciler.delete(app: try await app(context).name)
             return Response(status: .accepted)
         }
@@ -33,6 +38,9 @@ struct MachineRoutes: Sendable {
         }
         v1.delete("apps/:app/machines/:id") { request, context in try await destroy(request, context) }
         addVerbs(to: v1)
+        addChanges(to: v1)
+        addMetadata(to: v1)
+        addLeases(to: v1)
         v1.get("platform/regions") { _, _ in JSONAnswer(RegionsAnswer()) }
         refuseOthers(v1)
     }
@@ -57,7 +65,12 @@ struct MachineRoutes: Sendable {
     private func create(_ request: Request, _ context: MachinesContext) async throws -> JSONAnswer<Machine> {
         let app = try await app(context)
         let wanted = try CreateMachineRequest(try await body(of: request))
-        return JSONAnswer(try await answer(try await orchestrator.create(wanted, in: app)))
+        let record = try await orchestrator.create(wanted, in: app)
+        var made = try await answer(record)
+        if let seconds = wanted.leaseSeconds {
+            made.nonce = try await orchestrator.lease(record.id, seconds: seconds, description: "made with it", owner: context.caller.name).nonce
+        }
+        return JSONAnswer(made)
     }
 
     private func list(_ request: Request, app: String?, org: String?) async throws -> JSONAnswer<[Machine]> {
@@ -73,7 +86,7 @@ struct MachineRoutes: Sendable {
     }
 
     private func destroy(_ request: Request, _ context: MachinesContext) async throws -> JSONAnswer<OK> {
-        let machine = try await machine(context)
+        let machine = try await changeable(request, context)
         let query = request.uri.queryParameters
         let isForced = query["force"] == "true" || query["kill"] == "true"
         guard isForced || [.stopped, .suspended, .failed, .created].contains(machine.state) else {
@@ -108,20 +121,18 @@ struct MachineRoutes: Sendable {
     /// Paths of Fly's that clients may try: a plain word instead of "not found".
     private func refuseOthers(_ v1: RouterGroup<MachinesContext>) {
         let machine = "apps/:app/machines/:id"
-        let verbs = ["suspend", "signal", "exec", "cordon", "uncordon", "lease", "metadata", "memory/reclaim"]
-        for verb in verbs { v1.post("\(machine)/\(verb)") { _, _ -> Response in throw Self.notImplemented } }
-        for verb in ["lease", "metadata", "versions", "ps", "memory"] {
-            v1.get("\(machine)/\(verb)") { _, _ -> Response in throw Self.notImplemented }
-        }
-        v1.post("\(machine)") { _, _ -> Response in throw Self.notImplemented }
-        v1.delete("\(machine)/lease") { _, _ -> Response in throw Self.notImplemented }
+        for verb in ["exec", "memory/reclaim"] { v1.post("\(machine)/\(verb)") { _, _ -> Response in throw Self.notImplemented(verb) } }
+        v1.get("\(machine)/memory") { _, _ -> Response in throw Self.notImplemented("memory") }
+        v1.put("\(machine)/memory") { _, _ -> Response in throw Self.notImplemented("memory") }
         for list in ["volumes", "secrets", "certificates", "ip_assignments", "network_policies"] {
-            v1.get("apps/:app/\(list)") { _, _ -> Response in throw Self.notImplemented }
-            v1.post("apps/:app/\(list)") { _, _ -> Response in throw Self.notImplemented }
+            v1.get("apps/:app/\(list)") { _, _ -> Response in throw Self.notImplemented(list) }
+            v1.post("apps/:app/\(list)") { _, _ -> Response in throw Self.notImplemented(list) }
         }
     }
 
-    private static let notImplemented = MachineFailure(.notImplemented, "not_implemented", "this part of the Machines API is not here")
+    private static func notImplemented(_ part: String) -> MachineFailure {
+        MachineFailure(.notImplemented, "not_implemented", "\(part) of the Machines API is not here", details: ["part": part])
+    }
 }
 
 private struct MachinesPage: Encodable, Sendable {

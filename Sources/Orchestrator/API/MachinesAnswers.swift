@@ -31,6 +31,15 @@ enum JSONCoding {
         return try encoder.encode(value)
     }
 
+    /// A body as it stands.
+    static func value(_ body: [UInt8]) throws(MachineFailure) -> JSONValue {
+        do {
+            return try JSONValue(parsing: body)
+        } catch {
+            throw MachineFailure(.badRequest, "invalid", "the body is no valid JSON", field: "body")
+        }
+    }
+
     static func decode<T: Decodable>(_ type: T.Type, _ bytes: [UInt8]) throws(MachineFailure) -> T {
         do {
             return try JSONDecoder().decode(type, from: Data(bytes))

@@ -15,6 +15,8 @@ enum DoorAnswer: Sendable, Equatable {
 protocol DoorAsking: Sendable {
     /// - Parameter isDeep: whether a server of the machine answers MCP, else whether its agent does.
     func ask(_ door: String, keys: DoorKeys, org: String, isDeep: Bool) async -> DoorAnswer
+    /// How many of a machine's processes are at work for somebody; `nil` when the agent does not tell.
+    func busyChildren(_ door: String, keys: DoorKeys, org: String) async -> Int?
     /// The boot is over.
     func forget(machine: String, boot: String) async
 }
@@ -43,6 +45,17 @@ actor DoorProbe: DoorAsking {
         } catch {
             return .silence("\(error)")
         }
+    }
+
+    func busyChildren(_ door: String, keys: DoorKeys, org: String) async -> Int? {
+        struct Stats: Decodable { var busy: Int? }
+        guard let endpoint = Endpoint(door: door), let minter = try? sender.minter(for: keys, org: org, issuer: "orchestrator"),
+            let token = try? minter.mint(principal: "berth:orchestrator", session: "suspend").token,
+            let response = try? await http.execute(
+                DoorRoute.stats.method, DoorRoute.stats.path, headers: [(HostedToken.headerName, token)], to: endpoint, headTimeout: .seconds(5)),
+            let body = try? await response.collect(upTo: 64 << 10), response.status == 200
+        else { return nil }
+        return (try? JSONDecoder().decode(Stats.self, from: Data(body.readableBytesView)))?.busy
     }
 
     func forget(machine: String, boot: String) { sender.forget(.machine(id: machine, boot: boot)) }

@@ -26,7 +26,7 @@ struct MachineLoop {
         self.post = post
         machine = MachineStateMachine(
             state: record.state, desired: record.desired, attempts: record.attempts, wasReady: record.wasReady, reason: record.reason,
-            policy: record.config.policy, isHeld: isHeld)
+            policy: record.config.policy, isHeld: isHeld, isOnTrial: record.fallback != nil)
         logger = host.logger
         logger[metadataKey: "machine"] = "\(record.id)"
         logger[metadataKey: "app"] = "\(record.app)"
@@ -39,11 +39,23 @@ struct MachineLoop {
         if message.input == .removed { record.boot = nil }
         if message.input == .ready { Failpoint.hit("ready") }
 
+        let before = record
         var input = message.input
+        if let change = message.change {
+            do {
+                input = try change(&record)
+            } catch {
+                record = before
+                message.reply?(.failure(error))
+                return
+            }
+            machine.policy = record.config.policy
+        }
         if case .exited(let end, _) = input { input = .exited(end, seconds: readySince?.duration(to: .now).components.seconds ?? 0) }
-        let effects = machine.handle(input)
+        let effects = input.map { machine.handle($0) } ?? []
+        settleTrial(effects)
         do {
-            try await save(effects)
+            try await save(effects, since: before, after: input)
             message.reply?(.success(()))
         } catch {
             // What runs is not undone for want of a row: the next start of the orchestrator finds out by the cgroup.
@@ -66,20 +78,36 @@ struct MachineLoop {
 
     // MARK: Row
 
-    private mutating func save(_ effects: [MachineStateMachine.Effect]) async throws {
-        let before = record
+    /// An update that has been ready is for good; one that failed gives the configuration back that was there before.
+    private mutating func settleTrial(_ effects: [MachineStateMachine.Effect]) {
+        guard let fallback = record.fallback, !machine.isOnTrial else { return }
+        record.fallback = nil
+        guard effects.contains(.fallBack) else { return }
+        record.instance = fallback.instance
+        record.config = fallback.config
+        machine.policy = record.config.policy
+    }
+
+    private mutating func save(
+        _ effects: [MachineStateMachine.Effect], since before: MachineRecord, after input: MachineStateMachine.Input?
+    ) async throws {
         record.state = machine.state
         record.desired = machine.desired
         record.attempts = machine.attempts
         record.wasReady = machine.wasReady
         record.reason = machine.reason
+        if record.state != before.state { record.stateSince = WallClock.milliseconds() }
         let now = WallClock.milliseconds()
         let events = effects.compactMap { effect -> MachineEvent? in
             guard case .record(let type, let status, let source, let reason) = effect else { return nil }
             var fields: Logger.Metadata = ["status": "\(status)", "source": "\(source)"]
             if let reason { fields["reason"] = "\(reason)" }
             logger.info("machine: \(type)", metadata: fields)
-            return MachineEvent(type: type, status: status, source: source, reason: reason, at: now)
+            var event = MachineEvent(type: type, status: status, source: source, reason: reason, at: now)
+            if case .exited(let end, _) = input, type == "exit" || type == "oom" {
+                event.request = .init(exit_event: end.told(isRequested: before.state == .stopping || before.state == .replacing, at: now))
+            }
+            return event
         }
         guard record != before || !events.isEmpty else { return }
         record.updatedAt = now
@@ -99,12 +127,15 @@ struct MachineLoop {
         switch effect {
         case .boot: await boot(in: &group)
         case .probe(let isDeep): ask(isDeep: isDeep && record.config.metadata?["berth_ready"] != "agent", in: &group)
+        case .freeze: freeze(in: &group)
+        case .cancelFreeze: work?.cancel()
+        case .thaw: thaw(in: &group)
         case .terminate: terminate(in: &group)
         case .remove: remove(in: &group)
         case .arm(let seconds): arm(seconds, in: &group)
         case .disarm: disarm()
         case .erase: erase()
-        case .record: break
+        case .record, .fallBack: break
         }
         if case .record(_, "started", _, _) = effect { settle(in: &group) }
     }
@@ -177,10 +208,35 @@ struct MachineLoop {
         guard let boot = record.boot else { return }
         group.addTask { [host, logger] in
             do {
+                // What stands still hears nothing.
+                try? await host.runtime.thaw(boot.machine, boot: boot.boot)
                 try await host.runtime.signal(boot.machine, boot: boot.boot, SIGTERM)
             } catch {
                 // It ended by itself, and its exit is on its way; if not, the timer kills.
                 logger.debug("no signal to a machine", metadata: ["error": "\(error)"])
+            }
+        }
+    }
+
+    private mutating func freeze(in group: inout DiscardingTaskGroup) {
+        guard let boot = record.boot else { return }
+        work = start(in: &group) { [host, record, post] in
+            do {
+                post(.init(input: .frozen(try await host.suspend(record, boot)), boot: boot.boot))
+            } catch {
+                post(.init(input: .freezeFailed(Task.isCancelled ? "not suspended: it was needed meanwhile" : "\(error)"), boot: boot.boot))
+            }
+        }
+    }
+
+    private mutating func thaw(in group: inout DiscardingTaskGroup) {
+        guard let boot = record.boot else { return }
+        work = start(in: &group) { [host, post] in
+            do {
+                try await host.resume(boot)
+                post(.init(input: .thawed, boot: boot.boot))
+            } catch {
+                post(.init(input: .thawFailed("\(error)"), boot: boot.boot))
             }
         }
     }

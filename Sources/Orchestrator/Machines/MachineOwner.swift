@@ -1,7 +1,9 @@
 /// The one who changes a machine: everybody else sends messages, which are handled one after the other.
 final class MachineOwner: Sendable {
     struct Message: Sendable {
-        var input: MachineStateMachine.Input
+        var input: MachineStateMachine.Input?
+        /// Changes the row, in the place of an input or before the one that it answers; what it throws changes nothing.
+        var change: (@Sendable (inout MachineRecord) throws -> MachineStateMachine.Input?)?
         /// Only for the present boot.
         var boot: String?
         /// Only for the present timer.
@@ -44,7 +46,15 @@ final class MachineOwner: Sendable {
     /// Tells the machine something and returns when its row says what came of it.
     func send(_ input: MachineStateMachine.Input) async throws {
         try await withCheckedThrowingContinuation { continuation in
-            let result = inbox.yield(Message(input: input) { continuation.resume(with: $0) })
+            let result = inbox.yield(Message(input: input, reply: { continuation.resume(with: $0) }))
+            if case .terminated = result { continuation.resume(throwing: MachineFailure.unknownMachine(id)) }
+        }
+    }
+
+    /// Changes the machine's row, between two inputs; returns when it is written.
+    func change(_ body: @escaping @Sendable (inout MachineRecord) throws -> MachineStateMachine.Input?) async throws {
+        try await withCheckedThrowingContinuation { continuation in
+            let result = inbox.yield(Message(input: nil, change: body, reply: { continuation.resume(with: $0) }))
             if case .terminated = result { continuation.resume(throwing: MachineFailure.unknownMachine(id)) }
         }
     }

@@ -6,9 +6,15 @@ protocol MachineRuntime: Sendable {
     func kill(_ machine: String, boot: String) async throws
     /// Idempotent; returns when nothing is left.
     func remove(_ machine: String, boot: String) async throws
+    func processes(_ machine: String, boot: String) async throws -> [MachineProcess]
     func survey() async throws -> [SurveyedMachine]
     func adopt(_ machine: String, boot: String) async -> CreatedMachine?
     func update(_ machine: String, boot: String, cpus: Double) async throws
+    /// Returns when it stands still: bytes that it gave back, `nil` where the host has no swap.
+    func freeze(_ machine: String, boot: String) async throws -> Int?
+    func isFrozen(_ machine: String, boot: String) async throws -> Bool
+    /// Idempotent.
+    func thaw(_ machine: String, boot: String) async throws
     var exits: AsyncStream<MachineExit> { get }
 
     /// The last lines that a machine wrote, through all its boots.

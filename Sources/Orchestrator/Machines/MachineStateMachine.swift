@@ -2,7 +2,7 @@ import MachineAPI
 
 /// What is wanted of a machine; durable.
 enum DesiredState: String, Sendable {
-    case running, stopped, destroyed
+    case running, suspended, stopped, destroyed
 }
 
 /// The life of one machine as a value: what happened goes in, what is to be done comes out. It does no I/O and reads no
@@ -19,6 +19,12 @@ struct MachineStateMachine: Sendable, Equatable {
         /// Runs, and is asked whether it is ready.
         case probing
         case up
+        /// Its door is being closed and it is being frozen.
+        case freezing
+        /// Stands still, and keeps its memory.
+        case frozen
+        /// Is being waked.
+        case thawing
         /// Told to end.
         case ending
         /// What is left of it is being removed.
@@ -40,6 +46,8 @@ struct MachineStateMachine: Sendable, Equatable {
         var maxRetries = 10
         var stopSeconds: Int64 = 5
         var startSeconds: Int64 = 60
+        /// It goes for good when it has come to its end.
+        var destroysItself = false
     }
 
     enum Input: Sendable, Equatable {
@@ -48,6 +56,11 @@ struct MachineStateMachine: Sendable, Equatable {
         case stop(source: String, seconds: Int64? = nil)
         case restart(source: String, seconds: Int64? = nil)
         case destroy(source: String)
+        case suspend(source: String)
+        /// It has another configuration from now on. `launches`: it shall run with it at once, else from its next boot on.
+        case update(source: String, launches: Bool)
+        /// Something happened to it that changes nothing of its life.
+        case note(type: String, source: String)
         /// Stop until the next orchestrator; what is wanted stays.
         case hold
         case booted
@@ -59,6 +72,12 @@ struct MachineStateMachine: Sendable, Equatable {
         case exited(MachineEnd, seconds: Int64)
         case removed
         case removeFailed(String)
+        /// It stands still; the text says what that gave back.
+        case frozen(String)
+        /// It runs as before.
+        case freezeFailed(String)
+        case thawed
+        case thawFailed(String)
         case timer
         /// At the orchestrator's start: the boot that the row names lives.
         case adopted(isStarted: Bool)
@@ -72,7 +91,15 @@ struct MachineStateMachine: Sendable, Equatable {
         case boot
         /// Ask until the answer is yes. `isDeep`: whether its server answers, else whether the agent does.
         case probe(isDeep: Bool)
-        /// SIGTERM.
+        /// Close the door, let calls end, freeze; or do nothing of what is done already.
+        case freeze
+        /// Do not wait for its calls any longer: it is frozen already, or it is not frozen at all.
+        case cancelFreeze
+        /// The opposite of a freeze; of what was never frozen, nothing.
+        case thaw
+        /// Go back to the configuration before the update.
+        case fallBack
+        /// SIGTERM; what stands still is waked first.
         case terminate
         /// Kill and remove what is left.
         case remove
@@ -93,15 +120,21 @@ struct MachineStateMachine: Sendable, Equatable {
     var reason: String?
     var policy: Policy
 
-    private(set) var life = Life.none
+    /// A configuration that has not been ready yet, in the place of one that may have been: when it fails, that one comes back.
+    var isOnTrial = false
+    /// What is being waked served before, so that its server need not be asked again.
+    var servedBefore = false
+
+    // Written by the machine's own parts alone.
+    var life = Life.none
     private(set) var isHeld = false
-    private var cause = Cause.request
+    var cause = Cause.request
     private var earlyEnd: MachineEnd?
 
     /// - Parameter isHeld: stopped, whatever the row wants, as after ``Input/hold``.
     init(
         state: MachineState, desired: DesiredState, attempts: Int = 0, wasReady: Bool = false, reason: String? = nil, policy: Policy = Policy(),
-        isHeld: Bool = false
+        isHeld: Bool = false, isOnTrial: Bool = false
     ) {
         self.state = state
         self.desired = desired
@@ -110,9 +143,10 @@ struct MachineStateMachine: Sendable, Equatable {
         self.reason = reason
         self.policy = policy
         self.isHeld = isHeld
+        self.isOnTrial = isOnTrial
     }
 
-    private var target: DesiredState { isHeld && desired == .running ? .stopped : desired }
+    var target: DesiredState { isHeld && desired != .destroyed ? .stopped : desired }
 
     mutating func handle(_ input: Input) -> [Effect] {
         switch input {
@@ -120,6 +154,9 @@ struct MachineStateMachine: Sendable, Equatable {
         case .stop(let source, let seconds): stop(source, seconds)
         case .restart(let source, let seconds): restart(source, seconds)
         case .destroy(let source): destroy(source)
+        case .suspend(let source): suspend(source)
+        case .update(let source, let launches): update(source, launches)
+        case .note(let type, let source): [.record(type: type, status: state.rawValue, source: source, reason: nil)]
         case .hold: hold()
         case .booted: booted()
         case .bootFailed(let why): life == .booting ? fail(why, type: "start") : []
@@ -128,6 +165,10 @@ struct MachineStateMachine: Sendable, Equatable {
         case .exited(let end, let seconds): exited(end, seconds)
         case .removed: removed()
         case .removeFailed(let why): removeFailed(why)
+        case .frozen(let told): frozen(told)
+        case .freezeFailed(let why): freezeFailed(why)
+        case .thawed: thawed()
+        case .thawFailed(let why): life == .thawing ? fail(why, type: "start") : []
         case .timer: timer()
         case .adopted(let isStarted): adopted(isStarted)
         case .lost: lost()
@@ -145,8 +186,13 @@ struct MachineStateMachine: Sendable, Equatable {
         case .none, .waiting:
             attempts = 0
             return boot("start", source: source)
-        case .booting, .probing, .up:
+        case .booting, .probing, .up, .thawing:
             return []
+        case .frozen:
+            return wake(source)
+        case .freezing:
+            // It serves on, or is waked as soon as it stands still.
+            return wasWanted ? [] : [.record(type: "start", status: state.rawValue, source: source, reason: "queued"), .cancelFreeze]
         case .ending, .removing, .stuck:
             // A new boot follows the removal of the old one.
             guard !wasWanted else { return [] }
@@ -180,7 +226,10 @@ struct MachineStateMachine: Sendable, Equatable {
         case .booting:
             // Its making cannot be interrupted; `booted` finds out.
             return stopping(source, why)
-        case .probing, .up:
+        case .freezing:
+            // `frozen` or `freezeFailed` find out.
+            return stopping(source, why) + [.cancelFreeze]
+        case .probing, .up, .frozen, .thawing:
             life = .ending
             cause = .request
             return stopping(source, why) + [.terminate, .arm(seconds: seconds ?? policy.stopSeconds)]
@@ -189,7 +238,7 @@ struct MachineStateMachine: Sendable, Equatable {
         }
     }
 
-    private mutating func stopping(_ source: String, _ why: String?) -> [Effect] {
+    mutating func stopping(_ source: String, _ why: String?) -> [Effect] {
         guard state != .stopping else { return [] }
         state = .stopping
         reason = why
@@ -198,7 +247,7 @@ struct MachineStateMachine: Sendable, Equatable {
 
     private mutating func restart(_ source: String, _ seconds: Int64?) -> [Effect] {
         guard desired != .destroyed, !isHeld else { return [] }
-        guard life == .probing || life == .up else { return start(source) }
+        guard [.probing, .up, .frozen, .thawing].contains(life) else { return start(source) }
         desired = .running
         attempts = 0
         life = .ending
@@ -219,8 +268,10 @@ struct MachineStateMachine: Sendable, Equatable {
         switch life {
         case .none, .waiting:
             return [record, .disarm] + erase()
-        case .probing, .up, .ending:
+        case .probing, .up, .ending, .frozen, .thawing:
             return [record] + remove(.request)
+        case .freezing:
+            return [record, .cancelFreeze]
         case .booting, .removing, .stuck:
             return [record]
         }
@@ -228,7 +279,7 @@ struct MachineStateMachine: Sendable, Equatable {
 
     // MARK: What happens
 
-    private mutating func boot(_ type: String, source: String, reason why: String? = nil) -> [Effect] {
+    mutating func boot(_ type: String, source: String, reason why: String? = nil) -> [Effect] {
         life = .booting
         earlyEnd = nil
         state = .starting
@@ -251,17 +302,18 @@ struct MachineStateMachine: Sendable, Equatable {
         life = .up
         state = .started
         wasReady = true
+        isOnTrial = false
         reason = nil
         return [.record(type: "start", status: "started", source: "berth", reason: nil), .disarm]
     }
 
     private mutating func exited(_ end: MachineEnd, _ seconds: Int64) -> [Effect] {
         switch life {
-        case .probing, .up:
+        case .probing, .up, .freezing, .frozen, .thawing:
             // A machine that ran well for a while has its tries back.
             if life == .up && seconds >= 300 { attempts = 0 }
             reason = end.description
-            if state == .started { state = .stopping }
+            if state != .starting { state = .stopping }
             return [.record(type: end.isOutOfMemory ? "oom" : "exit", status: "stopped", source: "berth", reason: reason)]
                 + remove(.failure(isClean: end.code == 0))
         case .ending:
@@ -275,12 +327,12 @@ struct MachineStateMachine: Sendable, Equatable {
         }
     }
 
-    private mutating func fail(_ why: String, type: String) -> [Effect] {
+    mutating func fail(_ why: String, type: String) -> [Effect] {
         reason = why
         return [.record(type: type, status: "failed", source: "berth", reason: why)] + remove(.failure(isClean: false))
     }
 
-    private mutating func remove(_ cause: Cause) -> [Effect] {
+    mutating func remove(_ cause: Cause) -> [Effect] {
         life = .removing
         self.cause = cause
         return [.disarm, .remove]
@@ -292,7 +344,10 @@ struct MachineStateMachine: Sendable, Equatable {
         switch target {
         case .destroyed:
             return erase()
-        case .stopped:
+        case .stopped, .suspended:
+            // What stood still is lost with its memory; it begins anew when somebody needs it.
+            if !isHeld { desired = .stopped }
+            if policy.destroysItself, !isHeld { return destroyItself() }
             state = .stopped
             return [.record(type: "stop", status: "stopped", source: "berth", reason: reason)]
         case .running:
@@ -305,6 +360,7 @@ struct MachineStateMachine: Sendable, Equatable {
 
     /// A boot ended by itself: the restart policy decides.
     private mutating func again(isClean: Bool) -> [Effect] {
+        if isOnTrial { return fallBack() }
         let restarts: Bool
         switch policy.restart {
         case .no: restarts = false
@@ -312,6 +368,7 @@ struct MachineStateMachine: Sendable, Equatable {
         case .always: restarts = true
         }
         guard restarts else {
+            if policy.destroysItself { return destroyItself() }
             desired = .stopped
             state = isClean ? .stopped : .failed
             return [.record(type: "exit", status: state.rawValue, source: "berth", reason: reason)]
@@ -332,6 +389,12 @@ struct MachineStateMachine: Sendable, Equatable {
         ]
     }
 
+    private mutating func destroyItself() -> [Effect] {
+        desired = .destroyed
+        state = .destroying
+        return [.record(type: "destroy", status: "destroying", source: "berth", reason: reason ?? "its configuration says auto_destroy")] + erase()
+    }
+
     /// 1, 2, 4 … 60 seconds.
     static func backOff(_ attempt: Int) -> Int64 { attempt > 6 ? 60 : min(60, 1 << Int64(max(attempt, 1) - 1)) }
 
@@ -345,84 +408,17 @@ struct MachineStateMachine: Sendable, Equatable {
     private mutating func timer() -> [Effect] {
         switch life {
         case .waiting: return boot("start", source: "berth", reason: "try \(attempts + 1)")
-        case .probing: return fail("not ready within \(policy.startSeconds) s" + (reason.map { ": \($0)" } ?? ""), type: "start")
+        case .probing, .thawing: return fail("not ready within \(policy.startSeconds) s" + (reason.map { ": \($0)" } ?? ""), type: "start")
         case .ending:
             return [.record(type: "stop", status: state.rawValue, source: "berth", reason: "did not end in time, killed")]
                 + remove(cause)
         case .stuck: return remove(cause)
-        case .none, .booting, .up, .removing: return []
+        case .none, .booting, .up, .freezing, .frozen, .removing: return []
         }
     }
 
-    private mutating func erase() -> [Effect] {
+    mutating func erase() -> [Effect] {
         state = .destroyed
         return [.record(type: "destroy", status: "destroyed", source: "berth", reason: nil), .erase]
-    }
-
-    // MARK: After a restart of the orchestrator
-
-    private mutating func adopted(_ isStarted: Bool) -> [Effect] {
-        guard life == .none else { return [] }
-        switch target {
-        case .running: break
-        case .stopped where isStarted:
-            life = .ending
-            state = .stopping
-            return [.record(type: "adopt", status: "stopping", source: "berth", reason: nil), .terminate, .arm(seconds: policy.stopSeconds)]
-        case .stopped, .destroyed:
-            state = target == .destroyed ? .destroying : .stopping
-            return [.record(type: "adopt", status: state.rawValue, source: "berth", reason: nil)] + remove(.request)
-        }
-        guard isStarted else {
-            // Its making was cut off, which is no failure of the machine.
-            state = .starting
-            return [.record(type: "adopt", status: "starting", source: "berth", reason: "half made")] + remove(.request)
-        }
-        life = .probing
-        // One that served before serves on; its server need not be asked, which could start a child without credentials.
-        let served = state == .started
-        if !served { state = .starting }
-        return [
-            .record(type: "adopt", status: state.rawValue, source: "berth", reason: nil), .probe(isDeep: !served), .arm(seconds: policy.startSeconds),
-        ]
-    }
-
-    private mutating func lost() -> [Effect] {
-        guard life == .none else { return [] }
-        if target == .running {
-            state = .starting
-            reason = "ended while no orchestrator ran"
-        }
-        return [.record(type: "exit", status: "stopped", source: "berth", reason: "ended while no orchestrator ran")] + remove(.request)
-    }
-
-    private mutating func found() -> [Effect] {
-        guard life == .none else { return [] }
-        switch target {
-        case .destroyed:
-            state = .destroying
-            return erase()
-        case .running:
-            // Tries that an earlier orchestrator counted still count.
-            return boot("start", source: "berth")
-        case .stopped:
-            guard state != .stopped, state != .failed, state != .created else { return [] }
-            state = .stopped
-            return [.record(type: "stop", status: "stopped", source: "berth", reason: nil)]
-        }
-    }
-}
-
-/// How a machine's first process ended.
-struct MachineEnd: Sendable, Equatable, CustomStringConvertible {
-    var code: Int32?
-    var signal: Int32?
-    var isOutOfMemory = false
-
-    var description: String {
-        if isOutOfMemory { return "out of memory" }
-        if let code { return "exit code \(code)" }
-        if let signal { return "signal \(signal)" }
-        return "ended, status unknown"
     }
 }

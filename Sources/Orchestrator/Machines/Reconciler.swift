@@ -57,6 +57,12 @@ actor Reconciler {
         try await owner.send(input)
     }
 
+    /// Changes a machine's row where nobody else does at the same time.
+    func change(_ id: String, _ body: @escaping @Sendable (inout MachineRecord) throws -> MachineStateMachine.Input?) async throws {
+        guard let owner = owners[id] else { throw MachineFailure.unknownMachine(id) }
+        try await owner.change(body)
+    }
+
     /// Destroys a machine and waits until nothing is left of it.
     func destroy(_ id: String, within limit: Duration = .seconds(30)) async throws {
         let changes = host.hub.changes(of: id)

@@ -16,6 +16,28 @@ extension CgroupTree {
 
     func thaw(_ path: String) throws(OCIError) { try setFrozen(path, false) }
 
+    /// Freezes, and returns when everything stands still.
+    ///
+    /// - Throws: after it has thawed what would not stand still within `seconds`.
+    func freezeWhole(_ path: String, seconds: Int64 = 5) throws(OCIError) {
+        try freeze(path)
+        let deadline = ContinuousClock.now + .seconds(seconds)
+        while !isFrozen(path) {
+            guard ContinuousClock.now < deadline else {
+                try thaw(path)
+                throw OCIError(.system, "its processes did not stand still within \(seconds) s", hint: "they wait in the kernel; see /proc/PID/stack")
+            }
+            usleep(1_000)
+        }
+    }
+
+    /// Whether everything in the cgroup stands still.
+    func isFrozen(_ path: String) -> Bool {
+        guard let directory = directory("freezer", path) else { return false }
+        if isVersion2 { return value("frozen", in: directory + "/cgroup.events") == 1 }
+        return Files.read(directory + "/freezer.state")?.hasPrefix("FROZEN") ?? false
+    }
+
     private func setFrozen(_ path: String, _ frozen: Bool) throws(OCIError) {
         guard let directory = directory("freezer", path) else { throw OCIError(.system, "the host has no freezer") }
         if isVersion2 {
@@ -88,7 +110,7 @@ extension CgroupTree {
     }
 
     /// The number behind a word in a file of `word number` lines.
-    private func value(_ word: String, in file: String) -> Int? {
+    func value(_ word: String, in file: String) -> Int? {
         guard let text = Files.read(file) else { return nil }
         for line in text.split(separator: "\n") {
             let fields = line.split(separator: " ")

@@ -22,7 +22,9 @@ struct HostQuota: Sendable, Equatable {
     static var hostMemory: Int { sysconf(Int32(_SC_PHYS_PAGES)) / ((1 << 20) / max(1, sysconf(Int32(_SC_PAGESIZE)))) }
 
     /// Whether one more machine fits; to be asked in the transaction that inserts it.
-    func checkMachine(_ wanted: MachineConfig, _ database: Database) throws {
+    ///
+    /// - Parameter machine: one that is there and gets the configuration.
+    func checkMachine(_ wanted: MachineConfig, insteadOf machine: String? = nil, _ database: Database) throws {
         let size = wanted.memoryMB
         guard size <= machineMemory else {
             throw Self.full(
@@ -32,8 +34,8 @@ struct HostQuota: Sendable, Equatable {
             database,
             sql: """
                 SELECT count(*) AS machines, coalesce(sum(coalesce(json_extract(config, '$.guest.memory_mb'), ?)), 0) AS memory
-                FROM machines WHERE state != 'destroyed'
-                """, arguments: [MachineConfig.standardMemoryMB])
+                FROM machines WHERE state != 'destroyed' AND id IS NOT ?
+                """, arguments: [MachineConfig.standardMemoryMB, machine])
         let (count, sum): (Int, Int) = (row?["machines"] ?? 0, row?["memory"] ?? 0)
         guard count < machines else { throw Self.full("this host has \(count) machines, as many as it takes", field: nil, hint: "destroy some") }
         guard sum + size <= memory else {

@@ -43,13 +43,14 @@ struct MachineStore: Sendable {
             try quota.checkMachine(machine.config, database)
             try database.execute(
                 sql: """
-                    INSERT INTO machines (id, app, name, instance, config, state, desired, created_at, updated_at)
-                    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+                    INSERT INTO machines (id, app, name, instance, config, state, desired, created_at, updated_at, state_since)
+                    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
                     """,
                 arguments: [
                     machine.id, machine.app, machine.name, machine.instance, config, machine.state.rawValue, machine.desired.rawValue,
-                    machine.createdAt, machine.updatedAt,
+                    machine.createdAt, machine.updatedAt, machine.createdAt,
                 ])
+            try Self.insertVersion(machine.instance, config, of: machine.id, database)
             try Self.insert(event, of: machine.id, database)
             try Self.remember(machine, database)
             return true
@@ -58,15 +59,24 @@ struct MachineStore: Sendable {
 
     /// Writes what the state machine decided, with the events that tell of it, in one transaction.
     func save(_ machine: MachineRecord, events: [MachineEvent]) async throws {
+        let config = try Self.encode(machine.config)
+        let fallback = try machine.fallback.map { try Self.encode($0) }
         try await write { database in
             try database.execute(
-                sql: "UPDATE machines SET state = ?, desired = ?, attempts = ?, was_ready = ?, reason = ?, updated_at = ? WHERE id = ?",
+                sql: """
+                    UPDATE machines SET state = ?, desired = ?, attempts = ?, was_ready = ?, reason = ?, updated_at = ?, state_since = ?,
+                        instance = ?, config = ?, cordoned = ?, fallback = ? WHERE id = ?
+                    """,
                 arguments: [
                     machine.state.rawValue, machine.desired.rawValue, machine.attempts, machine.wasReady, machine.reason, machine.updatedAt,
-                    machine.id,
+                    machine.stateSince, machine.instance, config, machine.isCordoned, fallback, machine.id,
                 ])
+            try Self.insertVersion(machine.instance, config, of: machine.id, database)
             for event in events { try Self.insert(event, of: machine.id, database) }
-            if machine.state == .destroyed { try Self.remember(machine, database) }
+            if machine.state == .destroyed {
+                try database.execute(sql: "DELETE FROM leases WHERE machine = ?", arguments: [machine.id])
+            }
+            if machine.state == .destroyed || events.contains(where: { $0.type == "update" }) { try Self.remember(machine, database) }
             try database.execute(
                 sql: """
                     DELETE FROM events WHERE machine = ?1
@@ -110,9 +120,10 @@ struct MachineStore: Sendable {
             try Row.fetchAll(
                 database, sql: "SELECT * FROM events WHERE machine = ? ORDER BY number DESC LIMIT ?", arguments: [machine, limit]
             ).map { row in
-                MachineEvent(
+                let request: String? = row["request"]
+                return MachineEvent(
                     id: row["id"], type: row["type"], status: row["status"], source: row["source"], timestamp: row["timestamp"],
-                    reason: row["reason"])
+                    reason: row["reason"], request: try request.map { try JSONDecoder().decode(MachineEvent.Request.self, from: Data($0.utf8)) })
             }
         }
     }
@@ -176,8 +187,10 @@ struct MachineStore: Sendable {
 
     private static func insert(_ event: MachineEvent, of machine: String, _ database: Database) throws {
         try database.execute(
-            sql: "INSERT INTO events (id, machine, type, status, source, timestamp, reason) VALUES (?, ?, ?, ?, ?, ?, ?)",
-            arguments: [event.id, machine, event.type, event.status, event.source, event.timestamp, event.reason])
+            sql: "INSERT INTO events (id, machine, type, status, source, timestamp, reason, request) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            arguments: [
+                event.id, machine, event.type, event.status, event.source, event.timestamp, event.reason, try event.request.map { try encode($0) },
+            ])
     }
 
     private static func boot(_ row: Row, createdAt: String = "created_at") -> BootRecord? {
@@ -194,10 +207,16 @@ struct MachineStore: Sendable {
             id: row["id"], app: row["app"], name: row["name"], instance: row["instance"], config: config,
             state: MachineState(rawValue: row["state"]) ?? .failed, desired: DesiredState(rawValue: row["desired"]) ?? .stopped,
             attempts: row["attempts"], wasReady: row["was_ready"], reason: row["reason"], createdAt: row["created_at"],
-            updatedAt: row["updated_at"], boot: boot(row, createdAt: "boot_created_at"))
+            updatedAt: row["updated_at"], stateSince: row["state_since"], isCordoned: row["cordoned"], fallback: try fallback(row),
+            boot: boot(row, createdAt: "boot_created_at"))
     }
 
-    private static func encode(_ config: MachineConfig) throws -> String {
+    private static func fallback(_ row: Row) throws -> VersionRecord? {
+        guard let text: String = row["fallback"] else { return nil }
+        return try JSONDecoder().decode(VersionRecord.self, from: Data(text.utf8))
+    }
+
+    static func encode(_ config: some Encodable) throws -> String {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
         return String(decoding: try encoder.encode(config), as: UTF8.self)

@@ -28,6 +28,12 @@ struct MachineRecord: Sendable, Equatable {
     var reason: String?
     var createdAt: Int64
     var updatedAt: Int64
+    /// Since when it is in this state.
+    var stateSince: Int64 = 0
+    /// Gets no new sessions.
+    var isCordoned = false
+    /// The version that an update goes back to when the present one does not become ready.
+    var fallback: VersionRecord?
     var boot: BootRecord?
 }
 
@@ -45,6 +51,17 @@ struct BootRecord: Sendable, Equatable {
 
     /// Name of its cgroup, bundle and container.
     var name: String { "\(machine)-\(boot)" }
+}
+
+/// A row of `leases`: for a while only who holds the nonce changes the machine.
+struct LeaseRecord: Sendable, Equatable {
+    var machine: String
+    /// 12 hex digits.
+    var nonce: String
+    /// Who asked, as the listener knows him.
+    var owner: String
+    var description: String
+    var expiresAt: Int64
 }
 
 extension MachineEvent {

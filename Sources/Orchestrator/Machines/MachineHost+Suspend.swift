@@ -1,0 +1,59 @@
+import Foundation
+
+extension MachineHost {
+    /// Longer than gateways go without looking at a door (`MachineDoor.lookInterval`): after that nobody sends anything into it.
+    static let latchTime = Duration.milliseconds(250)
+    /// How long calls under way may take before their machine is frozen.
+    static let patience = Duration.seconds(10)
+
+    /// Closes the door, waits until nobody is at work, freezes. Nothing of that is done twice.
+    ///
+    /// - Returns: what it gave back, in words.
+    /// - Throws: why not; then the machine serves as before.
+    func suspend(_ record: MachineRecord, _ boot: BootRecord) async throws -> String {
+        if try await !runtime.isFrozen(record.id, boot: boot.boot) {
+            if let door = boot.door { DoorLatch.close(door) }
+            do {
+                try await Task.sleep(for: Self.latchTime)
+                try await waitUntilIdle(record, boot)
+                try Task.checkCancellation()
+            } catch {
+                if let door = boot.door { DoorLatch.open(door) }
+                throw error
+            }
+        }
+        do {
+            guard let bytes = try await runtime.freeze(record.id, boot: boot.boot) else {
+                return "the host has no swap: it stands still and keeps its memory (berth doctor names the remedy)"
+            }
+            return "\(bytes >> 20) MiB went to swap"
+        } catch {
+            try? await resume(boot)
+            throw error
+        }
+    }
+
+    /// Lets it run and opens the door.
+    func resume(_ boot: BootRecord) async throws {
+        try await runtime.thaw(boot.machine, boot: boot.boot)
+        if let door = boot.door { DoorLatch.open(door) }
+    }
+
+    private func waitUntilIdle(_ record: MachineRecord, _ boot: BootRecord) async throws {
+        guard let door = boot.door else { return }
+        let (keys, org) = try await keys(record, boot)
+        let end = ContinuousClock.now + Self.patience
+        while true {
+            guard let busy = await probe.busyChildren("unix:\(door)", keys: keys, org: org) else {
+                throw MachineFailure(.unavailable, "not_suspended", "not suspended: the agent does not say whether it is idle")
+            }
+            if busy == 0 { return }
+            guard ContinuousClock.now < end else {
+                throw MachineFailure(
+                    .unavailable, "not_suspended",
+                    "not suspended: calls of \(busy) sessions were not over within \(Self.patience.components.seconds) s")
+            }
+            try await Task.sleep(for: .milliseconds(100))
+        }
+    }
+}

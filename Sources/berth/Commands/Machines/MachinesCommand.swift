@@ -1,0 +1,56 @@
+import ArgumentParser
+import AuthorCommands
+import JSONText
+import Wire
+
+/// `berth machines`
+struct MachinesCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "machines", abstract: "The machines that run the connectors.",
+        discussion: """
+            MACHINE is a machine's id, the first digits of it, or the name of a connector that has one machine.
+            """,
+        subcommands: [List.self, Start.self, Stop.self, Suspend.self, Restart.self, Destroy.self, Events.self, LogsOfMachine.self])
+
+    struct List: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(abstract: "All machines.")
+        @OptionGroup var state: StateOption
+        @OptionGroup var output: JSONOption
+        func run() async throws {
+            let machines = try await Machines.all(state.installation())
+            if output.json { return Output.json(.record(("machines", .array(machines)))) }
+            Output.table(
+                ["MACHINE", "CONNECTOR", "STATE", "BOOT", "SINCE"],
+                machines.map { row in
+                    [
+                        row.cell("id"), Machines.connector(of: row) ?? "-", row.cell("state"), row["berth"]?["boot_id"]?.stringValue ?? "-",
+                        row["berth"]?["since"]?.stringValue ?? row.cell("updated_at"),
+                    ]
+                })
+        }
+    }
+}
+
+/// What the orchestrator knows.
+enum Machines {
+    /// Every machine, each with the name of its app as `app`.
+    static func all(_ installation: Installation, includesDestroyed: Bool = false) async throws -> [JSONValue] {
+        let client = ControlClient.orchestrator(installation)
+        var machines: [JSONValue] = []
+        for app in try await client.get("/v1/apps?org_slug=all")["apps"]?.arrayValue ?? [] {
+            guard let name = app["name"]?.stringValue else { continue }
+            let path = "/v1/apps/\(URLPath.segment(name))/machines" + (includesDestroyed ? "?include_deleted=true" : "")
+            for machine in try await client.get(path).arrayValue ?? [] { machines.append(Self.machine(machine, ofApp: name)) }
+        }
+        return machines
+    }
+
+    static func machine(_ machine: JSONValue, ofApp app: String) -> JSONValue {
+        guard var members = machine.objectValue else { return machine }
+        members["app"] = .string(app)
+        return .object(members)
+    }
+
+    /// Whose server the machine runs.
+    static func connector(of machine: JSONValue) -> String? { machine["config"]?["metadata"]?["berth_connector"]?.stringValue }
+}
