@@ -84,6 +84,41 @@ public struct MachineConfig: Codable, Sendable, Equatable {
     public var restart: Restart?
     public var stop_config: StopConfig?
     public var auto_destroy: Bool?
+    public var berth: Own?
+
+    /// What Berth's own provider knows beside Fly's.
+    public struct Own: Codable, Sendable, Equatable {
+        /// The server speaks Streamable HTTP there; STDIO otherwise.
+        public var http: HTTP?
+        public init(http: HTTP? = nil) { self.http = http }
+    }
+
+    /// Where the machine's server listens, on its loopback device.
+    public struct HTTP: Codable, Sendable, Equatable {
+        public var port: Int
+        /// Of its MCP endpoint.
+        public var path: String
+        public init(port: Int, path: String = "/mcp") {
+            self.port = port
+            self.path = path
+        }
+
+        /// `PORT` or `PORT/PATH`, as a command takes it and shows it; nil for what is neither.
+        public init?(_ text: String) {
+            let digits = text.prefix { $0 != "/" }
+            guard digits.utf8.count <= 5, digits.utf8.allSatisfy({ (48...57).contains($0) }), let port = Int(digits) else { return nil }
+            self.port = port
+            path = digits.endIndex == text.endIndex ? "/mcp" : String(text[digits.endIndex...])
+        }
+
+        public init(from decoder: any Decoder) throws {
+            let values = try decoder.container(keyedBy: CodingKeys.self)
+            port = try values.decode(Int.self, forKey: .port)
+            path = try values.decodeIfPresent(String.self, forKey: .path) ?? "/mcp"
+        }
+
+        public var text: String { "\(port)\(path)" }
+    }
 
     public struct Init: Codable, Sendable, Equatable {
         /// The argv of the STDIO server, overriding the image's command.

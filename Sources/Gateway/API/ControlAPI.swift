@@ -81,7 +81,8 @@ struct ControlAPI: Sendable {
                 ("command", (record.build?.command).map(Self.strings)), ("args", definition.source.arguments.map(Self.strings)),
                 ("env", .object(JSONObject(definition.environment.sorted { $0.key < $1.key }.map { ($0.key, .string($0.value)) }))),
                 ("secrets", Self.strings(definition.secrets)), ("memory_mb", .int(definition.memoryMB)), ("pids", .int(definition.pids)),
-                ("era", .string(definition.era ?? "auto")),
+                ("era", .string(definition.era ?? "auto")), ("transport", .string(definition.http == nil ? "stdio" : "http")),
+                ("http", definition.http.map { .string($0.text) }),
                 ("image", (record.build?.image).map { .string($0) }), ("packages", (record.build?.packages).map(Self.strings)),
                 ("tools", tools.map { .array($0) }), ("generation", .int(record.generation)), ("created_at", .int(Int(record.createdAt))),
                 ("updated_at", .int(Int(record.updatedAt)))))

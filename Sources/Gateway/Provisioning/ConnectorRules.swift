@@ -49,7 +49,22 @@ public enum ConnectorRules {
         if let era = request.era, BootDocument.EraChoice(rawValue: era) == nil {
             throw failure("era", "--era \(era.prefix(64)) is none", "auto, legacy or modern")
         }
+        if let http = request.http, !http.isEmpty, let (message, hint) = httpProblem(http) { throw failure("http", message, hint) }
         return definition
+    }
+
+    /// Why a server cannot be said to listen there; nil when it can.
+    public static func httpProblem(_ text: String) -> (message: String, hint: String)? {
+        guard let http = MachineConfig.HTTP(text), BootDocument.HTTPPlace.isPath(http.path) else {
+            return ("--http \(text.prefix(64)) is no place of a server", "PORT or PORT/PATH, for example 8000 or 8000/mcp")
+        }
+        guard (1_024...65_535).contains(http.port) else {
+            return (
+                "--http \(http.port): a server without privileges cannot listen on that port",
+                "1024 to 65535; most servers take another port by an argument or a variable"
+            )
+        }
+        return nil
     }
 
     /// What would be lost without a word.

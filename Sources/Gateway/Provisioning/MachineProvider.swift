@@ -99,6 +99,7 @@ extension MachineConfig {
     fileprivate func serves(_ wanted: MachineConfig) -> Bool {
         image == wanted.image && self.`init`?.exec == wanted.`init`?.exec && (env ?? [:]) == (wanted.env ?? [:]) && guest == wanted.guest
             && metadata?["berth_generation"] == wanted.metadata?["berth_generation"] && metadata?["berth_era"] == wanted.metadata?["berth_era"]
+            && berth == wanted.berth
     }
 }
 
@@ -109,8 +110,10 @@ extension MachineTemplate {
         var metadata = ["berth_connector": connector, "berth_generation": "\(generation)"]
         if needsCredentials { metadata["berth_ready"] = "agent" }
         metadata["berth_era"] = era
-        return MachineConfig(
+        var config = MachineConfig(
             image: image, exec: command, guest: .init(cpu_kind: "shared", cpus: cpus, memory_mb: memoryMB, pids: pids), env: environment,
             metadata: metadata, restart: .init(policy: .onFailure, max_retries: 10))
+        if let http { config.berth = .init(http: http) }
+        return config
     }
 }

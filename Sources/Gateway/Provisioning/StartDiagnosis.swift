@@ -1,9 +1,18 @@
+import MachineAPI
+
 /// What a server's standard error says about why it does not start.
 struct StartDiagnosis {
     /// `name==version` of everything in the image.
     var packages: [String]
     /// The server came as a folder, whose requirements are its author's.
     var isFolder: Bool
+    /// Where it is to listen, if it speaks HTTP.
+    var http: MachineConfig.HTTP?
+
+    /// What it may not be.
+    private var kind: String {
+        http.map { "a Streamable HTTP server that listens on port \($0.port) of 127.0.0.1" } ?? "an MCP server on standard input and output"
+    }
 
     func hint(stderr: String) -> String {
         let lines = stderr.split(separator: "\n")
@@ -13,7 +22,7 @@ struct StartDiagnosis {
         // Not what the bridge says of itself.
         let said = lines.filter { line in !["server process ", "serving machine "].contains { line.contains($0) } }
         if !said.isEmpty, said.allSatisfy({ $0.contains(Self.noise) }) {
-            return "it prints what is no MCP message: is it an MCP server on standard input and output?"
+            return "it prints what is no MCP message: is it \(kind)?"
         }
         if let line = lines.last(where: { $0.contains("can't open file ") }), let file = Self.quoted(line, after: "can't open file ") {
             return "the image has no \(file): give the file's path in the folder"
@@ -21,7 +30,7 @@ struct StartDiagnosis {
         // The last error is the one that ended it; an earlier one may have been handled.
         guard let error = lines.last(where: { line in Self.errors.contains { line.hasPrefix($0) } }) else {
             return said.isEmpty
-                ? "it wrote nothing: is it an MCP server on standard input and output? --arg, --env and --secret give what it may miss"
+                ? "it wrote nothing: is it \(kind)? --arg, --env and --secret give what it may miss"
                 : "its standard error is above; --arg, --env and --secret give what it may miss"
         }
         if let module = Self.quoted(error, after: "No module named "), isFolder && sdk == nil || !Self.isSDK(module) {

@@ -13,7 +13,7 @@ struct BodyKeys: Sendable {
         known: ["name", "config", "region", "skip_launch", "skip_service_registration"],
         unsupported: ["id", "lease_ttl", "lsvd", "min_secrets_version", "skip_secrets"])
     static let config = BodyKeys(
-        known: ["image", "init", "guest", "env", "metadata", "restart", "stop_config", "auto_destroy"],
+        known: ["image", "init", "guest", "env", "metadata", "restart", "stop_config", "auto_destroy", "berth"],
         unsupported: [
             "mounts", "volumes", "containers", "files", "services", "checks", "processes", "schedule", "standbys", "statics", "metrics", "size",
             "dns", "rootfs", "disable_machine_autostart",
@@ -28,7 +28,9 @@ struct BodyKeys: Sendable {
         ),
         ("restart", BodyKeys(known: ["policy", "max_retries"], unsupported: ["gpu_bid_price"])),
         ("stop_config", BodyKeys(known: ["signal", "timeout"])),
+        ("berth", BodyKeys(known: ["http"])),
     ]
+    static let http = BodyKeys(known: ["port", "path"])
     static let app = BodyKeys(known: ["name", "app_name", "org_slug", "network", "berth"], unsupported: ["enable_subdomains"])
     static let ownOfApp = BodyKeys(known: ["app_root"])
     static let stop = BodyKeys(known: ["signal", "timeout"])

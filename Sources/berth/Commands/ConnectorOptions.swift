@@ -29,6 +29,11 @@ extension ConnectorCommand {
         @Option(help: ArgumentHelp("Processes and threads of the machine at most: 16 to 1024 (default: 64).", valueName: "n")) var pids: Int?
         @Option(help: "Protocol era to speak with the server: auto asks it; legacy for one of both whose tools ask the client while they run.")
         var era: Back.EraChoice?
+        @Option(
+            help: ArgumentHelp(
+                "The server speaks Streamable HTTP on this port of 127.0.0.1 (path: /mcp), and not on standard input and output.",
+                valueName: "port[/path]"))
+        var http: String?
         @Argument(parsing: .postTerminator, help: "After --, the server's command (--dir), or one in place of the package's own (--pypi).")
         var command: [String] = []
 
@@ -62,7 +67,7 @@ extension ConnectorCommand {
                 ("drop_secrets", secretsToDrop.isEmpty ? nil : .strings(secretsToDrop)),
                 ("drop_env", variablesToDrop.isEmpty ? nil : .strings(variablesToDrop)),
                 ("reset", change?.reset == true ? .bool(true) : nil), ("memory_mb", memory.map { .int($0) }), ("pids", pids.map { .int($0) }),
-                ("era", era.map { .string($0.rawValue) }))
+                ("era", era.map { .string($0.rawValue) }), ("http", change?.stdio == true ? .string("") : http.map { .string($0) }))
         }
 
         private func check(_ change: Change?) throws {
@@ -80,6 +85,8 @@ extension ConnectorCommand {
             if change?.noConstraints == true, !constraint.isEmpty {
                 throw Failure("--constraint and --no-constraints exclude each other", hint: "give one of them", code: 64)
             }
+            if change?.stdio == true, http != nil { throw Failure("--http and --stdio exclude each other", hint: "give one of them", code: 64) }
+            if let http, let (message, hint) = ConnectorRules.httpProblem(http) { throw Failure(message, hint: hint, code: 64) }
             if let word = command.first, word.hasPrefix("-") {
                 throw Failure("\(word.prefix(64)) is no program", hint: "arguments of the server go by --arg: --arg \(word.prefix(64))", code: 64)
             }
@@ -114,6 +121,7 @@ extension ConnectorCommand {
         var dropEnv: [String] = []
         @Flag(help: "Start the server without arguments.") var noArgs = false
         @Flag(help: "Resolve without constraints; builds.") var noConstraints = false
+        @Flag(help: "The server speaks on standard input and output, and no longer HTTP.") var stdio = false
         @Flag(help: "Begin anew, with the source given again: what is not given is the default. Secrets stay.") var reset = false
     }
 }
