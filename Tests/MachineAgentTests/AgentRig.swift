@@ -294,13 +294,22 @@ final class AgentRig: @unchecked Sendable {
         return try await Self.blocking { try Self.raw(text, to: path) }
     }
 
-    private static func raw(_ text: String, to path: String) throws -> String {
+    /// A call of a thread's own, and when its answer came, whatever else the tests' threads are busy with.
+    func timed(_ tool: String, session: String, principal: String) async throws -> (answer: String, at: ContinuousClock.Instant) {
+        guard case .unix(let path) = door else { return ("", .now) }
+        let body = Self.message(tool)
+        let token = "\(HostedToken.headerName): \(try token(principal: principal, session: session))"
+        let text = "POST /mcp HTTP/1.1\r\nhost: d\r\n\(token)\r\nconnection: close\r\ncontent-length: \(body.utf8.count)\r\n\r\n\(body)"
+        return try await onOwnThread { (try Self.raw(text, to: path, seconds: 120), .now) }
+    }
+
+    private static func raw(_ text: String, to path: String, seconds: Int = 5) throws -> String {
         let descriptor = Glibc.socket(AF_UNIX, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
         defer { close(descriptor) }
         var address = sockaddr_un()
         address.sun_family = sa_family_t(AF_UNIX)
         withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: path.utf8) }
-        var timeout = timeval(tv_sec: 5, tv_usec: 0)
+        var timeout = timeval(tv_sec: seconds, tv_usec: 0)
         setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &timeout, socklen_t(MemoryLayout<timeval>.size))
         let connected = withUnsafePointer(to: &address) {
             $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_un>.size)) }
