@@ -19,6 +19,9 @@ struct StartDiagnosis {
         if lines.contains(where: { $0.contains("exec ") && $0.contains("No such file or directory") }) {
             return "the first line (#!) of its file names a program that the image does not have, /usr/bin/env for one: use -- python3 FILE"
         }
+        if http == nil, let port = lines.lazy.compactMap(Self.announcedPort).first {
+            return "it speaks HTTP on port \(port), and not on standard input and output: give --http \(port)"
+        }
         // Not what the bridge says of itself.
         let said = lines.filter { line in !["server process ", "serving machine "].contains { line.contains($0) } }
         if !said.isEmpty, said.allSatisfy({ $0.contains(Self.noise) }) {
@@ -43,6 +46,16 @@ struct StartDiagnosis {
             return isFolder ? "its standard error is above" : "a dependency may be too new for it: pin an older one with --constraint"
         }
         return "its standard error is above; --arg, --env and --secret give what it may miss"
+    }
+
+    /// `Uvicorn running on http://127.0.0.1:8000 (…)`, and what others say at their start.
+    private static func announcedPort(_ line: Substring) -> Int? {
+        guard let end = line.firstRange(of: " on http://")?.upperBound else { return nil }
+        let authority = line[end...].prefix { $0 != "/" && $0 != " " }
+        guard let colon = authority.lastIndex(of: ":"), let port = Int(authority[authority.index(after: colon)...].prefix { $0.isNumber }),
+            (1_024...65_535).contains(port)
+        else { return nil }
+        return port
     }
 
     /// How the bridge tells of a line that is no message.
