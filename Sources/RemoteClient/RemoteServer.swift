@@ -62,10 +62,12 @@ public final class RemoteServer: MCPService {
     /// - Parameters:
     ///   - token: a bearer token.
     ///   - security: for an `https` address.
+    ///   - pool: connections that other sessions use too, and that outlive this one; without it, it has its own.
     public init(
-        _ address: RemoteAddress, token: String?, security: (any ClientSecurity)? = nil, limits: Limits = Limits(), eventLoop: any EventLoop
+        _ address: RemoteAddress, token: String?, security: (any ClientSecurity)? = nil, limits: Limits = Limits(),
+        pool: ConnectionPool? = nil, eventLoop: any EventLoop
     ) {
-        sender = RemoteSender(address, token: token, security: security, eventLoop: eventLoop)
+        sender = RemoteSender(address, token: token, security: security, pool: pool, eventLoop: eventLoop)
         self.limits = limits
         session = RemoteSession(limits: limits)
         self.eventLoop = eventLoop

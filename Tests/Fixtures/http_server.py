@@ -1,6 +1,6 @@
 """A server of the handshake revisions over streamable HTTP, no SDK: python http_server.py PORT [HOW].
 
-HOW is nothing, or what goes wrong: exits, silent, web, busy (as long as the file busy is in its folder)."""
+HOW is nothing, or what goes wrong: exits, silent, web, tells, busy (as long as the file busy is in its folder)."""
 import http.server, json, os, sys, threading, time, uuid
 
 PORT, HOW = int(sys.argv[1]), sys.argv[2] if len(sys.argv) > 2 else ""
@@ -49,7 +49,10 @@ class Server(http.server.BaseHTTPRequestHandler):
         if HOW == "web": return self.reply(404, b"<html>nothing here</html>", "text/html; charset=utf-8")
         if HOW == "busy" and not os.path.exists(os.environ["READY"]): return self.reply(503, b"later", "text/plain")
         if self.path != "/mcp": return self.reply(404, b"no such path", "text/plain")
-        if "id" not in message: return self.reply(202)
+        if HOW == "tells": return self.reply(400, {"message": "bad key " + os.environ.get("API_KEY", "none")})
+        if "id" not in message:
+            if message["method"] == "notifications/cancelled": print("cancelled", message["params"]["requestId"], flush=True)
+            return self.reply(202)
         def answer(result): self.reply(200, {"jsonrpc": "2.0", "id": message["id"], "result": result}, **named)
         named = {}
         if message.get("method") == "initialize":

@@ -76,6 +76,39 @@ import Wire
         }
     }
 
+    @Test func aCancelledCallIsCancelledAtTheServer() async throws {
+        try await Self.with { rig in
+            let call = Task { try await rig.call("wait", session: "ann") }
+            await eventually("it is under way") { rig.log.contains("] waits") }
+            call.cancel()
+            await eventually("the server hears of it") { rig.log.contains("] cancelled ") }
+            let next = try await rig.call("count", session: "ann")
+            #expect(next.value == 2, "the session goes on: \(next.body)")
+        }
+    }
+
+    @Test func noPrincipalHasAllSessions() async throws {
+        try await Self.with { rig in
+            for number in 0..<97 { #expect(try await rig.call("count", session: "s\(number)").value == 1) }
+            #expect(try await stats(rig)["children"] == 96, "the longest idle one made room")
+            let again = try await rig.call("count", session: "s0")
+            #expect(again.value == 1 && again.json?["result"]?["_meta"]?["berth/restarted"] != nil, "and is told: \(again.body)")
+            #expect(try await rig.call("count", session: "bob", principal: "bob").value == 1)
+            #expect(try await stats(rig)["children"] == 97)
+        }
+    }
+
+    @Test func whatAServerSaysInItsRefusalHidesItsCredentials() async throws {
+        let key = try HMACKey(Secret(Array("fingerprint key of this very test".utf8)))
+        let set = try CredentialSet(environment: ["API_KEY": "sesame-open"], headers: [:], files: [:], fingerprintKey: key)
+        try await Self.with("tells", startTimeout: 2) { rig in
+            _ = try await rig.put(set)
+            let answer = try await rig.call("count", fingerprint: set.fingerprint)
+            #expect(answer.body.contains("does not speak MCP at /mcp") && answer.body.contains("bad key ***"), "\(answer.body)")
+            #expect(rig.log.contains("bad key ***") && !rig.log.contains("sesame-open"), "\(rig.log)")
+        }
+    }
+
     @Test func credentialsAreTheProcesss() async throws {
         let key = try HMACKey(Secret(Array("fingerprint key of this very test".utf8)))
         let set = try CredentialSet(environment: ["API_KEY": "sesame-open"], headers: [:], files: [:], fingerprintKey: key)

@@ -1,6 +1,7 @@
 import MCP
 import NIOCore
 import StdioBridge
+import Wire
 
 /// How sessions leave, and what follows from it.
 extension HTTPSessions {
@@ -46,7 +47,10 @@ extension HTTPSessions {
         let waiters = whenEmpty
         whenEmpty = []
         // Servers wait for their open connections before they end.
-        prober.end("draining") { for waiter in waiters { waiter() } }
+        prober.end("draining") { [pool] in
+            pool.shutdown()
+            for waiter in waiters { waiter() }
+        }
     }
 
     /// Never silently: what the server knew of the session goes with it.

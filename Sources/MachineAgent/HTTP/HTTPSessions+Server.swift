@@ -12,7 +12,7 @@ extension HTTPSessions: HostedServer.Owner {
         guard let url, let address = RemoteAddress(url) else { return nil }
         var limits = RemoteServer.Limits()
         limits.farewell = Self.farewell
-        let remote = RemoteServer(address, token: nil, limits: limits, eventLoop: eventLoop)
+        let remote = RemoteServer(address, token: nil, limits: limits, pool: pool, eventLoop: eventLoop)
         remote.explain = { [weak hosted] decide in hosted?.explain(decide) ?? decide(nil) }
         remote.log = { [weak hosted] in hosted?.log($0) }
         // What the handshake has found out is not asked again.

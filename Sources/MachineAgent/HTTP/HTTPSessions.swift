@@ -3,6 +3,7 @@ import MCP
 import NIOCore
 import RemoteClient
 import StdioBridge
+import Wire
 
 /// The sessions of a machine whose server speaks HTTP: one process for all, and an MCP session of its own for each of the gateway's.
 /// Confined to its loop.
@@ -28,6 +29,8 @@ final class HTTPSessions: SessionHost {
     let eventLoop: any EventLoop
     let limits: Limits
     let hosted: HostedServer
+    /// Of all sessions: a connection may cost the server a thread, and most sessions are idle.
+    let pool: ConnectionPool
     var sessions: [SessionKey: HTTPSession] = [:]
     /// Sessions whose end the server is still being told.
     var leaving: [ObjectIdentifier: HTTPSession] = [:]
@@ -51,6 +54,11 @@ final class HTTPSessions: SessionHost {
         eventLoop = hosted.loop
         self.hosted = hosted
         self.limits = limits
+        var connections = ConnectionPool.Configuration()
+        connections.idlePerEndpoint = 8
+        // The servers of Python and Node close one that was idle for 5 s, and a request that meets that end may have run or not.
+        connections.idleTimeout = .seconds(2)
+        pool = ConnectionPool(eventLoop: hosted.loop, configuration: connections)
         prober = HTTPSession(key: SessionKey(id: ""), client: .modern, owesLoss: false)
         hosted.owner = self
         watch(prober)

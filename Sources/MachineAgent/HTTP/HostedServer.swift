@@ -41,6 +41,8 @@ final class HostedServer {
     /// Why the process is gone that served last, and under which name the log has it.
     private(set) var loss: (reason: String, incident: String)?
     private var afterwards: SpawnPlan.Afterwards?
+    /// A server's own words may hold what it was started with.
+    private var mask = SecretMask()
     private var watch: PortWatch?
     private var timer: Scheduled<Void>?
     private var handshakeTimer: Scheduled<Void>?
@@ -136,6 +138,7 @@ final class HostedServer {
         case .failure(let why): perform(machine.startFailed(why.reason, now: .now()))
         case .success(let plan):
             afterwards = plan.afterwards
+            mask = plan.mask
             let (this, loop) = (NIOLoopBound(self, eventLoop: loop), loop)
             reaper.spawn(plan) { result in
                 loop.execute { this.value.spawned(result, plan) }
@@ -194,7 +197,7 @@ final class HostedServer {
                     log("the server answers at \(url), \(taken) ms after its start")
                 }
                 perform(machine.handshaken())
-            case .failed(let reason, let mayPass): perform(machine.handshakeFailed(reason, mayPass: mayPass))
+            case .failed(let reason, let mayPass): perform(machine.handshakeFailed(mask.masked(reason), mayPass: mayPass))
             }
         }
     }
