@@ -263,11 +263,15 @@ import Wire
 
     // MARK: The SDK's servers
 
-    @Test(arguments: ["2.3.0", "1.30.0"]) func hostsTheSDKsServer(version: String) async throws {
-        // The environment's own Python may lie where a server's uid cannot reach it.
-        let packages = Repository.root + "/.venv-mcp-\(version)/lib/python3.11/site-packages"
-        guard access("/usr/bin/python3.11", X_OK) == 0, access(packages, R_OK) == 0 else { return }
-        try await Self.with(file: "http_sdk_server.py", python: "/usr/bin/python3.11", environment: ["PYTHONPATH": packages]) { rig in
+    private static let versions = ["2.3.0", "1.30.0"]
+    /// The environments' own Python may lie where a server's uid cannot reach it.
+    private static let python = "/usr/bin/python3.11"
+    private static func packages(_ version: String) -> String { Repository.root + "/.venv-mcp-\(version)/lib/python3.11/site-packages" }
+    private static var hasSDKs: Bool { access(python, X_OK) == 0 && versions.allSatisfy { access(packages($0), R_OK) == 0 } }
+
+    @Test(.enabled(if: HTTPServerTests.hasSDKs, "needs Debian's Python 3.11 and .venv-mcp-*"), arguments: versions)
+    func hostsTheSDKsServer(version: String) async throws {
+        try await Self.with(file: "http_sdk_server.py", python: Self.python, environment: ["PYTHONPATH": Self.packages(version)]) { rig in
             let first = try await rig.call("pid", session: "ann")
             #expect(first.text != nil, "\(first.body) \(rig.log)")
             #expect(try await rig.call("echo", #"{"text":"hi"}"#, session: "bob", principal: "bob").text == "hi")
