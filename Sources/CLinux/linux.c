@@ -124,7 +124,7 @@ pid_t clinux_spawn(const char *path, char *const argv[], char *const envp[], con
         if (error) { pid = -error; goto done; }
     }
 
-    // posix_spawn does all of this but the parent's death signal. No handler of ours may run in the child, nor a cancellation of its thread.
+    // posix_spawn does all of this but the parent's death signal. No handler of ours may run in the child.
     sigset_t all, before;
     sigfillset(&all);
     pthread_sigmask(SIG_BLOCK, &all, &before);

@@ -63,6 +63,7 @@ extension BootDocument {
             throw .malformed(field: "command")
         }
         guard directory.hasPrefix("/"), !directory.utf8.contains(0) else { throw .malformed(field: "directory") }
+        guard transport == .job || (try? EgressList(egress)) != nil else { throw .malformed(field: "egress") }
         guard environment.allSatisfy({ !$0.isEmpty && !$0.utf8.contains(0) && !$0.utf8.contains(UInt8(ascii: "=")) && !$1.utf8.contains(0) }) else {
             throw .malformed(field: "environment")
         }

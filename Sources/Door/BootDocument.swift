@@ -92,7 +92,7 @@ public struct BootDocument: Sendable, Equatable {
     public var mode: Mode
     public var era: EraChoice
     public var startTimeoutSeconds: Int
-    /// `host:port` that may be reached; jobs only.
+    /// What may be reached: `host:port` for a job, texts of ``EgressRule`` for a server. Empty: no network at all.
     public var egress: [String]
     public var logLevel: LogLevel
 

@@ -10,6 +10,11 @@ struct InputRequest: Sendable {
     var params: ByteBuffer?
 }
 
+extension MCPOutcome {
+    /// Whether this is an answer that asks the call's client for more.
+    public var asksClient: Bool { if case .result(let result) = self { InputRequired.isOne(result) } else { false } }
+}
+
 /// `InputRequiredResult` of revision 2026-07-28: a call that cannot go on without its client (SEP-2322, multi round-trip requests).
 struct InputRequired: Sendable {
     static let resultType = "input_required"
@@ -53,12 +58,18 @@ struct InputRequired: Sendable {
 }
 
 extension InputRequired {
-    /// Reads a result; `nil` when it is not one of these or cannot be answered.
-    init?(result: ByteBuffer) {
+    fileprivate static func isOne(_ result: ByteBuffer) -> Bool {
         let text = result.readableBytesSpan
         let whole = JSONSpan(start: 0, end: result.readableBytes)
-        guard let type = try? JSONMembers.value(of: "resultType", object: whole, in: text), JSONString.unquote(type, in: text) == Self.resultType
-        else { return nil }
+        guard let type = try? JSONMembers.value(of: "resultType", object: whole, in: text) else { return false }
+        return JSONString.unquote(type, in: text) == resultType
+    }
+
+    /// Reads a result; `nil` when it is not one of these or cannot be answered.
+    init?(result: ByteBuffer) {
+        guard Self.isOne(result) else { return nil }
+        let text = result.readableBytesSpan
+        let whole = JSONSpan(start: 0, end: result.readableBytes)
         requests = []
         do {
             if let span = try JSONMembers.value(of: "requestState", object: whole, in: text), text.byte(span) == UInt8(ascii: "\"") {

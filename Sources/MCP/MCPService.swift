@@ -74,6 +74,9 @@ public struct Undelivered: Error, Sendable, Equatable {
         self.incident = incident
     }
 
+    /// A caller that reads too slowly for what its server says beside its answer.
+    public static let unread = Undelivered(.outcomeUnknown, "the caller did not read what the server sent")
+
     /// The reason, and what to ask an admin for.
     public var text: String { reason + (incident.map { " (incident \($0))" } ?? "") }
 }

@@ -88,9 +88,17 @@ public struct MachineConfig: Codable, Sendable, Equatable {
 
     /// What Berth's own provider knows beside Fly's.
     public struct Own: Codable, Sendable, Equatable {
+        /// `host:port` and `*.suffix:port` that the machine may reach, by name; the port is 443 without one.
+        public var egress: [String]?
+        /// Hosts that may be reached at private addresses too.
+        public var egress_private: [String]?
         /// The server speaks Streamable HTTP there; STDIO otherwise.
         public var http: HTTP?
-        public init(http: HTTP? = nil) { self.http = http }
+        public init(egress: [String]? = nil, egress_private: [String]? = nil, http: HTTP? = nil) {
+            self.egress = egress
+            self.egress_private = egress_private
+            self.http = http
+        }
     }
 
     /// Where the machine's server listens, on its loopback device.

@@ -10,6 +10,7 @@ final class AgentProcess {
     private let boot: BootDocument
     private let firstUID: uid_t
     private let log: AgentLog
+    private var egress: Egress?
 
     init(boot: BootDocument, firstUID: uid_t, log: AgentLog) {
         self.boot = boot
@@ -30,6 +31,27 @@ final class AgentProcess {
         return status.value
     }
 
+    /// The way out first, where the machine has one: no child may be there when it is bound.
+    private func serve(_ door: DoorServer, _ loop: any EventLoop, _ status: ExitBox) throws {
+        let list = try EgressList(boot.egress)
+        let isOpen = list.isEmpty ? loop.makeSucceededVoidFuture() : try openEgress(list, loop)
+        let this = NIOLoopBound((self, door), eventLoop: loop)
+        isOpen.flatMapThrowing {
+            let (process, door) = this.value
+            try door.listen()
+            process.log(.info, "serving machine \(process.boot.machine) boot \(process.boot.boot)")
+        }.whenFailure { error in
+            this.value.0.log(.error, "not started: \(error)")
+            status.end(loop, 70)
+        }
+    }
+
+    private func openEgress(_ list: EgressList, _ loop: any EventLoop) throws -> EventLoopFuture<Void> {
+        let egress = Egress(list: list, loop: loop, log: log)
+        self.egress = egress
+        return try egress.open()
+    }
+
     private func start(_ loop: any EventLoop, _ status: ExitBox) throws {
         let signals = SignalBox(loop: loop)
         let reaper = try Reaper(
@@ -42,8 +64,7 @@ final class AgentProcess {
                 log(.notice, "signal \(number): ending")
                 door.close { status.end(loop, 0) }
             }
-            try door.listen()
-            log(.info, "serving machine \(boot.machine) boot \(boot.boot)")
+            try serve(door, loop, status)
         case .job:
             let job = try Job(plans: plans, reaper: reaper, loop: loop, log: log, usesProxy: !boot.egress.isEmpty)
             signals.handle { _ in job.terminate() }

@@ -120,6 +120,7 @@ final class MachineService: Sendable {
         router.add(middleware: MachinesErrors())
         MachineRoutes(orchestrator: self).add(to: router)
         BerthRoutes(orchestrator: self).add(to: router)
+        EgressRoutes(orchestrator: self).add(to: router)
         return router.buildResponder()
     }
 }

@@ -100,10 +100,12 @@ final class RunningOrchestrator: Sendable {
             rmdir(configuration.oci.mounts)
         }
         let images = try ImageStore(directory: configuration.stateDirectory + "/images", agent: configuration.agentPath)
+        let relays = MachineRelays(directory: configuration.egressDirectory, logger: logger)
+        opened.add { await relays.shutdown() }
         let host = MachineHost(
             store: store, runtime: runtime, probe: DoorProbe(http: http), images: images, hub: MachineHub(), doors: configuration.doorsDirectory,
             firstSlot: UserIDs.firstSlot(configuration.cgroupPrefix),
-            isolation: await HostCapabilities.probe(runtimePath: configuration.runtimePath).isolation, logger: logger)
+            isolation: await HostCapabilities.probe(runtimePath: configuration.runtimePath).isolation, logger: logger, relays: relays)
         let reconciler = Reconciler(host: host)
         let jobs = JobRunner(reconciler: reconciler, egress: configuration.egressDirectory, group: group, logger: logger) {
             try await images.currentAgentLayer().map { images.layerPath($0) }
@@ -116,7 +118,7 @@ final class RunningOrchestrator: Sendable {
             store: images, uploads: uploads, machine: jobs, logger: logger)
         let orchestrator = MachineService(reconciler: reconciler, lookup: images, images: factory, uploads: uploads, oci: configuration.oci)
         // Before anything boots: a door that is made later must not be taken for a leftover.
-        try RunDirectories.removeLeftovers(configuration, doors: Set(try await store.boots().compactMap(\.door)))
+        try RunDirectories.removeLeftovers(configuration, boots: try await store.boots())
         try await OrchestratorService.removeUnownedLogs(configuration.oci, store)
         opened.add { await reconciler.shutdown() }
         try await reconciler.begin(holding: configuration.stopAll)

@@ -37,9 +37,13 @@ enum RunDirectories {
         try make(configuration.egressDirectory, mode: 0o711, group: 0)
     }
 
-    /// Relays of jobs and doors of machines that are gone.
-    static func removeLeftovers(_ configuration: OrchestratorConfiguration, doors: Set<String>) throws {
-        for name in Files.names(configuration.egressDirectory) { try Files.removeTree("\(configuration.egressDirectory)/\(name)") }
+    /// Relays of jobs and of machines that are gone, and their doors. A machine that lives has the relay's folder bound: it stays the same.
+    static func removeLeftovers(_ configuration: OrchestratorConfiguration, boots: [BootRecord]) throws {
+        let machines = Set(boots.filter { $0.kind == .machine }.map(\.machine))
+        let doors = Set(boots.compactMap(\.door))
+        for name in Files.names(configuration.egressDirectory) where !machines.contains(name) {
+            try Files.removeTree("\(configuration.egressDirectory)/\(name)")
+        }
         for name in Files.names(configuration.doorsDirectory) {
             let path = "\(configuration.doorsDirectory)/\(name)"
             if !doors.contains(path) { unlink(path) }

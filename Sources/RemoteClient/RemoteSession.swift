@@ -102,7 +102,7 @@ struct RemoteSession {
     mutating func begin(declaring capabilities: ByteBuffer?, isIdle: Bool) -> [Action] {
         var actions: [Action] = []
         // A server of the handshake revisions knows only what its session was opened with.
-        if back.isOpened, isIdle, back.suspendedCount == 0, !back.serves(capabilities) {
+        if back.isOpened, isIdle, back.suspendedCount + back.questionCount == 0, !back.serves(capabilities) {
             actions = leave() + [.discard]
             forget()
         }

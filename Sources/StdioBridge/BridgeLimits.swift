@@ -29,6 +29,9 @@ public struct BridgeLimits: Sendable {
     public var start: TimeAmount = .seconds(60)
     /// How long each of closing stdin and SIGTERM may take before the next step.
     public var rung: TimeAmount = .seconds(2)
+    /// How long the first session's process waits for the end of the one that only a probe has used: a server that takes a lock or a
+    /// port would fail beside it.
+    public var handOver: TimeAmount = .seconds(1)
     /// How long a draining child may finish its calls.
     public var drain: TimeAmount = .seconds(30)
     /// How long a call waits for its client's answer to a question of its server; whole seconds.

@@ -10,10 +10,14 @@ extension Child {
             case .write(let line): write(line, call: call)
             case .notify(let id, let message): notify(id, message)
             case .finish(let id, let outcome):
-                // A call that was given up has left the table: its end says nothing of the server.
-                guard calls[id] != nil else { continue }
-                machine.answered()
-                finish(id, told(outcome))
+                // A call that was given up has left the table: its end says nothing of the server. Neither do words of our own.
+                guard let call = calls[id] else { continue }
+                if call.request.isOwn {
+                    finish(id, outcome)
+                } else {
+                    machine.answered()
+                    finish(id, told(outcome))
+                }
             case .ready(let identity, let era):
                 // What a spare was told is told from here on.
                 lastUse = .now()
@@ -43,7 +47,9 @@ extension Child {
     func told(_ outcome: MCPOutcome) -> MCPOutcome {
         guard case .result(let result) = outcome else { return outcome }
         served = true
-        guard untoldRestart else { return outcome }
+        noteQuestion(outcome)
+        // Of a question only what is asked reaches every client.
+        guard untoldRestart, !outcome.asksClient else { return outcome }
         untoldRestart = false
         return .result(RestartMark.added(to: result))
     }
@@ -91,7 +97,7 @@ extension Child {
     private func giveUpReader(_ id: CallID) {
         guard calls[id] != nil else { return }
         let actions = back.cancel(id)
-        finish(id, .failed(Undelivered(.outcomeUnknown, "the caller did not read what the server sent")))
+        finish(id, .failed(.unread))
         perform(actions)
     }
 

@@ -42,6 +42,7 @@ extension Child {
         if !machine.isStopping { keep(answers) }
         for action in actions {
             if case .disarmTimer(let timer) = action { backTimers.removeValue(forKey: timer)?.cancel() }
+            if case .notify(let id, let message) = action { _ = calls[id]?.notify(message, isLast: true) }
             if case .finish(let id, let outcome) = action, !machine.isStopping { calls.removeValue(forKey: id)?.finish(outcome) }
         }
         let lost = calls.values.sorted { $0.id.rawValue < $1.id.rawValue }
@@ -193,6 +194,7 @@ extension Child {
         if !eraRestart {
             back = Self.newBack(era, opening, environment.limits)
             if let declared { back.declare(declared) }
+            forgetDeclaration()
         }
         eraRestart = false
         guard let process else { return }

@@ -46,6 +46,7 @@ extension Child {
 extension Sessions {
     /// The program has changed: every child gets another process, as soon as its calls have ended, and sessions live on.
     public func renew() {
+        identities = [:]
         era = nil
         refusesHandshake = false
         for child in children.values { child.renew() }

@@ -43,6 +43,10 @@ final class Child {
     /// It has no seat yet: its calls wait until another child is gone, for as long as this timer lets them.
     private(set) var isHeld = false
     private var heldTimer: Scheduled<Void>?
+    /// It follows another one, of whose process something is left: its calls wait, for as long as this timer lets them.
+    var followTimer: Scheduled<Void>?
+    /// Its server has asked its client by an answer, and may know of that in memory alone: it stays for the client's next words.
+    var keptForAnswer = NIODeadline.uptimeNanoseconds(0)
     var backTimers: [BackTimer: Scheduled<Void>] = [:]
     var backSawEnd = false
     var eraRestart = false
@@ -110,7 +114,8 @@ final class Child {
         Back(
             era: era == .legacy ? .legacy : limits.era, opening: era == nil ? opening : .probe,
             handshakeSeconds: max(1, Int(limits.start.nanoseconds / 1_000_000_000)),
-            inputSeconds: Int(limits.input.nanoseconds / 1_000_000_000), canAsk: limits.sharing != .shared)
+            inputSeconds: Int(limits.input.nanoseconds / 1_000_000_000), canAsk: limits.sharing != .shared,
+            isOneSessions: limits.sharing == .session)
     }
 
     /// Nobody waits for it, and it waits for nobody's answer.
@@ -143,6 +148,9 @@ final class Child {
     /// The handshake came first, and was not in vain so far.
     var isOpenedByHandshake: Bool { if case .handshake = opening { era != .modern } else { false } }
 
+    /// The handshake came first, and its process speaks the other era.
+    var refusedHandshake: Bool { if case .handshake = opening { era == .modern } else { false } }
+
     /// Whether a client that declares this gets what it declared: the process to come is told what the first client said.
     func serves(_ capabilities: ByteBuffer?) -> Bool {
         guard !back.isOpened, let declared, era != .modern, environment.limits.sharing != .shared else { return back.serves(capabilities) }
@@ -153,6 +161,9 @@ final class Child {
     func prepare() { perform(machine.prepare()) }
 
     static let noRoom = "the server's sessions are all busy"
+
+    /// It has ended, and nothing is left of its processes.
+    var isGone: Bool { hasEnded && cleanups == 0 && process == nil }
 
     /// The session would miss what its process knows.
     var hasState: Bool { served || untoldRestart || calls.values.contains { !$0.isListen } }
@@ -168,9 +179,10 @@ final class Child {
     }
 
     /// Somebody waits: gets the process going, as soon as it may run.
-    private func wake() {
+    func wake() {
         // Those that have come wait for the next process.
         if isRenewing, machine.stage == .ready { return }
+        if followTimer != nil, !machine.isStopping { return }
         guard isHeld, !machine.isStopping else { return perform(machine.requestArrived(now: .now())) }
         guard heldTimer == nil else { return }
         let bound = NIOLoopBound(self, eventLoop: environment.loop)
@@ -241,6 +253,14 @@ final class Child {
         back.declare(capabilities)
     }
 
+    /// What a server refused in its handshake may be one caller's fault: its next process is told what the next caller declares.
+    func forgetDeclaration() {
+        guard identity == nil, machine.failures > 0, declared != nil else { return }
+        declared = nil
+        back = Self.newBack(era, opening, environment.limits)
+        for call in waiting { declare(call.request.envelope.clientCapabilities.map(call.request.slice)) }
+    }
+
     func cancel(_ call: ChildCall) { abandon(call, reason: "cancelled") }
 
     func abandon(_ call: ChildCall, reason: String) {
@@ -305,7 +325,7 @@ final class Child {
 
     /// Ends the child for good; calls in flight get as long as the ladder takes.
     func stop(_ reason: String, completion: @escaping () -> Void = {}) {
-        if hasEnded && cleanups == 0 && process == nil { return completion() }
+        if isGone { return completion() }
         stopped.append(completion)
         perform(machine.stop(reason))
     }
@@ -314,7 +334,7 @@ final class Child {
     ///
     /// - Parameter isBounded: whether they are ended too when they take too long.
     func drain(_ reason: String, isBounded: Bool = true, completion: @escaping () -> Void = {}) {
-        if hasEnded && cleanups == 0 && process == nil { return completion() }
+        if isGone { return completion() }
         stopped.append(completion)
         guard !draining else { return }
         draining = true
@@ -335,6 +355,8 @@ final class Child {
         guard !hasEnded else { return }
         hasEnded = true
         heldTimer?.cancel()
+        followTimer?.cancel()
+        followTimer = nil
         endDeadlines()
         forgetAnswers()
         endRenewal()
@@ -346,7 +368,7 @@ final class Child {
 
     func tellStopped() {
         // A process that has just died is still to be cleaned up after.
-        guard hasEnded, cleanups == 0, process == nil else { return }
+        guard isGone else { return }
         onEnded?(self)
         onEnded = nil
         let waiters = stopped

@@ -101,6 +101,9 @@ struct ReaperLoop {
         let input = plan.input == nil ? nil : try pipes.makeInput()
         process.pid = Self.spawn(plan, &options, input.map { [$0.child] } ?? [])
         guard process.pid > 0 else {
+            if let directory = plan.directory, access(directory, X_OK) != 0 {
+                throw SpawnFailure(errno: errno, step: "enter the directory \(directory)")
+            }
             let isScript = -process.pid == ENOENT && access(plan.path, F_OK) == 0
             let interpreter = ExecutablePath.missingInterpreter(of: plan.path).map { "\($0), which" } ?? "a program that"
             throw SpawnFailure(

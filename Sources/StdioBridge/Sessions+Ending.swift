@@ -96,7 +96,7 @@ extension Sessions {
 
     private func endIdle(now: NIODeadline) {
         sweeps += 1
-        for child in children.values where child.isIdle && !child.hasEnded {
+        for child in children.values where child.isIdle && !child.hasEnded && child.back.questionCount == 0 {
             // What it does for a subscriber it does for somebody.
             if let pid = child.process?.pid, child.calls.isEmpty,
                 child.idleBurn.observe(
@@ -105,7 +105,7 @@ extension Sessions {
                 let reason = "it keeps a processor busy while nobody waits for it"
                 child.environment.log("server process \(pid) is ended: \(reason)")
                 retire(child, reason)
-            } else if now - child.lastUse >= limits.idle {
+            } else if now >= child.endsIdle(after: limits.idle) {
                 retire(child, "idle")
             } else if now - child.born >= limits.age {
                 retire(child, "its time is over")

@@ -23,6 +23,8 @@ extension Sessions {
         }
         dropEndedSpare()
         if client != nil, let other = spare, isOfOtherEra(other, handshakeFirst: handshakeFirst) {
+            // It answers; what the server says of itself in the asker's era is known.
+            if other.isReady, let own, let known = identities[own] { return completion(.success(known)) }
             spare = nil
             retire(other, "it was spoken to in the other era")
         }
@@ -32,6 +34,20 @@ extension Sessions {
             child.withIdentity(declaring: capabilities, completion)
             tendSeats()
         case .failure(let why): completion(.failure(why))
+        }
+    }
+
+    /// What a process has shown of its server's era. Of what it did not say itself another one must show the same: it may have been ended
+    /// by somebody.
+    func learn(_ era: Era, from child: Child?) {
+        let isGuessed = child?.back.isEraGuessed == true
+        defer { guessedEra = isGuessed ? era : nil }
+        if isGuessed, guessedEra != era { return }
+        if case .handshake = child?.opening {
+            // That it takes the handshake does not say that it would not answer a probe.
+            if era == .modern { (self.era, refusesHandshake) = (era, true) }
+        } else {
+            self.era = era
         }
     }
 
@@ -56,6 +72,8 @@ extension Sessions {
     /// It has been opened, or waits to be, in another era than a session's own child would be.
     func isOfOtherEra(_ spare: Child, handshakeFirst: Bool) -> Bool {
         if spare.isOpenedByHandshake { return !handshakeFirst && era != .legacy }
+        // The handshake was tried in vain: it speaks as it would to anybody.
+        if spare.refusedHandshake { return false }
         return handshakeFirst && (spare.back.isOpened || !spare.isIdle)
     }
 }

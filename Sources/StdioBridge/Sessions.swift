@@ -21,8 +21,12 @@ public final class Sessions: MCPService {
     var spareTimer: Scheduled<Void>?
     /// What a probe found out.
     var era: Era?
+    /// What the server said of itself in each era that it was spoken to.
+    var identities: [Era: ServerIdentity] = [:]
     /// The server refused the handshake of a client that speaks those revisions: it is spoken to in the other era alone.
     var refusesHandshake = false
+    /// Which era the last process was found to speak without saying so.
+    var guessedEra: Era?
     var sweep: Scheduled<Void>?
     /// How often the idle ones were looked at.
     var sweeps = 0
@@ -128,7 +132,10 @@ public final class Sessions: MCPService {
     ) -> Result<Child, Undelivered> {
         if draining { return .failure(Self.closed) }
         let key = variant(of: key, declaring: capabilities)
-        if let child = children[key], !child.hasEnded, !child.isDraining { return .success(child) }
+        if let child = children[key], !child.hasEnded, !child.isDraining {
+            guard let capabilities, child.isIdle, !child.serves(capabilities) else { return .success(child) }
+            retire(child, "its client can be asked for other things")
+        }
         for (other, child) in children where other.id == key.id && other.session != key.session { retire(child, "the session's credentials changed") }
 
         dropEndedSpare()
@@ -139,10 +146,12 @@ public final class Sessions: MCPService {
         }
         let handshakeFirst = opensWithHandshake(for: client)
         let isOthers = spare.map { isOfOtherEra($0, handshakeFirst: handshakeFirst) } ?? false
+        var predecessor: Child?
         if let told = spare, !isOthers, key.fingerprint.isEmpty, !told.back.serves(capabilities) {
             // It served the probe, and knows of a client that can be asked nothing.
             spare = nil
             retire(told, "it was told of other capabilities")
+            predecessor = told
         }
         let child: Child
         let isOfUse = key.fingerprint.isEmpty && !seats.isCapped(holder(key)) && !isOthers
@@ -155,6 +164,7 @@ public final class Sessions: MCPService {
         } else {
             guard seats.admits(holder(key)) else { return .failure(Self.full) }
             child = make(key, for: holder(key))
+            if let predecessor { child.follow(predecessor) }
         }
         if handshakeFirst, !child.back.isOpened { child.openWithHandshake(isKnownModern: era == .modern) }
         children[key] = child
@@ -179,7 +189,9 @@ public final class Sessions: MCPService {
         let keys = (0..<Self.variants).map { key.with(variant: $0) }
         let living = keys.filter { key in children[key].map { !$0.hasEnded && !$0.isDraining } ?? false }
         let serving = living.first { key in capabilities == nil || children[key]?.serves(capabilities) == true }
-        return serving ?? keys.first { !living.contains($0) } ?? key
+        if let free = serving ?? keys.first(where: { !living.contains($0) }) { return free }
+        // Whoever was told of less asks for less: the one that nobody has used for longest makes room.
+        return living.compactMap { children[$0] }.filter(\.isIdle).min { $0.lastUse < $1.lastUse }?.key ?? key
     }
 
     func make(_ key: SessionKey, for holder: Seats<ObjectIdentifier>.Holder) -> Child {
@@ -187,16 +199,15 @@ public final class Sessions: MCPService {
         seat(child, for: holder)
         child.onEraKnown = { [weak self, weak child] era in
             guard let self else { return }
-            if case .handshake = child?.opening {
-                // That it takes the handshake does not say that it would not answer a probe.
-                if era == .modern { (self.era, refusesHandshake) = (era, true) }
-            } else {
-                self.era = era
-            }
+            identities[era] = child?.identity
+            learn(era, from: child)
             keeper.handshaken(withCredentials: child?.key.fingerprint.isEmpty == false, now: .now())
             tendSpare()
         }
-        child.onEraLost = { [weak self] in self?.era = nil }
+        child.onEraLost = { [weak self] in
+            self?.era = nil
+            self?.identities = [:]
+        }
         child.onEnded = { [weak self] in self?.forget($0) }
         child.onCallEnded = { [weak self, weak child] in
             guard let self else { return }

@@ -43,7 +43,6 @@ import Testing
         }
     }
 
-    /// Whatever ends the bridge, SIGKILL too: one that ignores the end of its input is not left behind.
     /// Its terminal was closed.
     @Test func aHangupEndsItInOrder() async throws {
         try await BridgeRig.run([]) { bridge in
@@ -53,6 +52,7 @@ import Testing
         }
     }
 
+    /// Whatever ends the bridge, SIGKILL too: one that ignores the end of its input is not left behind.
     @Test func theServerEndsWithTheBridge() async throws {
         try await BridgeRig.run([], command: [BridgeRig.python, Repository.fixture("ignores_eof.py")]) { bridge in
             let pid = pid_t(try await bridge.client().pid())

@@ -11,7 +11,8 @@ struct CrashTests {
             let started = try await berth.up()
             let api = MachinesAPI(
                 url: try #require(started["machines_url"] as? String), token: try #require(started["machines_token"] as? String))
-            try await berth.add("fixture", fixture: "fixture.py")
+            // With all that a machine may have on the host.
+            try await berth.add("fixture", fixture: "fixture.py", ["--egress", "api.example.com"])
             let app = try await api.onlyApp()
             let model = try #require(try await api.machines(app).first)
             let config = try #require(model["config"] as? [String: Any])
@@ -57,7 +58,8 @@ struct CrashTests {
         try await Berth.run { berth in
             // The first start builds the image without the failpoint; the second has it, and dies of it until it is gone.
             try await berth.up()
-            try await berth.add("fixture", fixture: "fixture.py")
+            // With all that a machine may have on the host.
+            try await berth.add("fixture", fixture: "fixture.py", ["--egress", "api.example.com"])
             let before = try await berth.run(["down"])
             #expect(before.status == 0)
             let up = try await berth.run(

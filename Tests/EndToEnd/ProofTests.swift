@@ -12,7 +12,7 @@ struct ProofTests {
             let json = try #require(proof.lastJSON, "\(proof.output) \(proof.errors) \(berth.log)")
             let attacks = try #require(json["attacks"] as? [[String: Any]])
             for attack in attacks { #expect(attack["refused"] as? Bool == true, "\(attack)") }
-            #expect(proof.status == 0 && attacks.count >= 13 && json["possible"] as? Int == 0, "\(proof.output)")
+            #expect(proof.status == 0 && attacks.count >= 24 && json["possible"] as? Int == 0, "\(proof.output)")
             func detail(_ name: String) -> String { attacks.first { $0["attack"] as? String == name }?["detail"] as? String ?? "" }
             // There was a sibling: the kernel knows it and does not let it be touched.
             #expect(detail("sibling_environment").firstMatch(of: /signal 0 to \d+: EPERM/) != nil, "\(detail("sibling_environment"))")
@@ -26,6 +26,9 @@ struct ProofTests {
             #expect(doors.contains("raw socket: EPERM, not proven: so outside"), "\(doors)")
             #expect(doors.contains { !$0.contains("not proven") && $0.hasPrefix("keyctl: ") }, "\(doors)")
             #expect(detail("memory_bomb").contains("killed") || detail("memory_bomb").contains("no more than"), "\(detail("memory_bomb"))")
+            // Of a machine with a way out: what was refused was refused by us, and for that.
+            #expect(detail("host_loopback").hasSuffix("counted: localhost:443 not_global"), "\(detail("host_loopback"))")
+            #expect(detail("metadata_address").contains("ECONNRESET; counted: 169.254.169.254:80 literal"), "\(detail("metadata_address"))")
             // Nothing stays but what was there before.
             for command in [["connector", "list"], ["vmcp", "list"]] {
                 let list = try await berth.run(command + ["--json"])
@@ -44,6 +47,22 @@ struct ProofTests {
                 #expect(answer.refused == false, "\(name): \(answer)")
                 // For the right reason: it did what it says, and did not stumble.
                 #expect(["SUCCEEDED", "BESIDE", "FORKS", "TAKEN"].contains { answer.detail.contains($0) }, "\(name): \(answer)")
+            }
+        }
+    }
+
+    /// The same for those of a machine with a way out, in a network of the test's own where somebody listens.
+    /// Of the name service there is only the agent's.
+    @Test func everyAttackOutwardsSucceedsOutside() async throws {
+        try await Attacker.run { attacker in
+            let names = try await attacker.names(outwards: true)
+            #expect(names.count == 11)
+            let here: [String: Any] = ["address": "127.0.0.1", "port": 4433, "ports": [4433], "at": [["127.0.0.1", 4433]], "name": "localhost"]
+            for name in names where name != "other_names" {
+                let path = try attacker.file("relay")
+                let more = name == "take_ports" ? ["at": [["127.0.0.77", 53], ["127.0.0.1", 443]]] : ["path": path]
+                let answer = try await attacker.attack(name, more: here.merging(more) { $1 }, outwards: true)
+                #expect(!answer.refused && answer.detail.contains("SUCCEEDED"), "\(name): \(answer)")
             }
         }
     }
@@ -83,20 +102,35 @@ private struct Attacker {
         try await body(attacker)
     }
 
-    func names() async throws -> [String] {
-        let tools = try await send("tools/list", [:])["tools"] as? [[String: Any]] ?? []
+    private static let beside = """
+        PATH=/usr/sbin:/usr/bin:/sbin:/bin
+        ip link set lo up
+        sleep 3600 | python3 "$1" 4433 >/dev/null 2>&1 &
+        until python3 -c 'import socket; socket.create_connection(("127.0.0.1", 4433))' 2>/dev/null; do :; done
+        shift
+        exec python3 "$@"
+        """
+
+    /// A file that an attack may have.
+    func file(_ name: String) throws -> String {
+        try Data().write(to: URL(fileURLWithPath: folder + "/" + name))
+        return folder + "/" + name
+    }
+
+    func names(outwards: Bool = false) async throws -> [String] {
+        let tools = try await send("tools/list", [:], outwards: outwards)["tools"] as? [[String: Any]] ?? []
         return tools.compactMap { $0["name"] as? String }.filter { $0 != "alive" }
     }
 
     /// - Parameter victim: whom to attack in place of a process that was made for it.
-    func attack(_ name: String, victim: pid_t? = nil, more: [String: Any] = [:]) async throws -> (refused: Bool, detail: String) {
+    func attack(_ name: String, victim: pid_t? = nil, more: [String: Any] = [:], outwards: Bool = false) async throws -> (refused: Bool, detail: String) {
         let bystander = try Background(["/bin/sleep", "600"], in: folder)
         defer { bystander.end() }
         let target = Int(victim ?? bystander.pid)
         let arguments: [String: Any] = [
             "agent": target, "sibling": target, "limit": 20, "host_paths": ["/etc/passwd"], "addresses": [["127.0.0.1", 9]],
         ].merging(more) { $1 }
-        let content = try await send("tools/call", ["name": name, "arguments": arguments])["content"] as? [[String: Any]]
+        let content = try await send("tools/call", ["name": name, "arguments": arguments], outwards: outwards)["content"] as? [[String: Any]]
         let text = try #require(content?.first?["text"] as? String)
         let finding = try #require(try JSONSerialization.jsonObject(with: Data(text.utf8)) as? [String: Any])
         return (finding["refused"] as? Bool ?? true, finding["detail"] as? String ?? "")
@@ -110,10 +144,14 @@ private struct Attacker {
     }
 
     /// One request to a server of its own: an attack that succeeds may leave little of it.
-    private func send(_ method: String, _ params: [String: Any]) async throws -> [String: Any] {
+    private func send(_ method: String, _ params: [String: Any], outwards: Bool = false) async throws -> [String: Any] {
         let message = try JSONSerialization.data(withJSONObject: ["jsonrpc": "2.0", "id": 1, "method": method, "params": params])
-        let result = try await Command.run(
-            ["/usr/bin/unshare", "-m", "/usr/bin/python3", folder + "/server.py"], input: String(decoding: message, as: UTF8.self) + "\n", seconds: 120)
+        let command =
+            outwards
+            // A listener beside it, which ends with it: it is the first process of its namespace.
+            ? ["/usr/bin/unshare", "-mnpf", "/bin/sh", "-c", Self.beside, "sh", Repository.fixture("listens.py"), folder + "/server.py", "egress"]
+            : ["/usr/bin/unshare", "-m", "/usr/bin/python3", folder + "/server.py"]
+        let result = try await Command.run(command, input: String(decoding: message, as: UTF8.self) + "\n", seconds: 120)
         return try #require(result.lastJSON?["result"] as? [String: Any], "\(result.output) \(result.errors)")
     }
 }

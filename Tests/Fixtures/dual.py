@@ -28,4 +28,5 @@ def heard(call):
     return call.server.seen
 
 
-Dual().run()
+if __name__ == "__main__":
+    Dual().run()

@@ -45,6 +45,13 @@ import Testing
         #expect(try ConnectorRules.check(ConnectorRequest(name: "web", http: text), changing: definition).http == place, "changed, or STDIO again")
     }
 
+    @Test func aServersPortIsNoneOfTheAgents() throws {
+        let request = ConnectorRequest(name: "web", source: ImageSource(pypi: "x"), http: "8443", egress: ["a.example:8443"])
+        let failure = #expect(throws: ProvisioningFailure.self) { try ConnectorRules.check(request) }
+        #expect(failure?.field == "http" && failure?.message.contains("8443") == true)
+        #expect(throws: Never.self) { try ConnectorRules.check(ConnectorRequest(name: "web", source: ImageSource(pypi: "x"), http: "8443")) }
+    }
+
     @Test(arguments: ["x", "/mcp", "8000mcp", "80000", "0", "80", "-1", "8000/a b", "8000/#x", "08000000/mcp"])
     func aPlaceThatNoServerCanHaveIsRefused(text: String) {
         let request = ConnectorRequest(name: "web", source: ImageSource(pypi: "x"), http: text)
@@ -67,6 +74,25 @@ import Testing
         #expect(try Self.change(ConnectorRequest(name: "mine", args: [])).source.arguments == [])
         let unbound = ConnectorRequest(name: "mine", source: ImageSource(constraints: []))
         #expect(try Self.change(unbound).source.constraints == [] && !unbound.keepsImage)
+    }
+
+    @Test func aListOfHostsIsReplacedAndTakenAway() throws {
+        let first = try ConnectorRules.check(
+            ConnectorRequest(name: "m", source: ImageSource(pypi: "a"), egress: ["a.example", "*.b.example:22"], egress_private: ["c.internal"]))
+        #expect(first.egress == ["a.example", "*.b.example:22"] && first.egressPrivate == ["c.internal"])
+        #expect(try ConnectorRules.check(ConnectorRequest(name: "m", memory_mb: 512), changing: first).egress == first.egress)
+        let second = try ConnectorRules.check(ConnectorRequest(name: "m", egress: ["d.example"]), changing: first)
+        #expect(second.egress == ["d.example"] && second.egressPrivate == ["c.internal"])
+        let third = try ConnectorRules.check(ConnectorRequest(name: "m", egress: [], egress_private: []), changing: second)
+        #expect(third.egress == nil && third.egressPrivate == nil)
+        #expect(second.hostsLost(since: first) == "a.example, *.b.example:22" && first.hostsLost(since: first) == nil)
+        for (request, field, words) in [
+            (ConnectorRequest(name: "m", egress: ["10.0.0.1"]), "egress", "--egress: '10.0.0.1' is an address"),
+            (ConnectorRequest(name: "m", egress_private: ["*.a.example"]), "egress_private", "--egress-private: '*.a.example:443' is not one host"),
+        ] {
+            let failure = #expect(throws: ProvisioningFailure.self) { try ConnectorRules.check(request, changing: first) }
+            #expect(failure?.field == field && failure?.message == words && failure?.hint != nil)
+        }
     }
 
     /// A value that moves from the definition, which is kept in clear, into a secret.

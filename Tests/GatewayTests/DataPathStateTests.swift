@@ -1,3 +1,4 @@
+import JSONText
 @testable import Gateway
 import MCP
 import NIOCore
@@ -88,5 +89,18 @@ struct DataPathStateTests {
     @Test(arguments: refusals)
     func refusalsOfADoor(status: Int, body: String, expected: DoorAnswer.Refusal) {
         #expect(DoorAnswer.refusal(status: status, body: ByteBuffer(string: body)) == expected)
+    }
+
+    /// What names a failure in the machine's log reaches the client as a member of its own, and is said once.
+    @Test func theIncidentOfAFailureIsPassedOn() throws {
+        let told = MCPError(Undelivered(.outcomeUnknown, "the server exited with status 3", incident: "95ccb336"))
+        let answer = JSONRPC.error(id: ByteBuffer(string: "7"), told)
+        let envelope = try EnvelopeScanner.scan(answer.readableBytesSpan)
+        guard case .failed(let why) = DoorAnswer.outcome(answer, envelope, id: 7) else {
+            Issue.record("no failure")
+            return
+        }
+        #expect(why == Undelivered(.outcomeUnknown, "the server exited with status 3", incident: "95ccb336"))
+        #expect(MCPError(why) == told)
     }
 }

@@ -55,6 +55,15 @@ struct StartDiagnosisTests {
         #expect(Self.folder.hint(stderr: log + "\ninfo: [8] a word of its own").contains("above"))
     }
 
+    /// It needs somebody at its start whom its machine does not reach.
+    @Test func whoCallsOutIsToldOfEgress() {
+        let error = "httpx.ConnectError: [Errno -3] Temporary failure in name resolution"
+        #expect(Self.new.hint(stderr: "Traceback\n" + error).contains("--egress HOST"))
+        let log = "warning: egress refused: a.example is not on the list; to allow it: --egress a.example\ninfo: [7] \(error)"
+        #expect(Self.new.hint(stderr: error, log: log).hasSuffix("add --egress a.example"))
+        #expect(!Self.new.hint(stderr: "usage: server [-h]", log: log).contains("egress"), "it did not end of that")
+    }
+
     @Test func anOldSDKIsNotToBlame() {
         let old = StartDiagnosis(packages: ["mcp==1.30.0"], isFolder: false)
         #expect(!old.hint(stderr: "AttributeError: 'Server' object has no attribute 'x'").contains("mcp<2"))

@@ -54,6 +54,7 @@ struct BackBench {
             case .handshakeFailed(let reason): log.append("failed \(reason)")
             case .noise(let line, let isStray): log.append((isStray ? "stray " : "noise ") + line.text)
             case .armTimer(let timer, let seconds):
+                timers.removeAll { $0 == timer }
                 timers.append(timer)
                 log.append("arm \(timer) \(seconds)")
             case .disarmTimer(let timer):

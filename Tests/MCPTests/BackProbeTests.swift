@@ -51,6 +51,32 @@ import Testing
         #expect(try bench.next("method").stringValue == "tools/call")
     }
 
+    /// From the end of a process one concludes less than from an answer: somebody may have ended it.
+    @Test func anEraIsGuessedFromAnEnd() throws {
+        var bench = BackBench()
+        bench.perform(bench.back.closed(reason: "gone"))
+        bench.perform(bench.back.start())
+        bench.lines.removeFirst(bench.lines.count - 1)
+        let id = try bench.next("id").text
+        bench.receive(#"{"jsonrpc":"2.0","id":\#(id),\#(Self.initialized)}"#)
+        #expect(bench.back.era == .legacy && bench.back.isEraGuessed)
+
+        var answered = BackBench()
+        let probe = try answered.next("id").text
+        answered.receive(#"{"jsonrpc":"2.0","id":\#(probe),"error":{"code":-32601,"message":"no"}}"#)
+        let handshake = try answered.next("id").text
+        answered.receive(#"{"jsonrpc":"2.0","id":\#(handshake),\#(Self.initialized)}"#)
+        #expect(answered.back.era == .legacy && !answered.back.isEraGuessed)
+    }
+
+    /// A value that a cut may have halved is found by its ellipsis.
+    @Test func aServersWordsAreCutWithAnEllipsis() throws {
+        var bench = BackBench(era: .legacy)
+        let id = try bench.next("id").text
+        bench.receive(#"{"jsonrpc":"2.0","id":\#(id),"result":{"protocolVersion":"\#(String(repeating: "v", count: 40))","capabilities":{}}}"#)
+        #expect(bench.log.last?.contains(String(repeating: "v", count: 32) + "…") == true, "\(bench.log)")
+    }
+
     // MARK: Handshake first
 
     @Test func theHandshakeThatIsTakenIsNotFollowedByAProbe() throws {

@@ -1,5 +1,6 @@
 import JSONText
 import NIOCore
+import NIOEmbedded
 import Testing
 
 @testable import MCP
@@ -47,11 +48,11 @@ struct SessionWordsTests {
         let asked = try #require(bench.notified.first?.1)
         #expect(asked["method"] == "berth/asked" && asked["params"]?["inputRequests"]?["answer"]?["method"] == "roots/list")
         let handle = try #require(asked["params"]?["requestState"]?.stringValue)
-        #expect(bench.back.suspendedCount == 1 && bench.timers == [.input(handle)])
+        #expect(bench.back.questionCount == 1 && bench.timers == [.input(handle)])
         let answer = SessionWords.answering(ByteBuffer(string: #"{"roots":[]}"#), handle: handle)
         bench.perform(bench.back.send(answer, call: CallID(5)))
         #expect(try bench.next() == ["jsonrpc": "2.0", "id": "r1", "result": ["roots": []]])
-        #expect(bench.back.suspendedCount == 0 && bench.timers.isEmpty && bench[5] == "{}")
+        #expect(bench.back.questionCount == 0 && bench.timers.isEmpty && bench[5] == "{}")
         // An answer is good for once.
         bench.perform(bench.back.send(answer, call: CallID(6)))
         #expect(bench.lines.isEmpty && bench[6] == "{}")
@@ -78,9 +79,12 @@ struct SessionWordsTests {
         case "withdrawn":
             bench.receive(#"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":7}}"#)
             #expect(bench.notified.first?.1["method"] == "berth/withdrawn")
-        default: bench.perform(bench.back.processEnded().actions)
+        default:
+            // Its client would answer to nobody.
+            bench.perform(bench.back.processEnded().actions)
+            #expect(bench.notified.map { $0.1["method"] } == ["berth/withdrawn"])
         }
-        #expect(bench.back.suspendedCount == 0 && bench.timers.isEmpty && bench.lines.isEmpty)
+        #expect(bench.back.questionCount == 0 && bench.timers.isEmpty && bench.lines.isEmpty)
     }
 
     /// Nobody is asked what he did not declare, or what may be another's.
@@ -95,8 +99,88 @@ struct SessionWordsTests {
             bench.lines = []
         }
         bench.receive(#"{"jsonrpc":"2.0","id":7,\#(Self.elicit)}"#)
+        // One session may be about to listen.
+        if code == -32603, let timer = bench.timers.first { bench.perform(bench.back.timerFired(timer)) }
         #expect(try bench.next()["error"]?["code"]?.intValue == code)
-        #expect(bench.notified.isEmpty && bench.back.suspendedCount == 0)
+        #expect(bench.notified.isEmpty && bench.back.questionCount == 0)
+    }
+
+    /// A server that speaks as soon as it is initialized is faster than its client, which opens its stream afterwards.
+    @Test(arguments: [true, false]) func whatComesBeforeTheListenerWaitsForIt(isAble: Bool) throws {
+        var bench = try child(sessions: 0)
+        let said = (0..<40).map { #"{"jsonrpc":"2.0","method":"notifications/message","params":{"level":"info","data":\#($0)}}"# }
+        for message in said { bench.receive(message) }
+        bench.receive(#"{"jsonrpc":"2.0","id":7,"method":"roots/list"}"#)
+        bench.receive(#"{"jsonrpc":"2.0","id":8,"method":"roots/list"}"#)
+        bench.receive(#"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":8}}"#)
+        #expect(bench.lines.isEmpty && bench.notified.isEmpty && bench.back.questionCount == 1)
+        let listen = SessionListen(
+            uris: [], capabilities: ByteBuffer(string: isAble ? Self.able : "{}"), hearsAll: true, acknowledged: { _ in }, deliver: { _, _ in .more })
+        bench.perform(bench.back.send(listen.request, call: CallID(1)))
+        let heard = bench.notified.map(\.1).filter { $0["method"] != "notifications/subscriptions/acknowledged" }
+        #expect(heard.prefix(32).map { $0["params"]?["data"]?.intValue } == (0..<32).map { $0 })
+        #expect(heard.dropFirst(32).map { $0["method"]?.stringValue } == (isAble ? ["berth/asked"] : []))
+        if !isAble { #expect(try bench.next()["error"]?["code"]?.intValue == -32601) }
+        #expect(bench.timers.count == (isAble ? 1 : 0) && bench.back.questionCount == bench.timers.count)
+        // It is said once.
+        bench.notified = []
+        bench.perform(bench.back.cancel(CallID(1)))
+        bench.perform(bench.back.send(listen.request, call: CallID(2)))
+        #expect(bench.notified.allSatisfy { $0.1["method"] == "notifications/subscriptions/acknowledged" })
+    }
+
+    /// Where nobody listens the server is told so, soon.
+    @Test func aQuestionThatNobodyHearsEnds() throws {
+        var bench = try child(sessions: 0)
+        bench.receive(#"{"jsonrpc":"2.0","id":7,"method":"roots/list"}"#)
+        let timer = try #require(bench.timers.first)
+        #expect(bench.log.last == "arm \(timer) 5", "\(bench.log)")
+        bench.perform(bench.back.timerFired(timer))
+        #expect(try bench.next()["error"]?["code"]?.intValue == -32603)
+        #expect(bench.back.questionCount == 0)
+    }
+
+    /// What comes back for a question of no call is its asker's, also where that takes no new call.
+    @Test func theAnswerIsTheAskersAlone() throws {
+        var bench = try child()
+        bench.receive(#"{"jsonrpc":"2.0","id":7,\#(Self.elicit)}"#)
+        let handle = try #require(bench.notified.first?.1["params"]?["requestState"]?.stringValue)
+        let empty = ByteBuffer(string: "{}")
+        #expect(bench.back.awaits(SessionWords.answering(empty, handle: handle)))
+        #expect(!bench.back.awaits(SessionWords.answering(empty, handle: handle + "x")))
+        #expect(!bench.back.awaits(MCPRequest(method: SessionWords.rootsChanged)))
+    }
+
+    /// The level that a session's client set holds for what comes outside of calls too, in the server and, where that does not care, here.
+    @Test func theLogLevelHoldsOutsideOfCalls() throws {
+        var bench = BackBench(era: .legacy, declaring: "{}")
+        let id = try bench.next("id").text
+        bench.receive(
+            #"{"jsonrpc":"2.0","id":\#(id),"result":{"protocolVersion":"2025-06-18","capabilities":{"logging":{}},"serverInfo":{"name":"s","version":"1"}}}"#)
+        bench.lines = []
+        func hear(_ level: String?, _ call: Int) throws {
+            let listen = SessionListen(
+                uris: [], capabilities: nil, hearsAll: true, logLevel: level, acknowledged: { _ in }, deliver: { _, _ in .more })
+            bench.perform(bench.back.send(listen.request, call: CallID(call)))
+            if let level {
+                let said = try bench.next()
+                #expect(said["method"] == "logging/setLevel" && said["params"]?["level"]?.stringValue == level)
+            }
+            bench.notified = []
+        }
+        func heard(_ level: String) -> Bool {
+            bench.notified = []
+            bench.receive(#"{"jsonrpc":"2.0","method":"notifications/message","params":{"level":"\#(level)","data":1}}"#)
+            return !bench.notified.isEmpty
+        }
+        try hear(nil, 1)
+        #expect(bench.lines.isEmpty && heard("debug"))
+        bench.perform(bench.back.cancel(CallID(1)))
+        try hear("error", 2)
+        #expect(!heard("debug") && !heard("warning") && heard("error") && heard("alert"))
+        bench.perform(bench.back.cancel(CallID(2)))
+        try hear("debug", 3)
+        #expect(heard("debug"))
     }
 
     @Test func aModernServerHearsNothingOfIt() throws {
@@ -171,12 +255,12 @@ struct SessionWordsTests {
         front.service.calls[1].sink.finish(.result(ByteBuffer(string: try #require(bench[2]))))
         bench.perform(bench.back.send(front.service.calls[2].request, call: CallID(3)))
         front.service.calls[2].sink.finish(.result(ByteBuffer(string: try #require(bench[3]))))
-        #expect(exchange.lastEvent?["result"] == ["tools": []] && bench.lines.isEmpty && bench.back.suspendedCount == 1)
+        #expect(exchange.lastEvent?["result"] == ["tools": []] && bench.lines.isEmpty && bench.back.questionCount == 1)
         #expect(!exchange.events.contains { $0.contains("notifications/cancelled") })
         _ = front.legacy(#"{"jsonrpc":"2.0","id":\#(question),"result":{"roots":[]}}"#, session: session)
         bench.perform(bench.back.send(try #require(front.service.calls.last).request, call: CallID(4)))
         #expect(try bench.next() == ["jsonrpc": "2.0", "id": "r1", "result": ["roots": []]])
-        #expect(bench.back.suspendedCount == 0)
+        #expect(bench.back.questionCount == 0)
     }
 
     @Test(arguments: [true, false]) func aClientsRootsChange(hasServer: Bool) {
@@ -184,6 +268,97 @@ struct SessionWordsTests {
         let session = front.open(capabilities: Self.able)
         #expect(front.legacy(#"{"jsonrpc":"2.0","method":"notifications/roots/list_changed"}"#, session: session).status == 202)
         #expect(front.service.calls.map(\.request.method) == (hasServer ? ["berth/rootsChanged"] : []))
+    }
+
+    /// What feeds a stream that is not read is held up, whatever it is.
+    @Test func whatIsNotReadHoldsItsServerUp() throws {
+        let front = FrontBench(FrontSettings(sessionsHaveServers: true))
+        let session = front.open(capabilities: Self.able)
+        let exchange = stream(front, session)
+        let sink = try #require(front.service.calls.first).sink
+        _ = sink.notification(Subscription.acknowledged(ListenFilter(), id: ByteBuffer(string: "0")))
+        exchange.demand = .pause
+        #expect(sink.notification(SessionWords.asking(InputRequest(key: "answer", method: "roots/list", params: nil), handle: "h")) == .pause)
+        #expect(sink.notification(SessionWords.withdrawing(handle: "h")) == .pause)
+        #expect(exchange.events.count == 2)
+    }
+
+    /// A stream whose client did not read what its server said is no stream that merely has nothing to tell: it ends, and may go on.
+    @Test func whoDidNotReadIsToldSo() throws {
+        let front = FrontBench(FrontSettings(sessionsHaveServers: true))
+        let session = front.open(version: "2025-11-25", capabilities: Self.able)
+        let exchange = stream(front, session)
+        let listen = try #require(front.service.calls.first)
+        _ = listen.sink.notification(Subscription.acknowledged(ListenFilter(), id: ByteBuffer(string: "0")))
+        listen.sink.finish(.failed(.unread))
+        #expect(exchange.isClosed && front.front.sessions[session]?.stream == nil)
+        // Of a server that was put away nobody is told: it comes back with the next call.
+        let other = front.open(version: "2025-11-25", capabilities: Self.able)
+        let quiet = stream(front, other)
+        let idle = try #require(front.service.calls.last)
+        _ = idle.sink.notification(Subscription.acknowledged(ListenFilter(tools: true), id: ByteBuffer(string: "0")))
+        idle.sink.finish(.failed(Undelivered(.outcomeUnknown, "the server's session is over")))
+        #expect(!quiet.isClosed && quiet.events.isEmpty)
+        // Then its lists may be others.
+        _ = front.legacy(#"{"jsonrpc":"2.0","id":1,"method":"tools/list"}"#, session: other)
+        let again = try #require(front.service.calls.last { $0.request.method == "subscriptions/listen" })
+        #expect(again !== idle)
+        _ = again.sink.notification(Subscription.acknowledged(ListenFilter(tools: true), id: ByteBuffer(string: "0")))
+        #expect(quiet.events == [#"{"jsonrpc":"2.0","method":"notifications/tools/list_changed"}"#])
+    }
+
+    /// The level is said at once to the server that the session hears.
+    @Test func aLevelIsSaidWithoutACall() throws {
+        let front = FrontBench(FrontSettings(sessionsHaveServers: true))
+        let session = front.open(capabilities: Self.able)
+        let exchange = stream(front, session)
+        _ = try #require(front.service.calls.first).sink.notification(Subscription.acknowledged(ListenFilter(), id: ByteBuffer(string: "0")))
+        func set(_ level: String) {
+            #expect(front.legacy(#"{"jsonrpc":"2.0","id":3,"method":"logging/setLevel","params":{"level":"\#(level)"}}"#, session: session).status == 200)
+        }
+        set("error")
+        #expect(front.service.calls.count == 2 && front.service.calls[1].meta("io.modelcontextprotocol/logLevel") == "error")
+        // Before it is known whether that is granted, another one: the last one holds.
+        set("debug")
+        #expect(front.service.calls.count == 2 && front.service.calls[0].cancels == 0)
+        _ = front.service.calls[1].sink.notification(Subscription.acknowledged(ListenFilter(), id: ByteBuffer(string: "0")))
+        #expect(front.service.calls.count == 3 && front.service.calls[2].meta("io.modelcontextprotocol/logLevel") == "debug")
+        _ = front.service.calls[2].sink.notification(Subscription.acknowledged(ListenFilter(), id: ByteBuffer(string: "0")))
+        #expect(front.service.calls.map(\.cancels) == [1, 1, 0])
+        set("debug")
+        #expect(front.service.calls.count == 3 && !exchange.isClosed)
+    }
+
+    /// A stream that breaks off and goes on misses nothing that its server said or asked meanwhile.
+    @Test func aBrokenStreamGoesOn() throws {
+        let front = FrontBench(FrontSettings(sessionsHaveServers: true))
+        let session = front.open(version: "2025-11-25", capabilities: Self.able)
+        let first = stream(front, session)
+        let call = try #require(front.service.calls.first)
+        _ = call.sink.notification(Subscription.acknowledged(ListenFilter(), id: ByteBuffer(string: "0")))
+        first.onClientGone?()
+        let said = ByteBuffer(string: #"{"jsonrpc":"2.0","method":"notifications/tools/list_changed"}"#)
+        _ = call.sink.notification(said)
+        front.service.loop.advanceTime(by: .seconds(30))
+        _ = call.sink.notification(SessionWords.asking(InputRequest(key: "answer", method: "roots/list", params: nil), handle: "h"))
+        #expect(call.cancels == 0 && front.service.calls.count == 1)
+        var request = FrontRequest(verb: .get)
+        (request.accept, request.sessionID, request.protocolVersion) = ("text/event-stream", session, "2025-11-25")
+        request.lastEventID = first.primed
+        let back = front.send(request)
+        #expect(back.events.count == 2 && back.lastEvent?["method"] == "roots/list")
+        _ = call.sink.notification(said)
+        #expect(back.events.count == 3)
+        // One that is read again is not forgotten, and one whose client stays away is, however much its server says.
+        front.service.loop.advanceTime(by: .seconds(600))
+        #expect(call.cancels == 0)
+        back.onClientGone?()
+        for _ in 0..<9 {
+            front.service.loop.advanceTime(by: .seconds(9))
+            _ = call.sink.notification(said)
+        }
+        #expect(call.cancels == 1)
+        #expect(front.front.sessions[session]?.history.isEmpty != false)
     }
 
     /// They are between services of ours.

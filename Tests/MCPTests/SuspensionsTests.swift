@@ -49,6 +49,6 @@ import Testing
             guard case .error(let error) = suspensions.peek("\(id)")?.outcome else { return nil }
             return error.data?.readableBytes
         }
-        #expect(kept == [9 << 20, nil] && !suspensions.hasRoom(for: large))
+        #expect(kept == [9 << 20, nil] && !suspensions.hasRoom(for: large, of: ByteBuffer()))
     }
 }

@@ -40,12 +40,27 @@ struct ClientEraTests {
         }
     }
 
+    /// Whoever ends a process in its handshake, or over its probe, changes no other client's era.
+    @Test(arguments: [Era.legacy, .modern]) func aProcessThatWasEndedSaysNothingOfItsServer(client: Era) async throws {
+        try await withFolder { folder in
+            try await Rig.with("dies_once.py", arguments: [folder + "/mark"]) { rig in
+                // Its own client may hear of it.
+                _ = await rig.start("echo", #"{"text":"a"}"#, session: "a", client: client).reply()
+                #expect(await rig.start("echo", #"{"text":"b"}"#, session: "b", client: client).reply().text == "b")
+                #expect(await rig.reports().first { $0.session == "b" }?.era == client.rawValue)
+            }
+        }
+    }
+
     /// A modern server may do anything to `initialize`.
     @Test(arguments: ["exit", "silent"]) func aServerThatFailsAtTheHandshakeIsServedAsItWasProbed(how: String) async throws {
         try await Rig.with("modern_only.py", arguments: [how], limits: { $0.start = .seconds(16) }) { rig in
             _ = try #require(try await rig.warm())
             let reply = await rig.start("echo", #"{"text":"a"}"#, session: "a", capabilities: Self.able, client: .legacy).reply()
             #expect(reply.text == "a")
+            // Somebody may have ended that process. What two do is the server's way.
+            #expect(await rig.on { $0.refusesHandshake } == false)
+            #expect(await rig.start("echo", #"{"text":"b"}"#, session: "b", capabilities: Self.able, client: .legacy).reply().text == "b")
             #expect(await rig.on { $0.refusesHandshake } == true)
             #expect(await rig.on { $0.lastFailure == nil } == true)
         }

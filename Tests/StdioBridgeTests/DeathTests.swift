@@ -85,7 +85,7 @@ struct DeathTests {
             _ = await rig.call("echo")
             let paused = rig.watch(Rig.pausedReading("s"))
             defer { paused.end() }
-            let slow = rig.start("many", #"{"count":200}"#, progress: true, demand: .pause, deadline: .seconds(5))
+            let slow = rig.start("many", #"{"count":200}"#, progress: true, demand: .pause, deadline: .seconds(12))
             #expect(await slow.reply().failure?.reason == "the server did not answer in time")
             #expect(paused.found == true, "the deadline came upon a paused child")
             #expect(await rig.call("echo", #"{"text":"alive"}"#).text == "alive")

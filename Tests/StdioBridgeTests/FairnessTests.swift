@@ -100,7 +100,7 @@ struct FairnessTests {
     }
 
     @Test func whoIsRefusedStillHearsOfItLater() async throws {
-        try await Rig.with(limits: { ($0.children, $0.room) = (1, .seconds(8)) }) { rig in
+        try await Rig.with(limits: { ($0.children, $0.room) = (1, .seconds(15)) }) { rig in
             _ = await rig.call("echo", session: "a")
             let busy = await Self.hang(rig, ["b"], "")
             #expect(await rig.call("echo", session: "a").failure?.kind == .notDelivered)

@@ -38,7 +38,7 @@ struct SessionsTests {
     }
 
     @Test(.tags(.failure03)) func theCapMakesRoomForTheIdleAndRefusesOverTheBusy() async throws {
-        try await Rig.with(limits: { ($0.children, $0.room) = (2, .seconds(8)) }) { rig in
+        try await Rig.with(limits: { ($0.children, $0.room) = (2, .seconds(15)) }) { rig in
             _ = await rig.call("echo", session: "a")
             let busy = rig.start("hang", session: "b", progress: true)
             await eventually("b is busy") { !busy.notifications.isEmpty }
@@ -98,6 +98,115 @@ struct SessionsTests {
             await eventually("idle end") { await rig.reports().isEmpty }
             #expect(!isAlive(first ?? 0))
             #expect(await rig.call("identity").json?["pid"]?.intValue != first)
+        }
+    }
+
+    /// What a modern server asked is an answer: its process has nothing to do until the client comes back, and may know of it in memory alone.
+    @Test func whoWasAskedFindsTheSameProcess() async throws {
+        try await Rig.with("modern_asks.py", limits: { $0.idle = .milliseconds(100) }) { rig in
+            guard case .result(let asked) = await rig.start("any", capabilities: #"{"elicitation":{}}"#).reply() else {
+                return #expect(Bool(false), "no question")
+            }
+            let state = try #require(asked["requestState"]).text
+            let pid = await rig.reports().first?.pid
+            let sweeps = try #require(await rig.on { $0.sweeps })
+            await eventually("longer than a child may idle") { await rig.on { $0.sweeps } ?? 0 >= sweeps + 8 }
+            let more = #","requestState":\#(state),"inputResponses":{"q":{"action":"decline"}}"#
+            let answer = await rig.start("any", capabilities: #"{"elicitation":{}}"#, more: more).reply()
+            #expect(answer.text.flatMap { Int32($0) } == pid && pid != nil, "\(answer)")
+        }
+    }
+
+    /// What one caller declares and its server refuses in the handshake is told to no other caller's process.
+    @Test(arguments: [true, false]) func whatAServerRefusedIsForgotten(isProbe: Bool) async throws {
+        try await Rig.with("strict.py") { rig in
+            let odd = #"{"roots":{},"experimental":{"odd":{}}}"#
+            if isProbe {
+                let refused = rig.loop.makePromise(of: Bool.self)
+                _ = await rig.on { sessions in
+                    sessions.warm(for: .legacy, declaring: ByteBuffer(string: odd)) { result in
+                        if case .failure(let why) = result { refused.succeed(why.reason.contains("odd")) } else { refused.succeed(false) }
+                    }
+                }
+                let isRefused = try await refused.futureResult.get()
+                #expect(isRefused)
+            } else {
+                #expect(await rig.start("declared", capabilities: odd).reply().failure?.reason.contains("odd") == true)
+            }
+            var answer = await rig.start("declared", capabilities: #"{"roots":{}}"#).reply()
+            // Whoever comes while the refusing process is on its way out is told why it refused.
+            for _ in 0..<20 where answer.json == nil { answer = await rig.start("declared", capabilities: #"{"roots":{}}"#).reply() }
+            #expect(answer.json == ["roots": [:]], "\(answer)")
+        }
+    }
+
+    /// Clients that share a legacy server are served by processes that were told of what each can be asked; whoever comes later is too.
+    @Test func whatCanBeAskedMakesRoom() async throws {
+        try await Rig.with { rig in
+            let odd = [#"{"sampling":{}}"#, #"{"roots":{}}"#, #"{"elicitation":{"url":{}}}"#, #"{"sampling":{},"roots":{}}"#]
+            for declared in odd { #expect(await rig.start("declared", capabilities: declared).reply().json != nil) }
+            let answer = await rig.start("declared", capabilities: #"{"elicitation":{"form":{}}}"#).reply()
+            #expect(answer.json == ["elicitation": ["form": [:]]], "\(answer)")
+        }
+    }
+
+    /// That the session's server is another one is told with what its client reads, and not with a word between us.
+    @Test func aRestartIsToldToTheClient() async throws {
+        try await Rig.with { rig in
+            _ = await rig.call("echo")
+            #expect(await rig.call("crash").failure?.kind == .outcomeUnknown)
+            let busy = rig.start("progress_then_wait", #"{"seconds":60}"#, progress: true)
+            await eventually("it runs") { !busy.notifications.isEmpty }
+            _ = await rig.send(#"{"jsonrpc":"2.0","id":1,"method":"berth/rootsChanged"}"#).reply()
+            busy.cancel()
+            _ = await busy.reply()
+            #expect(await rig.call("echo").meta?["berth/restarted"] == true)
+        }
+    }
+
+    /// The answer to a question outside of calls reaches the process that asked, also when that takes no new call.
+    @Test func theAnswerFindsAChildThatIsLeaving() async throws {
+        try await Rig.with("asks_by_itself.py") { rig in
+            let mark = #""_meta":{"berth/session":true,"io.modelcontextprotocol/clientCapabilities":{"roots":{}}}"#
+            let listen = rig.send(
+                #"{"jsonrpc":"2.0","id":"L","method":"subscriptions/listen","params":{"notifications":{"toolsListChanged":true},\#(mark)}}"#)
+            await eventually("it asks") { listen.notifications.contains { $0.contains("berth/asked") } }
+            let asked = try JSONValue(parsing: try #require(listen.notifications.first { $0.contains("berth/asked") }))
+            let handle = try #require(asked["params"]?["requestState"]).text
+            let busy = rig.start("hang", progress: true, capabilities: #"{"roots":{}}"#)
+            await eventually("it is busy") { !busy.notifications.isEmpty }
+            _ = await rig.on { sessions in
+                if let child = sessions.children[SessionKey(id: "s")] { sessions.retire(child, "another one needs its seat") }
+            }
+            let answer = rig.send(
+                #"{"jsonrpc":"2.0","id":1,"method":"berth/answer","params":{"requestState":\#(handle),"inputResponses":{"answer":{"roots":[]}}}}"#)
+            _ = await answer.reply()
+            await eventually("it has the answer") { rig.log.contains { $0.contains("roots are []") } }
+            busy.cancel()
+        }
+    }
+
+    /// A question of no call keeps no seat from a session that needs one; its client hears that nobody waits for it.
+    @Test func aQuestionOfNoCallKeepsNoSeat() async throws {
+        try await Rig.with("asks_by_itself.py", limits: { $0.children = 1 }) { rig in
+            let mark = #""_meta":{"berth/session":true,"io.modelcontextprotocol/clientCapabilities":{"roots":{}}}"#
+            let listen = rig.send(
+                #"{"jsonrpc":"2.0","id":"L","method":"subscriptions/listen","params":{"notifications":{"toolsListChanged":true},\#(mark)}}"#)
+            await eventually("it asks") { listen.notifications.contains { $0.contains("berth/asked") } }
+            #expect(await rig.call("echo", #"{"text":"b"}"#, session: "b", owner: "b").text == "b")
+            #expect(listen.notifications.last?.contains("berth/withdrawn") == true, "\(listen.notifications)")
+        }
+    }
+
+    /// Of a process that several sessions use nobody knows whose it is what it says by itself.
+    @Test func whatSeveralUseIsNobodysToHear() async throws {
+        try await Rig.with("asks_by_itself.py", limits: { $0.sharing = .principal }) { rig in
+            let mark = #""_meta":{"berth/session":true,"io.modelcontextprotocol/clientCapabilities":{"roots":{}}}"#
+            let listen = rig.send(
+                #"{"jsonrpc":"2.0","id":"L","method":"subscriptions/listen","params":{"notifications":{"toolsListChanged":true},\#(mark)}}"#)
+            await eventually("it was refused") { rig.log.contains { $0.contains("refused: -32601") } }
+            #expect(listen.notifications.count == 1, "\(listen.notifications)")
+            listen.cancel()
         }
     }
 

@@ -151,6 +151,25 @@ struct SpareTests {
         }
     }
 
+    /// A server that takes a lock does not meet the last moment of the process that only the probe has used.
+    @Test func theFirstSessionsProcessFollowsTheProbes() async throws {
+        try await withFolder { folder in
+            try await Rig.with("locked.py", arguments: [folder + "/lock"], limits: { $0.handOver = .seconds(60) }) { rig in
+                let probed = try #require(try await rig.warm())
+                let answer = await rig.start("identity", session: "b", capabilities: #"{"roots":{}}"#).reply()
+                let pid = try #require(answer.json?["pid"]?.intValue, "\(answer)")
+                #expect(pid != Int(probed))
+                #expect(await rig.on { $0.lastFailure == nil } == true)
+            }
+        }
+        // One that takes its time is waited for so long and no longer.
+        try await Rig.with("ignores_eof.py", limits: { ($0.handOver, $0.rung) = (.milliseconds(50), .seconds(5)) }) { rig in
+            let probed = try #require(try await rig.warm())
+            let answer = await rig.start("identity", session: "b", capabilities: #"{"roots":{}}"#).reply()
+            #expect(answer.json != nil && isAlive(Int(probed)), "\(answer)")
+        }
+    }
+
     /// One that was spoken to and then died is no spare any more.
     @Test func oneThatDiesAfterTheProbeIsReplaced() async throws {
         try await Rig.with(limits: Self.later) { rig in

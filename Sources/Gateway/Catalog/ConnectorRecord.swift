@@ -13,6 +13,9 @@ public struct ConnectorDefinition: Codable, Sendable, Equatable {
     public var era: String?
     /// Where the server listens, if it speaks HTTP.
     public var http: MachineConfig.HTTP?
+    /// What the server may reach, and what of it at private addresses; nil for nothing.
+    public var egress: [String]?
+    public var egressPrivate: [String]?
 
     public init(source: ImageSource, environment: [String: String] = [:], secrets: [String] = [], memoryMB: Int = 256, pids: Int = 64) {
         self.source = source

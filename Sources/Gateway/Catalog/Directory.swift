@@ -131,6 +131,8 @@ public struct MachineTemplate: Sendable, Equatable {
     public var era: String?
     /// Where the server listens, if it speaks HTTP.
     public var http: MachineConfig.HTTP?
+    public var egress: [String]?
+    public var egressPrivate: [String]?
     /// Of the connector; a machine of another generation is not used any more.
     public var generation: Int
 

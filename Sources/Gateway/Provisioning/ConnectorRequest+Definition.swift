@@ -32,7 +32,17 @@ extension ConnectorRequest {
         new.pids = pids ?? new.pids
         new.era = era.map { $0 == BootDocument.EraChoice.auto.rawValue ? nil : $0 } ?? new.era
         if let http { new.http = MachineConfig.HTTP(http) }
+        new.egress = egress.map { $0.isEmpty ? nil : $0 } ?? new.egress
+        new.egressPrivate = egress_private.map { $0.isEmpty ? nil : $0 } ?? new.egressPrivate
         return new
+    }
+}
+
+extension ConnectorDefinition {
+    /// Hosts that `old` could reach and this one cannot, for people: a list that is given replaces the one before.
+    func hostsLost(since old: ConnectorDefinition) -> String? {
+        let lost = ((old.egress ?? []) + (old.egressPrivate ?? [])).filter { !(egress ?? []).contains($0) && !(egressPrivate ?? []).contains($0) }
+        return lost.isEmpty ? nil : lost.joined(separator: ", ")
     }
 }
 

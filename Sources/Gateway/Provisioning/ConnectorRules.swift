@@ -50,7 +50,18 @@ public enum ConnectorRules {
             throw failure("era", "--era \(era.prefix(64)) is none", "auto, legacy or modern")
         }
         if let http = request.http, !http.isEmpty, let (message, hint) = httpProblem(http) { throw failure("http", message, hint) }
+        if let bad = egressProblem(definition.egress ?? [], privateHosts: definition.egressPrivate ?? []) {
+            throw failure(bad.field, bad.message, bad.hint)
+        }
+        if let port = definition.http?.port, reached(definition).contains(port) {
+            throw failure(
+                "http", "--http \(port) is a port of --egress, on which the agent listens in the machine", "have the server listen on another port")
+        }
         return definition
+    }
+
+    private static func reached(_ definition: ConnectorDefinition) -> [Int] {
+        (try? EgressList(definition.egress ?? [], privateHosts: definition.egressPrivate ?? []))?.all.map(\.port) ?? []
     }
 
     /// Why a server cannot be said to listen there; nil when it can.
@@ -65,6 +76,17 @@ public enum ConnectorRules {
             )
         }
         return nil
+    }
+
+    /// Why a connector cannot have such lists; nil when it can.
+    public static func egressProblem(_ hosts: [String], privateHosts: [String]) -> (field: String, message: String, hint: String)? {
+        do {
+            _ = try EgressList(hosts, privateHosts: privateHosts)
+            return nil
+        } catch {
+            let option = error.field == "egress" ? "--egress" : "--egress-private"
+            return (error.field, "\(option): \(error.message)", error.hint)
+        }
     }
 
     /// What would be lost without a word.

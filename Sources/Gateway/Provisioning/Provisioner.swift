@@ -69,6 +69,7 @@ struct Provisioner: Sendable {
         var record = old
         record.definition = definition
         record.generation += 1
+        if let lost = definition.hostsLost(since: old.definition) { say(.step("no longer reachable: \(lost)")) }
         // What an earlier update left that failed would have the new machine's name.
         try await destroyMachines(app: old.app, exceptGeneration: old.generation)
         do {
@@ -237,7 +238,7 @@ struct Provisioner: Sendable {
         if reason == nil { reason = try? await machines.machine(app: record.app, id: machine.id).lastFailure }
         return ProvisioningFailure(
             error: "not_ready", message: "the server did not become ready: \(reason ?? why)",
-            hint: diagnosis.hint(stderr: stderr ?? ""), stderr: stderr)
+            hint: diagnosis.hint(stderr: stderr ?? "", log: log ?? ""), stderr: stderr)
     }
 }
 
@@ -261,6 +262,8 @@ extension ConnectorRecord {
             image: build.image, command: build.command, environment: build.environment.merging(definition.environment) { _, own in own },
             memoryMB: definition.memoryMB, pids: definition.pids, era: definition.era, generation: generation)
         template.http = definition.http
+        template.egress = definition.egress
+        template.egressPrivate = definition.egressPrivate
         return Connector(
             name: name, app: app, machineConfig: template, secretNames: definition.secrets, generation: generation)
     }

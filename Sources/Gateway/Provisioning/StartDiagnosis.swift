@@ -14,7 +14,8 @@ struct StartDiagnosis {
         http.map { "a Streamable HTTP server that listens on port \($0.port) of 127.0.0.1" } ?? "an MCP server on standard input and output"
     }
 
-    func hint(stderr: String) -> String {
+    /// - Parameter log: of its machine, whose agent tells which host was refused.
+    func hint(stderr: String, log: String = "") -> String {
         let lines = stderr.split(separator: "\n")
         if lines.contains(where: { $0.contains("exec ") && $0.contains("No such file or directory") }) {
             return "the first line (#!) of its file names a program that the image does not have, /usr/bin/env for one: use -- python3 FILE"
@@ -32,6 +33,7 @@ struct StartDiagnosis {
         }
         // The last error is the one that ended it; an earlier one may have been handled.
         guard let error = lines.last(where: { line in Self.errors.contains { line.hasPrefix($0) } }) else {
+            if let hint = Self.network(lines, log) { return hint }
             return said.isEmpty
                 ? "it wrote nothing: is it \(kind)? --arg, --env and --secret give what it may miss"
                 : "its standard error is above; --arg, --env and --secret give what it may miss"
@@ -57,6 +59,20 @@ struct StartDiagnosis {
         else { return nil }
         return port
     }
+
+    /// For a server that ended because it did not reach somebody.
+    private static func network(_ lines: [Substring], _ log: String) -> String? {
+        guard lines.contains(where: { line in networkErrors.contains { line.contains($0) } }) else { return nil }
+        guard let option = log.components(after: "; to allow it: ").last else {
+            return "it calls out, and its machine reaches nobody that is not named: --egress HOST for each host"
+        }
+        return "it calls out, and a host was refused to it: add \(option)"
+    }
+
+    private static let networkErrors = [
+        "Name or service not known", "Temporary failure in name resolution", "Network is unreachable", "Connection reset by peer", "EAI_AGAIN",
+        "ENOTFOUND", "ENETUNREACH", "ECONNRESET", "no such host", "server misbehaving", "failed to lookup address", "NameResolutionError",
+    ]
 
     /// How the bridge tells of a line that is no message.
     private static let noise = "not a message on the server's stdout"
@@ -96,5 +112,12 @@ struct StartDiagnosis {
         }
         guard let last = lines.last(where: { $0.pid != nil })?.pid else { return log }
         return lines.filter { $0.pid == last }.map(\.text).joined(separator: "\n")
+    }
+}
+
+extension String {
+    /// What follows a phrase to the end of its line, for each line that has it.
+    fileprivate func components(after phrase: String) -> [Substring] {
+        split(separator: "\n").compactMap { line in line.firstRange(of: phrase).map { line[$0.upperBound...] } }
     }
 }

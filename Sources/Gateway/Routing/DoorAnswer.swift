@@ -77,7 +77,12 @@ enum DoorAnswer {
             let data = error.data, let told = try? JSONValue(parsing: data.readableBytesSpan),
             let kind = told["error"]?.stringValue.flatMap(Undelivered.Kind.init(rawValue:))
         else { return .error(error) }
-        return .failed(Undelivered(kind, error.message))
+        var why = Undelivered(kind, error.message, incident: told["incident"]?.stringValue)
+        // It is said once.
+        if let incident = why.incident, why.reason.hasSuffix(" (incident \(incident))") {
+            why.reason.removeLast(" (incident \(incident))".count)
+        }
+        return .failed(why)
     }
 }
 

@@ -22,7 +22,7 @@ extension Back {
             return refused(id, error)
         }
         guard params != nil || method == "roots/list" else { return refused(id, .invalidParams("params is missing")) }
-        guard suspensions.hasRoom(for: params) else { return refused(id, .internalError("too much waits for the client's answers")) }
+        guard suspensions.hasRoom(for: params, of: id) else { return refused(id, .internalError("too much waits for the client's answers")) }
         guard let call = found else {
             let request = InputRequest(key: SessionWords.key, method: method, params: params)
             return askedOutside(request, needs: needed, id: id) ?? refused(id, .methodNotFound(method))
@@ -36,7 +36,7 @@ extension Back {
             return []
         }
         guard !suspensions.isFull, let caller = correlator.detach(id: call.id) else {
-            return refused(id, .internalError("too many calls wait for their clients"))
+            return refused(id, .internalError("too many questions wait for their clients"))
         }
         let entry = Suspensions.Entry(
             id: call.id, method: call.entry.method, target: call.entry.target, arguments: Suspensions.fingerprint(call.entry.arguments),
@@ -81,8 +81,7 @@ extension Back {
         if let outcome = entry.outcome {
             // It did without the rest, unless they are of no call and stay with the client.
             actions += keep(&open, responses[SessionWords.keep])
-            for question in open { actions.append(.write(JSONRPC.error(id: question.id, .internalError("the client did not answer")).asLine())) }
-            return actions + [.finish(call, outcome)]
+            return actions + asked(afterwards: open) + [.finish(call, outcome)]
         }
         // A question names no call. What came meanwhile for none of this client's in particular is asked with this one.
         entry.client = ClientName(request.envelope.clientInfo.map(request.slice))
@@ -117,12 +116,18 @@ extension Back {
     /// The process says no more. Calls that it had answered beside their questions have their answers still: whoever waits is told, and
     /// comes for them. Of the others nothing is left to wait for; who does is the shell's to tell, like everybody whose call is lost.
     public mutating func processEnded() -> (kept: KeptAnswers, actions: [BackAction]) {
+        // Whoever was asked outside of calls would answer to nobody.
+        let asked = suspensions.questionHandles.flatMap { withdrawn($0) }
         let (kept, watchers, handles) = suspensions.end()
-        return (kept, handles.map { .disarmTimer(.input($0)) } + watchers.flatMap { settled($0) })
+        return (kept, handles.map { .disarmTimer(.input($0)) } + watchers.flatMap { settled($0) } + asked)
     }
 
     /// Whether this request comes back for a call that waits here: only this process knows of it.
-    public func awaits(_ request: MCPRequest) -> Bool { suspensions.count > 0 && suspended(request) != nil }
+    public func awaits(_ request: MCPRequest) -> Bool {
+        guard suspensions.count > 0 else { return false }
+        if request.method == SessionWords.answer { return request.handle.map(suspensions.holds) ?? false }
+        return suspended(request) != nil
+    }
 
     /// The call that this request comes back for.
     func suspended(_ request: MCPRequest) -> (handle: String, entry: Suspensions.Entry)? {

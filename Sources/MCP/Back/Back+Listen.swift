@@ -11,6 +11,8 @@ struct LegacyListens {
         var granted: ListenFilter
         /// It is a session's own, and hears what the child says outside of calls, whatever was granted.
         var hearsAll = false
+        /// What it wants of log messages; nil: all that come.
+        var logSeverity: Int?
         /// What its client can be asked.
         var able: ClientCapabilities = []
     }
@@ -66,11 +68,13 @@ extension Back {
         guard !listens.isFull else { return [.finish(call, .error(.internalError("too many subscriptions to this server")))] }
         let id = request.id.map { ByteBuffer(bytes: $0.bytes) } ?? ByteBuffer(string: "null")
         // Of a child that several share nobody knows whose it is.
-        let hearsAll = canAsk && SessionWords.isMarked(request)
+        let hearsAll = canAsk && isOneSessions && SessionWords.isMarked(request)
         let granted = identity.granting(wanted, isSessions: hearsAll)
         let able = ClientCapabilities(request.envelope.clientCapabilities.map(request.slice))
-        let new = listens.add(.init(call: call, id: id, granted: granted, hearsAll: hearsAll, able: able))
-        return [.notify(call, Subscription.acknowledged(granted, id: id))] + new.map { subscription("resources/subscribe", $0) }
+        let severity = request.envelope.logLevel.flatMap(LogLevel.severity)
+        let new = listens.add(.init(call: call, id: id, granted: granted, hearsAll: hearsAll, logSeverity: severity, able: able))
+        return [.notify(call, Subscription.acknowledged(granted, id: id))] + (hearsAll ? levelChange(request) : [])
+            + new.map { subscription("resources/subscribe", $0) } + (hearsAll ? heard() : [])
     }
 
     /// The caller does not listen any more; nil when the call is no subscription.

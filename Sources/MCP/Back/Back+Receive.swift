@@ -132,7 +132,7 @@ extension Back {
     }
 
     private static func notModern(_ error: MCPError?) -> String {
-        let answer = error.map { "\($0.code) \($0.message.prefix(2_000))" } ?? "what is no answer to it"
+        let answer = error.map { "\($0.code) \($0.message.cut(to: 2_000))" } ?? "what is no answer to it"
         return "the server does not speak \(ProtocolVersion.modern): it answered server/discover with \(answer)"
     }
 
@@ -159,7 +159,7 @@ extension Back {
                     self.version = version
                     return [.write(JSONRPC.notification("notifications/initialized").asLine())] + ready(identity, .legacy)
                 }
-                refusal = "the server chose the unknown protocol version \(version.prefix(32))"
+                refusal = "the server chose the unknown protocol version \(version.cut(to: 32))"
             } else {
                 refusal = "the server's answer to initialize could not be read"
             }
@@ -176,7 +176,7 @@ extension Back {
     /// A bridge's codes, and our own, say that nobody has refused anything.
     private static func refusal(_ error: MCPError) -> String {
         let isUndelivered = [MCPError.Code.notDelivered, MCPError.Code.outcomeUnknown].contains(error.code)
-        return (isUndelivered ? "" : "the server refused initialize: \(error.code) ") + error.message.prefix(2_000)
+        return (isUndelivered ? "" : "the server refused initialize: \(error.code) ") + error.message.cut(to: 2_000)
     }
 
     // MARK: What the child says by itself
@@ -227,6 +227,11 @@ extension Back {
         counters.droppedNotifications += 1
         return []
     }
+}
+
+extension String {
+    /// A server's words, with an ellipsis where they were cut: a secret that is cut there is found by it (`SecretMask`).
+    fileprivate func cut(to length: Int) -> String { count > length ? prefix(length) + "…" : self }
 }
 
 extension ByteBuffer {

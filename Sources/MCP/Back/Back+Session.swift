@@ -11,24 +11,72 @@ extension Back {
 
     /// Something that belongs to no call that is known.
     mutating func said(_ envelope: Envelope, _ message: ByteBuffer) -> [BackAction] {
-        guard let session, envelope.method?.hasPrefix(SessionWords.prefix) == false else {
-            counters.droppedNotifications += 1
+        guard envelope.method?.hasPrefix(SessionWords.prefix) == false, let session else {
+            let isKept = isOneSessions && listens.all.isEmpty && envelope.method?.hasPrefix(SessionWords.prefix) == false && unheard.keep(message)
+            if !isKept { counters.droppedNotifications += 1 }
             return []
         }
-        return [.notify(session.call, message)]
+        return passes(message, session) ? [.notify(session.call, message)] : []
     }
 
     /// The child asks while no call is open.
     ///
     /// - Returns: Nil when the session's client did not declare that it can be asked that, or there is none.
     mutating func askedOutside(_ request: InputRequest, needs needed: ClientCapabilities, id: ByteBuffer) -> [BackAction]? {
-        guard correlator.openIDs.isEmpty, ClientCapabilities(client.capabilities).isSuperset(of: needed) else { return nil }
-        guard let session else { return refused(id, .internalError("the client has no stream open to be asked on")) }
-        guard session.able.isSuperset(of: needed) else { return nil }
+        guard isOneSessions, correlator.openIDs.isEmpty, ClientCapabilities(client.capabilities).isSuperset(of: needed) else { return nil }
+        if let session, !session.able.isSuperset(of: needed) { return nil }
         guard !suspensions.isFull else { return refused(id, .internalError("too many questions wait for the client")) }
         let handle = makeHandle()
+        let asking = SessionWords.asking(request, handle: handle)
+        // Its reader would lose it without a word.
+        guard (try? EnvelopeScanner.scan(asking.readableBytesSpan, limits: limits)) != nil else {
+            return refused(id, .invalidParams("params is nested too deep or too long"))
+        }
         suspensions.put(Suspensions.Question(id: id, request: request, candidates: []), under: handle)
-        return [.notify(session.call, SessionWords.asking(request, handle: handle)), .armTimer(.input(handle), seconds: inputSeconds)]
+        guard let session else {
+            // Its client may be about to listen: a server that asks as soon as it is initialized is faster than that.
+            unheard.questions.append((handle, asking, needed))
+            return [.armTimer(.input(handle), seconds: Unheard.patience)]
+        }
+        // Who hears it may answer at once.
+        return [.armTimer(.input(handle), seconds: inputSeconds), .notify(session.call, asking)]
+    }
+
+    /// A session listens: what the child said and asked before it did.
+    mutating func heard() -> [BackAction] {
+        guard let session else { return [] }
+        let (messages, questions) = unheard.take()
+        var actions: [BackAction] = []
+        for message in messages where passes(message, session) { actions.append(.notify(session.call, message)) }
+        for (handle, asking, needed) in questions {
+            if session.able.isSuperset(of: needed) {
+                actions += [.armTimer(.input(handle), seconds: inputSeconds), .notify(session.call, asking)]
+            } else if let question = suspensions.takeQuestion(handle) {
+                actions += [.disarmTimer(.input(handle))] + refused(question.id, .methodNotFound(question.request.method))
+            }
+        }
+        return actions
+    }
+
+    /// A log message is for whoever wants its level.
+    private func passes(_ message: ByteBuffer, _ session: LegacyListens.Listen) -> Bool {
+        guard let wanted = session.logSeverity, let envelope = try? EnvelopeScanner.scan(message.readableBytesSpan, limits: limits),
+            envelope.method == "notifications/message"
+        else { return true }
+        return envelope.level.flatMap(LogLevel.severity) ?? wanted >= wanted
+    }
+
+    /// Questions that came beside a call's own, and that nobody was asked before the call was over.
+    mutating func asked(afterwards questions: [Suspensions.Question]) -> [BackAction] {
+        questions.flatMap { question in
+            if question.isNew, let needed = ClientCapabilities.needed(for: question.request.method, params: question.request.params),
+                let actions = askedOutside(question.request, needs: needed, id: question.id)
+            {
+                return actions
+            }
+            let why = question.isNew ? "the call ended before its client could be asked" : "the client did not answer"
+            return [.write(JSONRPC.error(id: question.id, .internalError(why)).asLine())]
+        }
     }
 
     /// Questions whose call is over, and which stay with the session's client under the handles that it names.
@@ -47,7 +95,7 @@ extension Back {
     /// A word of the session's for the child. Nobody waits for what comes of it.
     mutating func told(_ request: MCPRequest, call: CallID) -> [BackAction] {
         let done = BackAction.finish(call, .result(ByteBuffer(string: "{}")))
-        guard case .legacy = phase else { return [done] }
+        guard case .legacy = phase, isOneSessions else { return [done] }
         switch request.method {
         case SessionWords.rootsChanged: return [.write(JSONRPC.notification(SessionWords.rootsNotification).asLine()), done]
         case SessionWords.answer:
@@ -67,17 +115,19 @@ extension Back {
     /// Nobody answered in time.
     mutating func questionExpired(_ handle: String) -> [BackAction] {
         guard let question = suspensions.takeQuestion(handle) else { return [] }
-        let error = MCPError.internalError("the client did not answer in time")
-        return [.write(JSONRPC.error(id: question.id, error).asLine())] + withdrawn(handle)
+        if unheard.forget(handle) {
+            return refused(question.id, .internalError("no call is open, and no stream, on which the client could be asked"))
+        }
+        return [.write(JSONRPC.error(id: question.id, .internalError("the client did not answer in time")).asLine())] + withdrawn(handle)
     }
 
     /// The child took a question of its own back.
     mutating func withdrew(_ id: ByteBuffer) -> [BackAction]? {
         guard let handle = suspensions.handle(ofQuestion: id), suspensions.takeQuestion(handle) != nil else { return nil }
-        return [.disarmTimer(.input(handle))] + withdrawn(handle)
+        return [.disarmTimer(.input(handle))] + (unheard.forget(handle) ? [] : withdrawn(handle))
     }
 
-    private func withdrawn(_ handle: String) -> [BackAction] {
+    func withdrawn(_ handle: String) -> [BackAction] {
         session.map { [.notify($0.call, SessionWords.withdrawing(handle: handle))] } ?? []
     }
 }

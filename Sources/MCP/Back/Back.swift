@@ -44,6 +44,7 @@ public struct Back {
     let handshakeSeconds: Int
     let inputSeconds: Int
     let canAsk: Bool
+    let isOneSessions: Bool
     let makeHandle: @Sendable () -> String
     var choice: EraChoice
     let opening: Opening
@@ -51,10 +52,13 @@ public struct Back {
     var refusal: String?
     /// A process ended over it: this one is probed.
     var isProbedNext = false
+    /// A process ended over the probe: this one is not probed.
+    private var isLegacyNext = false
     var phase = Phase.idle
     var correlator = Correlator()
     var suspensions = Suspensions()
     var listens = LegacyListens()
+    var unheard = Unheard()
     /// Questions of the child so far.
     var questions = 0
     /// Calls that came before the handshake was done, in order.
@@ -71,10 +75,12 @@ public struct Back {
     ///   - handshakeSeconds: after that a child that has not finished the handshake is given up.
     ///   - inputSeconds: how long a call waits for the answers of its client.
     ///   - canAsk: false for a child that several clients share: a legacy server's question does not say whom it is for, so it is refused.
+    ///   - isOneSessions: no other session uses the child: only then is what it says and asks outside of calls a session's to hear.
     ///   - makeHandle: what such a call is found by again; unguessable.
     public init(
         client: ClientIdentity = .berth, era: EraChoice = .auto, opening: Opening = .probe, limits: ScanLimits = ScanLimits(),
-        probeSeconds: Int = 5, handshakeSeconds: Int = 60, inputSeconds: Int = 300, canAsk: Bool = true, makeHandle: @escaping @Sendable () -> String = RandomID.hex128
+        probeSeconds: Int = 5, handshakeSeconds: Int = 60, inputSeconds: Int = 300, canAsk: Bool = true, isOneSessions: Bool = true,
+        makeHandle: @escaping @Sendable () -> String = RandomID.hex128
     ) {
         self.client = client
         self.limits = limits
@@ -82,6 +88,7 @@ public struct Back {
         self.handshakeSeconds = handshakeSeconds
         self.inputSeconds = inputSeconds
         self.canAsk = canAsk
+        self.isOneSessions = isOneSessions
         self.makeHandle = makeHandle
         choice = era
         self.opening = era == .auto ? opening : .probe
@@ -105,7 +112,10 @@ public struct Back {
     public var callsInFlight: Int { correlator.count + waiting.count }
 
     /// Calls that wait for answers of their clients; the child must live on for them.
-    public var suspendedCount: Int { suspensions.count }
+    public var suspendedCount: Int { suspensions.callCount }
+
+    /// Questions of no call that wait for the client.
+    public var questionCount: Int { suspensions.count - suspensions.callCount }
 
     /// What the child is told that its client can be asked for.
     public var declared: ByteBuffer { client.capabilities }
@@ -140,6 +150,15 @@ public struct Back {
         return [handshake] + initialize(probe: nil, probed: false) + (isKnownModern ? [.armTimer(.probe, seconds: max(1, handshakeSeconds / 4))] : [])
     }
 
+    /// The era was concluded from the end or the silence of a process, and from no answer: somebody may have ended that one.
+    public var isEraGuessed: Bool {
+        switch phase {
+        case .modern: isProbedNext && refusal == nil
+        case .legacy: isLegacyNext
+        case .idle, .probing, .initializing, .ended: false
+        }
+    }
+
     /// What the handshake, which came first, met with.
     var whyNotLegacy: String? { refusal ?? (isProbedNext ? "the server did not take initialize" : nil) }
     private var isKnownModern: Bool { if case .handshake(true) = opening { true } else { false } }
@@ -163,7 +182,7 @@ public struct Back {
             return []
         case .ended(let undelivered):
             return [.finish(call, .failed(undelivered))]
-        case .legacy(var back):
+        case .legacy(let back):
             if request.method == "server/discover" { return [.finish(call, .result(back.identity.discoverResult()))] }
             if request.method == "subscriptions/listen" { return listen(request, call: call, back.identity) }
             // Answers without a state belong to nothing that waits here: the call begins anew, and asks again.
@@ -172,12 +191,7 @@ public struct Back {
                 return resume(request, call: call)
             }
             if back.refuses(request.method) { return [.finish(call, .error(.methodNotFound(request.method)))] }
-            var actions: [BackAction] = []
-            if let level = back.levelChange(request) {
-                phase = .legacy(back)
-                let params = JSONValue.object(["level": .string(level)]).buffer
-                actions.append(.write(JSONRPC.request(id: correlator.allocate(), "logging/setLevel", params: params).asLine()))
-            }
+            var actions = levelChange(request)
             let id = correlator.open(call, request)
             actions.append(.write(back.message(request, id: id).asLine()))
             return actions
@@ -186,6 +200,14 @@ public struct Back {
             let id = correlator.open(call, request)
             return [.write(back.message(request, id: id).asLine())]
         }
+    }
+
+    /// What must be said first to a child whose log level is its process's.
+    mutating func levelChange(_ request: MCPRequest) -> [BackAction] {
+        guard case .legacy(var back) = phase, let level = back.levelChange(request) else { return [] }
+        phase = .legacy(back)
+        let params = JSONValue.object(["level": .string(level)]).buffer
+        return [.write(JSONRPC.request(id: correlator.allocate(), "logging/setLevel", params: params).asLine())]
     }
 
     /// The caller does not want the answer any more.
@@ -247,6 +269,7 @@ public struct Back {
 
     private mutating func restartLegacy(_ timers: [BackAction]) -> [BackAction] {
         choice = .legacy
+        isLegacyNext = true
         phase = .idle
         return timers + [.restartForEra]
     }

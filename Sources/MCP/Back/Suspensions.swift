@@ -58,9 +58,13 @@ struct Suspensions {
     /// Questions of no call, by their handles.
     private var questions: [String: Question] = [:]
 
+    var callCount: Int { entries.count }
     var count: Int { entries.count + questions.count }
     var isFull: Bool { count >= Self.limit }
-    var allHandles: [String] { entries.keys.sorted() + questions.keys.sorted() }
+    var questionHandles: [String] { questions.keys.sorted() }
+    var allHandles: [String] { entries.keys.sorted() + questionHandles }
+    /// Whether a question of no call waits under this handle.
+    func holds(_ handle: String) -> Bool { questions[handle] != nil }
 
     /// Under which handle the call waits.
     func handle(of id: Int) -> String? { handles[id] }
@@ -85,12 +89,14 @@ struct Suspensions {
     func handle(ofQuestion id: ByteBuffer) -> String? { questions.first { $0.value.id == id }?.key }
 
     private var bytes: Int {
-        func bytes(_ questions: some Collection<Question>) -> Int { questions.reduce(0) { $0 + ($1.request.params?.readableBytes ?? 0) } }
+        func bytes(_ questions: some Collection<Question>) -> Int {
+            questions.reduce(0) { $0 + $1.id.readableBytes + ($1.request.params?.readableBytes ?? 0) }
+        }
         return entries.values.reduce(bytes(questions.values)) { $0 + ($1.outcome?.readableBytes ?? 0) + bytes($1.questions) }
     }
 
     /// Whether a question more would be kept with those that wait.
-    func hasRoom(for params: ByteBuffer?) -> Bool { bytes + (params?.readableBytes ?? 0) <= Self.byteLimit }
+    func hasRoom(for params: ByteBuffer?, of id: ByteBuffer) -> Bool { bytes + id.readableBytes + (params?.readableBytes ?? 0) <= Self.byteLimit }
 
     /// - Returns: False when the call has as many questions as one result may hold.
     mutating func add(_ question: Question, to handle: String) -> Bool {

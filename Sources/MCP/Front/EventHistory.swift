@@ -57,7 +57,13 @@ struct EventHistory {
         return id
     }
 
-    /// Nothing more comes on a stream.
+    /// Whether somebody can still ask for what followed on a stream.
+    func keeps(_ stream: Int) -> Bool { streams[stream] != nil }
+
+    /// A stream that had ended goes on.
+    mutating func goOn(_ stream: Int) { streams[stream]?.endedAt = nil }
+
+    /// Nothing more comes on a stream, or nobody is there to read it.
     mutating func end(_ stream: Int, now: NIODeadline) {
         if streams[stream]?.endedAt == nil { streams[stream]?.endedAt = now }
     }
@@ -81,8 +87,6 @@ struct EventHistory {
 
     private mutating func next(_ stream: Int) -> String {
         streams[stream, default: Stream()].last += 1
-        // One that goes on is not over.
-        streams[stream]?.endedAt = nil
         return Self.id(stream, streams[stream]?.last ?? 0)
     }
 

@@ -17,15 +17,15 @@ enum LegacyFront {
         ProtocolVersion.legacy.contains(requested) ? requested : ProtocolVersion.latestLegacy
     }
 
-    /// What a client may say of itself, in bytes: it is kept for as long as the session, and said in each of its requests.
-    private static let longestDeclaration = 64 << 10
-
     /// What `initialize` says of the client.
     static func record(_ envelope: Envelope, _ message: ByteBuffer) throws(MCPError) -> LegacySessionRecord {
         guard let requested = envelope.initializeVersion else { throw .invalidParams("params.protocolVersion must be a string") }
         let declared = (envelope.initializeClientInfo?.count ?? 0) + (envelope.initializeCapabilities?.count ?? 0)
-        guard declared <= longestDeclaration else {
-            throw .invalidParams("params.capabilities and params.clientInfo are longer than \(longestDeclaration) bytes")
+        guard declared <= CapabilityRules.maximumBytes else {
+            throw .invalidParams("params.capabilities and params.clientInfo are longer than \(CapabilityRules.maximumBytes) bytes")
+        }
+        if let fault = envelope.initializeCapabilities.flatMap({ CapabilityRules.fault(in: $0, of: message.readableBytesSpan) }) {
+            throw .invalidParams("params.capabilities\(fault)")
         }
         let record = LegacySessionRecord(
             protocolVersion: negotiated(requested), clientInfo: envelope.initializeClientInfo.map(message.copy),

@@ -34,9 +34,15 @@ struct LegacySession {
     /// `resources/subscribe` and `resources/unsubscribe` that wait for the one under way; with an error they end unheard.
     var changes: [(MCPError?) -> Void] = []
 
+    /// What its server asked outside of calls.
+    var questions = SessionQuestions()
+
     var canListen = true
 
-    var wantsToListen: Bool { canListen && (stream != nil || !subscribed.isEmpty) }
+    var wantsToListen: Bool { canListen && (isHeard || !subscribed.isEmpty) }
+
+    /// Its stream is there, or broke off so recently that its client may come back for what it misses.
+    var isHeard: Bool { stream != nil || history.keeps(EventHistory.sessionStream) }
 
     static let defaultLogLevel = "info"
 
@@ -46,6 +52,7 @@ struct LegacySession {
     /// Nothing is lost when this is forgotten.
     var isIdle: Bool {
         logLevel == nil && calls.isEmpty && stream == nil && subscribed.isEmpty && listen == nil && changes.isEmpty && history.isEmpty
+            && questions.isEmpty
     }
 
     var isInUse: Bool { stream != nil || !calls.isEmpty }

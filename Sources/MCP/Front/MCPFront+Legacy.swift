@@ -75,11 +75,12 @@ extension MCPFront {
                 return refuse(exchange, 200, .invalidParams("params.level must be a log level"), id: rawID)
             }
             change(session: id) { $0.logLevel = level }
+            relisten(session: id, context: self.context(for: caller, session: id, declaring: record.declared))
             answer(exchange, envelope, message, result: ByteBuffer(string: "{}"))
         case "resources/subscribe", "resources/unsubscribe":
             guard let uri = envelope.uri else { return refuse(exchange, 200, .invalidParams("params.uri must be a string"), id: rawID) }
-            var context = self.context(for: caller, session: id)
-            context.clientCapabilities = LegacyFront.declared(record.clientCapabilities, canBeAsked: streams)
+            // Also in a batch: what the session hears is none of it.
+            let context = self.context(for: caller, session: id, declaring: record.declared)
             subscribe(uri, method == "resources/subscribe", session: id, context: context) { [self] result in
                 switch result {
                 case .success(let result): answer(exchange, envelope, message, result: result)

@@ -49,6 +49,20 @@ extension MCPFront {
         }
     }
 
+    /// `logging/setLevel`: what the server says outside of calls follows it at once, and so does what the session hears of that.
+    func relisten(session id: String, context: CallContext) {
+        guard settings.sessionsHaveServers, let session = sessions[id], let listen = session.listen, !listen.hasEnded else { return }
+        // One that waits begins with the level of then.
+        guard !listen.isPending else {
+            guard session.changes.count < Self.waitingChanges else { return }
+            return change(session: id) { session in
+                session.changes.append { [weak self] error in if error == nil { self?.relisten(session: id, context: context) } }
+            }
+        }
+        guard listen.logLevel != session.logLevel else { return }
+        relisten(session: id, uris: session.subscribed, context: context) { _ in }
+    }
+
     private func nextChanges(session id: String) {
         while sessions[id]?.listen?.isPending != true {
             var next: ((MCPError?) -> Void)?
@@ -62,11 +76,17 @@ extension MCPFront {
     /// the server may have been put away meanwhile.
     func keepListening(session id: String, context: @autoclosure () -> CallContext) {
         guard let session = sessions[id], session.wantsToListen, session.listen?.hasEnded ?? true else { return }
-        relisten(session: id, uris: session.subscribed, context: context()) { _ in }
+        let isAgain = session.listen != nil
+        relisten(session: id, uris: session.subscribed, context: context()) { [weak self] result in
+            guard isAgain, case .success(let granted) = result else { return }
+            // What changed while nobody listened, nobody knows.
+            for message in SubscriptionRestart.notifications(of: granted) { _ = self?.toStream(message, session: id) }
+        }
     }
 
     /// Nothing is listened to for a session that has neither stream nor subscriptions.
     func stopListeningIfUnwanted(session id: String) {
+        refuseUnheard(session: id)
         guard let session = sessions[id], !session.wantsToListen, let listen = session.listen else { return }
         change(session: id) { $0.listen = nil }
         listen.cancel()
@@ -79,7 +99,7 @@ extension MCPFront {
         let old = sessions[id]?.listen
         let before = sessions[id]?.subscribed ?? []
         let listen = SessionListen(
-            uris: uris, capabilities: context.clientCapabilities, hearsAll: settings.sessionsHaveServers,
+            uris: uris, capabilities: context.clientCapabilities, hearsAll: settings.sessionsHaveServers, logLevel: sessions[id]?.logLevel,
             acknowledged: { [weak self] result in
                 switch result {
                 case .success: old?.cancel()
@@ -97,13 +117,14 @@ extension MCPFront {
                 self?.nextChanges(session: id)
             },
             deliver: { [weak self] message, envelope in
-                switch envelope.method {
-                case SessionWords.asked: self?.ask(message, envelope, session: id, context: context)
-                case SessionWords.withdrawn: self?.withdraw(message, envelope, session: id)
-                default: return self?.toStream(message, session: id) ?? .more
+                guard let self else { return .more }
+                return switch envelope.method {
+                case SessionWords.asked: ask(message, envelope, session: id, context: context)
+                case SessionWords.withdrawn: withdraw(message, envelope, session: id)
+                default: toStream(message, session: id)
                 }
-                return .more
-            })
+            },
+            gaveUp: { [weak self] in self?.endStream(session: id) })
         change(session: id) {
             $0.subscribed = uris
             $0.listen = listen
@@ -111,16 +132,21 @@ extension MCPFront {
         listen.started(service.call(listen.request, in: context, sink: listen))
     }
 
+    /// Its client does not read. One that is told so may come back with the id of the last event that it has read.
+    private func endStream(session id: String) {
+        guard let number = sessions[id]?.stream, let stream = streams.removeValue(forKey: number) else { return }
+        change(session: id) { $0.close(stream: number) }
+        streamEnded(EventHistory.sessionStream, session: id)
+        stream.closeStream()
+    }
+
     func toStream(_ message: ByteBuffer, session id: String) -> Demand {
         let number = sessions[id]?.stream
         // Without a stream it is kept for one that was there and may come back.
-        guard number != nil || sessions[id]?.history.isEmpty == false else { return .more }
+        guard sessions[id]?.isHeard == true else { return .more }
         let keeps = number.flatMap { streams[$0]?.isResumable } ?? true
         let event = keeps ? remember(message, stream: EventHistory.sessionStream, session: id) : nil
-        guard let number, let stream = streams[number] else {
-            streamEnded(EventHistory.sessionStream, session: id)
-            return .more
-        }
+        guard let number, let stream = streams[number] else { return .more }
         let demand = stream.event(message, id: event)
         // The write itself may have found the client gone; nobody would say when to go on.
         return streams[number] == nil ? .more : demand

@@ -58,6 +58,7 @@ extension MCPFront {
         let now = service.eventLoop.now
         for id in sessions.keys where sessions[id]?.history.isEmpty == false { change(session: id) { $0.history.expire(now: now) } }
         historyBytes = sessions.values.reduce(0) { $0 + $1.history.bytes }
+        for id in Array(sessions.keys) { stopListeningIfUnwanted(session: id) }
         // One that is asked elsewhere has as long for its answer as anybody.
         for call in calls.values where call.asksThrough == nil && call.leftAt.map({ now - $0 >= Self.patienceForReturn }) ?? false {
             call.abandonRound()

@@ -21,8 +21,6 @@ public final class MCPFront {
     var historyBytes = 0
     /// Our requests to clients that are not answered, and the calls that they belong to.
     var questions: [Int: Int] = [:]
-    /// Those that belong to no call.
-    var sessionQuestions: [Int: SessionQuestion] = [:]
     private var lastQuestion = 0
     private var lastNumber = 0
     private var sweepIsScheduled = false
@@ -59,7 +57,6 @@ public final class MCPFront {
         for number in session.allCalls { calls[number]?.cancel(sessionIsOver: true) }
         if let stream = session.stream { streams.removeValue(forKey: stream)?.closeStream() }
         session.listen?.cancel()
-        sessionQuestions = sessionQuestions.filter { $0.value.session != id }
         for change in session.changes { change(.sessionEnded) }
     }
 
@@ -122,6 +119,10 @@ public final class MCPFront {
             return exchange.reply(status: 202, headers: [], body: nil)
         }
         if let error = ModernLadder.check(envelope, request, strictHeaders: strictHeaders) {
+            return refuse(exchange, ModernLadder.status(error), error, id: envelope.id.map(message.slice))
+        }
+        if let fault = envelope.clientCapabilities.flatMap({ CapabilityRules.fault(in: $0, of: message.readableBytesSpan) }) {
+            let error = MCPError.invalidParams("_meta's \(MetaKey.clientCapabilities)\(fault)")
             return refuse(exchange, ModernLadder.status(error), error, id: envelope.id.map(message.slice))
         }
         let call = MCPRequest(message: message, envelope: envelope, method: envelope.method ?? "")
@@ -254,12 +255,16 @@ public final class MCPFront {
     func adopt(stream exchange: any FrontExchange, session id: String, _ record: LegacySessionRecord, _ caller: FrontCaller, primes: Bool) {
         let number = nextNumber()
         var replaced: Int?
-        change(session: id) { replaced = $0.open(stream: number) }
+        change(session: id) {
+            replaced = $0.open(stream: number)
+            $0.history.goOn(EventHistory.sessionStream)
+        }
         streams[number] = exchange
         exchange.onClientGone = { [weak self] in
             self?.streams[number] = nil
             self?.change(session: id) { $0.close(stream: number) }
             if self?.sessions[id]?.stream == nil { self?.streamEnded(EventHistory.sessionStream, session: id) }
+            // A client that may come back with the id of the last event hears what it missed.
             self?.stopListeningIfUnwanted(session: id)
             self?.sessions[id]?.listen?.resume()
         }

@@ -9,9 +9,12 @@ final class SessionListen: MCPSink {
     /// What the session wants of resources: `resources/subscribe`.
     let uris: [String]
     private let client: ClientIdentity
+    /// What the session's client wants to hear of log messages outside of calls; nil: the server decides.
+    let logLevel: String?
     private let deliver: (ByteBuffer, Envelope) -> Demand
     /// What the session's own server says outside of calls is wanted too.
     private let hearsAll: Bool
+    private let gaveUp: () -> Void
     private var acknowledged: ((Result<ListenFilter, MCPError>) -> Void)?
     private var call: (any MCPCall)?
     private(set) var hasEnded = false
@@ -24,22 +27,30 @@ final class SessionListen: MCPSink {
     ///   - hearsAll: the session's server is its own: everything is wanted that it says outside of calls, questions included.
     ///   - acknowledged: called once, with what was granted or why nothing was.
     ///   - deliver: takes each notification as a legacy client reads it.
+    ///   - gaveUp: called when the service ended it because its notifications were not read.
     init(
-        uris: [String], capabilities: ByteBuffer?, hearsAll: Bool, acknowledged: @escaping (Result<ListenFilter, MCPError>) -> Void,
-        deliver: @escaping (ByteBuffer, Envelope) -> Demand
+        uris: [String], capabilities: ByteBuffer?, hearsAll: Bool, logLevel: String? = nil,
+        acknowledged: @escaping (Result<ListenFilter, MCPError>) -> Void, deliver: @escaping (ByteBuffer, Envelope) -> Demand,
+        gaveUp: @escaping () -> Void = {}
     ) {
         self.uris = uris
         self.hearsAll = hearsAll
+        self.logLevel = logLevel
         client = ClientIdentity(info: ClientIdentity.berth.info, capabilities: capabilities ?? ClientIdentity.berth.capabilities)
         gate = SubscriptionGate(Self.filter(uris), hearsAll: hearsAll)
         self.acknowledged = acknowledged
         self.deliver = deliver
+        self.gaveUp = gaveUp
     }
 
     /// The request of this subscription.
     var request: MCPRequest {
         var params = JSONObject([("notifications", Self.filter(uris).object)])
-        if hearsAll { params["_meta"] = [SessionWords.mark: true] }
+        if hearsAll {
+            var meta = JSONObject([(SessionWords.mark, true)])
+            if let logLevel { meta[MetaKey.logLevel] = .string(logLevel) }
+            params["_meta"] = .object(meta)
+        }
         return MCPRequest(method: "subscriptions/listen", params: params, client: client)
     }
 
@@ -81,7 +92,9 @@ final class SessionListen: MCPSink {
         switch outcome {
         case .result: tell(.success(ListenFilter()))
         case .error(let error): tell(.failure(error))
-        case .failed(let why): tell(.failure(MCPError(why)))
+        case .failed(let why):
+            tell(.failure(MCPError(why)))
+            if why == .unread { gaveUp() }
         }
     }
 

@@ -165,7 +165,7 @@ final class JobRunner: BuildMachine {
         var allowed: [EgressDestination] = []
         for text in job.egress {
             // The hosts of the configured package index, which may be one of this network.
-            guard let destination = EgressDestination(text, allowsPrivateAddress: true) else {
+            guard let destination = EgressDestination(text, reach: .any) else {
                 throw OCIError(.invalidSpec, "\(text) is not host:port")
             }
             allowed.append(destination)

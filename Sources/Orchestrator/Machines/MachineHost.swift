@@ -16,6 +16,8 @@ struct MachineHost: Sendable {
     /// Of the host, for the answers.
     let isolation: [String]
     let logger: Logger
+    /// nil where no machine has one.
+    var relays: MachineRelays?
 
     /// Where the machine's agent answers.
     func door(_ boot: String) -> String { "\(doors)/\(boot).sock" }
@@ -34,21 +36,34 @@ struct MachineHost: Sendable {
         }
         let (keys, org) = try await keys(record, boot)
         let limits = record.config.limits
+        let egress = try record.config.egress
+        let way = try await openWay(record, boot, egress)
         let document = BootDocument(
             org: org, app: record.app, keys: keys, machine: record.id, boot: boot.boot, command: record.config.`init`?.exec ?? image.command,
             directory: image.directory, environment: image.environment.merging(record.config.env ?? [:]) { _, own in own },
             transport: record.config.place == nil ? .stdio : .http, http: record.config.place,
-            childLimits: .init(within: limits), era: record.config.era)
+            childLimits: .init(within: limits), era: record.config.era, egress: egress.all.map(\.description))
         var starting = limits
         // Python's imports at half a processor take three times as long; the real share comes when it is ready.
         starting.cpus = max(1, limits.cpus)
-        _ = try await runtime.create(
-            MachineSpec(
-                machine: record.id, boot: boot.boot, slot: firstSlot + boot.slot, layers: image.layers, arguments: Self.agent, limits: starting,
-                doorPath: boot.door, bootDocument: try document.encode()))
+        var spec = MachineSpec(
+            machine: record.id, boot: boot.boot, slot: firstSlot + boot.slot, layers: image.layers, arguments: Self.agent, limits: starting,
+            binds: way.map { [BindMount(source: $0, destination: "/run/berth")] } ?? [], doorPath: boot.door, bootDocument: try document.encode())
+        spec.hasLocalNetwork = way != nil
+        _ = try await runtime.create(spec)
         Failpoint.hit("create")
         try await runtime.start(record.id, boot: boot.boot)
         Failpoint.hit("start")
+    }
+
+    /// Opens the relay of a machine that may reach anything; also of one that an earlier orchestrator started.
+    ///
+    /// - Returns: the folder to bind into it.
+    @discardableResult
+    func openWay(_ record: MachineRecord, _ boot: BootRecord, _ list: EgressList) async throws -> String? {
+        guard !list.isEmpty else { return nil }
+        guard let relays else { throw MachineFailure(.unavailable, "no_relay", "this orchestrator has no way out for machines") }
+        return try await relays.open(record.id, slot: firstSlot + boot.slot, list: list)
     }
 
     /// PID 1 of every machine; a layer of every image holds it.

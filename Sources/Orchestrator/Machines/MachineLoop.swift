@@ -192,6 +192,7 @@ struct MachineLoop {
             await before?.value
             do {
                 try await host.runtime.remove(boot.machine, boot: boot.boot)
+                await host.relays?.close(boot.machine)
                 await host.probe.forget(machine: boot.machine, boot: boot.boot)
                 Failpoint.hit("remove")
                 try await host.store.endBoot(boot.boot)

@@ -37,6 +37,7 @@ actor Reconciler {
                 continue
             }
             if let living = await host.runtime.adopt(machine.id, boot: boot.boot) {
+                await reopenWay(machine, boot)
                 host.logger.info("machine adopted", metadata: ["machine": "\(machine.id)", "boot": "\(boot.boot)"])
                 owner.post(.adopted(isStarted: living.isStarted), boot: boot.boot)
             } else {
@@ -127,6 +128,15 @@ actor Reconciler {
         return owner
     }
 
+    /// The machine serves on without it, and says of each connection that it failed.
+    private func reopenWay(_ machine: MachineRecord, _ boot: BootRecord) async {
+        do {
+            try await host.openWay(machine, boot, machine.config.egress)
+        } catch {
+            host.logger.error("an adopted machine has no way out", metadata: ["machine": "\(machine.id)", "error": "\(error)"])
+        }
+    }
+
     private func forget(_ id: String) { owners[id] = nil }
 
     private func listen() {
@@ -173,6 +183,7 @@ actor Reconciler {
         do {
             try await host.runtime.remove(boot.machine, boot: boot.boot)
             host.runtime.discardLog(boot.machine)
+            await host.relays?.close(boot.machine)
             try await host.store.endBoot(boot.boot)
         } catch {
             host.logger.error("a job's remains were not removed", metadata: ["machine": "\(boot.machine)", "error": "\(error)"])

@@ -1,6 +1,16 @@
 import Glibc
 import Wire
 
+/// Where a name may lead.
+public enum AddressReach: Sendable {
+    /// The public internet, without this host.
+    case global
+    /// Private networks and this host besides: an admin's exception for one name. Never what answers only a link, or a cloud's own machines.
+    case privateToo
+    /// Anywhere: the configured package index of image builds.
+    case any
+}
+
 /// Which addresses a machine may be connected to: those of the public internet that are not this host's.
 ///
 /// The special-purpose registries of IPv4 and IPv6 in full, every form in which an IPv4 address hides in an IPv6 one, and
@@ -16,6 +26,10 @@ enum AddressPolicy {
     /// Protocol assignments with Teredo, documentation, 6to4, anycast services.
     static let refusedV6 = ["2001::/23", "2001:db8::/32", "2002::/16", "2620:4f:8000::/48", "3fff::/20"]
 
+    /// What an exception opens, beside this host's own addresses.
+    static let privateBlocks = ["10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7", "::1/128"]
+
+    private static let exceptions = privateBlocks.compactMap(AddressBlock.init)
     private static let blocksV4 = refusedV4.compactMap(AddressBlock.init)
     private static let globalV6 = AddressBlock(allowedV6)
     private static let blocksV6 = refusedV6.compactMap(AddressBlock.init)
@@ -26,6 +40,19 @@ enum AddressPolicy {
         case .v6: globalV6?.contains(address) == true && !blocksV6.contains { $0.contains(address) }
         }
     }
+
+    /// - Parameter own: this host's.
+    static func isAllowed(_ address: IPAddress, reach: AddressReach, own: Set<IPAddress>) -> Bool {
+        switch reach {
+        case .any: true
+        case .global: isGlobal(address) && !own.contains(address)
+        case .privateToo: isGlobal(address) || exceptions.contains { $0.contains(address) } || own.contains(address) && !isOfLink(address)
+        }
+    }
+
+    /// An interface has addresses of its link as well, and so may somebody else have them.
+    private static func isOfLink(_ address: IPAddress) -> Bool { linkBlocks.contains { $0.contains(address) } }
+    private static let linkBlocks = ["169.254.0.0/16", "fe80::/10"].compactMap(AddressBlock.init)
 
     /// The addresses of this host's interfaces now, public ones too.
     static func hostAddresses() -> Set<IPAddress> {

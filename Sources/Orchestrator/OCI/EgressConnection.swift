@@ -1,3 +1,4 @@
+import Door
 import NIOCore
 import NIOPosix
 import Wire
@@ -62,10 +63,11 @@ final class EgressConnection: ChannelInboundHandler, RemovableChannelHandler {
 
     private func readHead(_ channel: ChannelHandlerContext, _ bytes: [UInt8]) {
         do {
-            guard let (request, length) = try ConnectRequest.parse(bytes) else {
+            guard let (said, length) = try RelayRequest.parse(bytes) else {
                 state = .head(bytes)
                 return
             }
+            guard case .connect(let request) = said else { return count(channel, said) }
             guard let destination = context.policy.destination(host: request.host, port: request.port) else {
                 return refuse(channel, host: request.host, port: request.port, .notAllowed)
             }
@@ -79,10 +81,20 @@ final class EgressConnection: ChannelInboundHandler, RemovableChannelHandler {
         }
     }
 
+    /// The agent tells what it refused itself.
+    private func count(_ channel: ChannelHandlerContext, _ said: RelayRequest) {
+        guard case .refused(let refusal, let times) = said else { return }
+        state = .ended
+        deadline?.cancel()
+        context.refuse(refusal, times: times)
+        let inside = channel.channel
+        channel.writeAndFlush(wrapOutboundOut(ByteBuffer(string: "HTTP/1.1 200 OK\r\n\r\n"))).whenComplete { _ in inside.close(promise: nil) }
+    }
+
     private func connect(_ channel: ChannelHandlerContext, _ destination: EgressDestination) {
         let loop = channel.eventLoop
         let bound = NIOLoopBound((self, channel), eventLoop: loop)
-        EgressResolver.addresses(of: destination, on: loop)
+        context.addresses(of: destination, on: loop)
             .flatMap { addresses in Self.connectFirst(addresses[...], loop) }
             .whenComplete { result in
                 let (handler, channel) = bound.value
@@ -102,6 +114,8 @@ final class EgressConnection: ChannelInboundHandler, RemovableChannelHandler {
             .channelOption(.allowRemoteHalfClosure, value: true)
             .channelOption(.autoRead, value: false)
             .channelOption(.socketOption(.tcp_nodelay), value: 1)
+            // Who is gone without a word is noticed.
+            .channelOption(.socketOption(.so_keepalive), value: 1)
             .connect(to: address)
             .flatMapError { _ in connectFirst(addresses.dropFirst(), loop) }
     }

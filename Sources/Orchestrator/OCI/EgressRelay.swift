@@ -1,8 +1,10 @@
+import Door
 import Foundation
 import Glibc
 import Logging
 import NIOCore
 import NIOPosix
+import Sealing
 import Synchronization
 import Wire
 
@@ -22,42 +24,56 @@ public final class EgressRelay: Sendable {
         let policy: EgressPolicy
         let peerUIDs: ClosedRange<UInt32>
         let logger: Logger
-        private let state = Mutex((refusals: [EgressRefusal](), refused: 0, connections: 0))
+        private let share: EgressShare
+        private let turns = Turns(limit: 4)
+        private let state = Mutex((ledger: EgressLedger(), connections: 0))
 
-        static let connectionLimit = 256
-        static let refusalLimit = 256
-
-        init(policy: EgressPolicy, peerUIDs: ClosedRange<UInt32>, logger: Logger) {
+        init(policy: EgressPolicy, peerUIDs: ClosedRange<UInt32>, share: EgressShare = EgressShare(alone: 256), logger: Logger) {
             self.policy = policy
             self.peerUIDs = peerUIDs
+            self.share = share
             self.logger = logger
         }
 
-        /// The first ones are kept and logged: what asks again and again must not fill the disk.
-        func refuse(_ refusal: EgressRefusal) {
-            let count = state.withLock { state in
-                if state.refusals.count < Self.refusalLimit { state.refusals.append(refusal) }
-                state.refused += 1
-                return state.refused
+        /// Different ones are logged, the first ones: what asks again and again must not fill the disk.
+        func refuse(_ refusal: EgressRefusal, times: Int = 1) {
+            let (isNew, isLast) = state.withLock { state in
+                let isNew = state.ledger.record(refusal, times: times, at: WallClock.milliseconds())
+                return (isNew, isNew && state.ledger.rows.count == EgressLedger.limit)
             }
-            guard count <= Self.refusalLimit else { return }
+            guard isNew else { return }
             logger.warning(
                 "egress refused",
                 metadata: ["host": "\(refusal.host)", "port": "\(refusal.port)", "reason": "\(refusal.reason.rawValue)"])
-            if count == Self.refusalLimit { logger.warning("further refusals of this machine are not logged") }
+            if isLast { logger.warning("further refusals of this machine are not logged") }
         }
 
-        var refusals: [EgressRefusal] { state.withLock { $0.refusals } }
+        var ledger: EgressLedger { state.withLock { $0.ledger } }
 
         func enter() -> Bool {
             state.withLock { state in
-                guard state.connections < Self.connectionLimit else { return false }
+                guard state.connections < share.each, share.enter() else { return false }
                 state.connections += 1
                 return true
             }
         }
 
-        func leave() { state.withLock { $0.connections -= 1 } }
+        func leave() {
+            share.leave()
+            state.withLock { $0.connections -= 1 }
+        }
+
+        /// The addresses that may be connected to; on threads that may wait.
+        func addresses(of destination: EgressDestination, on loop: any EventLoop) -> EventLoopFuture<[SocketAddress]> {
+            let promise = loop.makePromise(of: [SocketAddress].self)
+            turns.begin { [share, turns] in
+                share.resolvers.runIfActive(eventLoop: loop) { try EgressResolver.resolve(destination) }.whenComplete { result in
+                    turns.end()
+                    promise.completeWith(result)
+                }
+            }
+            return promise.futureResult
+        }
     }
 
     private init(directory: String, listener: any Channel, context: Context) {
@@ -72,12 +88,13 @@ public final class EgressRelay: Sendable {
     ///   - directory: made if missing; nothing else should be in it, since the machine sees it.
     ///   - peerUIDs: host user ids that may connect; the socket belongs to the first. A machine's agent has
     ///     `MachineSpec.uidBase(slot:)`.
-    public static func start(
-        directory: String, peerUIDs: ClosedRange<UInt32>, policy: EgressPolicy, group: any EventLoopGroup, logger: Logger
+    static func start(
+        directory: String, peerUIDs: ClosedRange<UInt32>, policy: EgressPolicy, group: any EventLoopGroup,
+        share: EgressShare = EgressShare(alone: 256), logger: Logger
     ) async throws -> EgressRelay {
         try Files.makeDirectories(directory, mode: 0o755)
-        let path = directory + "/egress.sock"
-        let context = Context(policy: policy, peerUIDs: peerUIDs, logger: logger)
+        let path = socket(in: directory)
+        let context = Context(policy: policy, peerUIDs: peerUIDs, share: share, logger: logger)
         let socket = try HostSocket.listen(path, owner: peerUIDs.lowerBound, group: peerUIDs.lowerBound, mode: 0o600, backlog: 256)
         let listener = try await ServerBootstrap(group: group)
             .serverChannelOption(.backlog, value: 256)
@@ -93,22 +110,28 @@ public final class EgressRelay: Sendable {
     }
 
     /// What was refused until now, for the message of whoever asked the machine to run.
-    public func refusals() -> [EgressRefusal] { context.refusals }
+    public func refusals() -> [EgressRefusal] { context.ledger.rows.map(\.refusal) }
+
+    /// The same with counts.
+    var ledger: EgressLedger { context.ledger }
 
     /// Takes no more connections and removes the socket; running ones end with the machine.
     public func stop() async {
-        try? await listener.close()
-        unlink(directory + "/egress.sock")
+        await end()
+        unlink(Self.socket(in: directory))
     }
+
+    /// Takes no more connections. The socket may be another relay's by now.
+    func end() async { try? await listener.close() }
+
+    static func socket(in directory: String) -> String { directory + "/egress.sock" }
 }
 
-/// Resolves names on a thread that may wait, and keeps the addresses that may be connected to.
+/// Resolves names and keeps the addresses that may be connected to. Waits.
 enum EgressResolver {
-    static func addresses(of destination: EgressDestination, on loop: any EventLoop) -> EventLoopFuture<[SocketAddress]> {
-        NIOThreadPool.singleton.runIfActive(eventLoop: loop) { try resolve(destination) }
-    }
-
     struct Refused: Error { let reason: EgressRefusal.Reason }
+
+    private static let addressLimit = 6
 
     static func resolve(_ destination: EgressDestination) throws -> [SocketAddress] {
         var hints = addrinfo()
@@ -117,18 +140,19 @@ enum EgressResolver {
         var list: UnsafeMutablePointer<addrinfo>?
         guard getaddrinfo(destination.host, String(destination.port), &hints, &list) == 0 else { throw Refused(reason: .unresolved) }
         defer { freeaddrinfo(list) }
-        let own = destination.allowsPrivateAddress ? [] : AddressPolicy.hostAddresses()
+        let own = AddressPolicy.hostAddresses()
         var addresses: [SocketAddress] = []
         var next = list
         while let entry = next?.pointee {
             if let address = entry.ai_addr.flatMap({ IPAddress(UnsafePointer($0)) }) {
-                if destination.allowsPrivateAddress || AddressPolicy.isGlobal(address) && !own.contains(address) {
+                if AddressPolicy.isAllowed(address, reach: destination.reach, own: own) {
                     addresses.append(try SocketAddress(ipAddress: address.description, port: destination.port))
                 }
             }
             next = entry.ai_next
         }
         guard !addresses.isEmpty else { throw Refused(reason: .notGlobal) }
-        return addresses
+        // Each may take its time to not answer.
+        return Array(addresses.prefix(addressLimit))
     }
 }

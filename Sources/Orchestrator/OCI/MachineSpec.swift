@@ -57,6 +57,8 @@ public struct MachineSpec: Sendable {
     public var bootDocument: [UInt8]
     /// Lets programs in `/tmp` be executed, for servers that unpack native code there.
     public var tmpExecutable: Bool
+    /// Whether every address in the machine is its own, for an agent that relays; else it has a `lo` and no route.
+    public var hasLocalNetwork = false
     /// Allows System V shared memory, queues and semaphores, and POSIX queues: they outlive the process that made them.
     public var allowsSystemVIPC: Bool
 

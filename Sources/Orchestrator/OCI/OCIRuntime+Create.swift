@@ -35,7 +35,11 @@ extension OCIRuntime {
             bundle: bundle, mountPoint: configuration.mountPoint(name), stagesBinds: command.opensSourcesInside)
         Failpoint.hit("bundle")
         let binds = try root.mount(layers: spec.layers, binds: spec.binds)
-        let config = RuntimeConfig(spec: spec, cgroupPath: configuration.cgroup(name), rootfs: root.rootfs, binds: binds)
+        // Open until the machine's processes have it.
+        let network = spec.hasLocalNetwork ? try LocalNetwork.make() : Descriptor(-1)
+        let config = RuntimeConfig(
+            spec: spec, cgroupPath: configuration.cgroup(name), rootfs: root.rootfs, binds: binds,
+            networkPath: network.value < 0 ? nil : "/proc/\(getpid())/fd/\(network.value)")
         try Files.write(bundle + "/config.json", try config.json())
         Failpoint.hit("create.after-mount")
 
@@ -55,6 +59,7 @@ extension OCIRuntime {
         try command.create(
             name, bundle: bundle, pidFile: pidFile, log: bundle + "/runtime.log",
             stdio: (input.reader, output.value, output.value), extra: [door.value, boot.value])
+        withExtendedLifetime(network) {}
         Failpoint.hit("create.after-runtime")
         guard let pid = Files.read(pidFile).flatMap({ Int32($0.filter { $0 != "\n" }) }) else {
             throw OCIError(.runtimeFailed, "\(name): the runtime wrote no pid")

@@ -8,6 +8,8 @@ struct RuntimeConfig {
     let rootfs: String
     /// The binds with the sources that the runtime can reach.
     let binds: [BindMount]
+    /// Of a network namespace that was made before; nil for one of the runtime's making.
+    var networkPath: String?
 
     /// What the agent holds, to put each child under a user of its own and to end it. A child holds nothing.
     static let capabilities = ["CAP_SETUID", "CAP_SETGID", "CAP_KILL"]
@@ -78,7 +80,9 @@ struct RuntimeConfig {
         let base = MachineSpec.uidBase(slot: spec.slot)
         let mapping = [["containerID": 0, "hostID": base, "size": MachineSpec.uidCount]]
         return [
-            "namespaces": ["pid", "mount", "ipc", "uts", "cgroup", "network", "user"].map { ["type": $0] },
+            "namespaces": ["pid", "mount", "ipc", "uts", "cgroup", "network", "user"].map { type in
+                type == "network" && networkPath != nil ? ["type": type, "path": networkPath ?? ""] : ["type": type]
+            },
             "uidMappings": mapping,
             "gidMappings": mapping,
             "cgroupsPath": cgroupPath,

@@ -46,7 +46,15 @@ struct ConnectorCommand: ParsableCommand {
         @OptionGroup var output: JSONOption
         func run() async throws {
             let answer = try await ControlClient.gateway(state.installation()).get("/api/v1/connectors/\(URLPath.segment(name))")
-            if output.json { return Output.json(answer) }
+            let hasEgress = ["egress", "egress_private"].contains { answer[$0]?.arrayValue?.isEmpty == false }
+            let refused = hasEgress ? try? await EgressReport(of: name, state.installation()) : nil
+            if hasEgress, refused == nil { Output.note("the orchestrator does not say what was refused") }
+            if output.json {
+                guard let refused, var members = answer.objectValue else { return Output.json(answer) }
+                members["egress_refused"] = .array(refused.rows)
+                members["egress_refused_others"] = .int(refused.others)
+                return Output.json(.object(members))
+            }
             func list(_ key: String) -> String? {
                 guard let items = answer[key]?.arrayValue, !items.isEmpty else { return nil }
                 return items.map { $0.stringValue ?? $0.text }.joined(separator: " ")
@@ -58,7 +66,9 @@ struct ConnectorCommand: ParsableCommand {
                 ("Command", list("command")), ("Arguments", list("args")), ("Environment", environment), ("Secrets", list("secrets")),
                 ("Limits", "\(answer.cell("memory_mb")) MiB, \(answer.cell("pids")) processes and threads"),
                 ("Transport", answer["http"]?.stringValue.map { "Streamable HTTP at http://127.0.0.1:\($0) of its machine" } ?? "STDIO"),
-                ("Era", answer.cell("era") == "auto" ? nil : answer.cell("era")), ("Image", answer.cell("image")),
+                ("Era", answer.cell("era") == "auto" ? nil : answer.cell("era")),
+                ("Egress", list("egress") ?? (hasEgress ? nil : "none: no network")), ("  private", list("egress_private")),
+                ("Image", answer.cell("image")),
                 ("Packages", list("packages")),
             ]
             for (title, text) in rows {
@@ -70,6 +80,7 @@ struct ConnectorCommand: ParsableCommand {
                 (answer["tools"]?.arrayValue ?? []).map { tool in
                     [tool.cell("name"), String(Printable.line(tool["description"]?.stringValue ?? "").prefix(100))]
                 })
+            refused?.show()
         }
     }
 

@@ -34,6 +34,17 @@ extension ConnectorCommand {
                 "The server speaks Streamable HTTP on this port of 127.0.0.1 (path: /mcp), and not on standard input and output.",
                 valueName: "port[/path]"))
         var http: String?
+        @Option(
+            parsing: .singleValue,
+            help: ArgumentHelp(
+                "A host that the server may reach, by name: HOST, *.SUFFIX, with :PORT where it is not 443 (repeatable). None: no network.",
+                valueName: "host"))
+        var egress: [String] = []
+        @Option(
+            parsing: .singleValue,
+            help: ArgumentHelp(
+                "The same for one host that may have a private address, or one of this host (repeatable).", valueName: "host"))
+        var egressPrivate: [String] = []
         @Argument(parsing: .postTerminator, help: "After --, the server's command (--dir), or one in place of the package's own (--pypi).")
         var command: [String] = []
 
@@ -67,7 +78,9 @@ extension ConnectorCommand {
                 ("drop_secrets", secretsToDrop.isEmpty ? nil : .strings(secretsToDrop)),
                 ("drop_env", variablesToDrop.isEmpty ? nil : .strings(variablesToDrop)),
                 ("reset", change?.reset == true ? .bool(true) : nil), ("memory_mb", memory.map { .int($0) }), ("pids", pids.map { .int($0) }),
-                ("era", era.map { .string($0.rawValue) }), ("http", change?.stdio == true ? .string("") : http.map { .string($0) }))
+                ("era", era.map { .string($0.rawValue) }), ("http", change?.stdio == true ? .string("") : http.map { .string($0) }),
+                ("egress", egress.isEmpty && change?.noEgress != true ? nil : .strings(egress)),
+                ("egress_private", egressPrivate.isEmpty && change?.noEgress != true ? nil : .strings(egressPrivate)))
         }
 
         private func check(_ change: Change?) throws {
@@ -93,11 +106,24 @@ extension ConnectorCommand {
             if command.contains("--state") {
                 Output.note("warning: --state after -- goes to the server; put it before --")
             }
+            try checkEgress(change)
             if let dir { try Self.checkFiles(of: command, in: dir) }
             guard change == nil else { return }
             if pypi == nil && dir == nil { throw Failure("no source given", hint: "give --pypi SPEC or --dir DIR", code: 64) }
             if dir != nil && command.isEmpty {
                 throw Failure("--dir needs the command of its server", hint: "put it after --, for example -- python3 server.py", code: 64)
+            }
+        }
+
+        private func checkEgress(_ change: Change?) throws {
+            if change?.noEgress == true, !egress.isEmpty || !egressPrivate.isEmpty {
+                throw Failure("--egress and --no-egress exclude each other", hint: "--egress alone replaces the whole list", code: 64)
+            }
+            if let bad = ConnectorRules.egressProblem(egress, privateHosts: egressPrivate) {
+                throw Failure(bad.message, hint: bad.hint, code: 64)
+            }
+            for host in egressPrivate {
+                Output.note("warning: \(host) may lead into private networks and to this host: whoever answers for that name decides where")
             }
         }
 
@@ -122,6 +148,7 @@ extension ConnectorCommand {
         @Flag(help: "Start the server without arguments.") var noArgs = false
         @Flag(help: "Resolve without constraints; builds.") var noConstraints = false
         @Flag(help: "The server speaks on standard input and output, and no longer HTTP.") var stdio = false
+        @Flag(help: "Take the network away: no --egress, no --egress-private.") var noEgress = false
         @Flag(help: "Begin anew, with the source given again: what is not given is the default. Secrets stay.") var reset = false
     }
 }

@@ -20,7 +20,7 @@ enum AttackServer {
         ("memory_bomb", "take all memory"),
     ]
 
-    static let source = tools + filesAndProcesses + kernel + bombs + server
+    static let source = tools + filesAndProcesses + kernel + bombs + egress + server
 
     /// What ``source`` looks for that not every host has; a host's own paths come on top.
     static let hostPaths = ["/etc/shadow", "/proc/1/root/etc/passwd", "/proc/kcore", "/proc/sysrq-trigger", "/proc/sys/kernel/core_pattern"]
@@ -71,6 +71,7 @@ enum AttackServer {
     private static let server = #"""
         ATTACKS = {f.__name__: f for f in (network, host_files, mount, user_namespace, ptrace_agent, agent_memory, signal_agent,
             sibling_environment, device_node, become_root, kernel_doors, fork_bomb, memory_bomb)}
+        if "egress" in sys.argv[1:]: ATTACKS = EGRESS
         STARTED = time.time_ns()
 
         def alive():

@@ -33,7 +33,7 @@ struct Proof {
         var boot: String
     }
 
-    private struct Session {
+    struct Session {
         var url: String
         var token: String
     }
@@ -45,16 +45,30 @@ struct Proof {
         var writer = TarWriter()
         writer.file("server.py", Array(AttackServer.source.utf8), executable: false)
         let upload = try await ControlClient.orchestrator(installation).upload("/v1/berth/uploads", writer.finish())
+        let digest = upload["digest"] ?? .null
+        let inside = try await hosting(name, digest) { try await attackAll(gateway, say) }
+        let second = name + "-out"
+        let outwards = try await hosting(second, digest, egress: AttackServer.egressList) { try await attackOutwards(second, gateway, say) }
+        return inside + outwards
+    }
+
+    /// Runs `body` beside a connector of the attacking server, which is removed again.
+    private func hosting(
+        _ connector: String, _ upload: JSONValue, egress: [String] = [], _ body: () async throws -> [Finding]
+    ) async throws -> [Finding] {
         try await Provisioning.quietly(
             .record(
-                ("name", .string(name)), ("source", .record(("upload", upload["digest"] ?? .null))),
-                ("command", .strings(["/usr/bin/python3", "server.py"]))), installation)
+                ("name", .string(connector)), ("source", .record(("upload", upload))),
+                ("command", .strings(["/usr/bin/python3", "server.py"] + (egress.isEmpty ? [] : ["egress"]))),
+                ("egress", egress.isEmpty ? nil : .strings(egress))), installation)
+        let gateway = ControlClient.gateway(installation)
         do {
-            let findings = try await attackAll(gateway, say)
-            try await cleanUp(gateway)
+            _ = try await gateway.json("POST", "/api/v1/vmcps", .record(("name", .string(connector)), ("connectors", .strings([connector]))))
+            let findings = try await body()
+            try await cleanUp(connector, gateway)
             return findings
         } catch {
-            try? await cleanUp(gateway)
+            try? await cleanUp(connector, gateway)
             throw error
         }
     }
@@ -70,9 +84,8 @@ struct Proof {
     }
 
     private func attackAll(_ gateway: ControlClient, _ say: (Finding) -> Void) async throws -> [Finding] {
-        _ = try await gateway.json("POST", "/api/v1/vmcps", .record(("name", .string(name)), ("connectors", .strings([name]))))
-        let attacker = try await session("prove-attacker", gateway)
-        let victim = try await session("prove-victim", gateway)
+        let attacker = try await session("prove-attacker", name, gateway)
+        let victim = try await session("prove-victim", name, gateway)
         let neighbour = try await alive(victim)
         var attacking = try await alive(attacker)
         guard attacking.boot == neighbour.boot, attacking.pid != neighbour.pid, attacking.uid != neighbour.uid else {
@@ -114,7 +127,7 @@ struct Proof {
         return findings
     }
 
-    private func session(_ principal: String, _ gateway: ControlClient) async throws -> Session {
+    func session(_ principal: String, _ name: String, _ gateway: ControlClient) async throws -> Session {
         let answer = try await gateway.json(
             "POST", "/api/v1/tokens", .record(("principal", .string(principal)), ("vmcp", .string(name)), ("expires_in", .int(600))))
         return Session(url: answer.cell("url"), token: answer.cell("token"))
@@ -128,13 +141,13 @@ struct Proof {
         return Child(pid: pid, uid: uid, started: started, boot: boot)
     }
 
-    private func call(_ tool: String, _ arguments: JSONValue, _ session: Session) async throws -> JSONValue {
+    func call(_ tool: String, _ arguments: JSONValue, _ session: Session) async throws -> JSONValue {
         let result = try await ToolCall.run(tool, arguments, url: session.url, token: session.token, socket: installation.controlSocket)
         let text = result["content"]?[0]?["text"]?.stringValue ?? "{}"
         return try JSONValue(parsing: text)
     }
 
-    private func cleanUp(_ gateway: ControlClient) async throws {
+    private func cleanUp(_ name: String, _ gateway: ControlClient) async throws {
         _ = try? await gateway.json("DELETE", "/api/v1/vmcps/\(name)")
         _ = try await gateway.json("DELETE", "/api/v1/connectors/\(name)")
     }

@@ -98,9 +98,12 @@ struct TranslationTable {
             ("passed on", "input-required-result-basic-list-roots")),
         row(
             "a question outside of calls",
-            ("on the GET stream; without one −32603", "aQuestionOutsideOfCallsIsAskedAndAnswered theSessionsStreamAsks"),
+            (
+                "on the GET stream; where none is opened within 5 s −32603",
+                "aQuestionOutsideOfCallsIsAskedAndAnswered theSessionsStreamAsks whatComesBeforeTheListenerWaitsForIt"
+            ),
             ("none comes: not in the server's revision", "aModernServerHearsNothingOfIt"),
-            ("−32601: no call of the client's is open", "whoIsNotAsked"),
+            ("−32603 after 5 s: no call is open, and the revision has no stream for it", "aQuestionThatNobodyHearsEnds"),
             ("not in the revision", "aModernServerHearsNothingOfIt")),
         row(
             "a question that outlives its call",
@@ -150,6 +153,8 @@ struct TranslationTable {
             "Clients and servers of two eras meet in four ways. *Legacy* is 2024-11-05 to 2025-11-25, *modern* 2026-07-28. What cannot be",
             "translated is refused with an error, never dropped; of log messages one is lost where several calls could have caused it, because",
             "over STDIO it names none. A server of both eras is spoken to in its client's (cells A and D) where its process is one session's.",
+            "What is outside of calls holds for `berth bridge` and `berth connect`; behind a virtual MCP such a question is refused, such a",
+            "message dropped, and changed roots end at the gateway.",
             "Printed from `Tests/EndToEnd/Conformance/TranslationTable.swift`, where each entry names the conformance scenario or the test",
             "that proves it.", "",
             "| | " + cells.joined(separator: " | ") + " |", "|---|" + String(repeating: "---|", count: cells.count),

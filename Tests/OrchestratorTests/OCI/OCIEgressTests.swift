@@ -1,3 +1,4 @@
+import Door
 import Foundation
 import Glibc
 import Logging
@@ -34,8 +35,8 @@ import Wire
         let context = EgressRelay.Context(
             policy: EgressPolicy(allowed: []), peerUIDs: 0...0, logger: Logger(label: "", factory: { _ in lines }))
         for port in 1...5_000 { context.refuse(EgressRefusal(host: "a", port: port, reason: .notAllowed)) }
-        #expect(context.refusals.count == EgressRelay.Context.refusalLimit && context.refusals.first?.port == 1)
-        #expect(lines.count.withLock { $0 } == EgressRelay.Context.refusalLimit + 1)
+        #expect(context.ledger.rows.count == EgressLedger.limit && context.ledger.rows.first?.refusal.port == 1)
+        #expect(lines.count.withLock { $0 } == EgressLedger.limit + 1)
     }
 
     @Test("every block of the tables can be read")
@@ -136,7 +137,7 @@ struct OCIEgressTests {
 
     @Test("an allowed destination is reached, bytes go both ways in full, and both ends are told of the end")
     func allowed() async throws {
-        try await withRelay({ [EgressDestination(host: "localhost", port: $0, allowsPrivateAddress: true)] }) { relay, path, port in
+        try await withRelay({ [EgressDestination(host: "localhost", port: $0, reach: .any)] }) { relay, path, port in
             let payload = (0..<3_000_000).map { UInt8(truncatingIfNeeded: $0) }
             // The payload follows the answer, as TLS does; a little of it comes early.
             let answer = try await exchange(path, connect("localhost", port, Array(payload.prefix(60_000))))
@@ -167,7 +168,7 @@ struct OCIEgressTests {
 
     @Test("another user id than the machine's gets nothing")
     func foreignPeer() async throws {
-        try await withRelay(peers: 300_000...300_000, { [EgressDestination(host: "localhost", port: $0, allowsPrivateAddress: true)] }) {
+        try await withRelay(peers: 300_000...300_000, { [EgressDestination(host: "localhost", port: $0, reach: .any)] }) {
             relay, path, port in
             let answer = try await exchange(path, connect("localhost", port))
             #expect(!String(decoding: answer, as: UTF8.self).contains("200"))

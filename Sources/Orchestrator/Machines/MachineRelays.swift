@@ -1,0 +1,73 @@
+import Door
+import Glibc
+import Logging
+import MachineAPI
+import NIOCore
+import NIOPosix
+import Synchronization
+
+/// The ways out of this host's machines: one relay for each boot that has a list, from before it is made until nothing is left
+/// of it. A machine that outlives its orchestrator finds the next one's relay in the same folder, which stays.
+final class MachineRelays: Sendable {
+    private let directory: String
+    private let group: MultiThreadedEventLoopGroup
+    /// Of its own: resolving waits for servers that a connector may have chosen.
+    private let resolvers = NIOThreadPool(numberOfThreads: 16)
+    private let share: EgressShare
+    private let logger: Logger
+    private let relays = Mutex<[String: EgressRelay]>([:])
+
+    init(directory: String, logger: Logger) {
+        self.directory = directory
+        self.logger = logger
+        group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
+        resolvers.start()
+        share = EgressShare(resolvers: resolvers)
+    }
+
+    /// - Parameter slot: of the machine's user ids, whose first one is its agent's.
+    /// - Returns: the folder to bind into the machine.
+    func open(_ machine: String, slot: Int, list: EgressList) async throws -> String {
+        let uid = UInt32(MachineSpec.uidBase(slot: slot))
+        let folder = folder(of: machine)
+        var logger = logger
+        logger[metadataKey: "machine"] = "\(machine)"
+        let relay = try await EgressRelay.start(
+            directory: folder, peerUIDs: uid...uid, policy: EgressPolicy(list), group: group, share: share, logger: logger)
+        let old = relays.withLock { $0.updateValue(relay, forKey: machine) }
+        await old?.end()
+        return folder
+    }
+
+    /// Takes a machine's way out away; idempotent, and also for one that an earlier orchestrator opened.
+    func close(_ machine: String) async {
+        let relay = relays.withLock { $0.removeValue(forKey: machine) }
+        await relay?.end()
+        unlink(EgressRelay.socket(in: folder(of: machine)))
+        rmdir(folder(of: machine))
+    }
+
+    /// What was refused to the machine since its boot, or since this orchestrator has it; nil for one without a way out.
+    func ledger(of machine: String) -> EgressLedger? { relays.withLock { $0[machine] }?.ledger }
+
+    /// Machines live on; the sockets stay for the next orchestrator to replace.
+    func shutdown() async {
+        try? await group.shutdownGracefully()
+        try? await resolvers.shutdownGracefully()
+    }
+
+    private func folder(of machine: String) -> String { "\(directory)/\(machine)" }
+}
+
+extension MachineConfig {
+    /// What the machine may reach; its text was checked when it came.
+    var egress: EgressList {
+        get throws(MachineFailure) {
+            do {
+                return try EgressList(berth?.egress ?? [], privateHosts: berth?.egress_private ?? [])
+            } catch {
+                throw MachineFailure(.invalid, "invalid", error.message, field: "config.berth.\(error.field)", hint: error.hint)
+            }
+        }
+    }
+}
