@@ -56,7 +56,7 @@ let targets: [[Target]] = [
         library("RemoteTLS", ["Wire", nioCore, nioSSL]),
         // What `berth test` finds out about a server, and how it is told.
         library("ServerCheck", ["Standalone", "StdioBridge", "MCP", "Wire", "JSONText", nioCore]),
-        library("MachineAgent", ["StdioBridge", "MCP", "Wire", "Door", "JSONText", "Sealing", "CLinux", nioCore, nioPosix]),
+        library("MachineAgent", ["StdioBridge", "RemoteClient", "MCP", "Wire", "Door", "JSONText", "Sealing", "CLinux", nioCore, nioPosix]),
         // What both control surfaces share: Hummingbird's router behind Wire's server.
         library("ControlSurface", ["Wire", nioCore, hummingbird, httpTypes]),
         library("MachineAPI", ["Wire", nioCore, nioPosix]),

@@ -3,7 +3,7 @@ import Sealing
 
 extension BootDocument {
     private static let members: Set<String> = [
-        "org", "app", "machine", "boot", "kid", "sign_key", "seal_key", "generation", "command", "directory", "environment", "transport",
+        "org", "app", "machine", "boot", "kid", "sign_key", "seal_key", "generation", "command", "directory", "environment", "transport", "http",
         "child_limits", "mode", "era", "start_timeout_seconds", "egress", "log_level",
     ]
 
@@ -14,13 +14,14 @@ extension BootDocument {
             "processes": .int(childLimits.processes), "open_files": .int(childLimits.openFiles), "file_bytes": .int(childLimits.fileBytes),
             "spare_below_bytes": .int(childLimits.spareBelowBytes),
         ]
-        let document: JSONObject = [
+        var document: JSONObject = [
             "org": .string(org), "app": .string(app), "machine": .string(machine), "boot": .string(boot), "kid": .string(kid),
             "sign_key": .string(Base64URL.encode(signKey.copy)), "seal_key": .string(Base64URL.encode(sealKey.copy)),
             "generation": .int(generation), "command": .texts(command), "directory": .string(directory), "environment": .map(environment),
             "transport": .string(transport.rawValue), "child_limits": .object(limits), "mode": .string(mode.rawValue), "era": .string(era.rawValue),
             "start_timeout_seconds": .int(startTimeoutSeconds), "egress": .texts(egress), "log_level": .string(logLevel.rawValue),
         ]
+        if let http { document["http"] = .object(["port": .int(http.port), "path": .string(http.path)]) }
         let bytes = JSONValue.object(document).serialized()
         guard bytes.count <= Self.maximumSize else { throw .tooLarge(field: "document", limit: Self.maximumSize) }
         // What an agent would refuse is refused where it is made.
@@ -45,6 +46,7 @@ extension BootDocument {
         directory = try reader.string("directory")
         environment = try reader.map("environment")
         transport = try reader.choice("transport", Transport.self)
+        http = reader.object["http"] == nil ? nil : try HTTPPlace(try reader.nested("http"))
         childLimits = ChildLimits(
             maximumChildren: try limits.int("maximum_children", in: 1...10_000), idleSeconds: try limits.int("idle_seconds", in: 1...2_592_000),
             processes: try limits.int("processes", in: 1...1_000_000), openFiles: try limits.int("open_files", in: 16...1_048_576),
@@ -56,6 +58,7 @@ extension BootDocument {
         egress = try reader.strings("egress")
         logLevel = try reader.choice("log_level", LogLevel.self)
 
+        guard (http != nil) == (transport == .http) else { throw .malformed(field: "http") }
         guard let program = command.first, !program.isEmpty, command.allSatisfy({ !$0.utf8.contains(0) }) else {
             throw .malformed(field: "command")
         }
@@ -67,6 +70,20 @@ extension BootDocument {
         guard kid.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7F && $0 != UInt8(ascii: "\"") && $0 != UInt8(ascii: "\\") }) else {
             throw .malformed(field: "kid")
         }
+    }
+}
+
+extension BootDocument.HTTPPlace {
+    /// What a path of an HTTP request may be.
+    public static func isPath(_ path: String) -> Bool {
+        path.hasPrefix("/") && path.utf8.count <= 512 && path.utf8.allSatisfy { $0 > 0x20 && $0 < 0x7F && $0 != UInt8(ascii: "#") }
+    }
+
+    fileprivate init(_ reader: DocumentReader) throws(DoorError) {
+        try reader.only(["port", "path"])
+        port = try reader.int("port", in: 1...65_535)
+        path = try reader.string("path")
+        guard Self.isPath(path) else { throw .malformed(field: "http.path") }
     }
 }
 

@@ -10,8 +10,22 @@ public struct BootDocument: Sendable, Equatable {
     public enum Transport: String, Sendable {
         /// MCP over stdin and stdout, a child per session.
         case stdio
+        /// MCP over HTTP, at ``BootDocument/http``: one server for all sessions.
+        case http
         /// One command, run once to its end; no door.
         case job
+    }
+
+    /// Where a server that speaks HTTP listens, on the machine's loopback device.
+    public struct HTTPPlace: Sendable, Equatable {
+        public var port: Int
+        /// Of its MCP endpoint.
+        public var path: String
+
+        public init(port: Int, path: String) {
+            self.port = port
+            self.path = path
+        }
     }
 
     /// What the agent keeps children by.
@@ -72,6 +86,8 @@ public struct BootDocument: Sendable, Equatable {
     public var directory: String
     public var environment: [String: String]
     public var transport: Transport
+    /// There for ``Transport/http`` and for nothing else.
+    public var http: HTTPPlace?
     public var childLimits: ChildLimits
     public var mode: Mode
     public var era: EraChoice
@@ -82,8 +98,8 @@ public struct BootDocument: Sendable, Equatable {
 
     public init(
         org: String, app: String, keys: DoorKeys, machine: String, boot: String, command: [String], directory: String = "/",
-        environment: [String: String] = [:], transport: Transport = .stdio, childLimits: ChildLimits = ChildLimits(), mode: Mode = .session,
-        era: EraChoice = .auto, startTimeoutSeconds: Int = 30, egress: [String] = [], logLevel: LogLevel = .info
+        environment: [String: String] = [:], transport: Transport = .stdio, http: HTTPPlace? = nil, childLimits: ChildLimits = ChildLimits(),
+        mode: Mode = .session, era: EraChoice = .auto, startTimeoutSeconds: Int = 30, egress: [String] = [], logLevel: LogLevel = .info
     ) {
         self.org = org
         self.app = app
@@ -97,6 +113,7 @@ public struct BootDocument: Sendable, Equatable {
         self.directory = directory
         self.environment = environment
         self.transport = transport
+        self.http = http
         self.childLimits = childLimits
         self.mode = mode
         self.era = era

@@ -97,10 +97,40 @@ public struct MachineConfig: Codable, Sendable, Equatable {
         public var egress: [String]?
         /// Hosts that may be reached at private addresses too.
         public var egress_private: [String]?
-        public init(egress: [String]? = nil, egress_private: [String]? = nil) {
+        /// The server speaks Streamable HTTP there; STDIO otherwise.
+        public var http: HTTP?
+        public init(egress: [String]? = nil, egress_private: [String]? = nil, http: HTTP? = nil) {
             self.egress = egress
             self.egress_private = egress_private
+            self.http = http
         }
+    }
+
+    /// Where the machine's server listens, on its loopback device.
+    public struct HTTP: Codable, Sendable, Equatable {
+        public var port: Int
+        /// Of its MCP endpoint.
+        public var path: String
+        public init(port: Int, path: String = "/mcp") {
+            self.port = port
+            self.path = path
+        }
+
+        /// `PORT` or `PORT/PATH`, as a command takes it and shows it; nil for what is neither.
+        public init?(_ text: String) {
+            let digits = text.prefix { $0 != "/" }
+            guard digits.utf8.count <= 5, digits.utf8.allSatisfy({ (48...57).contains($0) }), let port = Int(digits) else { return nil }
+            self.port = port
+            path = digits.endIndex == text.endIndex ? "/mcp" : String(text[digits.endIndex...])
+        }
+
+        public init(from decoder: any Decoder) throws {
+            let values = try decoder.container(keyedBy: CodingKeys.self)
+            port = try values.decode(Int.self, forKey: .port)
+            path = try values.decodeIfPresent(String.self, forKey: .path) ?? "/mcp"
+        }
+
+        public var text: String { "\(port)\(path)" }
     }
 
     public struct Init: Codable, Sendable, Equatable {

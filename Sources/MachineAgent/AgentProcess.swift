@@ -58,7 +58,7 @@ final class AgentProcess {
             Reaper.Configuration(sweepsOrphans: true, signals: [SIGTERM, SIGINT], onSignal: { signals.arrived($0) }))
         let plans = ChildPlans(boot: boot, firstUID: firstUID)
         switch boot.transport {
-        case .stdio:
+        case .stdio, .http:
             let door = try DoorServer(boot: boot, plans: plans, reaper: reaper, loop: loop, log: log)
             signals.handle { [log] number in
                 log(.notice, "signal \(number): ending")

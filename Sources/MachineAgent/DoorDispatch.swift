@@ -49,7 +49,7 @@ struct DoorDispatch {
             server.answered += 1
         }
         let delivered = { [server] in if let entry { server.calls.deliver(entry) } }
-        if isProbe { return exchange.started(server.sessions.callSpare(request, sink: exchange, onDelivery: delivered)) }
+        if isProbe { return exchange.started(server.sessions.probe(request, sink: exchange, onDelivery: delivered)) }
         let context = CallContext(
             session: key, clientCapabilities: request.envelope.clientCapabilities.map(request.slice),
             clientEra: head.fields[DoorHeaders.clientEra] == Era.legacy.rawValue ? .legacy : .modern)
@@ -126,8 +126,8 @@ struct DoorDispatch {
                 exchange.reply(503, error: "not_ready", why.reason)
             }
         }
-        if !head.fields.contains(DoorHeaders.credentials) { return server.sessions.warm(completion: completion) }
+        if !head.fields.contains(DoorHeaders.credentials) { return server.sessions.ready(completion) }
         guard let key = sessionKey() else { return }
-        server.sessions.identity(for: key, completion: completion)
+        server.sessions.ready(for: key, completion)
     }
 }

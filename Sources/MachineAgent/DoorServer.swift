@@ -12,7 +12,7 @@ final class DoorServer {
     let loop: any EventLoop
     let log: AgentLog
     let verifier: TokenVerifier
-    let sessions: Sessions
+    let sessions: any SessionHost
     let plans: ChildPlans
     private let lateRemovals: LateRemovals
     let mode: BootDocument.Mode
@@ -32,6 +32,23 @@ final class DoorServer {
         verifier = try TokenVerifier(keys: boot.keys, org: boot.org)
         sealKeys[boot.kid] = try AEADKey(boot.sealKey)
 
+        let lateRemovals = LateRemovals(plans: plans, reaper: reaper, loop: loop, log: log)
+        self.lateRemovals = lateRemovals
+        switch boot.http {
+        case nil: sessions = Self.children(boot, plans, reaper, loop, log, lateRemovals)
+        case let place?: sessions = Self.server(at: place, boot, plans, reaper, loop, log, lateRemovals)
+        }
+        sessions.onGone = { [weak self] key in
+            guard let self else { return }
+            plans.vault.remove(key)
+            if !sessions.sessionIDs.contains(key.id) { owners.forget(key.id) }
+        }
+    }
+
+    /// A child per session and credentials, over STDIO.
+    private static func children(
+        _ boot: BootDocument, _ plans: ChildPlans, _ reaper: Reaper, _ loop: any EventLoop, _ log: AgentLog, _ lateRemovals: LateRemovals
+    ) -> any SessionHost {
         var limits = BridgeLimits()
         limits.children = boot.childLimits.maximumChildren
         limits.idle = .seconds(Int64(boot.childLimits.idleSeconds))
@@ -45,19 +62,29 @@ final class DoorServer {
             }
         // What all sessions share is one child: nobody would come for another.
         limits.spare = boot.childLimits.spareBelowBytes > 0 && boot.mode == .session
-        let lateRemovals = LateRemovals(plans: plans, reaper: reaper, loop: loop, log: log)
-        self.lateRemovals = lateRemovals
-        sessions = Sessions(
-            eventLoop: loop, reaper: reaper, limits: limits, plan: { [plans] in plans.plan(for: $0) }, log: { [log] in log(.info, $0) },
+        let sessions = Sessions(
+            eventLoop: loop, reaper: reaper, limits: limits, plan: { plans.plan(for: $0) }, log: { log(.info, $0) },
             cleanedUp: { lateRemovals.childEnded($0.id, completely: $1) })
-        sessions.hasMemory = { [plans, limit = boot.childLimits.spareBelowBytes] more in
-            ChildMemory(of: plans.uids).fits(limit, with: more)
-        }
-        sessions.onGone = { [weak self] key in
-            guard let self else { return }
-            plans.vault.remove(key)
-            if !sessions.sessionIDs.contains(key.id) { owners.forget(key.id) }
-        }
+        sessions.hasMemory = { [limit = boot.childLimits.spareBelowBytes] more in ChildMemory(of: plans.uids).fits(limit, with: more) }
+        return sessions
+    }
+
+    /// One server that speaks HTTP, for all sessions.
+    private static func server(
+        at place: BootDocument.HTTPPlace, _ boot: BootDocument, _ plans: ChildPlans, _ reaper: Reaper, _ loop: any EventLoop, _ log: AgentLog,
+        _ lateRemovals: LateRemovals
+    ) -> any SessionHost {
+        var life = ServerStateMachine.Limits()
+        life.start = .seconds(Int64(boot.startTimeoutSeconds))
+        let hosted = HostedServer(
+            place: ServerPlace(port: place.port, path: place.path), limits: life, loop: loop, reaper: reaper, plan: { plans.plan(for: $0) },
+            log: { log(.info, $0) })
+        var limits = HTTPSessions.Limits()
+        limits.idle = .seconds(Int64(boot.childLimits.idleSeconds))
+        limits.speaksHandshake = boot.era == .legacy
+        let sessions = HTTPSessions(hosted: hosted, limits: limits)
+        sessions.onCleanedUp = { lateRemovals.childEnded($0.id, completely: $1) }
+        return sessions
     }
 
     /// Serves the listening socket of descriptor 3.
@@ -150,8 +177,18 @@ final class DoorServer {
                     ("reason", .string(last.reason)), ("stderr", .string(last.stderr)),
                 ]))
         }
+        var server = JSONValue.null
+        if let report = sessions.server {
+            server = .object(
+                JSONObject([
+                    ("state", .string(report.state)), ("pid", report.pid.map { .number(String($0)) } ?? .null),
+                    ("era", report.era.map(JSONValue.string) ?? .null), ("starts", .number(String(report.starts))),
+                    ("output_bytes", .number(String(report.stderrBytes))),
+                ]))
+        }
         return .object(
             JSONObject([
+                ("transport", .string(sessions.server == nil ? "stdio" : "http")), ("server", server),
                 ("children", .number(String(sessions.count))), ("busy", .number(String(sessions.busy))),
                 ("spare", sessions.sparePID.map { .number(String($0)) } ?? .null), ("answered", .number(String(answered))),
                 ("credentials", .number(String(plans.vault.count))), ("draining", .bool(sessions.isDraining)),

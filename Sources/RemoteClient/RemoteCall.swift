@@ -12,6 +12,8 @@ final class RemoteCall: MCPCall {
     var preparation: RemoteCall?
     /// Its caller can take no more for now.
     private(set) var isPaused = false
+    /// Told once, when it goes out.
+    var onDelivery: (() -> Void)?
     private weak var server: RemoteServer?
 
     init(_ request: MCPRequest, sink: any MCPSink, server: RemoteServer) {

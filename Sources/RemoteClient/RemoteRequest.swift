@@ -1,3 +1,4 @@
+import JSONText
 import NIOCore
 
 /// One request to a remote server and how far its answer has come, as a value.
@@ -23,6 +24,12 @@ struct RemoteRequest {
         self.method = method ?? verb
         self.id = id
         self.body = body
+    }
+
+    /// The id of a line that is a request.
+    static func id(of line: ByteBuffer) -> Int? {
+        guard let envelope = try? EnvelopeScanner.scan(line.readableBytesSpan), envelope.kind == .request else { return nil }
+        return envelope.id.flatMap { Int(String(decoding: line.readableBytesSpan.copy($0), as: UTF8.self)) }
     }
 }
 

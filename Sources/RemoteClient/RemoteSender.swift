@@ -6,15 +6,21 @@ import Wire
 final class RemoteSender {
     private static let maximumMoves = 5
     private let pool: ConnectionPool
+    private let ownsPool: Bool
     private let token: String?
     private(set) var address: RemoteAddress
 
-    init(_ address: RemoteAddress, token: String?, security: (any ClientSecurity)?, eventLoop: any EventLoop) {
+    init(_ address: RemoteAddress, token: String?, security: (any ClientSecurity)?, pool: ConnectionPool? = nil, eventLoop: any EventLoop) {
         self.address = address
         self.token = token
+        ownsPool = pool == nil
+        if let pool {
+            self.pool = pool
+            return
+        }
         var configuration = ConnectionPool.Configuration()
         configuration.security = security
-        pool = ConnectionPool(eventLoop: eventLoop, configuration: configuration)
+        self.pool = ConnectionPool(eventLoop: eventLoop, configuration: configuration)
     }
 
     /// - Parameter target: of the same origin; without one, the server's URL.
@@ -62,5 +68,5 @@ final class RemoteSender {
         return nil
     }
 
-    func shutdown() { pool.shutdown() }
+    func shutdown() { if ownsPool { pool.shutdown() } }
 }

@@ -39,6 +39,15 @@ extension RemoteServer {
     }
 
     func ended(_ post: RemotePost, _ how: RemotePost.End) {
+        guard let explain, let id = post.request.id, let kind = session.isUnanswered(post.request, how) else { return settle(post, how) }
+        explain { [weak self] reason in
+            // Meanwhile its call may have been cancelled, or lost with the session.
+            guard let self, posts[id] === post else { return }
+            settle(post, reason.map { .failed(Undelivered(kind, $0)) } ?? how)
+        }
+    }
+
+    private func settle(_ post: RemotePost, _ how: RemotePost.End) {
         if let id = post.request.id { posts[id] = nil } else { others[ObjectIdentifier(post)] = nil }
         if post.request.method == "notifications/initialized" { run(session.initialized()) }
         run(session.ended(post.request, how))

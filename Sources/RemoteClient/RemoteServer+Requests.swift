@@ -27,6 +27,10 @@ extension RemoteServer {
             others[ObjectIdentifier(post)] = post
         }
         if envelope.method == "notifications/initialized" { run(session.announced()) }
+        if let id, let call = session.back.caller(of: id).flatMap({ calls[$0] }), let told = call.onDelivery {
+            call.onDelivery = nil
+            told()
+        }
         sender.send(post, to: session.endpoint)
     }
 

@@ -55,14 +55,19 @@ public final class RemoteServer: MCPService {
     private var toldOf: Set<String> = []
     /// Takes a line about the server, for people; on the loop.
     public var log: ((String) -> Void)?
+    /// Asked when an exchange ended without its answer, before anybody hears of it: whoever runs the server may know why, and soon.
+    /// It decides once, with the reason to tell instead, or nil.
+    public var explain: ((_ decide: @escaping (_ reason: String?) -> Void) -> Void)?
 
     /// - Parameters:
     ///   - token: a bearer token.
     ///   - security: for an `https` address.
+    ///   - pool: connections that other sessions use too, and that outlive this one; without it, it has its own.
     public init(
-        _ address: RemoteAddress, token: String?, security: (any ClientSecurity)? = nil, limits: Limits = Limits(), eventLoop: any EventLoop
+        _ address: RemoteAddress, token: String?, security: (any ClientSecurity)? = nil, limits: Limits = Limits(),
+        pool: ConnectionPool? = nil, eventLoop: any EventLoop
     ) {
-        sender = RemoteSender(address, token: token, security: security, eventLoop: eventLoop)
+        sender = RemoteSender(address, token: token, security: security, pool: pool, eventLoop: eventLoop)
         self.limits = limits
         session = RemoteSession(limits: limits)
         self.eventLoop = eventLoop
@@ -73,15 +78,39 @@ public final class RemoteServer: MCPService {
     public var version: String? { session.back.version }
     /// The status of the last answer that was no MCP answer, for a hint.
     public var lastStatus: Int? { session.lastStatus }
+    /// The same with its content type: `HTTP 404 text/html`.
+    public var lastAnswer: String? { session.lastAnswer }
+    /// Whether a client that declares this is served as it declared: a session of the handshake revisions knows what it was opened with.
+    public func serves(_ capabilities: ByteBuffer?) -> Bool { session.back.serves(capabilities) }
+    /// Whether it is one of its own calls that this request comes back for.
+    public func awaits(_ request: MCPRequest) -> Bool { session.back.awaits(request) }
+    /// Calls that wait for answers of their clients.
+    public var suspendedCount: Int { session.back.suspendedCount }
+    /// Whether the server knows something of this session that another one would miss.
+    public var holdsState: Bool { session.holdsState }
 
     /// Speaks the client's era where the server has it: what translation cannot carry is lost to nobody, and each client has a session of
     /// its own. Before the first call.
     public func prefer(_ era: Era) { session.prefer(era) }
 
+    /// Speaks this era, as another session has found out. Before the first call.
+    public func know(_ era: Era) { session.know(era) }
+
+    /// The next result tells that what an earlier session of the same client knew is lost. Before the first call.
+    public func tellLoss() { session.tellLoss() }
+
     // MARK: Calls
 
     public func call(_ request: MCPRequest, in context: CallContext, sink: any MCPSink) -> any MCPCall {
+        call(request, in: context, sink: sink, onDelivery: nil)
+    }
+
+    /// - Parameter onDelivery: told when the request goes out: from then on it may have run.
+    public func call(
+        _ request: MCPRequest, in context: CallContext, sink: any MCPSink, onDelivery: (() -> Void)?
+    ) -> any MCPCall {
         let call = RemoteCall(request, sink: sink, server: self)
+        call.onDelivery = onDelivery
         guard session.stage != .closed else {
             sink.finish(.failed(Undelivered(.notDelivered, "the connection is closed")))
             return EndedCall()
@@ -122,6 +151,13 @@ public final class RemoteServer: MCPService {
     }
 
     func resumeAll() { for post in Array(posts.values) + strays.values.map(\.post) + (stream.map { [$0] } ?? []) { post.resume() } }
+
+    /// The server is gone, and the session with it: calls that went out may have run, the others have not. The next one begins anew.
+    public func connectionLost(_ reason: String) {
+        guard session.stage != .closed else { return }
+        run(session.connectionLost(reason))
+        endStrays()
+    }
 
     /// Ends the session; `completion` comes when the server has heard of it, or does not answer.
     public func close(_ completion: @escaping () -> Void) {

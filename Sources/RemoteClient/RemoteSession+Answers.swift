@@ -12,6 +12,7 @@ extension RemoteSession {
             // With the transport of 2024-11-05 the answer comes elsewhere.
             guard let id = request.id, !request.isAnswered, transport == .streamable else { return [] }
             let what = request.isStream ? "the server's stream ended without an answer" : "the server answered \(request.answerKind), and no MCP"
+            if !request.isStream { lastAnswer = request.answerKind }
             return takeUp(request) ?? fail(id, Undelivered(.outcomeUnknown, what))
         case .failed where request.isAnswered: return []
         case .failed(let why):
@@ -23,6 +24,15 @@ extension RemoteSession {
         }
     }
 
+    /// Whether an exchange ended without its answer and without an answer of HTTP's, and what is known of its request then.
+    func isUnanswered(_ request: RemoteRequest, _ how: RemotePost.End) -> Undelivered.Kind? {
+        switch how {
+        case .failed(let why) where !request.isAnswered: why.kind
+        case .complete where !request.isAnswered && request.isStream && transport == .streamable: .outcomeUnknown
+        default: nil
+        }
+    }
+
     private mutating func refused(_ request: RemoteRequest, _ refusal: RemoteRefusal) -> [Action] {
         if refusal.status == 404, id != nil, request.method != "initialize", back.era == .legacy, !request.isResumption {
             // It does not know the session any more.
@@ -30,13 +40,13 @@ extension RemoteSession {
         }
         guard let id = request.id else { return [] }
         if request.method == "initialize", refusal.mayBeOfOldTransport, transport == .streamable, let line = request.body {
-            lastStatus = refusal.status
+            (lastStatus, lastAnswer) = (refusal.status, request.answerKind)
             transport = .awaitingEndpoint
             self.refusal = (id, Undelivered(.notDelivered, refusal.text))
             return write(line)
         }
         if refusal.isOfHTTP {
-            lastStatus = refusal.status
+            (lastStatus, lastAnswer) = (refusal.status, request.answerKind)
             if !back.isReady, refusal.isFinal { return giveUp(Undelivered(.notDelivered, refusal.text)) }
         }
         if request.isResumption {

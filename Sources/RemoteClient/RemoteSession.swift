@@ -49,6 +49,8 @@ struct RemoteSession {
     var refusal: (handshake: Int, why: Undelivered)?
     /// The status of the last answer that was no MCP answer.
     var lastStatus: Int?
+    /// The same with its content type.
+    var lastAnswer: String?
     private var isClosed = false
     /// What the conversations so far have found out.
     private var knownEra = Back.EraChoice.auto
@@ -82,6 +84,18 @@ struct RemoteSession {
         back = Self.newBack(knownEra, opening)
     }
 
+    /// Another session has found out what the server speaks. Before the first call.
+    mutating func know(_ era: Era) {
+        guard stage == .unopened, era == .legacy else { return }
+        knownEra = .legacy
+        back = Self.newBack(knownEra, opening)
+    }
+
+    mutating func tellLoss() { isLossUntold = true }
+
+    /// The server has served it, and remembers.
+    var holdsState: Bool { hasServed && back.era == .legacy || isLossUntold }
+
     /// Somebody wants to be served who can be asked what these `capabilities` say.
     ///
     /// - Parameter isIdle: nobody waits for an answer.
@@ -98,7 +112,7 @@ struct RemoteSession {
     }
 
     mutating func ready(_ era: Era) {
-        lastStatus = nil
+        (lastStatus, lastAnswer) = (nil, nil)
         refusal = nil
         opening = .probe
         // A stateless server is probed again: that costs nothing more, and it may become another.
@@ -128,7 +142,14 @@ struct RemoteSession {
     /// The connection that all answers come by ended. Calls that went out may have run; the others have not.
     mutating func connectionLost(_ reason: String) -> [Action] {
         guard back.isReady else { return giveUp(Undelivered(.notDelivered, reason)) }
-        let endings = back.closed(reason: reason)
+        // What it knew is lost only as long as it is known to have been one that knows.
+        var old = back
+        let endings = (held ?? []).flatMap { line -> [BackAction] in
+            // It waited here, and has not gone out.
+            guard let id = RemoteRequest.id(of: line) else { return [] }
+            let error = MCPError(Undelivered(.notDelivered, reason))
+            return old.received(line: JSONRPC.error(id: ByteBuffer(string: String(id)), error))
+        } + old.closed(reason: reason)
         forget()
         return [.discard, .perform(endings)]
     }

@@ -87,6 +87,23 @@ public struct ChildReport: Sendable {
     /// The first of them, masked.
     public var noise: [String]
     public var stderrBytes: Int
+
+    public init(
+        session: String, pid: Int32?, state: String, era: String?, version: String?, callsInFlight: Int, starts: Int, idleSeconds: Int64,
+        noiseLines: Int = 0, noise: [String] = [], stderrBytes: Int = 0
+    ) {
+        self.session = session
+        self.pid = pid
+        self.state = state
+        self.era = era
+        self.version = version
+        self.callsInFlight = callsInFlight
+        self.starts = starts
+        self.idleSeconds = idleSeconds
+        self.noiseLines = noiseLines
+        self.noise = noise
+        self.stderrBytes = stderrBytes
+    }
 }
 
 /// The last process that ended without being asked to.
@@ -96,4 +113,11 @@ public struct ChildFailure: Sendable {
     /// The last 4 KiB of its stderr, masked.
     public var stderr: String
     public var reason: String
+
+    public init(exit: Int32?, signal: Int32?, stderr: String, reason: String) {
+        self.exit = exit
+        self.signal = signal
+        self.stderr = stderr
+        self.reason = reason
+    }
 }

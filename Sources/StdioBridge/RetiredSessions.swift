@@ -1,24 +1,24 @@
 /// The sessions whose child was sent away with their state, to tell so with the next child's first answer: the last so many,
 /// the oldest forgotten. A pure value.
-struct RetiredSessions {
+public struct RetiredSessions {
     private let capacity: Int
     private var ids: Set<String> = []
     private var order: [String] = []
 
-    init(capacity: Int = 1024) {
+    public init(capacity: Int = 1024) {
         self.capacity = capacity
     }
 
     var count: Int { ids.count }
 
-    mutating func insert(_ id: String) {
+    public mutating func insert(_ id: String) {
         guard !id.isEmpty, ids.insert(id).inserted else { return }
         order.append(id)
         if order.count > capacity { ids.remove(order.removeFirst()) }
     }
 
     /// Whether `id` is one; it is none from now on.
-    mutating func take(_ id: String) -> Bool {
+    public mutating func take(_ id: String) -> Bool {
         guard ids.remove(id) != nil else { return false }
         order.removeAll { $0 == id }
         return true

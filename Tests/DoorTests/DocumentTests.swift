@@ -36,14 +36,34 @@ struct BootDocumentTests {
 
     static let bad: [(String, JSONValue)] = [
         ("sign_key", "AAAA"), ("seal_key", ""), ("generation", 0), ("command", []), ("command", [""]), ("command", [7]), ("directory", "srv"),
-        ("environment", ["A=B": "c"]), ("environment", ["A": 7]), ("transport", "http"), ("mode", ""), ("kid", "a\"b"), ("start_timeout_seconds", 0),
+        ("environment", ["A=B": "c"]), ("environment", ["A": 7]), ("transport", "smtp"), ("transport", "http"),
+        ("mode", ""), ("kid", "a\"b"), ("start_timeout_seconds", 0),
     ]
 
     @Test(arguments: bad)
     func badMembersAreNamedWithoutTheirValue(member: String, value: JSONValue) throws {
         var object = try #require(try JSONValue(parsing: try Self.document().encode()).objectValue)
         object[member] = value
-        #expect(throws: DoorError.malformed(field: member)) { try BootDocument(decoding: JSONValue.object(object).serialized()) }
+        // A transport that is known is missed what belongs to it.
+        let field = value == "http" ? "http" : member
+        #expect(throws: DoorError.malformed(field: field)) { try BootDocument(decoding: JSONValue.object(object).serialized()) }
+    }
+
+    @Test func aServerThatSpeaksHTTPHasAPlace() throws {
+        var document = try Self.document()
+        document.transport = .http
+        document.http = .init(port: 8000, path: "/mcp?x=1")
+        #expect(try BootDocument(decoding: try document.encode()).http == document.http)
+        let bad = [(0, "/mcp", "port"), (65_536, "/mcp", "port"), (80, "mcp", "http.path"), (80, "/a b", "http.path"), (80, "", "path")]
+        for (port, path, field) in bad {
+            document.http = .init(port: port, path: path)
+            #expect(throws: DoorError.malformed(field: field)) { try document.encode() }
+        }
+        document.http = nil
+        #expect(throws: DoorError.malformed(field: "http")) { try document.encode() }
+        document = try Self.document()
+        document.http = .init(port: 8000, path: "/mcp")
+        #expect(throws: DoorError.malformed(field: "http"), "STDIO has none") { try document.encode() }
     }
 
     @Test func unknownMembersAndSizesAreRefused() throws {

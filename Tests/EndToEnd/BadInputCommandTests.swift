@@ -66,6 +66,15 @@ struct BadInputCommandTests {
             says:
                 "2 unexpected arguments: 'python3', 'server.py' — put the server's command after --: berth connector add NAME … -- python3 server.py"),
         BadInput("connector", "add", "x", "--dir", "/tmp", "python3", "-m", "x", code: 64, says: "unknown option '-m' — put the server's command *"),
+        BadInput(
+            "connector", "add", "x", "--pypi", "a", "--http", "mcp", code: 64,
+            says: "--http mcp is no place of a server — PORT or PORT/PATH, for example 8000 or 8000/mcp"),
+        BadInput(
+            "connector", "add", "x", "--pypi", "a", "--http", "80", code: 64,
+            says: "--http 80: a server without privileges cannot listen on that port — 1024 to 65535; *"),
+        BadInput(
+            "connector", "update", "x", "--http", "8000", "--stdio", code: 64,
+            says: "--http and --stdio exclude each other — give one of them"),
         BadInput("connector", "add", "x", "--pypi", "a", "--colour", code: 64, says: "unknown option '--colour' — berth connector add --help *"),
         BadInput(
             "call", "http://127.0.0.1:1/v/x/mcp", "t", "a=1", "b=2", code: 64, says: "unexpected argument 'b=2' — a tool's arguments are one JSON *"),

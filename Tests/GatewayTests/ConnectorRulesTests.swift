@@ -32,6 +32,33 @@ import Testing
         for value in input.secrets.values { #expect(failure?.message.contains(value) == false, "a secret's value is in no error") }
     }
 
+    @Test(arguments: [
+        ("8000", MachineConfig.HTTP(port: 8000, path: "/mcp")), ("8000/", .init(port: 8000, path: "/")),
+        ("9000/a/b?c", .init(port: 9000, path: "/a/b?c")),
+        ("", nil),
+    ]) func aServersPlaceIsReadAndKept(text: String, place: MachineConfig.HTTP?) throws {
+        let request = ConnectorRequest(name: "web", source: ImageSource(pypi: "x"), http: text)
+        var definition = try ConnectorRules.check(request)
+        #expect(definition.http == place)
+        definition.http = .init(port: 1_234)
+        #expect(try ConnectorRules.check(ConnectorRequest(name: "web", memory_mb: 128), changing: definition).http?.port == 1_234, "kept")
+        #expect(try ConnectorRules.check(ConnectorRequest(name: "web", http: text), changing: definition).http == place, "changed, or STDIO again")
+    }
+
+    @Test func aServersPortIsNoneOfTheAgents() throws {
+        let request = ConnectorRequest(name: "web", source: ImageSource(pypi: "x"), http: "8443", egress: ["a.example:8443"])
+        let failure = #expect(throws: ProvisioningFailure.self) { try ConnectorRules.check(request) }
+        #expect(failure?.field == "http" && failure?.message.contains("8443") == true)
+        #expect(throws: Never.self) { try ConnectorRules.check(ConnectorRequest(name: "web", source: ImageSource(pypi: "x"), http: "8443")) }
+    }
+
+    @Test(arguments: ["x", "/mcp", "8000mcp", "80000", "0", "80", "-1", "8000/a b", "8000/#x", "08000000/mcp"])
+    func aPlaceThatNoServerCanHaveIsRefused(text: String) {
+        let request = ConnectorRequest(name: "web", source: ImageSource(pypi: "x"), http: text)
+        let failure = #expect(throws: ProvisioningFailure.self) { try ConnectorRules.check(request) }
+        #expect(failure?.field == "http" && failure?.hint?.isEmpty == false && failure?.message.contains("--http") == true)
+    }
+
     // MARK: Changes
 
     private static let old = ConnectorDefinition(

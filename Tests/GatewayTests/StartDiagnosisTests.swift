@@ -1,3 +1,4 @@
+import MachineAPI
 import Testing
 
 @testable import Gateway
@@ -6,6 +7,21 @@ import Testing
 struct StartDiagnosisTests {
     private static let new = StartDiagnosis(packages: ["mcp==2.3.0", "x==1"], isFolder: false)
     private static let folder = StartDiagnosis(packages: ["mcp==2.3.0"], isFolder: true)
+
+    @Test func whatASilentServerMayNotBeDependsOnItsTransport() {
+        var web = Self.folder
+        for line in [
+            "INFO:     Uvicorn running on http://127.0.0.1:8000 (Press CTRL+C to quit)", "listening on http://[::]:8000/mcp",
+            "Server started on http://localhost:8000",
+        ] {
+            let hint = "it speaks HTTP on port 8000, and not on standard input and output: give --http 8000"
+            #expect(web.hint(stderr: "Starting\n\(line)\n") == hint, "\(line)")
+        }
+        #expect(!web.hint(stderr: "see the docs on http://example.com/x\n").contains("--http"))
+        #expect(web.hint(stderr: "").hasPrefix("it wrote nothing: is it an MCP server on standard input and output?"))
+        web.http = .init(port: 8_000)
+        #expect(web.hint(stderr: "").hasPrefix("it wrote nothing: is it a Streamable HTTP server that listens on port 8000 of 127.0.0.1?"))
+    }
 
     @Test(arguments: [
         ("AttributeError: 'Server' object has no attribute 'list_tools'", "mcp<2"),

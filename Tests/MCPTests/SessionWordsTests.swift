@@ -148,7 +148,8 @@ struct SessionWordsTests {
         try bench.send(1, #""method":"tools/call","params":{"name":"t","_meta":{"io.modelcontextprotocol/clientCapabilities":\#(Self.able)}}"#)
         let id = try bench.next("id").text
         bench.receive(#"{"jsonrpc":"2.0","id":"r1","method":"roots/list"}"#)
-        let state = try #require(try JSONValue(parsing: try #require(bench[1]))["requestState"]).text
+        let asked = try JSONValue(parsing: try #require(bench[1]))
+        let state = try #require(asked["requestState"]).text
         bench.receive(#"{"jsonrpc":"2.0","id":\#(id),"result":{"content":[]}}"#)
         try bench.send(
             2, #""method":"tools/call","params":{"name":"t","requestState":\#(state),"inputResponses":{"berth/keep":{"q1":"k"}}}"#)

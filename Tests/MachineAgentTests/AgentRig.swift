@@ -37,12 +37,14 @@ final class AgentRig: @unchecked Sendable {
 
     static func with(
         _ fixture: String = "fixture.py", command: [String]? = nil, environment: [String: String] = [:], transport: BootDocument.Transport = .stdio,
-        limits: BootDocument.ChildLimits = BootDocument.ChildLimits(), stuckLog: Bool = false, ownFolders: Bool = false,
+        http: BootDocument.HTTPPlace? = nil, startTimeout: Int = 30, limits: BootDocument.ChildLimits = BootDocument.ChildLimits(),
+        stuckLog: Bool = false, ownFolders: Bool = false,
         body: (AgentRig) async throws -> Void
     ) async throws {
         let rig = try AgentRig(
-            command: command ?? ["python3", "-B", fixtures + fixture, "argument"], environment: environment, transport: transport, limits: limits,
-            stuckLog: stuckLog, ownFolders: ownFolders)
+            command: command ?? ["python3", "-B", fixtures + fixture, "argument"], environment: environment,
+            transport: http == nil ? transport : .http, http: http, startTimeout: startTimeout, limits: limits, stuckLog: stuckLog,
+            ownFolders: ownFolders)
         do {
             try await body(rig)
         } catch {
@@ -53,8 +55,8 @@ final class AgentRig: @unchecked Sendable {
     }
 
     private init(
-        command: [String], environment: [String: String], transport: BootDocument.Transport, limits: BootDocument.ChildLimits,
-        stuckLog: Bool, ownFolders: Bool
+        command: [String], environment: [String: String], transport: BootDocument.Transport, http: BootDocument.HTTPPlace?, startTimeout: Int,
+        limits: BootDocument.ChildLimits, stuckLog: Bool, ownFolders: Bool
     ) throws {
         firstUID = Self.freshUID()
         var template = Array("/tmp/berth-agent-XXXXXX".utf8CString)
@@ -68,7 +70,7 @@ final class AgentRig: @unchecked Sendable {
         tokens = Mutex(Tokens(sender: sender, minter: try sender.minter(for: keys, org: "org", issuer: "gateway")))
         let document = BootDocument(
             org: "org", app: "app", keys: keys, machine: "0123456789abcd", boot: "01JZZZZZZZZZZZZZZZZZZZZZZZ", command: command,
-            directory: "/", environment: environment, transport: transport, childLimits: limits)
+            directory: "/", environment: environment, transport: transport, http: http, childLimits: limits, startTimeoutSeconds: startTimeout)
         let output = stuckLog ? try Self.fullPipe() : open(directory + "/log", O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o600)
         pid = try Self.spawn(socket: directory + "/door", output: output, document: try document.encode(), firstUID: firstUID, ownFolders: ownFolders)
     }
@@ -292,13 +294,22 @@ final class AgentRig: @unchecked Sendable {
         return try await Self.blocking { try Self.raw(text, to: path) }
     }
 
-    private static func raw(_ text: String, to path: String) throws -> String {
+    /// A call of a thread's own, and when its answer came, whatever else the tests' threads are busy with.
+    func timed(_ tool: String, session: String, principal: String) async throws -> (answer: String, at: ContinuousClock.Instant) {
+        guard case .unix(let path) = door else { return ("", .now) }
+        let body = Self.message(tool)
+        let token = "\(HostedToken.headerName): \(try token(principal: principal, session: session))"
+        let text = "POST /mcp HTTP/1.1\r\nhost: d\r\n\(token)\r\nconnection: close\r\ncontent-length: \(body.utf8.count)\r\n\r\n\(body)"
+        return try await onOwnThread { (try Self.raw(text, to: path, seconds: 120), .now) }
+    }
+
+    private static func raw(_ text: String, to path: String, seconds: Int = 5) throws -> String {
         let descriptor = Glibc.socket(AF_UNIX, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
         defer { close(descriptor) }
         var address = sockaddr_un()
         address.sun_family = sa_family_t(AF_UNIX)
         withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: path.utf8) }
-        var timeout = timeval(tv_sec: 5, tv_usec: 0)
+        var timeout = timeval(tv_sec: seconds, tv_usec: 0)
         setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &timeout, socklen_t(MemoryLayout<timeval>.size))
         let connected = withUnsafePointer(to: &address) {
             $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_un>.size)) }

@@ -28,6 +28,16 @@ struct RemoteSessionTests {
         Story("\(status)", (.begin(), ["server/discover"]), (.refuses("server/discover", status, body), asks)).play()
     }
 
+    @Test func aServersDeathEndsItsSessionsAndTheNextTellsOfTheLoss() {
+        Story(
+            "lost", (.call(1), ["tools/call"]), (.says("tools/call", #""result":{"content":[]}"#), ["finish 1"]), (.call(2), ["tools/call"]),
+            (.lost, ["discard", "finish 2: outcome_unknown it died"]), (.call(3), ["initialize"]),
+            (.says("initialize", Story.hello, session: "s2"), ["notifications/initialized", "hold 20 s", "ready legacy"]),
+            (.lost, ["discard", "finish 3: 1001 it died"])
+        ).play(isOpen: true)
+        Story("lost while it was asked", (.call(1), ["server/discover"]), (.lost, ["discard", "fail: not_delivered it died"])).play()
+    }
+
     static let openings = [
         Story(
             "two callers open once", (.begin(), ["server/discover"]), (.begin(), []), (.call(1), []), (.call(2), []),

@@ -21,6 +21,8 @@ enum Event: Sendable {
     case longEndpoint(Int)
     case eventStreamEnds(RemotePost.End, isStream: Bool = true)
     case holdExpires
+    /// The server's process is gone.
+    case lost
     case close
 }
 
@@ -59,6 +61,7 @@ struct SessionRig {
             request.isStream = isStream
             run(session.eventStreamEnded(request, how))
         case .holdExpires: run(session.holdExpired())
+        case .lost: run(session.connectionLost("it died"))
         case .close:
             let (left, actions) = session.close()
             run(actions)

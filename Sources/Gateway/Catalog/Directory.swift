@@ -1,3 +1,4 @@
+public import MachineAPI
 public import MCP
 public import NIOCore
 
@@ -128,6 +129,8 @@ public struct MachineTemplate: Sendable, Equatable {
     public var pids: Int
     /// `auto`, `legacy` or `modern`; nil is `auto`.
     public var era: String?
+    /// Where the server listens, if it speaks HTTP.
+    public var http: MachineConfig.HTTP?
     public var egress: [String]?
     public var egressPrivate: [String]?
     /// Of the connector; a machine of another generation is not used any more.

@@ -31,6 +31,7 @@ extension ConnectorRequest {
         new.memoryMB = memory_mb ?? new.memoryMB
         new.pids = pids ?? new.pids
         new.era = era.map { $0 == BootDocument.EraChoice.auto.rawValue ? nil : $0 } ?? new.era
+        if let http { new.http = MachineConfig.HTTP(http) }
         new.egress = egress.map { $0.isEmpty ? nil : $0 } ?? new.egress
         new.egressPrivate = egress_private.map { $0.isEmpty ? nil : $0 } ?? new.egressPrivate
         return new

@@ -49,10 +49,33 @@ public enum ConnectorRules {
         if let era = request.era, BootDocument.EraChoice(rawValue: era) == nil {
             throw failure("era", "--era \(era.prefix(64)) is none", "auto, legacy or modern")
         }
+        if let http = request.http, !http.isEmpty, let (message, hint) = httpProblem(http) { throw failure("http", message, hint) }
         if let bad = egressProblem(definition.egress ?? [], privateHosts: definition.egressPrivate ?? []) {
             throw failure(bad.field, bad.message, bad.hint)
         }
+        if let port = definition.http?.port, reached(definition).contains(port) {
+            throw failure(
+                "http", "--http \(port) is a port of --egress, on which the agent listens in the machine", "have the server listen on another port")
+        }
         return definition
+    }
+
+    private static func reached(_ definition: ConnectorDefinition) -> [Int] {
+        (try? EgressList(definition.egress ?? [], privateHosts: definition.egressPrivate ?? []))?.all.map(\.port) ?? []
+    }
+
+    /// Why a server cannot be said to listen there; nil when it can.
+    public static func httpProblem(_ text: String) -> (message: String, hint: String)? {
+        guard let http = MachineConfig.HTTP(text), BootDocument.HTTPPlace.isPath(http.path) else {
+            return ("--http \(text.prefix(64)) is no place of a server", "PORT or PORT/PATH, for example 8000 or 8000/mcp")
+        }
+        guard (1_024...65_535).contains(http.port) else {
+            return (
+                "--http \(http.port): a server without privileges cannot listen on that port",
+                "1024 to 65535; most servers take another port by an argument or a variable"
+            )
+        }
+        return nil
     }
 
     /// Why a connector cannot have such lists; nil when it can.

@@ -121,7 +121,9 @@ extension MachineTemplate {
         var config = MachineConfig(
             image: image, exec: command, guest: .init(cpu_kind: "shared", cpus: cpus, memory_mb: memoryMB, pids: pids), env: environment,
             metadata: metadata, restart: .init(policy: .onFailure, max_retries: 10))
-        if egress != nil || egressPrivate != nil { config.berth = .init(egress: egress, egress_private: egressPrivate) }
+        if http != nil || egress != nil || egressPrivate != nil {
+            config.berth = .init(egress: egress, egress_private: egressPrivate, http: http)
+        }
         return config
     }
 }

@@ -216,7 +216,8 @@ struct Provisioner: Sendable {
 
     /// - Parameter record: As far as it came: with the image, once there is one, and the generation of the machine in question.
     private func explain(_ error: any Error, _ record: ConnectorRecord) async -> ProvisioningFailure {
-        let diagnosis = StartDiagnosis(packages: record.build?.packages ?? [], isFolder: record.definition.source.upload != nil)
+        let diagnosis = StartDiagnosis(
+            packages: record.build?.packages ?? [], isFolder: record.definition.source.upload != nil, http: record.definition.http)
         if var failure = error as? ProvisioningFailure {
             if failure.hint == nil { failure.hint = diagnosis.hint(stderr: failure.stderr ?? "") }
             return failure
@@ -232,13 +233,19 @@ struct Provisioner: Sendable {
         let log = try? await machines.logs(app: record.app, id: machine.id, lines: 200)
         let stderr = log.map(StartDiagnosis.lastProcess)
         let why = refusal.code == "timeout" ? "it did not answer MCP's handshake in time" : refusal.message
+        // While it is tried once more, the machine itself has no reason.
+        var reason = machine.berth?.reason
+        if reason == nil { reason = try? await machines.machine(app: record.app, id: machine.id).lastFailure }
         return ProvisioningFailure(
-            error: "not_ready", message: "the server did not become ready: \(machine.berth?.reason ?? why)",
+            error: "not_ready", message: "the server did not become ready: \(reason ?? why)",
             hint: diagnosis.hint(stderr: stderr ?? "", log: log ?? ""), stderr: stderr)
     }
 }
 
 extension Machine {
+    /// Of its last start that failed.
+    fileprivate var lastFailure: String? { events?.first { $0.status == MachineState.failed.rawValue && $0.reason != nil }?.reason }
+
     fileprivate func isOf(generation: Int) -> Bool { config.metadata?["berth_generation"] == "\(generation)" }
 }
 
@@ -254,6 +261,7 @@ extension ConnectorRecord {
         var template = MachineTemplate(
             image: build.image, command: build.command, environment: build.environment.merging(definition.environment) { _, own in own },
             memoryMB: definition.memoryMB, pids: definition.pids, era: definition.era, generation: generation)
+        template.http = definition.http
         template.egress = definition.egress
         template.egressPrivate = definition.egressPrivate
         return Connector(

@@ -27,6 +27,8 @@ public struct ConnectorRequest: Codable, Sendable, Equatable {
     public var pids: Int?
     /// `auto`, `legacy` or `modern`.
     public var era: String?
+    /// `PORT` or `PORT/PATH` of a server that speaks Streamable HTTP; empty for STDIO.
+    public var http: String?
     /// Texts of `EgressRule`; given, they replace those before.
     public var egress: [String]?
     public var egress_private: [String]?

@@ -1,9 +1,18 @@
+import MachineAPI
+
 /// What a server's standard error says about why it does not start.
 struct StartDiagnosis {
     /// `name==version` of everything in the image.
     var packages: [String]
     /// The server came as a folder, whose requirements are its author's.
     var isFolder: Bool
+    /// Where it is to listen, if it speaks HTTP.
+    var http: MachineConfig.HTTP?
+
+    /// What it may not be.
+    private var kind: String {
+        http.map { "a Streamable HTTP server that listens on port \($0.port) of 127.0.0.1" } ?? "an MCP server on standard input and output"
+    }
 
     /// - Parameter log: of its machine, whose agent tells which host was refused.
     func hint(stderr: String, log: String = "") -> String {
@@ -11,10 +20,13 @@ struct StartDiagnosis {
         if lines.contains(where: { $0.contains("exec ") && $0.contains("No such file or directory") }) {
             return "the first line (#!) of its file names a program that the image does not have, /usr/bin/env for one: use -- python3 FILE"
         }
+        if http == nil, let port = lines.lazy.compactMap(Self.announcedPort).first {
+            return "it speaks HTTP on port \(port), and not on standard input and output: give --http \(port)"
+        }
         // Not what the bridge says of itself.
         let said = lines.filter { line in !["server process ", "serving machine "].contains { line.contains($0) } }
         if !said.isEmpty, said.allSatisfy({ $0.contains(Self.noise) }) {
-            return "it prints what is no MCP message: is it an MCP server on standard input and output?"
+            return "it prints what is no MCP message: is it \(kind)?"
         }
         if let line = lines.last(where: { $0.contains("can't open file ") }), let file = Self.quoted(line, after: "can't open file ") {
             return "the image has no \(file): give the file's path in the folder"
@@ -23,7 +35,7 @@ struct StartDiagnosis {
         guard let error = lines.last(where: { line in Self.errors.contains { line.hasPrefix($0) } }) else {
             if let hint = Self.network(lines, log) { return hint }
             return said.isEmpty
-                ? "it wrote nothing: is it an MCP server on standard input and output? --arg, --env and --secret give what it may miss"
+                ? "it wrote nothing: is it \(kind)? --arg, --env and --secret give what it may miss"
                 : "its standard error is above; --arg, --env and --secret give what it may miss"
         }
         if let module = Self.quoted(error, after: "No module named "), isFolder && sdk == nil || !Self.isSDK(module) {
@@ -36,6 +48,16 @@ struct StartDiagnosis {
             return isFolder ? "its standard error is above" : "a dependency may be too new for it: pin an older one with --constraint"
         }
         return "its standard error is above; --arg, --env and --secret give what it may miss"
+    }
+
+    /// `Uvicorn running on http://127.0.0.1:8000 (…)`, and what others say at their start.
+    private static func announcedPort(_ line: Substring) -> Int? {
+        guard let end = line.firstRange(of: " on http://")?.upperBound else { return nil }
+        let authority = line[end...].prefix { $0 != "/" && $0 != " " }
+        guard let colon = authority.lastIndex(of: ":"), let port = Int(authority[authority.index(after: colon)...].prefix { $0.isNumber }),
+            (1_024...65_535).contains(port)
+        else { return nil }
+        return port
     }
 
     /// For a server that ended because it did not reach somebody.

@@ -39,8 +39,18 @@ enum ConfigRules {
             }
         }
         if let signal = config.stop_config?.signal { try checkStopSignal(signal, field: "config.stop_config.signal") }
+        if let http = config.berth?.http { try check(http) }
         _ = try config.egress
         try checkText(config)
+    }
+
+    /// A server without privileges cannot have a lower port.
+    private static func check(_ http: MachineConfig.HTTP) throws(MachineFailure) {
+        try range(http.port, 1_024...65_535, "config.berth.http.port")
+        guard BootDocument.HTTPPlace.isPath(http.path) else {
+            throw MachineFailure(
+                .invalid, "invalid", "config.berth.http.path is no path of a URL", field: "config.berth.http.path", hint: "/mcp")
+        }
     }
 
     /// The agent ends its children in order on SIGTERM; nothing else would.

@@ -22,6 +22,7 @@ struct CreateMachineRequest: Sendable {
         try (isUpdate ? BodyKeys.update : .machine).check(value)
         try BodyKeys.config.check(config, "config")
         for (name, keys) in BodyKeys.inConfig { if let part = config[name] { try keys.check(part, "config.\(name)") } }
+        if let http = config["berth"]?["http"] { try BodyKeys.http.check(http, "config.berth.http") }
         name = value["name"]?.stringValue
         skipsLaunch = value["skip_launch"]?.boolValue ?? false
         currentVersion = value["current_version"]?.stringValue

@@ -13,6 +13,9 @@ extension MachineConfig {
     /// What an admin knows of the server's protocol era.
     var era: BootDocument.EraChoice { metadata?["berth_era"].flatMap(BootDocument.EraChoice.init) ?? .auto }
 
+    /// Where its server listens, if it speaks HTTP.
+    var place: BootDocument.HTTPPlace? { berth?.http.map { BootDocument.HTTPPlace(port: $0.port, path: $0.path) } }
+
     var policy: MachineStateMachine.Policy {
         MachineStateMachine.Policy(
             restart: restart?.policy ?? .onFailure, maxRetries: restart?.max_retries ?? 10,

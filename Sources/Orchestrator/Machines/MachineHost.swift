@@ -41,6 +41,7 @@ struct MachineHost: Sendable {
         let document = BootDocument(
             org: org, app: record.app, keys: keys, machine: record.id, boot: boot.boot, command: record.config.`init`?.exec ?? image.command,
             directory: image.directory, environment: image.environment.merging(record.config.env ?? [:]) { _, own in own },
+            transport: record.config.place == nil ? .stdio : .http, http: record.config.place,
             childLimits: .init(within: limits), era: record.config.era, egress: egress.all.map(\.description))
         var starting = limits
         // Python's imports at half a processor take three times as long; the real share comes when it is ready.

@@ -65,6 +65,7 @@ struct ConnectorCommand: ParsableCommand {
                 ("Constraints", list("constraints")),
                 ("Command", list("command")), ("Arguments", list("args")), ("Environment", environment), ("Secrets", list("secrets")),
                 ("Limits", "\(answer.cell("memory_mb")) MiB, \(answer.cell("pids")) processes and threads"),
+                ("Transport", answer["http"]?.stringValue.map { "Streamable HTTP at http://127.0.0.1:\($0) of its machine" } ?? "STDIO"),
                 ("Era", answer.cell("era") == "auto" ? nil : answer.cell("era")),
                 ("Egress", list("egress") ?? (hasEgress ? nil : "none: no network")), ("  private", list("egress_private")),
                 ("Image", answer.cell("image")),

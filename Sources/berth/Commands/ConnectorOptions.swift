@@ -30,6 +30,11 @@ extension ConnectorCommand {
         @Option(help: "Protocol era to speak with the server: auto asks it; legacy for one of both whose tools ask the client while they run.")
         var era: Back.EraChoice?
         @Option(
+            help: ArgumentHelp(
+                "The server speaks Streamable HTTP on this port of 127.0.0.1 (path: /mcp), and not on standard input and output.",
+                valueName: "port[/path]"))
+        var http: String?
+        @Option(
             parsing: .singleValue,
             help: ArgumentHelp(
                 "A host that the server may reach, by name: HOST, *.SUFFIX, with :PORT where it is not 443 (repeatable). None: no network.",
@@ -73,7 +78,8 @@ extension ConnectorCommand {
                 ("drop_secrets", secretsToDrop.isEmpty ? nil : .strings(secretsToDrop)),
                 ("drop_env", variablesToDrop.isEmpty ? nil : .strings(variablesToDrop)),
                 ("reset", change?.reset == true ? .bool(true) : nil), ("memory_mb", memory.map { .int($0) }), ("pids", pids.map { .int($0) }),
-                ("era", era.map { .string($0.rawValue) }), ("egress", egress.isEmpty && change?.noEgress != true ? nil : .strings(egress)),
+                ("era", era.map { .string($0.rawValue) }), ("http", change?.stdio == true ? .string("") : http.map { .string($0) }),
+                ("egress", egress.isEmpty && change?.noEgress != true ? nil : .strings(egress)),
                 ("egress_private", egressPrivate.isEmpty && change?.noEgress != true ? nil : .strings(egressPrivate)))
         }
 
@@ -92,6 +98,8 @@ extension ConnectorCommand {
             if change?.noConstraints == true, !constraint.isEmpty {
                 throw Failure("--constraint and --no-constraints exclude each other", hint: "give one of them", code: 64)
             }
+            if change?.stdio == true, http != nil { throw Failure("--http and --stdio exclude each other", hint: "give one of them", code: 64) }
+            if let http, let (message, hint) = ConnectorRules.httpProblem(http) { throw Failure(message, hint: hint, code: 64) }
             if let word = command.first, word.hasPrefix("-") {
                 throw Failure("\(word.prefix(64)) is no program", hint: "arguments of the server go by --arg: --arg \(word.prefix(64))", code: 64)
             }
@@ -139,6 +147,7 @@ extension ConnectorCommand {
         var dropEnv: [String] = []
         @Flag(help: "Start the server without arguments.") var noArgs = false
         @Flag(help: "Resolve without constraints; builds.") var noConstraints = false
+        @Flag(help: "The server speaks on standard input and output, and no longer HTTP.") var stdio = false
         @Flag(help: "Take the network away: no --egress, no --egress-private.") var noEgress = false
         @Flag(help: "Begin anew, with the source given again: what is not given is the default. Secrets stay.") var reset = false
     }

@@ -20,10 +20,11 @@ struct MachinesCommand: ParsableCommand {
             let machines = try await Machines.all(state.installation())
             if output.json { return Output.json(.record(("machines", .array(machines)))) }
             Output.table(
-                ["MACHINE", "CONNECTOR", "STATE", "BOOT", "SINCE"],
+                ["MACHINE", "CONNECTOR", "STATE", "TRANSPORT", "BOOT", "SINCE"],
                 machines.map { row in
                     [
-                        row.cell("id"), Machines.connector(of: row) ?? "-", row.cell("state"), row["berth"]?["boot_id"]?.stringValue ?? "-",
+                        row.cell("id"), Machines.connector(of: row) ?? "-", row.cell("state"),
+                        row["config"]?["berth"]?["http"]?["port"]?.intValue.map { "http:\($0)" } ?? "stdio", row["berth"]?["boot_id"]?.stringValue ?? "-",
                         row["berth"]?["since"]?.stringValue ?? row.cell("updated_at"),
                     ]
                 })

@@ -5,17 +5,17 @@ import Synchronization
 ///
 /// They lie below the range from which Linux chooses for a socket that asks for any port (`ip_local_port_range`):
 /// a port of that range goes to another test's client or server while it is unbound.
-enum FreePort {
+public enum FreePort {
     private static let taken = Mutex<Set<UInt16>>([])
 
     /// One that nobody listens at, and that no other test of this process is given.
-    static func take() throws -> Int {
+    public static func take() throws -> Int {
         for _ in 0..<1_000 {
             let port = UInt16.random(in: 10_240..<32_768)
             guard taken.withLock({ $0.insert(port).inserted }) else { continue }
             if isFree(port) { return Int(port) }
         }
-        throw Trouble("no free port")
+        throw NoFreePort()
     }
 
     private static func isFree(_ port: UInt16) -> Bool {
@@ -31,3 +31,6 @@ enum FreePort {
         }
     }
 }
+
+/// A thousand ports in a row were taken.
+struct NoFreePort: Error {}
