@@ -34,7 +34,8 @@ struct CrashTests {
                 try await api.send("DELETE", "/v1/apps/\(app)/machines/\(machine["id"] as? String ?? "")?force=true")
             }
             // It may stand still, or have been stopped.
-            let isAsked = await eventually { (try? await api.send("POST", "/v1/apps/\(app)/machines/\(model["id"] as? String ?? "")/start")) != nil }
+            let start = "/v1/apps/\(app)/machines/\(model["id"] as? String ?? "")/start"
+            let isAsked = await eventually { (try? await api.send("POST", start)) != nil }
             #expect(isAsked)
             let settled = await eventually {
                 guard let machines = try? await api.machines(app), machines.count == 1, machines[0]["state"] as? String == "started" else { return false }

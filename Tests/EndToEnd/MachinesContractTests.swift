@@ -34,8 +34,8 @@ struct MachinesContractTests {
             let target = try await target(berth)
             let config = String(decoding: try JSONSerialization.data(withJSONObject: target.config), as: UTF8.self)
             let result = try await Command.run(
-                [Self.python, "-B", Repository.root + "/Tests/MachinesAPI/contract.py", target.url, config], environment: ["BERTH_TOKEN": target.token],
-                seconds: 600)
+                [Self.python, "-B", Repository.root + "/Tests/MachinesAPI/contract.py", target.url, config],
+                environment: ["BERTH_TOKEN": target.token], seconds: 600)
             if result.status == Self.skipped { return print(result.output) }
             #expect(result.status == 0, "\(result.output) \(result.errors) \(berth.log)")
         }
@@ -46,8 +46,8 @@ struct MachinesContractTests {
             let target = try await target(berth)
             let socket = "/run/berth/\(try berth.key)/machines.sock"
             let made = try await Command.run([
-                "/usr/bin/curl", "-sS", "--unix-socket", socket, "-H", "content-type: application/json", "-d", #"{"app_name":"box","org_slug":"personal"}"#,
-                "http://machines/v1/apps",
+                "/usr/bin/curl", "-sS", "--unix-socket", socket, "-H", "content-type: application/json",
+                "-d", #"{"app_name":"box","org_slug":"personal"}"#, "http://machines/v1/apps",
             ])
             #expect(made.output.contains(#""name":"box""#), "\(made)")
             let image = try #require(target.config["image"] as? String)

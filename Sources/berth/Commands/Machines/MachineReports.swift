@@ -5,7 +5,8 @@ import Wire
 
 extension MachinesCommand {
     struct Events: AsyncParsableCommand {
-        static let configuration = CommandConfiguration(abstract: "What happened to a machine, newest first; also to one destroyed within a week, by its id.")
+        static let configuration = CommandConfiguration(
+            abstract: "What happened to a machine, newest first; also to one destroyed within a week, by its id.")
         @Option(name: [.customShort("n"), .customLong("lines")], help: ArgumentHelp("How many.", valueName: "n")) var lines = 50
         @OptionGroup var verb: MachineVerb
 
@@ -19,8 +20,8 @@ extension MachinesCommand {
                 ["TIME", "EVENT", "STATE", "BY", "REASON"],
                 (events.arrayValue ?? []).map { row in
                     [
-                        row["timestamp"]?.intValue.map { Time.text(milliseconds: $0) } ?? "-", row.cell("type"), row.cell("status"), row.cell("source"),
-                        row.cell("reason"),
+                        row["timestamp"]?.intValue.map { Time.text(milliseconds: $0) } ?? "-", row.cell("type"), row.cell("status"),
+                        row.cell("source"), row.cell("reason"),
                     ]
                 })
         }
@@ -62,7 +63,8 @@ struct Logs: AsyncParsableCommand {
                 "no machine of a connector named \(connector)", hint: Suggestion.text(for: connector, among: names) ?? "berth connector list")
         }
         for machine in own {
-            let text = try await MachineLog.read("/v1/apps/\(URLPath.segment(machine.cell("app")))/machines/\(machine.cell("id"))", lines: lines, installation)
+            let path = "/v1/apps/\(URLPath.segment(machine.cell("app")))/machines/\(machine.cell("id"))"
+            let text = try await MachineLog.read(path, lines: lines, installation)
             if output.json {
                 Output.json(.record(("machine", .string(machine.cell("id"))), ("log", .string(text))))
             } else {

@@ -5,7 +5,8 @@ import Wire
 
 extension MachinesCommand {
     struct Start: AsyncParsableCommand {
-        static let configuration = CommandConfiguration(abstract: "Start a machine that is stopped, or wake one that is suspended; returns when it is ready.")
+        static let configuration = CommandConfiguration(
+            abstract: "Start a machine that is stopped, or wake one that is suspended; returns when it is ready.")
         @OptionGroup var verb: MachineVerb
         func run() async throws { try await verb.run("start", until: "started") }
     }
