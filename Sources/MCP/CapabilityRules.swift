@@ -42,6 +42,8 @@ enum CapabilityRules {
             guard let name = member.keyString(in: text) else { return " has a name that cannot be read" }
             if let names, !names.contains(name) { continue }
             guard seen.insert(name).inserted else { return names == nil ? " names something twice" : " has \(name) twice" }
+            // What is null is not there, to the SDKs.
+            if text.byte(member.value) == UInt8(ascii: "n") { continue }
             if let fault = check(name, member.value) { return fault }
         }
         return nil

@@ -117,6 +117,7 @@ final class MachineService: Sendable {
         MachineRoutes(orchestrator: self).add(to: router)
         BerthRoutes(orchestrator: self).add(to: router)
         EgressRoutes(orchestrator: self).add(to: router)
+        ProcessRoutes(orchestrator: self).add(to: router)
         return router.buildResponder()
     }
 }

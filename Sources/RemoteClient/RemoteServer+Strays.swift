@@ -16,6 +16,11 @@ struct StrayCall {
 extension RemoteServer {
     /// Another conversation, in which a call that was not taken is said once more. What else was under way may have run.
     func startOver(with call: RemoteCall?, from back: Back, because reason: String) {
+        // Whoever was asked outside of calls would answer to nobody.
+        var over = back
+        for action in over.processEnded().actions {
+            if case .notify(let id, let message) = action { _ = calls[id]?.sink.notification(message) }
+        }
         let ending = calls.values.filter { $0 !== call && !becomesStray($0, back) }
         calls = [:]
         discard()

@@ -207,7 +207,11 @@ public final class RemoteServer: MCPService {
             return learnHeaders(for: call, error)
         default: break
         }
-        if case .result(let result) = outcome, session.served(isOwn: call.sink is OwnSink) { outcome = .result(RestartMark.added(to: result)) }
+        // What is between services of ours, and of a question all but what is asked, reaches no client.
+        let isRead = !call.request.isOwn && !outcome.asksClient
+        if isRead, case .result(let result) = outcome, session.served(isOwn: call.sink is OwnSink) {
+            outcome = .result(RestartMark.added(to: result))
+        }
         call.sink.finish(outcome)
     }
 

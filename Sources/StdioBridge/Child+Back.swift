@@ -150,7 +150,7 @@ extension Child {
         backTimers[timer] = environment.loop.scheduleTask(in: .seconds(Int64(seconds))) {
             let child = bound.value
             child.backTimers[timer] = nil
-            if case .input = timer { child.lastUse = .now() }
+            if case .input(let handle) = timer, !child.back.isUnheard(handle) { child.lastUse = .now() }
             child.perform(child.back.timerFired(timer))
             child.stopIfDrained()
         }

@@ -96,7 +96,7 @@ extension Sessions {
 
     private func endIdle(now: NIODeadline) {
         sweeps += 1
-        for child in children.values where child.isIdle && !child.hasEnded && child.back.questionCount == 0 {
+        for child in children.values where child.isIdle && !child.hasEnded {
             // What it does for a subscriber it does for somebody.
             if let pid = child.process?.pid, child.calls.isEmpty,
                 child.idleBurn.observe(

@@ -40,15 +40,13 @@ extension Sessions {
     /// What a process has shown of its server's era. Of what it did not say itself another one must show the same: it may have been ended
     /// by somebody.
     func learn(_ era: Era, from child: Child?) {
+        // That it takes the handshake does not say that it would not answer a probe.
+        if case .handshake = child?.opening, era == .legacy { return }
         let isGuessed = child?.back.isEraGuessed == true
         defer { guessedEra = isGuessed ? era : nil }
         if isGuessed, guessedEra != era { return }
-        if case .handshake = child?.opening {
-            // That it takes the handshake does not say that it would not answer a probe.
-            if era == .modern { (self.era, refusesHandshake) = (era, true) }
-        } else {
-            self.era = era
-        }
+        if case .handshake = child?.opening { refusesHandshake = true }
+        self.era = era
     }
 
     /// The child that nobody has used yet.

@@ -22,6 +22,11 @@ struct KillTests {
             let first = try await berth.machine()
 
             _ = try? await client.call("crash", [:], seconds: 120)
+            // The machine is up, and its connector says what of it is not.
+            let isTold = await eventually {
+                (try? await berth.run(["connector", "show", "fixture"]))?.output.contains("crashed: the server exited with status") == true
+            }
+            #expect(isTold, "its processes are shown")
             try await answers("the child died")
             #expect(try await berth.machine() == first, "a child's death is not the machine's")
 

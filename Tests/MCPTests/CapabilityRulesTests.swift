@@ -10,7 +10,7 @@ struct CapabilityRulesTests {
         ("{}", nil), (#"{"roots":{}}"#, nil), (#"{"roots":{"listChanged":true,"x":1}}"#, nil), (#"{"mine":7,"sampling":{"tools":{}}}"#, nil),
         (#"{"elicitation":{"form":{},"url":{"a":1}},"experimental":{"a":{}},"extensions":{"b/c":{"d":[1]}}}"#, nil), (#"{"tasks":{"list":{}}}"#, nil),
         (#"{"roots":true}"#, ".roots must be an object"), (#"{"roots":{"listChanged":"notabool!"}}"#, ".roots.listChanged must be true or false"),
-        (#"{"roots":{"listChanged":null}}"#, ".roots.listChanged must be true or false"), (#"{"sampling":[]}"#, ".sampling must be an object"),
+        (#"{"roots":{"listChanged":null},"sampling":null}"#, nil), (#"{"sampling":[]}"#, ".sampling must be an object"),
         (#"{"sampling":{"tools":1}}"#, ".sampling.tools must be an object"), (#"{"elicitation":{"url":""}}"#, ".elicitation.url must be an object"),
         (#"{"experimental":{"a":1}}"#, ".experimental: each member must be an object"), (#"{"extensions":{"a":{},"a":{}}}"#, ".extensions names something twice"),
         (#"{"roots":{},"roots":{}}"#, " has roots twice"), (#"{"r\u006fots":3}"#, ".roots must be an object"),

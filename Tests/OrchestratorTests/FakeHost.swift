@@ -127,6 +127,8 @@ final class FakeDoor: DoorAsking {
     let asked = Mutex([Bool]())
     /// Children at work; nil when the agent does not tell.
     let busy = Mutex<Int?>(0)
+    /// nil when the agent does not tell.
+    let processes = Mutex<ServerProcesses?>(ServerProcesses())
     /// By the door, in the place of `answer`.
     let decide = Mutex<(@Sendable (String) -> DoorAnswer)?>(nil)
 
@@ -137,6 +139,8 @@ final class FakeDoor: DoorAsking {
     }
 
     func busyChildren(_ door: String, keys: DoorKeys, org: String) async -> Int? { busy.withLock { $0 } }
+
+    func processes(_ door: String, keys: DoorKeys, org: String) async -> ServerProcesses? { processes.withLock { $0 } }
 
     func forget(machine: String, boot: String) async {}
 }

@@ -116,8 +116,11 @@ public struct Back {
     /// Calls that wait for answers of their clients; the child must live on for them.
     public var suspendedCount: Int { suspensions.callCount }
 
-    /// Questions of no call that wait for the client.
-    public var questionCount: Int { suspensions.count - suspensions.callCount }
+    /// Questions of no call that a client was asked.
+    public var questionCount: Int { suspensions.count - suspensions.callCount - unheard.questions.count }
+
+    /// Whether nobody was asked that question so far.
+    public func isUnheard(_ handle: String) -> Bool { unheard.questions.contains { $0.handle == handle } }
 
     /// What the child is told that its client can be asked for.
     public var declared: ByteBuffer { client.capabilities }

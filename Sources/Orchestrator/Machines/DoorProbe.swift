@@ -17,6 +17,8 @@ protocol DoorAsking: Sendable {
     func ask(_ door: String, keys: DoorKeys, org: String, isDeep: Bool) async -> DoorAnswer
     /// How many of a machine's processes are at work for somebody; `nil` when the agent does not tell.
     func busyChildren(_ door: String, keys: DoorKeys, org: String) async -> Int?
+    /// How the processes of a machine's server fare; `nil` when the agent does not tell.
+    func processes(_ door: String, keys: DoorKeys, org: String) async -> ServerProcesses?
     /// The boot is over.
     func forget(machine: String, boot: String) async
 }
@@ -48,14 +50,35 @@ actor DoorProbe: DoorAsking {
     }
 
     func busyChildren(_ door: String, keys: DoorKeys, org: String) async -> Int? {
-        struct Stats: Decodable { var busy: Int? }
-        guard let endpoint = Endpoint(door: door), let minter = try? sender.minter(for: keys, org: org, issuer: "orchestrator"),
-            let token = try? minter.mint(principal: "berth:orchestrator", session: "suspend").token,
-            let response = try? await http.execute(
-                DoorRoute.stats.method, DoorRoute.stats.path, headers: [(HostedToken.headerName, token)], to: endpoint, headTimeout: .seconds(5)),
-            let body = try? await response.collect(upTo: 64 << 10), response.status == 200
+        await read(.stats, of: door, keys: keys, org: org, session: "suspend", as: Stats.self)?.busy
+    }
+
+    func processes(_ door: String, keys: DoorKeys, org: String) async -> ServerProcesses? {
+        struct Sessions: Decodable { var sessions: [ServerProcesses.Process] }
+        guard let told = await read(.sessions, of: door, keys: keys, org: org, session: "processes", as: Sessions.self),
+            let stats = await read(.stats, of: door, keys: keys, org: org, session: "processes", as: Stats.self)
         else { return nil }
-        return (try? JSONDecoder().decode(Stats.self, from: Data(body.readableBytesView)))?.busy
+        // A server that speaks HTTP is one process, whoever uses it.
+        return ServerProcesses(processes: stats.server.map { [$0] } ?? told.sessions, last_failure: stats.last_failure?.reason)
+    }
+
+    private struct Stats: Decodable {
+        struct Failure: Decodable { var reason: String }
+        var busy: Int?
+        var server: ServerProcesses.Process?
+        var last_failure: Failure?
+    }
+
+    private func read<T: Decodable>(
+        _ route: DoorRoute, of door: String, keys: DoorKeys, org: String, session: String, as type: T.Type
+    ) async -> T? {
+        guard let endpoint = Endpoint(door: door), let minter = try? sender.minter(for: keys, org: org, issuer: "orchestrator"),
+            let token = try? minter.mint(principal: "berth:orchestrator", session: session).token,
+            let response = try? await http.execute(
+                route.method, route.path, headers: [(HostedToken.headerName, token)], to: endpoint, headTimeout: .seconds(5)),
+            let body = try? await response.collect(upTo: 1 << 20), response.status == 200
+        else { return nil }
+        return try? JSONDecoder().decode(type, from: Data(body.readableBytesView))
     }
 
     func forget(machine: String, boot: String) { sender.forget(.machine(id: machine, boot: boot)) }

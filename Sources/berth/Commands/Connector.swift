@@ -49,10 +49,14 @@ struct ConnectorCommand: ParsableCommand {
             let hasEgress = ["egress", "egress_private"].contains { answer[$0]?.arrayValue?.isEmpty == false }
             let refused = hasEgress ? try? await EgressReport(of: name, state.installation()) : nil
             if hasEgress, refused == nil { Output.note("the orchestrator does not say what was refused") }
+            let processes = try? await ProcessReport(of: name, state.installation())
             if output.json {
-                guard let refused, var members = answer.objectValue else { return Output.json(answer) }
-                members["egress_refused"] = .array(refused.rows)
-                members["egress_refused_others"] = .int(refused.others)
+                guard var members = answer.objectValue else { return Output.json(answer) }
+                if let refused {
+                    members["egress_refused"] = .array(refused.rows)
+                    members["egress_refused_others"] = .int(refused.others)
+                }
+                if let processes { members["server"] = processes.json }
                 return Output.json(.object(members))
             }
             func list(_ key: String) -> String? {
@@ -61,7 +65,9 @@ struct ConnectorCommand: ParsableCommand {
             }
             let environment = answer["env"]?.objectValue?.members.map { "\($0.key)=\($0.value.stringValue ?? "")" }.sorted().joined(separator: " ")
             let rows: [(String, String?)] = [
-                ("Name", answer.cell("name")), ("State", answer.cell("state")), ("Source", answer.cell("source")),
+                ("Name", answer.cell("name")), ("State", answer.cell("state")),
+                ("Processes", processes.map { $0.line ?? "none: the next call starts one" } ?? "their agent does not tell"),
+                ("Source", answer.cell("source")),
                 ("Constraints", list("constraints")),
                 ("Command", list("command")), ("Arguments", list("args")), ("Environment", environment), ("Secrets", list("secrets")),
                 ("Limits", "\(answer.cell("memory_mb")) MiB, \(answer.cell("pids")) processes and threads"),
