@@ -209,6 +209,7 @@ import Wire
                 return calls.filter { $0["state"] == "delivered" }.count == 3
             }
             await eventually("and at the server") { rig.log.split(separator: "\n").filter { $0.hasSuffix("] waits") }.count == 3 }
+            #expect(try await stats(rig)["busy"] == 3)
             let killed = ContinuousClock.now
             kill(pid_t(pid), SIGKILL)
             for call in calls {

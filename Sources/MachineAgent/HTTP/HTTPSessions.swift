@@ -207,7 +207,7 @@ final class HTTPSessions: SessionHost {
 
     var lastFailure: ChildFailure? { hosted.lastFailure }
     var count: Int { sessions.count + leaving.count }
-    var busy: Int { (Array(sessions.values) + Array(leaving.values)).count { !$0.isIdle } }
+    var busy: Int { ([prober] + sessions.values + leaving.values).count { !$0.isIdle } }
     var sparePID: Int32? { nil }
     var sessionIDs: Set<String> { Set((Array(sessions.keys) + leaving.values.map(\.key)).map(\.id)) }
 }
