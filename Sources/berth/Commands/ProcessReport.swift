@@ -18,13 +18,17 @@ struct ProcessReport {
         }
     }
 
-    /// `2 ready, 1 crashed: the server exited with status 3`; nil where there is nothing to say.
+    /// `1 crashed (the server exited with status 3), 2 ready, 1 spare`; nil where there is nothing to say.
     var line: String? {
         guard !processes.isEmpty else { return nil }
         let counts = Dictionary(grouping: processes) { $0.cell("state") }.map { (state: $0.key, count: $0.value.count) }
-        let states = counts.sorted { $0.state < $1.state }.map { "\($0.count) \($0.state)" }.joined(separator: ", ")
-        let hasCrashed = counts.contains { $0.state == "crashed" }
-        return states + (hasCrashed ? lastFailure.map { ": \($0)" } ?? "" : "")
+        return counts.sorted { $0.state < $1.state }.map { state, count in
+            switch state {
+            case "crashed": "\(count) crashed" + (lastFailure.map { " (\($0))" } ?? "")
+            case "parked": "\(count) spare"
+            default: "\(count) \(state)"
+            }
+        }.joined(separator: ", ")
     }
 
     var json: JSONValue { .record(("processes", .array(processes)), ("last_failure", lastFailure.map { .string($0) })) }
