@@ -59,6 +59,7 @@ final class Child {
     var cleanups = 0
     var stopped: [() -> Void] = []
     var draining = false
+    private var drainTimer: Scheduled<Void>?
     /// Its process is to be another one once nobody waits for this one's answers.
     var isRenewing = false
     var renewalTimer: Scheduled<Void>?
@@ -339,7 +340,9 @@ final class Child {
         guard !draining else { return }
         draining = true
         let bound = NIOLoopBound(self, eventLoop: environment.loop)
-        if isBounded { environment.loop.scheduleTask(in: environment.limits.drain) { bound.value.perform(bound.value.machine.stop(reason)) } }
+        if isBounded {
+            drainTimer = environment.loop.scheduleTask(in: environment.limits.drain) { bound.value.perform(bound.value.machine.stop(reason)) }
+        }
         stopIfDrained()
     }
 
@@ -357,6 +360,9 @@ final class Child {
         heldTimer?.cancel()
         followTimer?.cancel()
         followTimer = nil
+        // It would keep what has ended.
+        drainTimer?.cancel()
+        drainTimer = nil
         endDeadlines()
         forgetAnswers()
         endRenewal()
