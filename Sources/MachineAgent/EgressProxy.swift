@@ -89,15 +89,7 @@ private final class ConnectHandler: ChannelInboundHandler {
     }
 
     private func join(_ context: ChannelHandlerContext, _ upstream: any Channel, _ head: ByteBuffer) {
-        let client = context.channel
-        let (near, far) = ChannelPump.pair()
-        do {
-            try upstream.pipeline.syncOperations.addHandler(far)
-            try client.pipeline.syncOperations.addHandler(near)
-        } catch {
-            upstream.close(promise: nil)
-            return context.close(promise: nil)
-        }
+        guard let (near, far) = ChannelPump.join(context.channel, upstream) else { return }
         var first = head
         first.writeImmutableBuffer(received)
         upstream.writeAndFlush(first, promise: nil)

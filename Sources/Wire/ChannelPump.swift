@@ -15,10 +15,26 @@ public final class ChannelPump: ChannelDuplexHandler {
     private init() {}
 
     /// The two halves, not yet in a pipeline.
-    public static func pair() -> (near: ChannelPump, far: ChannelPump) {
+    private static func pair() -> (near: ChannelPump, far: ChannelPump) {
         let (near, far) = (ChannelPump(), ChannelPump())
         (near.partner, far.partner) = (far, near)
         return (near, far)
+    }
+
+    /// Puts the two halves into the pipelines of two channels of one loop; both channels are closed where that cannot be done.
+    ///
+    /// - Returns: The halves, which do not read yet; nil where the channels are closed.
+    public static func join(_ near: any Channel, _ far: any Channel) -> (near: ChannelPump, far: ChannelPump)? {
+        let halves = pair()
+        do {
+            try far.pipeline.syncOperations.addHandler(halves.far)
+            try near.pipeline.syncOperations.addHandler(halves.near)
+            return halves
+        } catch {
+            far.close(promise: nil)
+            near.close(promise: nil)
+            return nil
+        }
     }
 
     public func handlerAdded(context: ChannelHandlerContext) { channel = context }

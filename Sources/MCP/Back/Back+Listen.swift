@@ -15,6 +15,12 @@ struct LegacyListens {
         var logSeverity: Int?
         /// What its client can be asked.
         var able: ClientCapabilities = []
+
+        /// A log message is for whoever wants its level.
+        func wants(_ message: Envelope) -> Bool {
+            guard let logSeverity, message.method == "notifications/message" else { return true }
+            return message.level.flatMap(LogLevel.severity) ?? logSeverity >= logSeverity
+        }
     }
 
     /// At a time, for one child.

@@ -11,12 +11,13 @@ extension Back {
 
     /// Something that belongs to no call that is known.
     mutating func said(_ envelope: Envelope, _ message: ByteBuffer) -> [BackAction] {
-        guard envelope.method?.hasPrefix(SessionWords.prefix) == false, let session else {
-            let isKept = isOneSessions && listens.all.isEmpty && envelope.method?.hasPrefix(SessionWords.prefix) == false && unheard.keep(message)
+        let isServers = envelope.method?.hasPrefix(SessionWords.prefix) == false
+        guard isServers, let session else {
+            let isKept = isServers && isOneSessions && listens.all.isEmpty && unheard.keep(message)
             if !isKept { counters.droppedNotifications += 1 }
             return []
         }
-        return passes(message, session) ? [.notify(session.call, message)] : []
+        return session.wants(envelope) ? [.notify(session.call, message)] : []
     }
 
     /// The child asks while no call is open.
@@ -47,7 +48,10 @@ extension Back {
         guard let session else { return [] }
         let (messages, questions) = unheard.take()
         var actions: [BackAction] = []
-        for message in messages where passes(message, session) { actions.append(.notify(session.call, message)) }
+        for message in messages {
+            guard let envelope = try? EnvelopeScanner.scan(message.readableBytesSpan, limits: limits), session.wants(envelope) else { continue }
+            actions.append(.notify(session.call, message))
+        }
         for (handle, asking, needed) in questions {
             if session.able.isSuperset(of: needed) {
                 actions += [.armTimer(.input(handle), seconds: inputSeconds), .notify(session.call, asking)]
@@ -56,14 +60,6 @@ extension Back {
             }
         }
         return actions
-    }
-
-    /// A log message is for whoever wants its level.
-    private func passes(_ message: ByteBuffer, _ session: LegacyListens.Listen) -> Bool {
-        guard let wanted = session.logSeverity, let envelope = try? EnvelopeScanner.scan(message.readableBytesSpan, limits: limits),
-            envelope.method == "notifications/message"
-        else { return true }
-        return envelope.level.flatMap(LogLevel.severity) ?? wanted >= wanted
     }
 
     /// Questions that came beside a call's own, and that nobody was asked before the call was over.

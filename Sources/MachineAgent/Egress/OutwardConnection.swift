@@ -108,14 +108,7 @@ final class OutwardConnection: ChannelInboundHandler {
         }
         state = .relaying
         deadline?.cancel()
-        let (near, far) = ChannelPump.pair()
-        do {
-            try outside.pipeline.syncOperations.addHandler(far)
-            try context.pipeline.syncOperations.addHandler(near)
-        } catch {
-            outside.close(promise: nil)
-            return context.close(promise: nil)
-        }
+        guard let (near, far) = ChannelPump.join(context.channel, outside) else { return }
         if early.readableBytes > 0 { outside.writeAndFlush(early, promise: nil) }
         if inputHasEnded { outside.close(mode: .output, promise: nil) }
         relay.handOver()

@@ -127,15 +127,7 @@ final class EgressConnection: ChannelInboundHandler, RemovableChannelHandler {
         }
         state = .relaying
         deadline?.cancel()
-        let (near, far) = ChannelPump.pair()
-        do {
-            try outside.pipeline.syncOperations.addHandler(far)
-            try channel.pipeline.syncOperations.addHandler(near)
-        } catch {
-            outside.close(promise: nil)
-            channel.close(promise: nil)
-            return
-        }
+        guard let (near, far) = ChannelPump.join(channel.channel, outside) else { return }
         if isTunnel { channel.writeAndFlush(wrapOutboundOut(ByteBuffer(string: "HTTP/1.1 200 OK\r\n\r\n")), promise: nil) }
         if !early.isEmpty { outside.writeAndFlush(ByteBuffer(bytes: early), promise: nil) }
         if inputHasEnded { outside.close(mode: .output, promise: nil) }
