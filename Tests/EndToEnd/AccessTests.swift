@@ -132,7 +132,7 @@ struct AccessTests {
 
     private func revocationEndsTheToken(_ berth: Berth, _ alice: (id: String, url: String, token: String)) async throws {
         try await berth.json(["token", "revoke", alice.id])
-        let ended = try await eventually { try await RawClient(url: alice.url, token: alice.token).send("tools/list").status == 401 }
+        let ended = try await eventually(within: 5) { try await RawClient(url: alice.url, token: alice.token).send("tools/list").status == 401 }
         #expect(ended)
     }
 }

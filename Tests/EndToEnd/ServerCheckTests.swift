@@ -228,7 +228,7 @@ import Testing
             let start = ContinuousClock.now
             // Signals that come while one is pending are one: the second is sent until it is there.
             var sent = 0
-            let hasEnded = await eventually {
+            let hasEnded = await eventually(within: 8) {
                 if sent < times { kill(process.pid, SIGINT) }
                 sent += 1
                 return await process.end(0, within: 0.05) == 130

@@ -37,8 +37,8 @@ struct DataPathRevocationTests {
             case .virtualMCPTold: fixture.path.endSessions(ofVirtualMCP: "office")
             case .expired: break
             }
-            #expect(await eventually { open.withLockedValue { $0 } == 0 })
-            #expect(await eventually { fixture.door.state.withLockedValue { $0.cancelled } == 1 })
+            #expect(await eventually(within: way == .expired ? 10 : 5) { open.withLockedValue { $0 } == 0 })
+            #expect(await eventually(within: 5) { fixture.door.state.withLockedValue { $0.cancelled } == 1 })
             let answer = try await call.value
             #expect(answer.errorCode == 1002 && answer.message == "access was revoked")
             let row = try #require(fixture.calls().first)

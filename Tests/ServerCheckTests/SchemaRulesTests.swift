@@ -95,7 +95,7 @@ import Testing
         let schema = try JSONValue(parsing: #"{"type":"object","properties":{\#(members)}}"#)
         let start = ContinuousClock.now
         let found = SchemaRules.check([["name": "t", "inputSchema": schema]])
-        #expect(ContinuousClock.now - start < .seconds(120))
+        #expect(ContinuousClock.now - start < .seconds(10))
         #expect(found.count > 1_000 && found[0].text == "#none0 leads nowhere", "\(found.count)")
         #expect(found.last?.severity == .warning && found.last?.text.contains("the check ended in tool 1 of 1") == true, "\(found.count)")
     }
