@@ -50,6 +50,12 @@ long clinux_file_system(const char *path) {
     struct statfs status;
     return statfs(path, &status) < 0 ? -errno : (long)status.f_type;
 }
+int clinux_knows_file_system(const char *name) {
+    int context = (int)syscall(SYS_fsopen, name, 1 /* FSOPEN_CLOEXEC */);
+    if (context < 0) return errno == ENODEV ? 0 : -errno;
+    close(context);
+    return 1;
+}
 int clinux_umount_detach(const char *target) { return RESULT(umount2(target, MNT_DETACH)); }
 unsigned long clinux_ms_private_rec(void) { return MS_PRIVATE | MS_REC; }
 unsigned long clinux_ms_bind(void) { return MS_BIND; }

@@ -163,9 +163,10 @@ final class RunningOrchestrator: Sendable {
     }
 
     /// Images that no machine has, that no app may make its next one of, and that are older than an hour (a build's image
-    /// has no machine yet); and folders that were handed in and never used.
+    /// has no machine yet); folders that were handed in and never used; and the history of machines that are long gone.
     private func removeUnused() async {
         do {
+            try await orchestrator.reconciler.forget()
             let collected = try await images.collect(keeping: try await orchestrator.store.imagesInUse())
             let forgotten = try await uploads.remove(olderThan: .seconds(86_400))
             if collected.images + forgotten > 0 {
@@ -174,7 +175,7 @@ final class RunningOrchestrator: Sendable {
                     metadata: ["images": "\(collected.images)", "layers": "\(collected.layers)", "uploads": "\(forgotten)"])
             }
         } catch {
-            logger.error("unused images stay", metadata: ["error": "\(error)"])
+            logger.error("what is not used any more stays", metadata: ["error": "\(error)"])
         }
     }
 }

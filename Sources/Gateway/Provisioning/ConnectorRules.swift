@@ -71,7 +71,8 @@ public enum ConnectorRules {
         }
         guard (1_024...65_535).contains(http.port) else {
             return (
-                "--http \(http.port): a server without privileges cannot listen on that port",
+                http.port > 65_535
+                    ? "--http \(http.port): there is no such port" : "--http \(http.port): a server without privileges cannot listen on that port",
                 "1024 to 65535; most servers take another port by an argument or a variable"
             )
         }

@@ -124,6 +124,8 @@ struct MachineStateMachine: Sendable, Equatable {
     var isOnTrial = false
     /// What is being waked served before, so that its server need not be asked again.
     var servedBefore = false
+    /// A restart was asked for while it was being frozen.
+    var restartsAfterFreeze = false
 
     // Written by the machine's own parts alone.
     var life = Life.none
@@ -211,6 +213,8 @@ struct MachineStateMachine: Sendable, Equatable {
     private mutating func hold() -> [Effect] {
         guard !isHeld else { return [] }
         isHeld = true
+        // What does not run anyway keeps its state, and why it has it.
+        if life == .none, state == .failed || state == .created { return [] }
         return desired == .destroyed ? [] : wind("berth", reason: "berth goes down")
     }
 
@@ -247,6 +251,12 @@ struct MachineStateMachine: Sendable, Equatable {
 
     private mutating func restart(_ source: String, _ seconds: Int64?) -> [Effect] {
         guard desired != .destroyed, !isHeld else { return [] }
+        if life == .freezing {
+            // `frozen` or `freezeFailed` find out.
+            restartsAfterFreeze = true
+            desired = .running
+            return [.record(type: "restart", status: state.rawValue, source: source, reason: "queued"), .cancelFreeze]
+        }
         guard [.probing, .up, .frozen, .thawing].contains(life) else { return start(source) }
         desired = .running
         attempts = 0
