@@ -30,6 +30,8 @@ final class FakeRuntime: MachineRuntime {
         var frozen: Set<String> = []
         /// How often each verb was asked for, in order.
         var story: [String] = []
+        /// Of every machine that runs.
+        var statistics = MachineStatistics()
         /// Bytes that a frozen machine gives back; nil on a host without swap.
         var swapped: Int?
     }
@@ -38,7 +40,14 @@ final class FakeRuntime: MachineRuntime {
     let exits: AsyncStream<MachineExit>
     private let ends: AsyncStream<MachineExit>.Continuation
 
-    init() { (exits, ends) = AsyncStream.makeStream(of: MachineExit.self) }
+    let memoryKills: AsyncStream<MemoryKill>
+    /// Tells that the kernel ended something.
+    let killed: AsyncStream<MemoryKill>.Continuation
+
+    init() {
+        (exits, ends) = AsyncStream.makeStream(of: MachineExit.self)
+        (memoryKills, killed) = AsyncStream.makeStream(of: MemoryKill.self)
+    }
 
     func create(_ spec: MachineSpec) async throws -> CreatedMachine {
         try state.withLock { state in
@@ -105,6 +114,14 @@ final class FakeRuntime: MachineRuntime {
         }
     }
 
+    func statistics(_ machine: String, boot: String) async -> MachineStatistics? {
+        state.withLock { state in
+            guard state.running["\(machine)-\(boot)"] != nil else { return nil }
+            state.statistics.cpuMicroseconds += 1_000
+            return state.statistics
+        }
+    }
+
     func processes(_ machine: String, boot: String) async throws -> [MachineProcess] {
         [(1, 30), (7, 10), (9, 20)].map { pid, rss in
             MachineProcess(pid: pid, command: "p\(pid)", directory: "/", cpu: 1, rss: rss, rtime: 2, stime: 1)
@@ -112,6 +129,7 @@ final class FakeRuntime: MachineRuntime {
     }
 
     func logTail(_ machine: String, lines: Int) -> String { "log of \(machine), \(lines)\n" }
+    func logBytes(_ machine: String) -> Int { 77 }
     func discardLog(_ machine: String) {}
     func observeLog(_ machine: String, boot: String, _ observer: (@Sendable (String) -> Void)?) {}
 

@@ -18,6 +18,8 @@ struct MachineLoop {
     /// The creation or removal under way: one at a time.
     private var work: Task<Void, Never>?
     private var readySince: ContinuousClock.Instant?
+    /// Of the start under way.
+    private var clock: StartClock?
     private(set) var isOver = false
 
     init(_ record: MachineRecord, host: MachineHost, isHeld: Bool, post: @escaping @Sendable (MachineOwner.Message) -> Void) {
@@ -37,7 +39,10 @@ struct MachineLoop {
         if let boot = message.boot, boot != record.boot?.boot { return }
         if let timer = message.timer, timer != timerNumber { return }
         if message.input == .removed { record.boot = nil }
-        if message.input == .ready { Failpoint.hit("ready") }
+        if message.input == .ready {
+            clock?.mark(.server)
+            Failpoint.hit("ready")
+        }
 
         let before = record
         var input = message.input
@@ -107,6 +112,7 @@ struct MachineLoop {
             if case .exited(let end, _) = input, type == "exit" || type == "oom" {
                 event.request = .init(exit_event: end.told(isRequested: before.state == .stopping || before.state == .replacing, at: now))
             }
+            if type == "start", status == "started", let stages = clock?.stages { event.request = .init(start_event: stages) }
             return event
         }
         guard record != before || !events.isEmpty else { return }
@@ -143,6 +149,8 @@ struct MachineLoop {
     /// The row first; then the machine.
     private mutating func boot(in group: inout DiscardingTaskGroup) async {
         let boot = ULID().description
+        let clock = StartClock()
+        self.clock = clock
         do {
             record.boot = try await host.store.beginBoot(
                 machine: record.id, boot: boot, kind: .machine, door: host.door(boot), at: WallClock.milliseconds())
@@ -150,11 +158,12 @@ struct MachineLoop {
             post(.init(input: .bootFailed("\(error)")))
             return
         }
+        clock.mark(.row)
         Failpoint.hit("row")
         guard let row = record.boot else { return }
         work = start(in: &group) { [host, record, post] in
             do {
-                try await host.make(record, row)
+                try await host.make(record, row, clock)
                 post(.init(input: .booted, boot: boot))
             } catch {
                 post(.init(input: .bootFailed("\(error)"), boot: boot))
@@ -193,8 +202,10 @@ struct MachineLoop {
     }
 
     /// Ready: from here on it gets the processor time that its configuration says.
-    private func settle(in group: inout DiscardingTaskGroup) {
+    private mutating func settle(in group: inout DiscardingTaskGroup) {
         guard let boot = record.boot else { return }
+        clock = nil
+        host.runtime.observeLog(boot.machine, boot: boot.boot, nil)
         group.addTask { [host, logger, cpus = record.config.limits.cpus] in
             do {
                 try await host.runtime.update(boot.machine, boot: boot.boot, cpus: cpus)

@@ -16,9 +16,14 @@ protocol MachineRuntime: Sendable {
     /// Idempotent.
     func thaw(_ machine: String, boot: String) async throws
     var exits: AsyncStream<MachineExit> { get }
+    var memoryKills: AsyncStream<MemoryKill> { get }
+    /// `nil` when nothing of it is there.
+    func statistics(_ machine: String, boot: String) async -> MachineStatistics?
 
     /// The last lines that a machine wrote, through all its boots.
     func logTail(_ machine: String, lines: Int) -> String
+    /// What is kept of them.
+    func logBytes(_ machine: String) -> Int
     func discardLog(_ machine: String)
     func observeLog(_ machine: String, boot: String, _ observer: (@Sendable (String) -> Void)?)
 }

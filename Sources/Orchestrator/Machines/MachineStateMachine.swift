@@ -60,7 +60,7 @@ struct MachineStateMachine: Sendable, Equatable {
         /// It has another configuration from now on. `launches`: it shall run with it at once, else from its next boot on.
         case update(source: String, launches: Bool)
         /// Something happened to it that changes nothing of its life.
-        case note(type: String, source: String)
+        case note(type: String, source: String, reason: String? = nil)
         /// Stop until the next orchestrator; what is wanted stays.
         case hold
         case booted
@@ -156,7 +156,7 @@ struct MachineStateMachine: Sendable, Equatable {
         case .destroy(let source): destroy(source)
         case .suspend(let source): suspend(source)
         case .update(let source, let launches): update(source, launches)
-        case .note(let type, let source): [.record(type: type, status: state.rawValue, source: source, reason: nil)]
+        case .note(let type, let source, let why): [.record(type: type, status: state.rawValue, source: source, reason: why)]
         case .hold: hold()
         case .booted: booted()
         case .bootFailed(let why): life == .booting ? fail(why, type: "start") : []

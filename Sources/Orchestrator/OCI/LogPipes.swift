@@ -37,6 +37,11 @@ public final class LogPipes: Sendable {
         LogFile.tail(path: path(machine), lines: lines)
     }
 
+    /// What is kept of a machine's lines.
+    func bytes(_ machine: String) -> Int {
+        ["", ".1"].reduce(0) { $0 + Int(Files.status(path(machine) + $1)?.st_size ?? 0) }
+    }
+
     /// Removes what a destroyed machine wrote.
     public func discard(_ machine: String) {
         erase(machine)

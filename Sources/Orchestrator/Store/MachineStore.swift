@@ -128,6 +128,19 @@ struct MachineStore: Sendable {
         }
     }
 
+    /// Of its last start that came to its end, whose event may have been pushed out by two hundred others.
+    func lastStart(of machine: String) async throws -> StartStages? {
+        let request = try await read { database in
+            try String.fetchOne(
+                database,
+                sql: """
+                    SELECT request FROM events WHERE machine = ? AND type = 'start' AND status = 'started' AND request IS NOT NULL
+                    ORDER BY number DESC LIMIT 1
+                    """, arguments: [machine])
+        }
+        return try request.map { try JSONDecoder().decode(MachineEvent.Request.self, from: Data($0.utf8)) }?.start_event
+    }
+
     /// Forgets machines that were destroyed before then.
     func prune(destroyedBefore time: Int64) async throws {
         try await write { database in
