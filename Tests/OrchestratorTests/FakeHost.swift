@@ -30,6 +30,8 @@ final class FakeRuntime: MachineRuntime {
         var frozen: Set<String> = []
         /// How often each verb was asked for, in order.
         var story: [String] = []
+        /// Of logs.
+        var readers: [AsyncStream<LogPiece>.Continuation] = []
         /// Of every machine that runs.
         var statistics = MachineStatistics()
         /// Bytes that a frozen machine gives back; nil on a host without swap.
@@ -129,6 +131,13 @@ final class FakeRuntime: MachineRuntime {
     }
 
     func logTail(_ machine: String, lines: Int) -> String { "log of \(machine), \(lines)\n" }
+    func followLog(_ machine: String, lines: Int) -> AsyncStream<LogPiece>? {
+        let (stream, continuation) = AsyncStream.makeStream(of: LogPiece.self)
+        continuation.yield(Array("following \(machine), \(lines)\n".utf8))
+        state.withLock { $0.readers.append(continuation) }
+        return stream
+    }
+
     func logBytes(_ machine: String) -> Int { 77 }
     func discardLog(_ machine: String) {}
     func observeLog(_ machine: String, boot: String, _ observer: (@Sendable (String) -> Void)?) {}
@@ -192,13 +201,16 @@ final class FakeHost: Sendable {
     let store: MachineStore
     let reconciler: Reconciler
     let orchestrator: MachineService
+    let budget: MemoryBudget
     let configuration: OrchestratorConfiguration
     private let listeners: MachinesListeners
 
     /// - Parameter directory: of an earlier host, to come back as its successor.
     init(
-        directory: String? = nil, runtime: FakeRuntime = FakeRuntime(), door: FakeDoor = FakeDoor(), quota: HostQuota = HostQuota()
+        directory: String? = nil, runtime: FakeRuntime = FakeRuntime(), door: FakeDoor = FakeDoor(), quota: HostQuota = HostQuota(),
+        budget: MemoryBudget = MemoryBudget()
     ) throws {
+        self.budget = budget
         self.directory = directory ?? "/tmp/berth-fake-" + String(UInt64.random(in: 0..<1 << 48), radix: 36)
         self.runtime = runtime
         self.door = door
@@ -220,7 +232,7 @@ final class FakeHost: Sendable {
         reconciler = Reconciler(
             host: MachineHost(
                 store: store, runtime: runtime, probe: door, images: images, hub: MachineHub(), doors: self.directory + "/doors", firstSlot: 100,
-                isolation: ["user"], logger: logger))
+                isolation: ["user"], logger: logger, budget: budget))
         orchestrator = MachineService(
             reconciler: reconciler, lookup: images, images: images, uploads: try Uploads(directory: configuration.stateDirectory + "/uploads"),
             oci: nil)
@@ -258,8 +270,10 @@ final class FakeHost: Sendable {
 }
 
 /// Runs a test on a host of its own, with a client on its unix socket.
-func withFakeHost(quota: HostQuota = HostQuota(), _ body: (FakeHost, MachinesClient) async throws -> Void) async throws {
-    let host = try FakeHost(quota: quota)
+func withFakeHost(
+    quota: HostQuota = HostQuota(), budget: MemoryBudget = MemoryBudget(), _ body: (FakeHost, MachinesClient) async throws -> Void
+) async throws {
+    let host = try FakeHost(quota: quota, budget: budget)
     try await host.open()
     let (endpoint, token) = try host.tcp()
     let client = MachinesClient(endpoint: endpoint, token: token)

@@ -1,7 +1,8 @@
 import Hummingbird
 import MachineAPI
 
-/// What machines use: `GET …/machines/ID/berth/usage` of one, `GET /v1/berth/usage` of all.
+/// What machines use: `GET …/machines/ID/berth/usage` of one, `GET /v1/berth/usage` of all; `GET /v1/berth/memory`: how much of the
+/// host's they may have together.
 struct UsageRoutes: Sendable {
     let orchestrator: MachineService
 
@@ -13,6 +14,7 @@ struct UsageRoutes: Sendable {
             guard let usage = try await orchestrator.usage([machine]).first else { throw MachineFailure.unknownMachine(machine.id) }
             return JSONAnswer(usage)
         }
+        v1.get("berth/memory") { _, _ in JSONAnswer(orchestrator.reconciler.host.budget.report) }
         v1.get("berth/usage") { _, _ in
             JSONAnswer(UsageAnswer(machines: try await orchestrator.usage(try await orchestrator.store.machines())))
         }

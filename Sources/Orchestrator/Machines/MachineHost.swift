@@ -18,6 +18,7 @@ struct MachineHost: Sendable {
     let logger: Logger
     /// nil where no machine has one.
     var relays: MachineRelays?
+    var budget = MemoryBudget()
 
     /// Where the machine's agent answers.
     func door(_ boot: String) -> String { "\(doors)/\(boot).sock" }

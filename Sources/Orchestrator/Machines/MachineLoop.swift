@@ -56,6 +56,17 @@ struct MachineLoop {
             }
             machine.policy = record.config.policy
         }
+        if let input, machine.startsBoot(input) || record.memoryBytes > before.memoryBytes && machine.life != .none {
+            do {
+                try host.budget.take(record.id, bytes: record.memoryBytes)
+            } catch {
+                // As if nobody had asked.
+                record = before
+                machine.policy = before.config.policy
+                message.reply?(.failure(error))
+                return
+            }
+        }
         if case .exited(let end, _) = input { input = .exited(end, seconds: readySince?.duration(to: .now).components.seconds ?? 0) }
         let effects = input.map { machine.handle($0) } ?? []
         settleTrial(effects)
@@ -68,11 +79,22 @@ struct MachineLoop {
             message.reply?(.failure(error))
         }
         if machine.life == .up, readySince == nil { readySince = .now }
+        settleShare(message.input)
         if machine.life != .up { readySince = nil }
         if machine.life != .probing { probe?.cancel() }
         for effect in effects { await perform(effect, in: &group) }
         // After the effects: who waited for `destroyed` may look at the host, and a new boot has its door.
         host.hub.publish(record)
+    }
+
+    /// What it holds of the host's memory: from before its boot until nothing is left of it.
+    private func settleShare(_ input: MachineStateMachine.Input?) {
+        switch (machine.life, input) {
+        case (.none, _): host.budget.release(record.id)
+        case (_, .adopted): host.budget.hold(record.id, bytes: record.memoryBytes)
+        case (.up, _): host.budget.settle(record.id)
+        default: break
+        }
     }
 
     /// The inbox is closed: only what is under way on the host goes on to its end.
@@ -148,6 +170,12 @@ struct MachineLoop {
 
     /// The row first; then the machine.
     private mutating func boot(in group: inout DiscardingTaskGroup) async {
+        do {
+            try host.budget.take(record.id, bytes: record.memoryBytes)
+        } catch {
+            post(.init(input: .noRoom("\(error)")))
+            return
+        }
         let boot = ULID().description
         let clock = StartClock()
         self.clock = clock

@@ -65,6 +65,8 @@ struct MachineStateMachine: Sendable, Equatable {
         case hold
         case booted
         case bootFailed(String)
+        /// The host has no room for it: it is not started, and nobody tries again before somebody asks.
+        case noRoom(String)
         case ready
         /// The agent answers, and says that the server does not come up.
         case notReady(String)
@@ -160,6 +162,7 @@ struct MachineStateMachine: Sendable, Equatable {
         case .hold: hold()
         case .booted: booted()
         case .bootFailed(let why): life == .booting ? fail(why, type: "start") : []
+        case .noRoom(let why): noRoom(why)
         case .ready: ready()
         case .notReady(let why): life == .probing ? fail(why, type: "start") : []
         case .exited(let end, let seconds): exited(end, seconds)
@@ -295,6 +298,24 @@ struct MachineStateMachine: Sendable, Equatable {
         if let end = earlyEnd { return exited(end, 0) }
         // Counted anew: making it must not eat the time in which the server may start.
         return [.probe(isDeep: true), .arm(seconds: policy.startSeconds)]
+    }
+
+    /// No failure of the machine, so that none is counted.
+    private mutating func noRoom(_ why: String) -> [Effect] {
+        guard life == .booting else { return [] }
+        if desired == .running { desired = .stopped }
+        reason = why
+        return [.record(type: "start", status: "stopped", source: "berth", reason: why)] + remove(.request)
+    }
+
+    /// Whether the input, if it comes now, makes a boot; then there has to be room for it.
+    func startsBoot(_ input: Input) -> Bool {
+        guard life == .none || life == .waiting, desired != .destroyed, !isHeld else { return false }
+        switch input {
+        case .start, .restart: return true
+        case .update(_, let launches): return launches
+        default: return false
+        }
     }
 
     private mutating func ready() -> [Effect] {

@@ -40,7 +40,7 @@ struct MachineStore: Sendable {
                 database, sql: "SELECT EXISTS (SELECT 1 FROM machines WHERE app = ? AND name = ? AND state != 'destroyed')",
                 arguments: [machine.app, machine.name])
             guard isTaken == false else { return false }
-            try quota.checkMachine(machine.config, database)
+            try quota.checkMachine(database)
             try database.execute(
                 sql: """
                     INSERT INTO machines (id, app, name, instance, config, state, desired, created_at, updated_at, state_since)
