@@ -105,7 +105,8 @@ final class RunningOrchestrator: Sendable {
         let host = MachineHost(
             store: store, runtime: runtime, probe: DoorProbe(http: http), images: images, hub: MachineHub(), doors: configuration.doorsDirectory,
             firstSlot: UserIDs.firstSlot(configuration.cgroupPrefix),
-            isolation: await HostCapabilities.probe(runtimePath: configuration.runtimePath).isolation, logger: logger, relays: relays)
+            isolation: await HostCapabilities.probe(runtimePath: configuration.runtimePath).isolation, logger: logger, relays: relays,
+            budget: MemoryBudget(configuration.memoryBudget))
         let reconciler = Reconciler(host: host)
         let jobs = JobRunner(reconciler: reconciler, egress: configuration.egressDirectory, group: group, logger: logger) {
             try await images.currentAgentLayer().map { images.layerPath($0) }

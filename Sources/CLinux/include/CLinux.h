@@ -13,6 +13,8 @@ int clinux_memfd_seal(int fd);
 int clinux_close_range(unsigned int first, unsigned int last);
 int clinux_pipe_cloexec(int fds[2]);
 int clinux_set_cloexec(int fd, int on);
+/* A counter that the kernel adds to; non-blocking, close-on-exec. */
+int clinux_eventfd(void);
 int clinux_set_nonblocking(int fd, int on);
 
 int clinux_set_child_subreaper(int on);

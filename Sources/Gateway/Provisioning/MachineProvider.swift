@@ -14,6 +14,10 @@ actor MachineProvider {
     private let logger: Logger
     /// A connector that is being updated starts a machine of its own beside the old one's.
     private var starts: [Key: Task<MachineAddress, any Error>] = [:]
+    /// Of apps whose machine the host had no room for a moment ago: whoever comes meanwhile hears the same.
+    private var refusals: [String: (error: MachineAPIError, until: ContinuousClock.Instant)] = [:]
+    /// Short, since room may be there at any time; long enough for the orchestrator not to be asked by every call.
+    private static let refusalTime = Duration.seconds(1)
 
     init(machines: any MachineControl, connectors: ConnectorStore, logger: Logger) {
         self.machines = machines
@@ -24,10 +28,26 @@ actor MachineProvider {
     func ready(_ connector: Connector) async throws -> MachineAddress {
         let key = Key(app: connector.app, generation: connector.generation)
         if let running = starts[key] { return try await running.value }
+        try checkRefusal(connector.app)
         let task = Task { try await self.find(connector) }
         starts[key] = task
         defer { starts[key] = nil }
-        return try await task.value
+        return try await noting(connector.app) { try await task.value }
+    }
+
+    private func checkRefusal(_ app: String) throws {
+        guard let refusal = refusals[app] else { return }
+        if refusal.until > .now { throw refusal.error }
+        refusals[app] = nil
+    }
+
+    private func noting<T: Sendable>(_ app: String, _ body: () async throws -> T) async throws -> T {
+        do {
+            return try await body()
+        } catch let error as MachineAPIError where error.isFull {
+            refusals[app] = (error, .now + Self.refusalTime)
+            throw error
+        }
     }
 
     /// The machine as it is now, waked if it is suspended; nil when it is gone or does not run.

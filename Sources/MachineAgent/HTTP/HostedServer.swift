@@ -238,6 +238,7 @@ final class HostedServer {
             switch machine.lastExit {
             case .code(let code)?: failure.exit = code
             case .signal(let number)?: failure.signal = number
+            case .outOfMemory?: failure.signal = SIGKILL
             case nil: break
             }
         }

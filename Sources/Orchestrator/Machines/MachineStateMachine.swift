@@ -60,11 +60,13 @@ struct MachineStateMachine: Sendable, Equatable {
         /// It has another configuration from now on. `launches`: it shall run with it at once, else from its next boot on.
         case update(source: String, launches: Bool)
         /// Something happened to it that changes nothing of its life.
-        case note(type: String, source: String)
+        case note(type: String, source: String, reason: String? = nil)
         /// Stop until the next orchestrator; what is wanted stays.
         case hold
         case booted
         case bootFailed(String)
+        /// The host has no room for it: it is not started, and nobody tries again before somebody asks.
+        case noRoom(String)
         case ready
         /// The agent answers, and says that the server does not come up.
         case notReady(String)
@@ -158,10 +160,11 @@ struct MachineStateMachine: Sendable, Equatable {
         case .destroy(let source): destroy(source)
         case .suspend(let source): suspend(source)
         case .update(let source, let launches): update(source, launches)
-        case .note(let type, let source): [.record(type: type, status: state.rawValue, source: source, reason: nil)]
+        case .note(let type, let source, let why): [.record(type: type, status: state.rawValue, source: source, reason: why)]
         case .hold: hold()
         case .booted: booted()
         case .bootFailed(let why): life == .booting ? fail(why, type: "start") : []
+        case .noRoom(let why): noRoom(why)
         case .ready: ready()
         case .notReady(let why): life == .probing ? fail(why, type: "start") : []
         case .exited(let end, let seconds): exited(end, seconds)
@@ -305,6 +308,24 @@ struct MachineStateMachine: Sendable, Equatable {
         if let end = earlyEnd { return exited(end, 0) }
         // Counted anew: making it must not eat the time in which the server may start.
         return [.probe(isDeep: true), .arm(seconds: policy.startSeconds)]
+    }
+
+    /// No failure of the machine, so that none is counted.
+    private mutating func noRoom(_ why: String) -> [Effect] {
+        guard life == .booting else { return [] }
+        if desired == .running { desired = .stopped }
+        reason = why
+        return [.record(type: "start", status: "stopped", source: "berth", reason: why)] + remove(.request)
+    }
+
+    /// Whether the input, if it comes now, makes a boot; then there has to be room for it.
+    func startsBoot(_ input: Input) -> Bool {
+        guard life == .none || life == .waiting, desired != .destroyed, !isHeld else { return false }
+        switch input {
+        case .start, .restart: return true
+        case .update(_, let launches): return launches
+        default: return false
+        }
     }
 
     private mutating func ready() -> [Effect] {

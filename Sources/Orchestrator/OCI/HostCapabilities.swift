@@ -37,7 +37,7 @@ public struct HostCapabilities: Sendable, Equatable {
     public var blocking: [IsolationLayer] { layers.filter { $0.isRequired && $0.state == .missing } }
 
     /// Looks at the host; starts nothing but `<runtime> --version`.
-    public static func probe(runtimePath: String = "") async -> HostCapabilities {
+    public static func probe(runtimePath: String = "", memoryBudget: MemoryBudgetSetting = .standard) async -> HostCapabilities {
         let pidfd = pidfd()
         // A command's end is waited for by a pidfd: without one the runtime is found, but not asked.
         var layers = [privilege(), await runtime(runtimePath, isAsked: pidfd.state == .active)]
@@ -47,7 +47,7 @@ public struct HostCapabilities: Sendable, Equatable {
         ].map { namespace($0.0, $0.1) }
         layers += [seccomp(), overlay()]
         layers += CgroupSurvey.ofThisHost().layers
-        layers += [pidfd, landlock(), swap()]
+        layers += [pidfd, landlock(), swap(), memory(memoryBudget)]
         return HostCapabilities(layers: layers)
     }
 
@@ -117,6 +117,15 @@ public struct HostCapabilities: Sendable, Equatable {
         return IsolationLayer(
             "landlock", active ? .active : .degraded, active ? "for servers that sandbox themselves" : "not known to be active",
             remedy: "boot with landlock in lsm=", isRequired: false)
+    }
+
+    private static func memory(_ setting: MemoryBudgetSetting) -> IsolationLayer {
+        let host = HostMemory.now()
+        let isShort = host.available < MemoryBudget.reserve
+        return IsolationLayer(
+            "memory-budget", isShort ? .degraded : .active,
+            "\(setting.bytes(of: host.total) >> 20) of \(host.total >> 20) MiB for machines, \(host.available >> 20) MiB available now",
+            remedy: "free memory: machines are refused while less than \(MemoryBudget.reserve >> 20) MiB would be left", isRequired: false)
     }
 
     private static func swap() -> IsolationLayer {

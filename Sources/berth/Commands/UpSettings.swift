@@ -20,6 +20,13 @@ struct UpSettings: ParsableArguments {
         name: .customLong("package-index"),
         help: ArgumentHelp("The package index that builds resolve from (default: https://pypi.org/simple).", valueName: "url"))
     var givenPackageIndex: String?
+    @Option(
+        name: .customLong("memory-budget"),
+        help: ArgumentHelp(
+            "How much of the host's memory all machines may be promised together: N% or MiB (default: 80%). What would pass it is not started.",
+            valueName: "n%|mib"))
+    var givenMemoryBudget: String?
+    var memoryBudget: MemoryBudgetSetting { givenMemoryBudget.flatMap(MemoryBudgetSetting.init) ?? .standard }
     var packageIndex: String { givenPackageIndex ?? "https://pypi.org/simple" }
 
     /// The listen address in its parts.
@@ -54,6 +61,10 @@ struct UpSettings: ParsableArguments {
         }
         for network in behindProxy where AddressBlock(network) == nil {
             throw Failure("--behind-proxy '\(network.prefix(64))' is no network", hint: "for example 10.0.0.0/8 or 127.0.0.1/32", code: 64)
+        }
+        if let givenMemoryBudget, MemoryBudgetSetting(givenMemoryBudget) == nil {
+            throw Failure(
+                "--memory-budget '\(givenMemoryBudget.prefix(32))' is no amount of memory", hint: "1% to 100% of the host's, or MiB (64 or more)", code: 64)
         }
         do {
             _ = try IndexConfiguration(url: packageIndex)
@@ -92,6 +103,7 @@ struct UpSettings: ParsableArguments {
             result.append(networks.isEmpty ? "no --behind-proxy" : networks.joined(separator: " "))
         }
         if givenPackageIndex != nil, packageIndex != running.packageIndex { result.append("--package-index \(running.packageIndex)") }
+        if givenMemoryBudget != nil, memoryBudget != running.memoryBudget { result.append("--memory-budget \(running.memoryBudget)") }
         return result
     }
 
@@ -99,7 +111,7 @@ struct UpSettings: ParsableArguments {
 
     /// The same settings as an argument list.
     func arguments() -> [String] {
-        var result = ["--listen", listen, "--package-index", packageIndex]
+        var result = ["--listen", listen, "--package-index", packageIndex, "--memory-budget", memoryBudget.description]
         if let state = state.state { result += ["--state", state] }
         if let publicURL { result += ["--public-url", publicURL] }
         for network in behindProxy { result += ["--behind-proxy", network] }
