@@ -6,18 +6,20 @@ public struct ImageSource: Codable, Sendable, Equatable {
     public var constraints: [String]?
     /// Digest of an uploaded folder (`sha256:…`), or nil.
     public var upload: String?
+    /// Digest of an upload that holds one executable file, or nil.
+    public var binary: String?
     /// Whether the folder's `requirements.txt` (by that name in the upload) is locked and installed.
     public var requirements: Bool?
-    /// What the uploaded folder is called, for people.
+    /// What the uploaded folder or file is called, for people.
     public var folder: String?
-    /// The argv to start; for `pypi` nil means the package's console script.
+    /// The argv to start; nil means the package's console script, or the executable.
     public var command: [String]?
     /// Appended to the command.
     public var arguments: [String]?
 
     public init(
         pypi: String? = nil, constraints: [String]? = nil, upload: String? = nil, requirements: Bool? = nil, folder: String? = nil,
-        command: [String]? = nil, arguments: [String]? = nil
+        command: [String]? = nil, arguments: [String]? = nil, binary: String? = nil
     ) {
         self.pypi = pypi
         self.constraints = constraints
@@ -26,6 +28,7 @@ public struct ImageSource: Codable, Sendable, Equatable {
         self.folder = folder
         self.command = command
         self.arguments = arguments
+        self.binary = binary
     }
 }
 
@@ -49,19 +52,23 @@ public struct BuiltImage: Codable, Sendable, Equatable {
     public var environment: [String: String]
     /// `name==version`, from the lock.
     public var packages: [String]
+    /// Bytes of it unpacked, without what all images share; nil for one that was built before this was told.
+    public var bytes: Int?
 
-    public init(image: String, command: [String], directory: String, environment: [String: String], packages: [String]) {
+    public init(image: String, command: [String], directory: String, environment: [String: String], packages: [String], bytes: Int? = nil) {
         self.image = image
         self.command = command
         self.directory = directory
         self.environment = environment
         self.packages = packages
+        self.bytes = bytes
     }
 }
 
 /// Why a build gave no image.
 public struct ImageBuildFailure: Codable, Error, Sendable, Equatable {
-    /// Stable: `unknown_package`, `unknown_version`, `no_console_script`, `build_failed`, `disk_full`, `timeout`, `unknown_upload`, ….
+    /// Stable: `unknown_package`, `unknown_version`, `no_console_script`, `build_failed`, `disk_full`, `timeout`, `unknown_upload`,
+    /// `exec_format`, `image_too_large`, ….
     public var error: String
     public var message: String
     public var hint: String?

@@ -236,9 +236,12 @@ struct Provisioner: Sendable {
         // While it is tried once more, the machine itself has no reason.
         var reason = machine.berth?.reason
         if reason == nil { reason = try? await machines.machine(app: record.app, id: machine.id).lastFailure }
-        return ProvisioningFailure(
+        var failure = ProvisioningFailure(
             error: "not_ready", message: "the server did not become ready: \(reason ?? why)",
             hint: diagnosis.hint(stderr: stderr ?? "", log: log ?? ""), stderr: stderr)
+        let told = StartReason.of(reason ?? why, stderr: stderr ?? "", timedOut: refusal.code == "timeout")
+        (failure.reason, failure.exit_code) = (told?.reason.rawValue, told?.code)
+        return failure
     }
 }
 

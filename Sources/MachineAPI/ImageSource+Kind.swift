@@ -1,0 +1,21 @@
+extension ImageSource {
+    /// What an image can be made of.
+    public enum Kind: String, Sendable, CaseIterable {
+        case pypi, folder, binary
+    }
+
+    /// What is named; a definition names exactly one.
+    public var kinds: [Kind] {
+        var kinds: [Kind] = []
+        if pypi != nil { kinds.append(.pypi) }
+        if upload != nil { kinds.append(.folder) }
+        if binary != nil { kinds.append(.binary) }
+        return kinds
+    }
+
+    /// What it is, where exactly one thing is named.
+    public var kind: Kind? { kinds.count == 1 ? kinds.first : nil }
+
+    /// The upload that it is made of, whatever the kind.
+    public var uploaded: String? { upload ?? binary }
+}
