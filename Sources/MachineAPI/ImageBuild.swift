@@ -8,6 +8,10 @@ public struct ImageSource: Codable, Sendable, Equatable {
     public var upload: String?
     /// Digest of an upload that holds one executable file, or nil.
     public var binary: String?
+    /// Digest of an upload that holds an OCI image layout, or nil.
+    public var layout: String?
+    /// Which image of the layout, by the name that it gives it; nil where it has one.
+    public var tag: String?
     /// Whether the folder's `requirements.txt` (by that name in the upload) is locked and installed.
     public var requirements: Bool?
     /// What the uploaded folder or file is called, for people.
@@ -19,7 +23,8 @@ public struct ImageSource: Codable, Sendable, Equatable {
 
     public init(
         pypi: String? = nil, constraints: [String]? = nil, upload: String? = nil, requirements: Bool? = nil, folder: String? = nil,
-        command: [String]? = nil, arguments: [String]? = nil, binary: String? = nil
+        command: [String]? = nil, arguments: [String]? = nil, binary: String? = nil,
+        layout: String? = nil, tag: String? = nil
     ) {
         self.pypi = pypi
         self.constraints = constraints
@@ -29,6 +34,8 @@ public struct ImageSource: Codable, Sendable, Equatable {
         self.command = command
         self.arguments = arguments
         self.binary = binary
+        self.layout = layout
+        self.tag = tag
     }
 }
 
@@ -50,10 +57,27 @@ public struct BuiltImage: Codable, Sendable, Equatable {
     public var directory: String
     /// Environment that the image needs (PYTHONPATH); nothing secret.
     public var environment: [String: String]
-    /// `name==version`, from the lock.
+    /// `name==version`, from the lock; of an OCI image the digest of its manifest.
     public var packages: [String]
     /// Bytes of it unpacked, without what all images share; nil for one that was built before this was told.
     public var bytes: Int?
+    /// How it starts where nobody says otherwise; for images that say so themselves.
+    public var defaults: Defaults?
+
+    /// What an OCI image calls its entry point and its command.
+    public struct Defaults: Codable, Sendable, Equatable {
+        public var command: [String]
+        /// Given ones take their place.
+        public var arguments: [String]
+
+        public init(command: [String], arguments: [String]) {
+            self.command = command
+            self.arguments = arguments
+        }
+
+        /// The argv with the arguments that an operator gave, if any.
+        public func start(_ given: [String]) -> [String] { command + (given.isEmpty ? arguments : given) }
+    }
 
     public init(image: String, command: [String], directory: String, environment: [String: String], packages: [String], bytes: Int? = nil) {
         self.image = image

@@ -1,7 +1,7 @@
 extension ImageSource {
     /// What an image can be made of.
     public enum Kind: String, Sendable, CaseIterable {
-        case pypi, folder, binary
+        case pypi, folder, binary, layout
     }
 
     /// What is named; a definition names exactly one.
@@ -10,6 +10,7 @@ extension ImageSource {
         if pypi != nil { kinds.append(.pypi) }
         if upload != nil { kinds.append(.folder) }
         if binary != nil { kinds.append(.binary) }
+        if layout != nil { kinds.append(.layout) }
         return kinds
     }
 
@@ -17,5 +18,5 @@ extension ImageSource {
     public var kind: Kind? { kinds.count == 1 ? kinds.first : nil }
 
     /// The upload that it is made of, whatever the kind.
-    public var uploaded: String? { upload ?? binary }
+    public var uploaded: String? { upload ?? binary ?? layout }
 }

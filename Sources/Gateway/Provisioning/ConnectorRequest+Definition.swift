@@ -20,8 +20,8 @@ extension ConnectorRequest {
                 new.source.requirements = source.requirements
                 new.source.folder = source.folder
             }
-            if source.binary != nil {
-                new.source.binary = source.binary
+            if source.binary != nil || source.layout != nil {
+                (new.source.binary, new.source.layout, new.source.tag) = (source.binary, source.layout, source.tag)
                 new.source.folder = source.folder
             }
             new.source.constraints = source.constraints ?? new.source.constraints
@@ -56,7 +56,12 @@ extension BuiltImage {
     /// - Returns: nil where only a build can tell: a program's bare name is looked up in the image.
     func started(by new: ImageSource, insteadOf old: ImageSource) -> BuiltImage? {
         let (oldArguments, arguments) = (old.arguments ?? [], new.arguments ?? [])
-        guard command.count > oldArguments.count, Array(command.suffix(oldArguments.count)) == oldArguments else { return nil }
+        if let defaults, (new.command ?? []).isEmpty {
+            var image = self
+            image.command = defaults.start(arguments)
+            return image
+        }
+        guard defaults == nil || !(old.command ?? []).isEmpty, command.count > oldArguments.count, Array(command.suffix(oldArguments.count)) == oldArguments else { return nil }
         var start = Array(command.dropLast(oldArguments.count))
         let (before, given) = (old.command ?? [], new.command ?? [])
         if given != before {

@@ -5,7 +5,7 @@ import MachineAPI
 public enum ConnectorRules {
     static let variableBytes = 64 << 10
     /// What names a source on the command line.
-    public static let sourceOptions = "--pypi SPEC, --dir DIR and --binary FILE"
+    public static let sourceOptions = "--pypi SPEC, --dir DIR, --binary FILE and --oci IMAGE"
     public static let nameHint = "use 1 to 32 of a-z, 0-9 and -, beginning with a letter"
 
     /// - Parameter old: What the request changes; nil for a new connector.
@@ -117,6 +117,8 @@ public enum ConnectorRules {
                 throw failure("command", "a server in a folder needs its command", "put it after --: -- python3 server.py")
             }
         case .binary: break
+        case .layout:
+            if (source.tag ?? "").utf8.count > 256 { throw failure("source.tag", "the name of the image is too long", "at most 256 bytes") }
         }
         let words = (source.command ?? []) + (source.arguments ?? [])
         if let bad = words.first(where: { $0.utf8.contains(0) || $0.utf8.count > variableBytes }) {

@@ -91,7 +91,7 @@ struct BuildRun: ImageWork {
                 name: "install", layers: [base, builder].map { store.layerPath($0.layer.hex) } + (folder.map { [store.layerPath($0.hex)] } ?? []),
                 command: ["/usr/bin/python3", "-I", "/in/install.py", factory.settings.index.url, path, "/in/constraints.txt"],
                 environment: BuildSpace.environment, output: job.output, inputs: [(job.input, "/in")], egress: factory.settings.index.egress,
-                outputBytes: factory.settings.limits.bytes),
+                outputBytes: factory.settings.workBytes),
             line: BuildSpace.progress(step))
         guard result.exitCode == 0, !result.timedOut else {
             throw BuildDiagnosis(
@@ -151,7 +151,7 @@ struct BuildRun: ImageWork {
                 name: "compile", layers: [base.layer, folder].map { store.layerPath($0.hex) },
                 command: ["/usr/bin/python3", "-I", "/in/compile.py", PythonLayer.folder],
                 environment: BuildSpace.environment, output: job.output, inputs: [(job.input, "/in")], egress: [],
-                outputBytes: factory.settings.limits.bytes),
+                outputBytes: factory.settings.workBytes),
             line: { _ in })
         guard result.exitCode == 0, !result.timedOut else {
             throw BuildDiagnosis(package: nil, python: python, index: factory.settings.index).failure(of: result)

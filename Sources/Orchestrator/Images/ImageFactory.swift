@@ -110,6 +110,10 @@ public final class ImageFactory: ImageBuilding, Sendable {
             let work = BinaryWork(factory: self, step: step, upload: upload, command: source.start, arguments: source.arguments ?? [])
             return try await places.enter("", onWait: { step("Waiting for other builds.") }) { try await work.image() }
         }
+        if source.layout != nil {
+            let work = LayoutWork(factory: self, step: step, base: try await readyBase(step), source: source)
+            return try await places.enter("", onWait: { step("Waiting for other builds.") }) { try await work.image() }
+        }
         return try await python(source, step)
     }
 
@@ -152,7 +156,7 @@ extension ImageSource {
     func check() throws(ImageBuildFailure) {
         guard kind != nil else {
             throw ImageBuildFailure(
-                error: "bad_source", message: "A source is one thing: a package, an uploaded folder or an uploaded program.",
+                error: "bad_source", message: "A source is one thing: a package, an uploaded folder, program or OCI image.",
                 hint: "Give one of \(Kind.allCases.map { $0 == .folder ? "upload" : $0.rawValue }.joined(separator: ", ")).")
         }
         if let digest = uploaded, Identifier.hex(ofDigest: digest) == nil {

@@ -14,6 +14,8 @@ public struct ImageSettings: Sendable {
     public var caBundle: String
     /// What an image may weigh unpacked.
     public var limits: TreeLimits
+    /// What a build machine may write that leaves an image behind: caches and archives beside it.
+    var workBytes: Int { max(2 << 30, 2 * limits.bytes) }
 
     public init(
         state: String, cache: String = "/var/cache/berth", index: IndexConfiguration = .pypi,

@@ -10,9 +10,14 @@ struct SourceOptions: ParsableArguments {
     @Option(
         help: ArgumentHelp("One executable file for Linux, a static one of Go, Rust or C for example: it has a root of its own.", valueName: "file"))
     var binary: String?
+    @Option(
+        help: ArgumentHelp(
+            "An OCI image: a layout on this host, as a directory or a .tar, with :NAME behind it where it holds several images.",
+            valueName: "image"))
+    var oci: String?
 
     /// The options that are given, as they are written.
-    var given: [String] { [("--binary", binary)].compactMap { $0.1 == nil ? nil : $0.0 } }
+    var given: [String] { [("--binary", binary), ("--oci", oci)].compactMap { $0.1 == nil ? nil : $0.0 } }
 
     /// Uploads what is to be uploaded, and names it in the request's source.
     func add(to source: inout JSONObject, _ installation: Installation) async throws {
@@ -21,6 +26,13 @@ struct SourceOptions: ParsableArguments {
             let answer = try await ControlClient.orchestrator(installation).upload("/v1/berth/uploads", tar)
             source["binary"] = answer["digest"] ?? .null
             source["folder"] = .string(name)
+        }
+        if let oci {
+            let place = try LayoutPlace(oci)
+            let answer = try await ControlClient.orchestrator(installation).upload("/v1/berth/uploads", try place.packed())
+            source["layout"] = answer["digest"] ?? .null
+            source["folder"] = .string(place.name)
+            if let tag = place.tag { source["tag"] = .string(tag) }
         }
     }
 
