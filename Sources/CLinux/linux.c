@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <linux/openat2.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -210,6 +211,11 @@ int clinux_execve(const char *path, char *const argv[], char *const envp[]) {
 void clinux_wipe(void *memory, size_t count) { explicit_bzero(memory, count); }
 
 int clinux_syncfs(int fd) { return RESULT(syncfs(fd)); }
+int clinux_open_in_root(int root, const char *path, int lookOnly) {
+    // Not blocking: the file may be a fifo.
+    struct open_how how = {.flags = (lookOnly ? O_PATH : O_RDONLY | O_NONBLOCK | O_NOCTTY) | O_CLOEXEC, .resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS};
+    return RESULT((int)syscall(SYS_openat2, root, path, &how, sizeof how));
+}
 ssize_t clinux_copy_file(int from, int to, size_t count) {
     ssize_t copied = copy_file_range(from, NULL, to, NULL, count, 0);
     if (copied >= 0) return copied;

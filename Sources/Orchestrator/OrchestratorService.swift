@@ -111,11 +111,12 @@ final class RunningOrchestrator: Sendable {
         let jobs = JobRunner(reconciler: reconciler, egress: configuration.egressDirectory, group: group, logger: logger) {
             try await images.currentAgentLayer().map { images.layerPath($0) }
         }
-        let uploads = try Uploads(directory: configuration.stateDirectory + "/uploads")
+        let uploads = try Uploads(
+            directory: configuration.stateDirectory + "/uploads", limit: max(256 << 20, configuration.imageLimit + (64 << 20)))
         let factory = ImageFactory(
             settings: ImageSettings(
                 state: configuration.stateDirectory, cache: configuration.cacheDirectory, index: configuration.index,
-                caBundle: configuration.caBundle),
+                caBundle: configuration.caBundle, limits: TreeLimits(bytes: configuration.imageLimit)),
             store: images, uploads: uploads, machine: jobs, logger: logger)
         let orchestrator = MachineService(reconciler: reconciler, lookup: images, images: factory, uploads: uploads, oci: configuration.oci)
         // Before anything boots: a door that is made later must not be taken for a leftover.

@@ -109,5 +109,7 @@ void clinux_wipe(void *memory, size_t count);
 
 /// Flushes the file system that holds `fd`.
 int clinux_syncfs(int fd);
+/// Opens `path` for reading as a process would whose root is `root`: no link leads out of it. Only to look where `lookOnly`.
+int clinux_open_in_root(int root, const char *path, int lookOnly);
 /// Copies up to `count` bytes between two files, at and behind their positions, in the kernel where it can: how many, 0 at the end, `-errno`.
 ssize_t clinux_copy_file(int from, int to, size_t count);
