@@ -40,6 +40,7 @@ enum ConfigRules {
         }
         if let signal = config.stop_config?.signal { try checkStopSignal(signal, field: "config.stop_config.signal") }
         if let http = config.berth?.http { try check(http) }
+        try range(config.berth?.idle?.seconds, MachineConfig.Idle.range, "config.berth.idle.seconds")
         _ = try config.egress
         try checkText(config)
     }

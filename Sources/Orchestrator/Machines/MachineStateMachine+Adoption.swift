@@ -21,6 +21,7 @@ extension MachineStateMachine {
             return [.record(type: "adopt", status: "starting", source: "berth", reason: "half made")] + remove(.request)
         }
         if mayStandStill { return adoptAwake() }
+        if isClosing { return adoptClosing() }
         life = .probing
         // One that served before serves on; its server need not be asked, which could start a child without credentials.
         let served = state == .started
