@@ -19,7 +19,8 @@ public enum ConnectorRules {
             throw failure("source", "two sources given", "give one of \(sourceOptions)")
         }
         if let old { try checkChange(request, of: old) }
-        let definition = request.definition(changing: old)
+        var definition = request.definition(changing: old)
+        if let life = request.life { definition.life = try life.life(changing: definition.life) }
         try check(definition.source)
         for (name, value) in request.env ?? [:] { try checkVariable(name, value, field: "env") }
         for (name, value) in request.secrets ?? [:] {

@@ -268,6 +268,7 @@ extension ConnectorRecord {
         template.http = definition.http
         template.egress = definition.egress
         template.egressPrivate = definition.egressPrivate
+        template.idle = definition.life?.idle
         return Connector(
             name: name, app: app, machineConfig: template, secretNames: definition.secrets, generation: generation)
     }

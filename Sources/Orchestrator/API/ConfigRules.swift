@@ -48,6 +48,7 @@ enum ConfigRules {
                     field: "config.berth.http.port", hint: "another port of the server")
             }
         }
+        try range(config.berth?.idle?.seconds, MachineConfig.Idle.range, "config.berth.idle.seconds")
         try checkText(config)
     }
 

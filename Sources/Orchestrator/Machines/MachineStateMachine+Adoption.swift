@@ -27,6 +27,7 @@ extension MachineStateMachine {
             return [.record(type: "adopt", status: state.rawValue, source: "berth", reason: nil), .terminate, .arm(seconds: policy.stopSeconds)]
         }
         if mayStandStill { return adoptAwake() }
+        if isClosing { return adoptClosing() }
         life = .probing
         // One that served before serves on; its server need not be asked, which could start a child without credentials.
         let served = state == .started

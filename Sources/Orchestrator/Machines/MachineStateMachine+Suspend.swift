@@ -2,14 +2,18 @@ import MachineAPI
 
 /// Suspending: a machine stands still, keeps its memory and its boot, and runs on when somebody needs it.
 extension MachineStateMachine {
-    mutating func suspend(_ source: String) -> [Effect] {
+    /// - Parameter idle: nobody has called for so many seconds, which is why.
+    mutating func suspend(_ source: String, idle: Int64? = nil) -> [Effect] {
         guard life == .up, desired == .running, !isHeld else { return [] }
         desired = .suspended
         life = .freezing
         state = .suspending
         reason = nil
         // Written before its door is closed: whoever finds it so later knows that it may stand still.
-        return [.record(type: "suspend", status: "suspending", source: source, reason: nil), .freeze]
+        return [
+            .record(type: idle == nil ? "suspend" : "autostop", status: "suspending", source: source, reason: idle.map(Self.nobodyCalled)),
+            .freeze(idleSeconds: idle),
+        ]
     }
 
     mutating func frozen(_ told: String) -> [Effect] {
@@ -72,7 +76,7 @@ extension MachineStateMachine {
     mutating func adoptSuspended() -> [Effect] {
         life = .freezing
         if state != .suspended { state = .suspending }
-        return [.record(type: "adopt", status: state.rawValue, source: "berth", reason: reason), .freeze]
+        return [.record(type: "adopt", status: state.rawValue, source: "berth", reason: reason), .freeze()]
     }
 
     mutating func adoptAwake() -> [Effect] {
