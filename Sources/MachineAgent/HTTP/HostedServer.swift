@@ -286,7 +286,7 @@ final class HostedServer {
                 switch status {
                 case .code(0): this.value.0.cleanedUp(this.value.1, completely: true)
                 // Somebody works against it: the next start must not wait for the end of that.
-                case .code(SpawnPlan.Afterwards.outOfTime), .signal: this.value.0.cleanUpFailed(this.value.1, attempt: .max, "\(status)")
+                case .code(SpawnPlan.Afterwards.outOfTime), .signal, .outOfMemory: this.value.0.cleanUpFailed(this.value.1, attempt: .max, "\(status)")
                 case .code: this.value.0.cleanUpFailed(this.value.1, attempt: attempt, "\(status)")
                 }
             }
