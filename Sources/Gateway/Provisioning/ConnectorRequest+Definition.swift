@@ -15,6 +15,7 @@ extension ConnectorRequest {
         if let source {
             if let kind = source.kind, new.source.kind != nil, kind != new.source.kind { new.source = ImageSource() }
             if source.pypi != nil { new.source.pypi = source.pypi }
+            if source.npm != nil { new.source.npm = source.npm }
             if source.upload != nil {
                 new.source.upload = source.upload
                 new.source.requirements = source.requirements

@@ -5,7 +5,7 @@ import MachineAPI
 public enum ConnectorRules {
     static let variableBytes = 64 << 10
     /// What names a source on the command line.
-    public static let sourceOptions = "--pypi SPEC, --dir DIR, --binary FILE and --oci IMAGE"
+    public static let sourceOptions = "--pypi SPEC, --npm SPEC, --dir DIR, --binary FILE and --oci IMAGE"
     public static let nameHint = "use 1 to 32 of a-z, 0-9 and -, beginning with a letter"
 
     /// - Parameter old: What the request changes; nil for a new connector.
@@ -117,6 +117,13 @@ public enum ConnectorRules {
                 throw failure("command", "a server in a folder needs its command", "put it after --: -- python3 server.py")
             }
         case .binary: break
+        case .npm:
+            if (source.npm ?? "").isEmpty || (source.npm ?? "").utf8.count > 512 {
+                throw failure("source.npm", "the package name is empty or too long", "for example name, name@1.2.3 or @scope/name")
+            }
+            if !(source.constraints ?? []).isEmpty {
+                throw failure("source.constraints", "--constraint narrows Python packages", "name a version: --npm NAME@VERSION")
+            }
         case .layout:
             if (source.tag ?? "").utf8.count > 256 { throw failure("source.tag", "the name of the image is too long", "at most 256 bytes") }
         }

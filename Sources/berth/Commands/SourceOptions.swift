@@ -7,6 +7,7 @@ import NIOCore
 
 /// Where a connector comes from, beside a PyPI package and a folder.
 struct SourceOptions: ParsableArguments {
+    @Option(help: ArgumentHelp("A package of npm, for example name, name@1.2.3 or @scope/name.", valueName: "spec")) var npm: String?
     @Option(
         help: ArgumentHelp("One executable file for Linux, a static one of Go, Rust or C for example: it has a root of its own.", valueName: "file"))
     var binary: String?
@@ -17,10 +18,11 @@ struct SourceOptions: ParsableArguments {
     var oci: String?
 
     /// The options that are given, as they are written.
-    var given: [String] { [("--binary", binary), ("--oci", oci)].compactMap { $0.1 == nil ? nil : $0.0 } }
+    var given: [String] { [("--npm", npm), ("--binary", binary), ("--oci", oci)].compactMap { $0.1 == nil ? nil : $0.0 } }
 
     /// Uploads what is to be uploaded, and names it in the request's source.
     func add(to source: inout JSONObject, _ installation: Installation) async throws {
+        if let npm { source["npm"] = .string(npm) }
         if let binary {
             let (name, tar) = try Self.packed(binary)
             let answer = try await ControlClient.orchestrator(installation).upload("/v1/berth/uploads", tar)
