@@ -1,7 +1,7 @@
 extension ImageSource {
     /// What an image can be made of.
     public enum Kind: String, Sendable, CaseIterable {
-        case pypi, folder, binary, layout, npm
+        case pypi, folder, binary, layout, npm, oci
     }
 
     /// What is named; a definition names exactly one.
@@ -12,6 +12,7 @@ extension ImageSource {
         if binary != nil { kinds.append(.binary) }
         if layout != nil { kinds.append(.layout) }
         if npm != nil { kinds.append(.npm) }
+        if oci != nil { kinds.append(.oci) }
         return kinds
     }
 

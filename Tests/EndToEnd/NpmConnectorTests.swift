@@ -68,14 +68,20 @@ struct NpmConnectorTests {
                 BadInput(add("berth-tampered"), says: "failed: the registry handed out a package that is not what its hash says — *"),
                 BadInput(add("berth-elsewhere"), says: "failed: berth-elsewhere needs something that is no package of the registry — *"),
                 BadInput(add("berth-git"), says: "failed: berth-git needs something that is no package of the registry — *"),
-                BadInput(add("berth-two"), says: "failed: berth-two brings several programs and none has its name: one, other — Give one after --, such as -- one."),
+                BadInput(
+                    add("berth-two"),
+                    says: "failed: berth-two brings several programs and none has its name: one, other — Give one after --, such as -- one."),
                 BadInput(add("berth-library"), says: "failed: berth-library brings no program to start — *"),
                 BadInput(add("berth-native"), says: "failed: berth-native is a shell script, and its root has no /bin/sh — *"),
                 BadInput(add("git+https://x.example/y"), says: "failed: git+https://x.example/y is no package of an npm registry — *"),
                 BadInput(add("../folder"), says: "failed: ../folder is no package of an npm registry — *"),
                 BadInput(add("x@npm:y@1"), says: "failed: x@npm:y@1 is no package of an npm registry — *"),
-                BadInput(add("berth-echo", "--constraint", "mcp<2"), says: "failed: --constraint narrows Python packages — name a version: --npm NAME@VERSION"),
-                BadInput(add("berth-echo", "--", "npx", "y"), says: "failed: the image holds no program npx — It brings: berth-echo; node FILE starts any other."),
+                BadInput(
+                    add("berth-echo", "--constraint", "mcp<2"),
+                    says: "failed: --constraint narrows Python packages — name a version in the source itself, where it has any"),
+                BadInput(
+                    add("berth-echo", "--", "npx", "y"),
+                    says: "failed: the image holds no program npx — It brings: berth-echo; node FILE starts any other."),
             ])
         }
     }

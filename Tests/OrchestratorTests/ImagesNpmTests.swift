@@ -33,6 +33,9 @@ import Testing
             #""node_modules/a/node_modules/@s/b":{"version":"2.0.0","resolved":"https://r.example/b.tgz","integrity":"sha1-x","hasInstallScript":true}"#
         let found = try NpmLock(lock(good + "," + nested), registry: "https://r.example")
         #expect(found.packages == ["@s/b@2.0.0", "a@1.0.0"] && found.withScripts == ["@s/b"])
+        // Its archives may lie beside the registry's own path.
+        #expect(try NpmLock(lock(good), registry: "https://r.example/npm/team").packages == ["a@1.0.0"])
+        #expect(throws: ImageBuildFailure.self) { _ = try NpmLock(lock(good), registry: "http://r.example") }
     }
 
     @Test(arguments: [

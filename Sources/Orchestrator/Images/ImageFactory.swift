@@ -114,17 +114,37 @@ public final class ImageFactory: ImageBuilding, Sendable {
     private func image(of source: ImageSource, step: @escaping @Sendable (String) -> Void) async throws -> BuiltImage {
         try source.check()
         if let upload = source.binary {
-            // Its layers are found again by their content, so nothing is remembered.
             let work = BinaryWork(factory: self, step: step, upload: upload, command: source.start, arguments: source.arguments ?? [])
-            return try await places.enter("", onWait: { step("Waiting for other builds.") }) { try await work.image() }
+            return try await ofUpload(step) { try await work.image() }
         }
         if source.layout != nil {
             let work = LayoutWork(factory: self, step: step, base: try await readyBase(step), source: source)
-            return try await places.enter("", onWait: { step("Waiting for other builds.") }) { try await work.image() }
+            return try await ofUpload(step) { try await work.image() }
+        }
+        if let text = source.oci {
+            let reference = try RegistryReference(text)
+            let base = try await readyBase(step)
+            let key = try BuildInputs(source: source, base: base.layer.hex, builder: "", index: "").key()
+            let work = PullWork(factory: self, step: step, base: base, reference: reference, source: source)
+            return try await recorded(key, isPinned: reference.digest != nil, step) { try await work.image() }
         }
         if source.npm != nil { return try await node(source, step) }
         return try await python(source, step)
     }
+
+    /// What is made of an upload alone: its layers are found again by their content, so nothing is remembered.
+    private func ofUpload(
+        _ step: @escaping @Sendable (String) -> Void, _ build: @escaping @Sendable () async throws -> BuiltImage
+    ) async throws -> BuiltImage {
+        try await places.enter("", onWait: { step("Waiting for other builds.") }) {
+            let built = try await build()
+            await self.forgetUploads()
+            return built
+        }
+    }
+
+    /// Images have their own copies; an hour is for a second build of the same upload.
+    private func forgetUploads() async { _ = try? await uploads.remove(olderThan: .seconds(3_600)) }
 
     /// An image of Python packages, or of a folder.
     private func python(_ source: ImageSource, _ step: @escaping @Sendable (String) -> Void) async throws -> BuiltImage {
@@ -153,8 +173,7 @@ public final class ImageFactory: ImageBuilding, Sendable {
             }
             return try await self.places.enter("", onWait: { step("Waiting for other builds.") }) {
                 let built = try await build()
-                // The image has its own copy; an hour is for a second build of the same folder.
-                _ = try? await self.uploads.remove(olderThan: .seconds(3_600))
+                await self.forgetUploads()
                 try await Disk.work {
                     try BuildRecord(built: built, made: time(nil), isPinned: isPinned).write(key, in: store)
                 }
@@ -172,7 +191,8 @@ extension ImageSource {
     func check() throws(ImageBuildFailure) {
         guard kind != nil else {
             throw ImageBuildFailure(
-                error: "bad_source", message: "A source is one thing: a package of PyPI or npm, an uploaded folder, program or OCI image.",
+                error: "bad_source",
+                message: "A source is one thing: a package of PyPI or npm, an OCI image of a registry, an uploaded folder, program or OCI layout.",
                 hint: "Give one of \(Kind.allCases.map { $0 == .folder ? "upload" : $0.rawValue }.joined(separator: ", ")).")
         }
         if let digest = uploaded, Identifier.hex(ofDigest: digest) == nil {
@@ -180,6 +200,7 @@ extension ImageSource {
                 error: "bad_source", message: "\(digest.prefix(100)) is no digest of an upload.", hint: "It is written sha256: and 64 hex digits.")
         }
         if let npm { _ = try NpmSpec(npm) }
+        if let oci { _ = try RegistryReference(oci) }
         for word in (command ?? []) + (arguments ?? []) where word.utf8.contains(0) || word.utf8.count > 64 << 10 {
             throw ImageBuildFailure(error: "bad_source", message: "A word of the command is too long or holds a zero byte.")
         }

@@ -104,7 +104,8 @@ struct NodeStart {
     private func start(_ path: String) throws -> [String] {
         guard let file = packages.open(path).map({ Descriptor($0) }) else {
             throw ImageBuildFailure(
-                error: "no_console_script", message: "\(package) names a program that it does not bring: \(path.dropFirst(Self.modules.count).prefix(200)).",
+                error: "no_console_script",
+                message: "\(package) names a program that it does not bring: \(path.dropFirst(Self.modules.count).prefix(200)).",
                 hint: "Choose another version.")
         }
         switch Magic(file.value) {
@@ -135,20 +136,28 @@ struct NpmDiagnosis {
         switch code {
         case "E404":
             let missing = result.log.split(separator: "'").first { $0.contains("@") && !$0.contains(" ") }.map { String($0.prefix(214)) }
-            return ImageBuildFailure(error: "unknown_package", message: "The registry has no package \(missing ?? spec.name).", hint: "Check the spelling.")
-        case "ETARGET": return ImageBuildFailure(error: "unknown_version", message: "The registry has no \(Self.target(result.log) ?? spec.text).", hint: "Choose another version.")
+            return ImageBuildFailure(
+                error: "unknown_package", message: "The registry has no package \(missing ?? spec.name).", hint: "Check the spelling.")
+        case "ETARGET":
+            return ImageBuildFailure(
+                error: "unknown_version", message: "The registry has no \(Self.target(result.log) ?? spec.text).", hint: "Choose another version.")
         case "EINTEGRITY":
             return ImageBuildFailure(
-                error: "bad_package", message: "The registry handed out a package that is not what its hash says.", hint: "Try again; the log names it.")
+                error: "bad_package", message: "The registry handed out a package that is not what its hash says.",
+                hint: "Try again; the log names it.")
         case "EALLOWGIT", "EALLOWREMOTE", "EALLOWFILE", "EALLOWDIRECTORY":
             return ImageBuildFailure(
                 error: "bad_package", message: "\(spec.name) needs something that is no package of the registry.",
                 hint: "Only packages of the registry are installed; the log names what it is.")
-        case "ERESOLVE": return ImageBuildFailure(error: "no_solution", message: "No set of versions satisfies \(spec.text).", hint: "Choose another version.")
-        case "ENOTFOUND", "ECONNREFUSED", "ECONNRESET", "ETIMEDOUT", "ERR_SOCKET_TIMEOUT", "EAI_AGAIN", "UNABLE_TO_GET_ISSUER_CERT_LOCALLY", "E403", "E407", "E502", "E503", "EPROTO":
+        case "ERESOLVE":
+            return ImageBuildFailure(error: "no_solution", message: "No set of versions satisfies \(spec.text).", hint: "Choose another version.")
+        case "ENOTFOUND", "ECONNREFUSED", "ECONNRESET", "ETIMEDOUT", "ERR_SOCKET_TIMEOUT", "EAI_AGAIN", "UNABLE_TO_GET_ISSUER_CERT_LOCALLY", "E403",
+            "E407", "E502", "E503", "EPROTO":
             return ImageBuildFailure(
                 error: "network", message: "The npm registry could not be reached.",
-                hint: "Builds reach \(registry.egress.joined(separator: " and ")) and nothing else; check that this host reaches it too (berth up --npm-registry URL names another).")
+                hint:
+                    "Builds reach \(registry.egress.joined(separator: " and ")) and nothing else; check that this host reaches it too (berth up --npm-registry URL names another)."
+            )
         default: return ImageBuildFailure(error: "build_failed", message: "\(spec.text) could not be installed.", hint: "The log above tells more.")
         }
     }

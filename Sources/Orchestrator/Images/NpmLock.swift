@@ -23,8 +23,9 @@ struct NpmLock {
         var packages: [String: Entry]
     }
 
-    /// - Parameter registry: every package comes from it, and has a hash to be checked against.
+    /// - Parameter registry: every package comes from its host, by its scheme, and has a hash to be checked against.
     init(_ bytes: [UInt8], registry: String) throws(ImageBuildFailure) {
+        let origin = registry.split(separator: "/", omittingEmptySubsequences: false).prefix(3).joined(separator: "/") + "/"
         guard let document = CanonicalJSON.decode(Document.self, bytes), document.lockfileVersion == 3 else {
             throw Self.bad("The build left no lock of its packages behind.")
         }
@@ -35,10 +36,11 @@ struct NpmLock {
             }
             let name = String(path[end...].prefix(214))
             guard let version = entry.version, entry.link != true else { throw Self.bad("\(name) is no package of the registry.") }
-            guard let place = entry.resolved, place.hasPrefix(registry + "/") else {
+            guard let place = entry.resolved, place.hasPrefix(origin) else {
                 throw Self.bad("\(name) does not come from the registry.")
             }
-            guard let hash = entry.integrity, hash.hasPrefix("sha512-") || hash.hasPrefix("sha384-") || hash.hasPrefix("sha256-") || hash.hasPrefix("sha1-")
+            guard let hash = entry.integrity,
+                hash.hasPrefix("sha512-") || hash.hasPrefix("sha384-") || hash.hasPrefix("sha256-") || hash.hasPrefix("sha1-")
             else { throw Self.bad("\(name) has no hash to be checked against.") }
             packages.append("\(name)@\(version.prefix(100))")
             if entry.hasInstallScript == true { scripts.append(name) }
@@ -59,11 +61,16 @@ struct NpmPrograms {
 
     private struct Document: Decodable {
         enum Programs: Decodable {
-            case one(String), several([String: String])
+            case one(String)
+            case several([String: String])
 
             init(from decoder: any Decoder) throws {
                 let container = try decoder.singleValueContainer()
-                if let path = try? container.decode(String.self) { self = .one(path) } else { self = .several(try container.decode([String: String].self)) }
+                if let path = try? container.decode(String.self) {
+                    self = .one(path)
+                } else {
+                    self = .several(try container.decode([String: String].self))
+                }
             }
         }
 

@@ -13,7 +13,7 @@ struct SourceOptions: ParsableArguments {
     var binary: String?
     @Option(
         help: ArgumentHelp(
-            "An OCI image: a layout on this host, as a directory or a .tar, with :NAME behind it where it holds several images.",
+            "An OCI image: a layout on this host (a directory or a .tar, with :NAME behind it where it holds several images), or HOST/NAME[:TAG] of a registry.",
             valueName: "image"))
     var oci: String?
 
@@ -29,7 +29,9 @@ struct SourceOptions: ParsableArguments {
             source["binary"] = answer["digest"] ?? .null
             source["folder"] = .string(name)
         }
-        if let oci {
+        if let oci, LayoutPlace.isReference(oci) {
+            source["oci"] = .string(oci)
+        } else if let oci {
             let place = try LayoutPlace(oci)
             let answer = try await ControlClient.orchestrator(installation).upload("/v1/berth/uploads", try place.packed())
             source["layout"] = answer["digest"] ?? .null
@@ -53,7 +55,9 @@ struct SourceOptions: ParsableArguments {
         }
         // Its name is that of a file in the image, and nothing depends on it.
         let own = path.split(separator: "/").last.map(String.init) ?? ""
-        let plain = String(own.unicodeScalars.filter { $0.isASCII && ($0.properties.isAlphabetic || ("0"..."9").contains($0) || "._-+".unicodeScalars.contains($0)) }.map(Character.init))
+        let plain = String(
+            own.unicodeScalars.filter { $0.isASCII && ($0.properties.isAlphabetic || ("0"..."9").contains($0) || "._-+".unicodeScalars.contains($0)) }
+                .map(Character.init))
         let name = plain.isEmpty || plain.hasPrefix(".") || plain.hasPrefix("-") || plain.hasPrefix("+") ? "server" : String(plain.prefix(100))
         var writer = TarWriter()
         writer.file(name, content, executable: true)

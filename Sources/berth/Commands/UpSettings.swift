@@ -24,7 +24,8 @@ struct UpSettings: ParsableArguments {
 
     @Option(help: ArgumentHelp("The npm registry that builds resolve from (default: npm's own).", valueName: "url")) var npmRegistry: String?
     @Option(
-        name: .customLong("image-limit"), help: ArgumentHelp("What an image may weigh unpacked, in MiB: 64 to 65536 (default: 1024).", valueName: "mib"))
+        name: .customLong("image-limit"),
+        help: ArgumentHelp("What an image may weigh unpacked, in MiB: 64 to 65536 (default: 1024).", valueName: "mib"))
     var givenImageLimit: Int?
     var imageLimit: Int { givenImageLimit ?? 1_024 }
 
@@ -70,7 +71,8 @@ struct UpSettings: ParsableArguments {
             do {
                 _ = try IndexConfiguration(url: npmRegistry)
             } catch {
-                throw Failure("--npm-registry \(npmRegistry.prefix(128)) is no registry", hint: "the address of a registry, https://HOST[:PORT][/PATH]", code: 64)
+                throw Failure(
+                    "--npm-registry \(npmRegistry.prefix(128)) is no registry", hint: "the address of a registry, https://HOST[:PORT][/PATH]", code: 64)
             }
         }
         guard (64...65_536).contains(imageLimit) else {
