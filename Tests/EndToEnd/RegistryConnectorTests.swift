@@ -80,7 +80,9 @@ struct RegistryConnectorTests {
                     says: "failed: \(front)/closed/tiny:latest cannot be used: the registry wants a user and a password — *"),
                 // Another name, at an address of this host: only the registry that was named may be there.
                 BadInput(
-                    add("\(front)/lost/tiny"), says: "failed: \(front) sends to a host that builds may not reach: localhost:\(ports.elsewhere) — Hosts that a registry sends to are reached at public addresses only."),
+                    add("\(front)/lost/tiny"),
+                    says:
+                        "failed: \(front) sends to a host that builds may not reach: localhost:\(ports.elsewhere) — Hosts that a registry sends to are reached at public addresses only."),
                 BadInput(add("127.0.0.1:9/tools/tiny"), says: "failed: 127.0.0.1:9/tools/tiny:latest cannot be used: the registry *"),
                 BadInput(add("tiny"), code: 64, says: "--oci tiny cannot be read: *"),
                 BadInput(add("tools/tiny"), says: "failed: tools/tiny is no image of a registry, and no layout on this host — *"),

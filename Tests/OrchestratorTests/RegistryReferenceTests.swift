@@ -9,6 +9,7 @@ import Testing
     @Test(arguments: [
         ("registry.example/tools/server", "registry.example/tools/server:latest", "https://registry.example", "registry.example:443"),
         ("Registry.Example:5000/server:1.2_x-y", "registry.example:5000/server:1.2_x-y", "https://registry.example:5000", "registry.example:5000"),
+        ("127.registry.example/a", "127.registry.example/a:latest", "https://127.registry.example", "127.registry.example:443"),
         ("localhost/server", "localhost/server:latest", "http://localhost", "localhost:80"),
         ("127.0.0.1:5000/a/b/c:x", "127.0.0.1:5000/a/b/c:x", "http://127.0.0.1:5000", "127.0.0.1:5000"),
         ("r.example/a@" + digest, "r.example/a@" + digest, "https://r.example", "r.example:443"),

@@ -11,7 +11,7 @@ struct RegistryReference: Equatable, Sendable {
     let digest: String?
 
     /// Plain HTTP is for this host alone.
-    var isLocal: Bool { host == "localhost" || host.hasPrefix("127.") }
+    var isLocal: Bool { host == "localhost" || (host.hasPrefix("127.") && host.allSatisfy { $0.isNumber || $0 == "." }) }
     var base: String { (isLocal ? "http://" : "https://") + authority }
     /// `host:port`.
     var destination: String { authority.contains(":") ? authority : "\(authority):\(isLocal ? 80 : 443)" }
