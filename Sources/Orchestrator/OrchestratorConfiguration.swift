@@ -29,6 +29,8 @@ public struct OrchestratorConfiguration: Sendable {
     public var caBundle = "/etc/ssl/certs/ca-certificates.crt"
     /// crun or runc; empty: the first that is found.
     public var runtimePath = ""
+    /// How much memory all machines may be promised together.
+    public var memoryBudget = MemoryBudgetSetting.standard
     /// Adopt, stop every machine, end; rows stay as they are.
     public var stopAll = false
     /// Make what image builds need in the background, ahead of the first build.

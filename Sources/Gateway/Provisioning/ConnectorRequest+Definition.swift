@@ -46,7 +46,11 @@ extension ConnectorRequest {
 extension ConnectorDefinition {
     /// Hosts that `old` could reach and this one cannot, for people: a list that is given replaces the one before.
     func hostsLost(since old: ConnectorDefinition) -> String? {
-        let lost = ((old.egress ?? []) + (old.egressPrivate ?? [])).filter { !(egress ?? []).contains($0) && !(egressPrivate ?? []).contains($0) }
+        let now = ((egress ?? []) + (egressPrivate ?? [])).compactMap { try? EgressRule($0) }
+        let lost = ((old.egress ?? []) + (old.egressPrivate ?? [])).filter { text in
+            guard let rule = try? EgressRule(text) else { return false }
+            return !now.contains { $0.includes(rule) }
+        }
         return lost.isEmpty ? nil : lost.joined(separator: ", ")
     }
 }

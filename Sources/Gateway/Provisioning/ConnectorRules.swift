@@ -19,7 +19,8 @@ public enum ConnectorRules {
             throw failure("source", "two sources given", "give one of \(sourceOptions)")
         }
         if let old { try checkChange(request, of: old) }
-        let definition = request.definition(changing: old)
+        var definition = request.definition(changing: old)
+        if let life = request.life { definition.life = try life.life(changing: definition.life) }
         try check(definition.source)
         for (name, value) in request.env ?? [:] { try checkVariable(name, value, field: "env") }
         for (name, value) in request.secrets ?? [:] {
@@ -73,7 +74,8 @@ public enum ConnectorRules {
         }
         guard (1_024...65_535).contains(http.port) else {
             return (
-                "--http \(http.port): a server without privileges cannot listen on that port",
+                http.port > 65_535
+                    ? "--http \(http.port): there is no such port" : "--http \(http.port): a server without privileges cannot listen on that port",
                 "1024 to 65535; most servers take another port by an argument or a variable"
             )
         }
@@ -96,7 +98,8 @@ public enum ConnectorRules {
         if request.reset == true {
             guard request.source?.kind != nil else {
                 throw failure(
-                    "source", "--reset begins anew and needs the source again", "add one of \(sourceOptions), and of a folder the command after --")
+                    "source", "--reset begins anew and needs the source again",
+                    "add --pypi SPEC, or --npm, --dir, --binary or --oci, and of a folder the command after --")
             }
         } else if old.source.requirements == true, request.source?.upload != nil, request.source?.requirements != true {
             throw failure(

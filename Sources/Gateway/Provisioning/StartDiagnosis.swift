@@ -14,8 +14,11 @@ struct StartDiagnosis {
         http.map { "a Streamable HTTP server that listens on port \($0.port) of 127.0.0.1" } ?? "an MCP server on standard input and output"
     }
 
-    /// - Parameter log: of its machine, whose agent tells which host was refused.
-    func hint(stderr: String, log: String = "") -> String {
+    /// - Parameters:
+    ///   - log: of its machine, whose agent tells which host was refused.
+    ///   - reason: what the orchestrator or the agent says of its end.
+    func hint(stderr: String, log: String = "", reason: String = "") -> String {
+        if Self.isShort(reason) { return "give it more memory: --memory, in MiB" }
         let lines = stderr.split(separator: "\n")
         if lines.contains(where: { $0.contains("exec ") && $0.contains("No such file or directory") }) {
             return "the first line (#!) of its file names a program that the image does not have, /usr/bin/env for one: use -- python3 FILE"
@@ -54,6 +57,9 @@ struct StartDiagnosis {
         }
         return "its standard error is above; --arg, --env and --secret give what it may miss"
     }
+
+    /// Whether the kernel ended it for want of memory.
+    static func isShort(_ reason: String) -> Bool { reason.contains("oom_killed") }
 
     /// `Uvicorn running on http://127.0.0.1:8000 (…)`, and what others say at their start.
     private static func announcedPort(_ line: Substring) -> Int? {

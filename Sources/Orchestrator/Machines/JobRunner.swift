@@ -1,6 +1,7 @@
 import Door
 import Glibc
 import Logging
+import MachineAPI
 import NIOCore
 import NIOPosix
 import Sealing
@@ -40,6 +41,12 @@ final class JobRunner: BuildMachine {
     func run(_ job: BuildJob, line: @escaping @Sendable (String) -> Void) async throws -> BuildJobResult {
         let machine = MachineID.random()
         let boot = ULID().description
+        do {
+            try reconciler.host.budget.take(machine, bytes: job.memoryBytes)
+        } catch {
+            throw ImageBuildFailure(error: error.code, message: "the build has no room: \(error.message)", hint: error.hint)
+        }
+        defer { reconciler.host.budget.release(machine) }
         let row = try await store.beginBoot(machine: machine, boot: boot, kind: .job, door: nil, at: WallClock.milliseconds())
         Failpoint.hit("row")
         let exits = reconciler.jobs.end(machine: machine, boot: boot)

@@ -46,6 +46,7 @@ extension ConnectorCommand {
             help: ArgumentHelp(
                 "The same for one host that may have a private address, or one of this host (repeatable).", valueName: "host"))
         var egressPrivate: [String] = []
+        @OptionGroup var life: LifeOptions
         @Argument(parsing: .postTerminator, help: "After --, the server's command (--dir), or one in place of the source's own.")
         var command: [String] = []
 
@@ -55,6 +56,7 @@ extension ConnectorCommand {
         func body(_ installation: Installation, change: Change? = nil) async throws -> JSONValue {
             try check(change)
             let environment = try Variables.plain(env)
+            let life = try life.json()
             let folder = try dir.map { try FolderArchive(folder: $0, requirements: requirements) }
             let secrets = try Secrets.values(secret)
             for name in secrets.keys.sorted() where environment[name] != nil {
@@ -82,7 +84,7 @@ extension ConnectorCommand {
                 ("reset", change?.reset == true ? .bool(true) : nil), ("memory_mb", memory.map { .int($0) }), ("pids", pids.map { .int($0) }),
                 ("era", era.map { .string($0.rawValue) }), ("http", change?.stdio == true ? .string("") : http.map { .string($0) }),
                 ("egress", egress.isEmpty && change?.noEgress != true ? nil : .strings(egress)),
-                ("egress_private", egressPrivate.isEmpty && change?.noEgress != true ? nil : .strings(egressPrivate)))
+                ("life", life), ("egress_private", egressPrivate.isEmpty && change?.noEgress != true ? nil : .strings(egressPrivate)))
         }
 
         private func check(_ change: Change?) throws {

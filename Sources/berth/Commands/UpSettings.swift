@@ -20,6 +20,13 @@ struct UpSettings: ParsableArguments {
         name: .customLong("package-index"),
         help: ArgumentHelp("The package index that builds resolve from (default: https://pypi.org/simple).", valueName: "url"))
     var givenPackageIndex: String?
+    @Option(
+        name: .customLong("memory-budget"),
+        help: ArgumentHelp(
+            "How much of the host's memory all machines may be promised together: N% or MiB (default: 80%). What would pass it is not started.",
+            valueName: "n%|mib"))
+    var givenMemoryBudget: String?
+    var memoryBudget: MemoryBudgetSetting { givenMemoryBudget.flatMap(MemoryBudgetSetting.init) ?? .standard }
     var packageIndex: String { givenPackageIndex ?? "https://pypi.org/simple" }
 
     @Option(help: ArgumentHelp("The npm registry that builds resolve from (default: npm's own).", valueName: "url")) var npmRegistry: String?
@@ -61,6 +68,10 @@ struct UpSettings: ParsableArguments {
         }
         for network in behindProxy where AddressBlock(network) == nil {
             throw Failure("--behind-proxy '\(network.prefix(64))' is no network", hint: "for example 10.0.0.0/8 or 127.0.0.1/32", code: 64)
+        }
+        if let givenMemoryBudget, MemoryBudgetSetting(givenMemoryBudget) == nil {
+            throw Failure(
+                "--memory-budget '\(givenMemoryBudget.prefix(32))' is no amount of memory", hint: "1% to 100% of the host's, or MiB (64 or more)", code: 64)
         }
         do {
             _ = try IndexConfiguration(url: packageIndex)
@@ -113,6 +124,7 @@ struct UpSettings: ParsableArguments {
         if npmRegistry != nil, npmRegistry != running.npmRegistry {
             result.append(running.npmRegistry.map { "--npm-registry \($0)" } ?? "no --npm-registry")
         }
+        if givenMemoryBudget != nil, memoryBudget != running.memoryBudget { result.append("--memory-budget \(running.memoryBudget)") }
         if givenImageLimit != nil, imageLimit != running.imageLimit { result.append("--image-limit \(running.imageLimit)") }
         return result
     }
@@ -121,7 +133,9 @@ struct UpSettings: ParsableArguments {
 
     /// The same settings as an argument list.
     func arguments() -> [String] {
-        var result = ["--listen", listen, "--package-index", packageIndex, "--image-limit", "\(imageLimit)"]
+        var result = [
+            "--listen", listen, "--package-index", packageIndex, "--memory-budget", memoryBudget.description, "--image-limit", "\(imageLimit)",
+        ]
         if let state = state.state { result += ["--state", state] }
         if let npmRegistry { result += ["--npm-registry", npmRegistry] }
         if let publicURL { result += ["--public-url", publicURL] }
