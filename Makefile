@@ -7,12 +7,13 @@ SECONDS ?=
 SESSIONS ?=
 export BERTH_STATE := $(if $(STATE),$(STATE),$(BERTH_STATE))
 
-.PHONY: up down build dist test test-all fuzz soak bench clean
+.PHONY: up down build dist test test-all guest-v2 fuzz soak bench clean
 up: ; @HOST='$(HOST)' LISTEN='$(LISTEN)' scripts/up
 down: ; @scripts/down
 build: ; @scripts/build
 dist: ; @scripts/dist
 test: ; @SUITE='$(SUITE)' SEED='$(SEED)' scripts/test
+guest-v2: ; @scripts/guest-v2
 fuzz: ; @FUZZ_SECONDS='$(SECONDS)' SEED='$(SEED)' scripts/fuzz
 soak: ; @SEED='$(SEED)' scripts/soak $(SESSIONS)
 test-all: ; @SUITE='$(SUITE)' SEED='$(SEED)' scripts/test-all
