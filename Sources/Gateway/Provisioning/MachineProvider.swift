@@ -144,6 +144,7 @@ extension MachineTemplate {
         if http != nil || egress != nil || egressPrivate != nil {
             config.berth = .init(egress: egress, egress_private: egressPrivate, http: http)
         }
+        hosting?.add(to: &config)
         return config
     }
 }

@@ -27,6 +27,11 @@ struct UpSettings: ParsableArguments {
             valueName: "n%|mib"))
     var givenMemoryBudget: String?
     var memoryBudget: MemoryBudgetSetting { givenMemoryBudget.flatMap(MemoryBudgetSetting.init) ?? .standard }
+    @Option(
+        help: ArgumentHelp(
+            "A layer of isolation that this host lacks and that connectors with --profile trusted may do without (repeatable): seccomp, cgroup-pids, cgroup-cpu. The others do not start then.",
+            valueName: "layer"))
+    var without: [String] = []
     var packageIndex: String { givenPackageIndex ?? "https://pypi.org/simple" }
 
     /// The listen address in its parts.
@@ -66,6 +71,10 @@ struct UpSettings: ParsableArguments {
             throw Failure(
                 "--memory-budget '\(givenMemoryBudget.prefix(32))' is no amount of memory", hint: "1% to 100% of the host's, or MiB (64 or more)", code: 64)
         }
+        for layer in without where !HostCapabilities.dispensable.contains(layer) {
+            throw Failure(
+                "--without \(layer.prefix(64)): no machine does without it", hint: HostCapabilities.dispensable.sorted().joined(separator: ", "), code: 64)
+        }
         do {
             _ = try IndexConfiguration(url: packageIndex)
         } catch {
@@ -103,6 +112,9 @@ struct UpSettings: ParsableArguments {
             result.append(networks.isEmpty ? "no --behind-proxy" : networks.joined(separator: " "))
         }
         if givenPackageIndex != nil, packageIndex != running.packageIndex { result.append("--package-index \(running.packageIndex)") }
+        if !without.isEmpty, Set(without) != Set(running.without) {
+            result.append(running.without.isEmpty ? "no --without" : running.without.map { "--without \($0)" }.joined(separator: " "))
+        }
         if givenMemoryBudget != nil, memoryBudget != running.memoryBudget { result.append("--memory-budget \(running.memoryBudget)") }
         return result
     }
@@ -115,6 +127,7 @@ struct UpSettings: ParsableArguments {
         if let state = state.state { result += ["--state", state] }
         if let publicURL { result += ["--public-url", publicURL] }
         for network in behindProxy { result += ["--behind-proxy", network] }
+        for layer in without { result += ["--without", layer] }
         return result
     }
 }
