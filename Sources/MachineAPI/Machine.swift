@@ -105,7 +105,10 @@ public struct MachineConfig: Codable, Sendable, Equatable {
         public var runtime: String?
         /// The server speaks Streamable HTTP there; STDIO otherwise.
         public var http: HTTP?
-        public init(egress: [String]? = nil, egress_private: [String]? = nil, http: HTTP? = nil) {
+        /// What becomes of a machine that nobody calls.
+        public var idle: Idle?
+        public init(egress: [String]? = nil, egress_private: [String]? = nil, http: HTTP? = nil, idle: Idle? = nil) {
+            self.idle = idle
             self.egress = egress
             self.egress_private = egress_private
             self.http = http
@@ -137,6 +140,19 @@ public struct MachineConfig: Codable, Sendable, Equatable {
         }
 
         public var text: String { "\(port)\(path)" }
+    }
+
+    /// After how long without a call a machine is stopped or suspended.
+    public struct Idle: Codable, Sendable, Equatable {
+        public enum Action: String, Codable, Sendable, CaseIterable { case stop, suspend }
+        /// 1 s to 30 days.
+        public static let range = 1...2_592_000
+        public var seconds: Int
+        public var action: Action
+        public init(seconds: Int, action: Action = .stop) {
+            self.seconds = seconds
+            self.action = action
+        }
     }
 
     public struct Init: Codable, Sendable, Equatable {
@@ -210,7 +226,7 @@ public struct ImageReference: Codable, Sendable, Equatable {
 public struct MachineEvent: Codable, Sendable, Equatable, Identifiable {
     /// ULID.
     public var id: String
-    /// `launch`, `start`, `stop`, `exit`, `restart`, `destroy`, `oom`, `adopt`, `suspend`, `resume`, `update`, `cordon`, `uncordon`, `signal`.
+    /// `launch`, `start`, `stop`, `exit`, `restart`, `destroy`, `oom`, `adopt`, `suspend`, `resume`, `autostop`, `update`, `cordon`, `uncordon`, `signal`.
     public var type: String
     public var status: String
     /// `user`, `berth` for the reconciler, `kernel` for what the kernel did.

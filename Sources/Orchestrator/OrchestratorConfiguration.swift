@@ -22,6 +22,8 @@ public struct OrchestratorConfiguration: Sendable {
     public var index = IndexConfiguration.pypi
     /// Base and builder trees, shared by the installations of a host.
     public var cacheDirectory = "/var/cache/berth"
+    /// What an image may weigh unpacked, in bytes.
+    public var imageLimit = TreeLimits().bytes
     public var caBundle = "/etc/ssl/certs/ca-certificates.crt"
     /// crun or runc; empty: the first that is found.
     public var runtimePath = ""

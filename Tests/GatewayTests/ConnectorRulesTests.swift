@@ -86,6 +86,9 @@ import Testing
         let third = try ConnectorRules.check(ConnectorRequest(name: "m", egress: [], egress_private: []), changing: second)
         #expect(third.egress == nil && third.egressPrivate == nil)
         #expect(second.hostsLost(since: first) == "a.example, *.b.example:22" && first.hostsLost(since: first) == nil)
+        let wider = try ConnectorRules.check(
+            ConnectorRequest(name: "m", egress: ["*.b.example:22"], egress_private: ["a.example", "c.internal:443"]), changing: first)
+        #expect(wider.hostsLost(since: first) == nil, "the same hosts, otherwise written")
         for (request, field, words) in [
             (ConnectorRequest(name: "m", egress: ["10.0.0.1"]), "egress", "--egress: '10.0.0.1' is an address"),
             (ConnectorRequest(name: "m", egress_private: ["*.a.example"]), "egress_private", "--egress-private: '*.a.example:443' is not one host"),

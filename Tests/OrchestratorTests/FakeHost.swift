@@ -156,6 +156,10 @@ final class FakeDoor: DoorAsking {
     let busy = Mutex<Int?>(0)
     /// nil when the agent does not tell.
     let processes = Mutex<ServerProcesses?>(ServerProcesses())
+    /// How the machines are used; nil when the agent does not tell.
+    let used = Mutex<MachineUse?>(MachineUse(idle: .zero))
+    /// Of a machine that is told to drain if it is idle; nil: as `used` says.
+    let drains = Mutex<DoorAnswer?>(nil)
     /// By the door, in the place of `answer`.
     let decide = Mutex<(@Sendable (String) -> DoorAnswer)?>(nil)
 
@@ -168,6 +172,13 @@ final class FakeDoor: DoorAsking {
     func busyChildren(_ door: String, keys: DoorKeys, org: String) async -> Int? { busy.withLock { $0 } }
 
     func processes(_ door: String, keys: DoorKeys, org: String) async -> ServerProcesses? { processes.withLock { $0 } }
+
+    func use(_ door: String, keys: DoorKeys, org: String) async -> MachineUse? { used.withLock { $0 } }
+
+    func drain(_ door: String, keys: DoorKeys, org: String, ifIdleFor time: Duration) async -> DoorAnswer {
+        if let answer = drains.withLock({ $0 }) { return answer }
+        return used.withLock { $0?.idle.map { $0 >= time } ?? false } ? .yes : .no("in_use")
+    }
 
     func forget(machine: String, boot: String) async {}
 }

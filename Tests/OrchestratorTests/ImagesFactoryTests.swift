@@ -188,7 +188,7 @@ import Testing
         var tar = ImagesTar()
         tar.add("server.py", body: Array("print(1)\n".utf8))
         tar.add("requirements.txt", body: Array("demo\n".utf8))
-        tar.add("run", mode: 0o755, body: Array("#!".utf8))
+        tar.add("run", mode: 0o755, body: Array("#!/usr/bin/python3\n".utf8))
         let archive = tar.finished
         let digest = try await fixture.uploads.receive(
             AsyncStream { continuation in

@@ -50,11 +50,11 @@ actor MachineProvider {
         }
     }
 
-    /// The machine as it is now, waked if it is suspended; nil when it is gone or does not run.
+    /// The machine as it is now, waked if it is suspended, and started anew if it is just being stopped; nil when it is gone or does not run.
     func refresh(machine id: String, app: String) async throws -> MachineAddress? {
         do {
             let machine = try await machines.machine(app: app, id: id)
-            guard machine.state == .suspended || machine.state == .suspending else { return machine.address }
+            guard [.suspended, .suspending, .stopping].contains(machine.state) else { return machine.address }
             try await machines.perform(.start, app: app, id: id)
             logger.info("machine waked", metadata: ["app": "\(app)", "machine": "\(id)"])
             return try await machines.wait(app: app, id: id, for: .started, seconds: 60).address
@@ -93,7 +93,7 @@ actor MachineProvider {
 
         let id: String
         if let machine = fitting.first(where: { $0.state != .destroying && $0.state != .destroyed }) {
-            if [.stopped, .failed, .created, .suspended, .suspending].contains(machine.state) {
+            if [.stopping, .stopped, .failed, .created, .suspended, .suspending].contains(machine.state) {
                 try await machines.perform(.start, app: connector.app, id: machine.id)
             }
             id = machine.id
@@ -141,8 +141,8 @@ extension MachineTemplate {
         var config = MachineConfig(
             image: image, exec: command, guest: .init(cpu_kind: "shared", cpus: cpus, memory_mb: memoryMB, pids: pids), env: environment,
             metadata: metadata, restart: .init(policy: .onFailure, max_retries: 10))
-        if http != nil || egress != nil || egressPrivate != nil {
-            config.berth = .init(egress: egress, egress_private: egressPrivate, http: http)
+        if http != nil || egress != nil || egressPrivate != nil || idle != nil {
+            config.berth = .init(egress: egress, egress_private: egressPrivate, http: http, idle: idle)
         }
         hosting?.add(to: &config)
         return config

@@ -237,9 +237,12 @@ struct Provisioner: Sendable {
         // While it is tried once more, the machine itself has no reason.
         var reason = machine.berth?.reason
         if reason == nil { reason = try? await machines.machine(app: record.app, id: machine.id).lastFailure }
-        return ProvisioningFailure(
+        var failure = ProvisioningFailure(
             error: StartDiagnosis.isShort(reason ?? why) ? "oom_killed" : "not_ready", message: "the server did not become ready: \(reason ?? why)",
             hint: diagnosis.hint(stderr: stderr ?? "", log: log ?? "", reason: reason ?? why), stderr: stderr)
+        let told = StartReason.of(reason ?? why, stderr: stderr ?? "", timedOut: refusal.code == "timeout")
+        (failure.reason, failure.exit_code) = (told?.reason.rawValue, told?.code)
+        return failure
     }
 }
 
@@ -266,6 +269,7 @@ extension ConnectorRecord {
         template.http = definition.http
         template.egress = definition.egress
         template.egressPrivate = definition.egressPrivate
+        template.idle = definition.life?.idle
         return Connector(
             name: name, app: app, machineConfig: template, secretNames: definition.secrets, generation: generation)
     }

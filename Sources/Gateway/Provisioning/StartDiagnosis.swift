@@ -23,6 +23,11 @@ struct StartDiagnosis {
         if lines.contains(where: { $0.contains("exec ") && $0.contains("No such file or directory") }) {
             return "the first line (#!) of its file names a program that the image does not have, /usr/bin/env for one: use -- python3 FILE"
         }
+        if let line = lines.first(where: { $0.contains("version `GLIBC") || $0.contains("error while loading shared libraries: ") }) {
+            return line.contains("version `GLIBC")
+                ? "it is linked to a newer C library than its image has: link it statically, or build it where the C library is older"
+                : "a library that it is linked to is not in its image: link it statically"
+        }
         if http == nil, let port = lines.lazy.compactMap(Self.announcedPort).first {
             return "it speaks HTTP on port \(port), and not on standard input and output: give --http \(port)"
         }

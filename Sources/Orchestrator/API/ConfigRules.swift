@@ -47,7 +47,16 @@ enum ConfigRules {
             }
         }
         if let signal = config.stop_config?.signal { try checkStopSignal(signal, field: "config.stop_config.signal") }
-        if let http = config.berth?.http { try check(http) }
+        let egress = try config.egress
+        if let http = config.berth?.http {
+            try check(http)
+            guard !egress.ports.contains(http.port) else {
+                throw MachineFailure(
+                    .invalid, "invalid", "config.berth.http.port is a port of config.berth.egress, on which the agent listens",
+                    field: "config.berth.http.port", hint: "another port of the server")
+            }
+        }
+        try range(config.berth?.idle?.seconds, MachineConfig.Idle.range, "config.berth.idle.seconds")
         if let profile = config.berth?.profile, IsolationProfile(rawValue: profile) == nil {
             throw MachineFailure(.invalid, "invalid", "config.berth.profile is trusted, standard or untrusted", field: "config.berth.profile")
         }
@@ -59,7 +68,6 @@ enum ConfigRules {
         if let runtime = config.berth?.runtime, !runtime.hasPrefix("/") || runtime.utf8.count > 256 || runtime.utf8.contains(0) {
             throw MachineFailure(.invalid, "invalid", "config.berth.runtime is no absolute path", field: "config.berth.runtime", hint: "/usr/bin/runsc")
         }
-        _ = try config.egress
         try checkText(config)
     }
 

@@ -88,6 +88,11 @@ public final class ImageFactory: ImageBuilding, Sendable {
         }
     }
 
+    /// The base system, made by one build for all that wait for it.
+    func readyBase(_ step: @escaping @Sendable (String) -> Void) async throws -> SharedPart {
+        try await equals.enter("parts") { try await self.base(step) }
+    }
+
     func builder(_ base: SharedPart, _ step: @escaping @Sendable (String) -> Void) async throws -> SharedPart {
         let key = try parts.builderKey()
         let layer = store.layerPath(base.layer.hex)
@@ -99,6 +104,21 @@ public final class ImageFactory: ImageBuilding, Sendable {
     // MARK: Images
 
     private func image(of source: ImageSource, step: @escaping @Sendable (String) -> Void) async throws -> BuiltImage {
+        try source.check()
+        if let upload = source.binary {
+            // Its layers are found again by their content, so nothing is remembered.
+            let work = BinaryWork(factory: self, step: step, upload: upload, command: source.start, arguments: source.arguments ?? [])
+            return try await places.enter("", onWait: { step("Waiting for other builds.") }) { try await work.image() }
+        }
+        if source.layout != nil {
+            let work = LayoutWork(factory: self, step: step, base: try await readyBase(step), source: source)
+            return try await places.enter("", onWait: { step("Waiting for other builds.") }) { try await work.image() }
+        }
+        return try await python(source, step)
+    }
+
+    /// An image of Python packages, or of a folder.
+    private func python(_ source: ImageSource, _ step: @escaping @Sendable (String) -> Void) async throws -> BuiltImage {
         let plan = try BuildPlan(source)
         let (base, builder) = try await equals.enter("parts") {
             let base = try await self.base(step)
@@ -128,7 +148,28 @@ public final class ImageFactory: ImageBuilding, Sendable {
     }
 }
 
-/// A source, checked.
+extension ImageSource {
+    /// The command that was given, if one was.
+    var start: [String]? { command.flatMap { $0.isEmpty ? nil : $0 } }
+
+    /// - Throws: `bad_source` where it is not one thing, or names an upload wrongly.
+    func check() throws(ImageBuildFailure) {
+        guard kind != nil else {
+            throw ImageBuildFailure(
+                error: "bad_source", message: "A source is one thing: a package, an uploaded folder, program or OCI image.",
+                hint: "Give one of \(Kind.allCases.map { $0 == .folder ? "upload" : $0.rawValue }.joined(separator: ", ")).")
+        }
+        if let digest = uploaded, Identifier.hex(ofDigest: digest) == nil {
+            throw ImageBuildFailure(
+                error: "bad_source", message: "\(digest.prefix(100)) is no digest of an upload.", hint: "It is written sha256: and 64 hex digits.")
+        }
+        for word in (command ?? []) + (arguments ?? []) where word.utf8.contains(0) || word.utf8.count > 64 << 10 {
+            throw ImageBuildFailure(error: "bad_source", message: "A word of the command is too long or holds a zero byte.")
+        }
+    }
+}
+
+/// A source of Python packages or a folder, checked.
 struct BuildPlan: Sendable {
     enum Content: Sendable, Equatable {
         case package(Requirement)
@@ -141,24 +182,15 @@ struct BuildPlan: Sendable {
     var arguments: [String]
 
     init(_ source: ImageSource) throws(ImageBuildFailure) {
-        switch (source.pypi, source.upload) {
-        case (let spec?, nil):
+        if let spec = source.pypi {
             content = .package(try Requirement(spec))
-        case (nil, let digest?):
-            guard Identifier.hex(ofDigest: digest) != nil else {
-                throw ImageBuildFailure(
-                    error: "bad_source", message: "\(digest.prefix(100)) is no digest of an upload.", hint: "It is written sha256: and 64 hex digits."
-                )
-            }
-            content = .upload(digest: digest, requirements: source.requirements ?? false)
-        default:
-            throw ImageBuildFailure(
-                error: "bad_source", message: "A source is either a package or an uploaded folder.", hint: "Give one of pypi and upload.")
+        } else {
+            content = .upload(digest: source.upload ?? "", requirements: source.requirements ?? false)
         }
         var constraints: [Requirement] = []
         for text in source.constraints ?? [] { constraints.append(try Requirement(text)) }
         self.constraints = constraints
-        command = source.command.flatMap { $0.isEmpty ? nil : $0 }
+        command = source.start
         arguments = source.arguments ?? []
     }
 

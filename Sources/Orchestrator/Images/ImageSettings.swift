@@ -2,6 +2,9 @@ import MachineAPI
 
 /// Where images are kept and what they are made from.
 public struct ImageSettings: Sendable {
+    /// From here on a person is told that an image is large.
+    static let largeImage = 250 << 20
+
     /// The orchestrator's part of the state directory (absolute).
     public var state: String
     /// Base and builder trees, made once per host and shared by every state directory; root, 0700. Removing it hurts nobody.
@@ -11,6 +14,8 @@ public struct ImageSettings: Sendable {
     public var caBundle: String
     /// What an image may weigh unpacked.
     public var limits: TreeLimits
+    /// What a build machine may write that leaves an image behind: caches and archives beside it.
+    var workBytes: Int { max(2 << 30, 2 * limits.bytes) }
 
     public init(
         state: String, cache: String = "/var/cache/berth", index: IndexConfiguration = .pypi,

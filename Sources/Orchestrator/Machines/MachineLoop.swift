@@ -15,6 +15,8 @@ struct MachineLoop {
     private var timer: Task<Void, Never>?
     private var timerNumber = 0
     private var probe: Task<Void, Never>?
+    /// Looks whether anybody calls, while the machine is up and its configuration has an idle time.
+    private var watch: (limit: MachineConfig.Idle, boot: String, task: Task<Void, Never>)?
     /// The creation or removal under way: one at a time.
     private var work: Task<Void, Never>?
     private var readySince: ContinuousClock.Instant?
@@ -83,6 +85,7 @@ struct MachineLoop {
         if machine.life != .up { readySince = nil }
         if machine.life != .probing { probe?.cancel() }
         for effect in effects { await perform(effect, in: &group) }
+        watchIdleness(in: &group)
         // After the effects: who waited for `destroyed` may look at the host, and a new boot has its door.
         host.hub.publish(record)
     }
@@ -99,6 +102,7 @@ struct MachineLoop {
 
     /// The inbox is closed: only what is under way on the host goes on to its end.
     func end() {
+        watch?.task.cancel()
         timer?.cancel()
         probe?.cancel()
     }
@@ -155,7 +159,8 @@ struct MachineLoop {
         switch effect {
         case .boot: await boot(in: &group)
         case .probe(let isDeep): ask(isDeep: isDeep && record.config.metadata?["berth_ready"] != "agent", in: &group)
-        case .freeze: freeze(in: &group)
+        case .close(let seconds): close(idleSeconds: seconds, in: &group)
+        case .freeze(let seconds): freeze(idleSeconds: seconds, in: &group)
         case .cancelFreeze: work?.cancel()
         case .thaw: thaw(in: &group)
         case .terminate: terminate(in: &group)
@@ -257,11 +262,38 @@ struct MachineLoop {
         }
     }
 
-    private mutating func freeze(in group: inout DiscardingTaskGroup) {
+    private mutating func watchIdleness(in group: inout DiscardingTaskGroup) {
+        let wanted = machine.life == .up && !machine.isHeld ? machine.policy.idle : nil
+        if let watch, watch.limit != wanted || watch.boot != record.boot?.boot {
+            watch.task.cancel()
+            self.watch = nil
+        }
+        guard watch == nil, let wanted, let boot = record.boot else { return }
+        let task = start(in: &group) { [host, record, post] in
+            await host.watchIdleness(record, boot, limit: .seconds(wanted.seconds), since: record.stateSince) { seconds in
+                post(.init(input: .idle(seconds: seconds), boot: boot.boot))
+            }
+        }
+        watch = (wanted, boot.boot, task)
+    }
+
+    private mutating func close(idleSeconds: Int64, in group: inout DiscardingTaskGroup) {
         guard let boot = record.boot else { return }
         work = start(in: &group) { [host, record, post] in
             do {
-                post(.init(input: .frozen(try await host.suspend(record, boot)), boot: boot.boot))
+                try await host.close(record, boot, idleSeconds: idleSeconds)
+                post(.init(input: .closed, boot: boot.boot))
+            } catch {
+                post(.init(input: .closeFailed("\(error)"), boot: boot.boot))
+            }
+        }
+    }
+
+    private mutating func freeze(idleSeconds: Int64?, in group: inout DiscardingTaskGroup) {
+        guard let boot = record.boot else { return }
+        work = start(in: &group) { [host, record, post] in
+            do {
+                post(.init(input: .frozen(try await host.suspend(record, boot, idleSeconds: idleSeconds)), boot: boot.boot))
             } catch {
                 post(.init(input: .freezeFailed(Task.isCancelled ? "not suspended: it was needed meanwhile" : "\(error)"), boot: boot.boot))
             }

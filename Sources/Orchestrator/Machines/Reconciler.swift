@@ -45,9 +45,12 @@ actor Reconciler {
                 owner.post(.lost, boot: boot.boot)
             }
         }
-        try await host.store.prune(destroyedBefore: WallClock.milliseconds() - 7 * 86_400_000)
+        try await forget()
         for app in try await host.store.apps() where app.isDeleting { deletions.append(Task { await self.resumeDeletion(of: app.name) }) }
     }
+
+    /// Takes away what is kept of machines that were destroyed more than a week ago.
+    func forget() async throws { try await host.store.prune(destroyedBefore: WallClock.milliseconds() - 7 * 86_400_000) }
 
     /// A machine whose row has just been written.
     func add(_ machine: MachineRecord) { _ = owner(of: machine) }

@@ -104,9 +104,10 @@ public struct HostCapabilities: Sendable, Equatable {
     }
 
     private static func overlay() -> IsolationLayer {
-        let known = Files.read("/proc/filesystems")?.contains("\toverlay\n") == true
+        // Debian has it as a module, which nobody has loaded on a host that has run no container yet.
+        let known = Files.read("/proc/filesystems")?.contains("\toverlay\n") == true || clinux_knows_file_system("overlay") == 1
         return IsolationLayer(
-            "read-only-root", known ? .active : .missing, known ? "overlay without an upper layer" : "overlayfs is not loaded",
+            "read-only-root", known ? .active : .missing, known ? "overlay without an upper layer" : "the kernel has no overlayfs",
             remedy: "modprobe overlay")
     }
 

@@ -34,6 +34,11 @@ struct UpSettings: ParsableArguments {
     var without: [String] = []
     var packageIndex: String { givenPackageIndex ?? "https://pypi.org/simple" }
 
+    @Option(
+        name: .customLong("image-limit"), help: ArgumentHelp("What an image may weigh unpacked, in MiB: 64 to 65536 (default: 1024).", valueName: "mib"))
+    var givenImageLimit: Int?
+    var imageLimit: Int { givenImageLimit ?? 1_024 }
+
     /// The listen address in its parts.
     func listenAddress() throws -> (host: String, port: Int) {
         guard let colon = listen.lastIndex(of: ":"), let port = Int(listen[listen.index(after: colon)...]), (1...65_535).contains(port) else {
@@ -80,6 +85,9 @@ struct UpSettings: ParsableArguments {
         } catch {
             throw Failure("--package-index: \(error.message)", hint: error.hint, code: 64)
         }
+        guard (64...65_536).contains(imageLimit) else {
+            throw Failure("--image-limit \(imageLimit) is out of range", hint: "64 to 65536 MiB", code: 64)
+        }
         guard !isLoopback(host) else { return }
         guard publicURL?.hasPrefix("https://") == true || !behindProxy.isEmpty else {
             throw Failure(
@@ -116,6 +124,7 @@ struct UpSettings: ParsableArguments {
             result.append(running.without.isEmpty ? "no --without" : running.without.map { "--without \($0)" }.joined(separator: " "))
         }
         if givenMemoryBudget != nil, memoryBudget != running.memoryBudget { result.append("--memory-budget \(running.memoryBudget)") }
+        if givenImageLimit != nil, imageLimit != running.imageLimit { result.append("--image-limit \(running.imageLimit)") }
         return result
     }
 
@@ -123,7 +132,9 @@ struct UpSettings: ParsableArguments {
 
     /// The same settings as an argument list.
     func arguments() -> [String] {
-        var result = ["--listen", listen, "--package-index", packageIndex, "--memory-budget", memoryBudget.description]
+        var result = [
+            "--listen", listen, "--package-index", packageIndex, "--memory-budget", memoryBudget.description, "--image-limit", "\(imageLimit)",
+        ]
         if let state = state.state { result += ["--state", state] }
         if let publicURL { result += ["--public-url", publicURL] }
         for network in behindProxy { result += ["--behind-proxy", network] }

@@ -26,6 +26,7 @@ extension UpSettings {
         } catch {
             throw Failure("--package-index: \(error.message)", hint: error.hint)
         }
+        configuration.imageLimit = imageLimit << 20
         if let bundle = getenv("SSL_CERT_FILE") { configuration.caBundle = String(cString: bundle) }
         configuration.memoryBudget = memoryBudget
         configuration.stopAll = stopAll

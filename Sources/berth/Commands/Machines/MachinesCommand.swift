@@ -8,7 +8,7 @@ struct MachinesCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "machines", abstract: "The machines that run the connectors.",
         discussion: """
-            MACHINE is a machine's id, the first digits of it, or the name of a connector that has one machine.
+            MACHINE is a machine's id, its first four digits or more, or the name of a connector that has one machine.
             """,
         subcommands: [List.self, Start.self, Stop.self, Suspend.self, Restart.self, Destroy.self, Usage.self, Events.self, LogsOfMachine.self])
 
