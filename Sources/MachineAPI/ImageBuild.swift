@@ -2,6 +2,10 @@
 public struct ImageSource: Codable, Sendable, Equatable {
     /// A PyPI requirement (`name[extras]==version`), or nil.
     public var pypi: String?
+    /// A package of an npm registry (`name@version`), or nil.
+    public var npm: String?
+    /// An image of a registry (`host/name:tag`, `host/name@sha256:…`), or nil.
+    public var oci: String?
     /// Further requirements that narrow the resolution (`mcp<2`).
     public var constraints: [String]?
     /// Digest of an uploaded folder (`sha256:…`), or nil.
@@ -24,7 +28,8 @@ public struct ImageSource: Codable, Sendable, Equatable {
     public init(
         pypi: String? = nil, constraints: [String]? = nil, upload: String? = nil, requirements: Bool? = nil, folder: String? = nil,
         command: [String]? = nil, arguments: [String]? = nil, binary: String? = nil,
-        layout: String? = nil, tag: String? = nil
+        layout: String? = nil, tag: String? = nil,
+        npm: String? = nil, oci: String? = nil
     ) {
         self.pypi = pypi
         self.constraints = constraints
@@ -36,6 +41,8 @@ public struct ImageSource: Codable, Sendable, Equatable {
         self.binary = binary
         self.layout = layout
         self.tag = tag
+        self.npm = npm
+        self.oci = oci
     }
 }
 
@@ -57,7 +64,7 @@ public struct BuiltImage: Codable, Sendable, Equatable {
     public var directory: String
     /// Environment that the image needs (PYTHONPATH); nothing secret.
     public var environment: [String: String]
-    /// `name==version`, from the lock; of an OCI image the digest of its manifest.
+    /// `name==version`, from the lock; `name@version` of npm's; of an OCI image its digest.
     public var packages: [String]
     /// Bytes of it unpacked, without what all images share; nil for one that was built before this was told.
     public var bytes: Int?

@@ -1,7 +1,7 @@
 extension ImageSource {
     /// What an image can be made of.
     public enum Kind: String, Sendable, CaseIterable {
-        case pypi, folder, binary, layout
+        case pypi, folder, binary, layout, npm, oci
     }
 
     /// What is named; a definition names exactly one.
@@ -11,6 +11,8 @@ extension ImageSource {
         if upload != nil { kinds.append(.folder) }
         if binary != nil { kinds.append(.binary) }
         if layout != nil { kinds.append(.layout) }
+        if npm != nil { kinds.append(.npm) }
+        if oci != nil { kinds.append(.oci) }
         return kinds
     }
 

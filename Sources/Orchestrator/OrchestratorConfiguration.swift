@@ -20,6 +20,8 @@ public struct OrchestratorConfiguration: Sendable {
     /// `Host` names of the TCP listener beside the loopback ones and `listenHost`.
     public var allowedHosts: [String] = []
     public var index = IndexConfiguration.pypi
+    /// The npm registry; nil for npm's own default.
+    public var npmRegistry: IndexConfiguration?
     /// Base and builder trees, shared by the installations of a host.
     public var cacheDirectory = "/var/cache/berth"
     /// What an image may weigh unpacked, in bytes.

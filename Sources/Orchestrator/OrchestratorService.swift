@@ -118,6 +118,7 @@ final class RunningOrchestrator: Sendable {
         let factory = ImageFactory(
             settings: ImageSettings(
                 state: configuration.stateDirectory, cache: configuration.cacheDirectory, index: configuration.index,
+                npmRegistry: configuration.npmRegistry,
                 caBundle: configuration.caBundle, limits: TreeLimits(bytes: configuration.imageLimit)),
             store: images, uploads: uploads, machine: jobs, logger: logger)
         let orchestrator = MachineService(reconciler: reconciler, lookup: images, images: factory, uploads: uploads, oci: configuration.oci)

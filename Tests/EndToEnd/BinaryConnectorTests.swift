@@ -57,12 +57,15 @@ struct BinaryConnectorTests {
             try await berth.refuses([
                 BadInput(
                     add(folder + "/arm"),
-                    says: "failed: arm is a program for aarch64, and this host is x86_64 — Build it for x86_64 (Go: GOARCH=amd64; Rust: --target x86_64-unknown-linux-musl)."
+                    says:
+                        "failed: arm is a program for aarch64, and this host is x86_64 — Build it for x86_64 (Go: GOARCH=amd64; Rust: --target x86_64-unknown-linux-musl)."
                 ),
                 BadInput(add(folder + "/run.sh"), says: "failed: run.sh is a shell script, and its root has no /bin/sh — Host it as a folder *"),
                 BadInput(add(musl), says: "failed: musl needs /lib64/ld-musl-x86_64.so.1, which its root does not have — Link it statically *"),
                 BadInput(add(folder), code: 64, says: "--binary \(folder) is no file — a folder goes by --dir"),
-                BadInput(add(folder + "/none"), code: 64, says: "--binary \(folder)/none cannot be read: No such file or directory — give an executable file"),
+                BadInput(
+                    add(folder + "/none"), code: 64,
+                    says: "--binary \(folder)/none cannot be read: No such file or directory — give an executable file"),
                 BadInput(add(program) + ["--pypi", "x"], code: 64, says: "--pypi and --binary exclude each other — give one of them"),
             ])
             let told = try await berth.run(add(folder + "/arm") + ["--json"])

@@ -32,7 +32,8 @@ struct LayoutConnectorTests {
         try await berth.json(["vmcp", "create", "all"] + names)
         let alice = try await berth.token(for: "alice", vmcp: "all")
         for name in names {
-            let said = try await RawClient(url: alice.url, token: alice.token).call(names.count > 1 ? "\(name)__echo" : "echo", ["text": "hi \(name)"])
+            let said = try await RawClient(url: alice.url, token: alice.token).call(
+                names.count > 1 ? "\(name)__echo" : "echo", ["text": "hi \(name)"])
             #expect(said.text?.contains("hi \(name)") == true, "\(name): \(said.json) \(berth.log)")
         }
     }
@@ -53,6 +54,18 @@ struct LayoutConnectorTests {
             let first = try await berth.run(["connector", "add", "scratch", "--oci", scratch])
             #expect(first.status == 0 && first.output.contains("scratch ready: 2 tools"), "\(first.output) \(first.errors) \(berth.log)")
 
+            // A C library and nothing beside it.
+            let glibc = try await CompiledFixture.make("tiny", [], in: shop.folder, as: "glibc")
+            let libraries = "lib/x86_64-linux-gnu/libc.so.6"
+            let bare = try await shop.layout(
+                "distroless",
+                entries: [
+                    ["name": "app/server", "path": glibc], ["name": "lib64/ld-linux-x86-64.so.2", "path": "/lib64/ld-linux-x86-64.so.2"],
+                    ["name": libraries, "path": "/" + libraries],
+                ], config: ["Entrypoint": ["/app/server"]])
+            let third = try await berth.run(["connector", "add", "distroless", "--oci", bare])
+            #expect(third.status == 0 && third.output.contains("distroless ready: 2 tools"), "\(third.output) \(third.errors) \(berth.log)")
+
             // Another C library, many names of one file, links as in every distribution, and a script for its shell.
             let musl = shop.folder + "/musl"
             let built = try await Command.run(["/usr/bin/musl-gcc", "-D_GNU_SOURCE", "-o", musl, Repository.fixture("tiny.c")])
@@ -64,7 +77,8 @@ struct LayoutConnectorTests {
                     ["name": "bin/sh", "type": "same", "link": "bin/busybox"], ["name": "bin/cat", "type": "same", "link": "./bin/busybox"],
                     ["name": "usr/lib/libc.so", "path": "/usr/lib/x86_64-linux-musl/libc.so"], ["name": "lib", "type": "link", "link": "/usr/lib"],
                     ["name": "usr/lib/ld-musl-x86_64.so.1", "type": "link", "link": "libc.so"], ["name": "app/tiny", "path": musl],
-                    ["name": "app/start", "text": "#!/bin/sh\nexec ./tiny \"$@\"\n"], ["name": "dev/null", "type": "device"], ["name": "tmp", "type": "link", "link": "/var/tmp"],
+                    ["name": "app/start", "text": "#!/bin/sh\nexec ./tiny \"$@\"\n"], ["name": "dev/null", "type": "device"],
+                    ["name": "tmp", "type": "link", "link": "/var/tmp"],
                     ["name": "etc/resolv.conf", "text": "nameserver 192.0.2.1\n"],
                 ], config: ["Entrypoint": ["./start"], "WorkingDir": "/app", "Cmd": ["8000"]],
                 and: [[["name": "lib/below", "text": "through a link of a lower layer"]]])
@@ -79,9 +93,11 @@ struct LayoutConnectorTests {
             let web = try await berth.run(["connector", "add", "web", "--oci", small, "--http", "8000"])
             #expect(web.status == 0 && web.output.contains("web ready: 2 tools"), "its own arguments: \(web.output) \(web.errors) \(berth.log)")
             let moved = try await berth.run(["connector", "update", "web", "--http", "8100", "--arg", "8100"])
-            #expect(moved.status == 0 && moved.output.contains("web ready") && !moved.output.contains("npacking"), "no build: \(moved.output) \(moved.errors)")
+            #expect(
+                moved.status == 0 && moved.output.contains("web ready") && !moved.output.contains("npacking"),
+                "no build: \(moved.output) \(moved.errors)")
 
-            try await echo(berth, ["scratch", "small", "web"])
+            try await echo(berth, ["scratch", "distroless", "small", "web"])
         }
     }
 
@@ -92,7 +108,10 @@ struct LayoutConnectorTests {
             let shop = try Workshop(berth)
             let root = shop.folder + "/root"
             let made = try await Command.run(
-                ["/usr/bin/mmdebstrap", "--quiet", "--variant=extract", "--include=python3-minimal,libpython3-stdlib,mount,libc-bin", "bookworm", root], seconds: 300)
+                [
+                    "/usr/bin/mmdebstrap", "--quiet", "--variant=extract", "--include=python3-minimal,libpython3-stdlib,mount,libc-bin", "bookworm",
+                    root,
+                ], seconds: 300)
             #expect(made.status == 0, "\(made.errors)")
             try FileManager.default.createDirectory(atPath: root + "/srv", withIntermediateDirectories: true)
             try FileManager.default.copyItem(atPath: Repository.fixture("fixture.py"), toPath: root + "/srv/server.py")
@@ -111,7 +130,9 @@ struct LayoutConnectorTests {
             // Nothing is setuid, and nothing is anybody's but root's.
             let layers = try FileManager.default.contentsOfDirectory(atPath: berth.state + "/orchestrator/images/layers")
             #expect(layers.count >= 2)
-            let odd = try await Command.run(["/usr/bin/find", berth.state + "/orchestrator/images/layers", "-perm", "/7000", "-o", "!", "-user", "root", "-o", "-type", "c"])
+            let odd = try await Command.run([
+                "/usr/bin/find", berth.state + "/orchestrator/images/layers", "-perm", "/7000", "-o", "!", "-user", "root", "-o", "-type", "c",
+            ])
             #expect(odd.output.isEmpty, "\(odd.output.prefix(500))")
         }
     }
@@ -164,10 +185,20 @@ struct LayoutConnectorTests {
                 ("absolute", [["name": "/etc/berth-evil", "text": "x"]], "is an absolute path"),
                 ("hard-link-up", [["name": "x", "type": "same", "link": "../../../../../\(secret)"]], "leads out of the image"),
                 ("hard-link-absolute", [["name": "x", "type": "same", "link": secret]], "is an absolute path"),
-                ("hard-link-through", [["name": "l", "type": "link", "link": shop.folder], ["name": "x", "type": "same", "link": "l/secret"]], "is a link to a file that is not in the image"),
-                ("circle", [["name": "a", "type": "link", "link": "b"], ["name": "b", "type": "link", "link": "a"], ["name": "a/x", "text": "x"]], "leads over too many links"),
+                (
+                    "hard-link-through", [["name": "l", "type": "link", "link": shop.folder], ["name": "x", "type": "same", "link": "l/secret"]],
+                    "is a link to a file that is not in the image"
+                ),
+                (
+                    "circle",
+                    [["name": "a", "type": "link", "link": "b"], ["name": "b", "type": "link", "link": "a"], ["name": "a/x", "text": "x"]],
+                    "leads over too many links"
+                ),
                 ("deep", [["name": String(repeating: "d/", count: 80) + "x", "text": "x"]], "lies too deep or is too long"),
-                ("not-utf8", [["name": "x\u{1}y/.", "type": "dir"], ["name": "a", "text": "1"], ["name": "a/b", "text": "1"]], "is a directory and something else"),
+                (
+                    "not-utf8", [["name": "x\u{1}y/.", "type": "dir"], ["name": "a", "text": "1"], ["name": "a/b", "text": "1"]],
+                    "is a directory and something else"
+                ),
             ]
             for (name, entries, says) in hostile {
                 let layout = try await shop.layout(name, entries: entries + [program])
@@ -178,29 +209,51 @@ struct LayoutConnectorTests {
             #expect(!FileManager.default.fileExists(atPath: "/etc/berth-evil"))
 
             // A bomb: 1 GiB of nothing in a megabyte; many of it; and a layer that says less than it unpacks to.
-            refuse("bomb", "bomb is larger than 64 MiB unpacked *", try await shop.layout("bomb", entries: [program, ["name": "zeros", "size": 1 << 30]]))
-            refuse("many", "many is larger than 64 MiB unpacked *", try await shop.layout("many", entries: [program] + (0..<20).map { ["name": "z\($0)", "size": 8 << 20] }))
-            refuse("same", "same is larger than 64 MiB unpacked *", try await shop.layout("same", entries: [program, ["name": "z", "size": 8 << 20]], and: (0..<60).map { _ in [["name": "z", "size": 8 << 20]] }))
+            refuse(
+                "bomb", "bomb is larger than 64 MiB unpacked *",
+                try await shop.layout("bomb", entries: [program, ["name": "zeros", "size": 1 << 30]]))
+            refuse(
+                "many", "many is larger than 64 MiB unpacked *",
+                try await shop.layout("many", entries: [program] + (0..<20).map { ["name": "z\($0)", "size": 8 << 20] }))
+            refuse(
+                "same", "same is larger than 64 MiB unpacked *",
+                try await shop.layout(
+                    "same", entries: [program, ["name": "z", "size": 8 << 20]], and: (0..<60).map { _ in [["name": "z", "size": 8 << 20]] }))
             func broken(_ name: String, _ description: [String: Any] = [:]) async throws -> String {
-                try await shop.layout("broken-" + name, ["break": name, "images": [["layers": [["entries": [program]]]]]].merging(description) { _, own in own })
+                try await shop.layout(
+                    "broken-" + name, ["break": name, "images": [["layers": [["entries": [program]]]]]].merging(description) { _, own in own })
             }
             refuse("digest", "broken-digest cannot be used: the blob *", try await broken("digest"))
             refuse("size", "broken-size cannot be used: the blob *", try await broken("size"))
             refuse("missing", "broken-missing cannot be used: the blob *", try await broken("missing"))
             refuse("sha512", "broken-sha512 cannot be used: the digest sha512:*", try await broken("sha512"))
-            refuse("diff_id", "broken-diff_id cannot be used: a layer unpacks to something else than its configuration says *", try await broken("diff_id"))
-            refuse("trailing", "broken-trailing cannot be used: a layer is no whole archive*", try await broken("trailing", ["images": [["layers": [["entries": [program], "trailing": "1f8b0800"]]]]]))
-            refuse("zstd", "a layer of broken-zstd is compressed with zstd, which is not supported *", try await broken("zstd", ["images": [["layers": [["entries": [program], "media_type": "application/vnd.oci.image.layer.v1.tar+zstd"]]]]]))
-            refuse("elsewhere", "broken-elsewhere is for linux/arm64, and this host is linux/amd64 *", try await broken("elsewhere", ["images": [["architecture": "arm64", "layers": [["entries": [program]]]]]]))
-            let two = try await shop.layout("two", ["images": ["one", "other"].map { ["tag": $0, "layers": [["entries": [program, ["name": $0, "text": "x"]]]]] }])
+            refuse(
+                "diff_id", "broken-diff_id cannot be used: a layer unpacks to something else than its configuration says *",
+                try await broken("diff_id"))
+            refuse(
+                "trailing", "broken-trailing cannot be used: a layer is no whole archive*",
+                try await broken("trailing", ["images": [["layers": [["entries": [program], "trailing": "1f8b0800"]]]]]))
+            refuse(
+                "zstd", "a layer of broken-zstd is compressed with zstd, which is not supported *",
+                try await broken(
+                    "zstd", ["images": [["layers": [["entries": [program], "media_type": "application/vnd.oci.image.layer.v1.tar+zstd"]]]]]))
+            refuse(
+                "elsewhere", "broken-elsewhere is for linux/arm64, and this host is linux/amd64 *",
+                try await broken("elsewhere", ["images": [["architecture": "arm64", "layers": [["entries": [program]]]]]]))
+            let two = try await shop.layout(
+                "two", ["images": ["one", "other"].map { ["tag": $0, "layers": [["entries": [program, ["name": $0, "text": "x"]]]]] }])
             refuse("two", "two holds several images: one, other — Name one: --oci LAYOUT:NAME.", two)
             refuse("no-tag", "two:none cannot be used: it has no image none — It has one, other.", two + ":none")
             // `--` of each row names /tiny, which this one has not.
             refuse("program", "empty holds no program /tiny *", try await shop.layout("empty", entries: [["name": "x", "text": "x"]]))
             try await berth.refuses(rows)
             try await berth.refuses([
-                BadInput("connector", "add", "x", "--oci", two + ":one", says: "failed: two:one names no command to start — Give it after --: -- /path/of/server."),
-                BadInput("connector", "add", "x", "--oci", shop.folder, "--", "/tiny", code: 64, says: "--oci \(shop.folder) is no OCI image layout: it has no index.json — skopeo copy … oci:DIR makes one"),
+                BadInput(
+                    "connector", "add", "x", "--oci", two + ":one",
+                    says: "failed: two:one names no command to start — Give it after --: -- /path/of/server."),
+                BadInput(
+                    "connector", "add", "x", "--oci", shop.folder, "--", "/tiny", code: 64,
+                    says: "--oci \(shop.folder) is no OCI image layout: it has no index.json — skopeo copy … oci:DIR makes one"),
             ])
             let large = try await berth.run(["connector", "add", "x", "--oci", shop.folder + "/bomb", "--json", "--", "/tiny"])
             #expect(large.lastJSON?["reason"] as? String == "image_too_large", "\(large.output)")

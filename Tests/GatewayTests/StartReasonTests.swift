@@ -6,7 +6,10 @@ import Testing
     @Test(arguments: [
         ("the server exited with status 3", "no configuration found", false, StartReason.exitBeforeReady, 3 as Int?),
         ("the server was killed by signal 9", "", false, .exitBeforeReady, nil),
-        ("the server exited with status 1 before it listened on port 8000", "Traceback\nModuleNotFoundError: No module named 'x'", false, .importError, 1),
+        (
+            "the server exited with status 1 before it listened on port 8000", "Traceback\nModuleNotFoundError: No module named 'x'", false,
+            .importError, 1
+        ),
         ("the server exited with status 1", "ImportError: cannot import name 'y' from 'mcp'", false, .importError, 1),
         ("the server exited with status 1", "Error: Cannot find module '/srv/x.js'\nRequire stack:", false, .importError, 1),
         ("the server exited with status 1", "it says ImportError in a sentence", false, .exitBeforeReady, 1),
@@ -16,10 +19,14 @@ import Testing
         ("the server listens on port 8000, but did not answer MCP's handshake at /mcp within 30 s", "", false, .probeTimeout, nil),
         ("the server exited with status 126", "berth-agent child: exec /srv/server/x: Exec format error", false, .execFormat, 126),
         (
-            "the server exited with status 1", "/srv/server/x: /lib/x86_64-linux-gnu/libc.so.6: version `GLIBC_2.38' not found (required by x)", false,
+            "the server exited with status 1", "/srv/server/x: /lib/x86_64-linux-gnu/libc.so.6: version `GLIBC_2.38' not found (required by x)",
+            false,
             .execFormat, 1
         ),
-        ("the server exited with status 127", "x: error while loading shared libraries: libfoo.so.1: cannot open shared object file", false, .execFormat, 127),
+        (
+            "the server exited with status 127", "x: error while loading shared libraries: libfoo.so.1: cannot open shared object file", false,
+            .execFormat, 127
+        ),
     ])
     func aFailedStartHasAReason(_ told: String, _ stderr: String, _ timedOut: Bool, _ reason: StartReason, _ code: Int?) throws {
         let found = try #require(StartReason.of(told, stderr: stderr, timedOut: timedOut))

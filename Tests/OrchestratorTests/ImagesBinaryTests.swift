@@ -109,6 +109,43 @@ import Testing
         }
     }
 
+    /// Numbers at the ends of what 64 bits hold, wherever a program has one.
+    @Test func extremeNumbersAreRead() async throws {
+        let scratch = ImagesScratch()
+        let program = try await compiled([], scratch)
+        func number(_ at: Int) -> Int { (0..<8).reduce(0) { $0 | Int(program[at + $1]) << (8 * $1) } }
+        let table = number(32)
+        var places: [Int] = [24, 32]
+        for index in 0..<Int(program[56]) {
+            let header = table + 56 * index
+            places += [8, 16, 32, 40].map { header + $0 }
+            guard program[header] == 2 else { continue }
+            let dynamic = number(header + 8)
+            places += stride(from: dynamic + 8, to: dynamic + number(header + 32), by: 16)
+        }
+        let ends: [UInt64] = [0, 1, .max, .max - 1, 1 << 63, (1 << 63) - 1, (1 << 63) - 16, 1 << 62, 1 << 48, 1 << 32]
+        for place in places {
+            for end in ends {
+                // With every segment at that address too, so that sums meet their ends.
+                for all in [false, true] {
+                    var bytes = program
+                    func put(_ value: UInt64, _ at: Int) {
+                        for byte in 0..<8 { bytes[at + byte] = UInt8(truncatingIfNeeded: value >> (8 * UInt64(byte))) }
+                    }
+                    put(end, place)
+                    if all {
+                        for index in 0..<Int(program[56]) where program[table + 56 * index] == 1 {
+                            put(end, table + 56 * index + 16)
+                            put(end == 0 ? .max : end / 2, table + 56 * index + 8)
+                            put((1 << 63) - 1, table + 56 * index + 32)
+                        }
+                    }
+                    if let failure = try check(bytes) { #expect(failure.error == "exec_format") }
+                }
+            }
+        }
+    }
+
     // MARK: Images
 
     private func upload(_ fixture: ImagesFixture, _ files: [(String, [UInt8])]) async throws -> String {

@@ -14,7 +14,8 @@ import Testing
         return OCILayout(scratch.path + "/layout", name: "it")
     }
 
-    private let one = #"{"images":[{"config":{"Entrypoint":["/x"]},"layers":[{"entries":[{"name":"x","text":"y"}]},{"entries":[],"compression":"none"}]}]}"#
+    private let one =
+        #"{"images":[{"config":{"Entrypoint":["/x"]},"layers":[{"entries":[{"name":"x","text":"y"}]},{"entries":[],"compression":"none"}]}]}"#
 
     @Test func anImageIsReadDownToItsLayers() async throws {
         let scratch = ImagesScratch()
@@ -47,7 +48,8 @@ import Testing
     func whatIsNoLayoutIsRefused(_ what: String) async throws {
         let scratch = ImagesScratch()
         let many = (0..<129).map { _ in #"{"entries":[]}"# }.joined(separator: ",")
-        let description = what == "many-layers" ? #"{"images":[{"layers":[\#(many)]}]}"# : what == "empty" ? #"{"images":[{"layers":[{"entries":[]}]}]}"# : one
+        let description =
+            what == "many-layers" ? #"{"images":[{"layers":[\#(many)]}]}"# : what == "empty" ? #"{"images":[{"layers":[{"entries":[]}]}]}"# : one
         let found = try await layout(scratch, description)
         let home = scratch.path + "/layout"
         switch what {
@@ -82,7 +84,8 @@ import Testing
         #expect(config.environment == ["PATH": "/x", "EMPTY": "", "T": "a=b"])
         #expect(config.directory == "/a/b/c")
         func directory(_ text: String) throws -> String {
-            try #require(CanonicalJSON.decode(ForeignConfig.self, Array(#"{"architecture":"a","os":"b","config":{"WorkingDir":"\#(text)"}}"#.utf8))).directory
+            try #require(CanonicalJSON.decode(ForeignConfig.self, Array(#"{"architecture":"a","os":"b","config":{"WorkingDir":"\#(text)"}}"#.utf8)))
+                .directory
         }
         #expect(try directory("") == "/" && directory("relative") == "/relative" && directory("/a/../../b") == "/")
         let many = (0..<1_000).map { "\"A\($0)=\(String(repeating: "x", count: 300))\"" }.joined(separator: ",")
@@ -106,8 +109,10 @@ import Testing
         #expect(try start(whole, ["./start", "a"], ["b"]) == ["/app/start", "a", "b"])
         #expect(try start(#""Cmd":["run","x"]"#, nil, ["y"]) == ["/bin/run", "x", "y"])
         for (process, given, error) in [
-            ("", nil, "no_command"), (whole, ["plain"], "no_program"), (whole, ["none"], "no_program"), (whole, ["../../../../bin/true"], "no_program"),
-            (#""Entrypoint":["/none"]"#, nil, "no_program"), (#""Entrypoint":[""]"#, nil, "no_program"), (#""Entrypoint":["a\u0000"]"#, nil, "bad_image"),
+            ("", nil, "no_command"), (whole, ["plain"], "no_program"), (whole, ["none"], "no_program"),
+            (whole, ["../../../../bin/true"], "no_program"),
+            (#""Entrypoint":["/none"]"#, nil, "no_program"), (#""Entrypoint":[""]"#, nil, "no_program"),
+            (#""Entrypoint":["a\u0000"]"#, nil, "bad_image"),
         ] as [(String, [String]?, String)] {
             let failure = #expect(throws: ImageBuildFailure.self) { _ = try start(process, given) }
             #expect(failure?.error == error, "\(process) \(String(describing: given))")

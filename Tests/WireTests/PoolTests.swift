@@ -134,8 +134,13 @@ private final class Recorder: ExchangeHandler, @unchecked Sendable {
         let path = socketPath()
         let descriptor = try UnixListener.open(path: path, mode: 0o600, backlog: 1)
         let harness = try await Harness()
-        var recorders: [Recorder] = []
-        for _ in 0..<12 { recorders.append(try await harness.request(.unix(path: path))) }
+        let recorders = (0..<12).map { _ in Recorder(loop: harness.loop, takes: []) }
+        try await harness.loop.submit { [pool = harness.pool] in
+            for recorder in recorders {
+                let options = ExchangeOptions(method: "POST", retryable: false)
+                recorder.exchange = pool.value.request(to: .unix(path: path), head: Self.head, body: nil, options: options, handler: recorder)
+            }
+        }.get()
         // Every connection has been tried by now, and nobody has taken one.
         let listener = try await ServerBootstrap(group: testLoops)
             .childChannelInitializer { channel in channel.eventLoop.makeCompletedFuture { try channel.pipeline.syncOperations.addHandler(Answers()) } }

@@ -228,6 +228,6 @@ struct ControlAPI: Sendable {
 extension ImageSource {
     /// What it is, in a word: the package, or the folder and its digest.
     fileprivate var title: String {
-        pypi ?? uploaded.map { "\(folder ?? "folder") (\($0.prefix(15)))" } ?? "-"
+        pypi ?? npm ?? oci ?? uploaded.map { "\(folder ?? "folder") (\($0.prefix(15)))" } ?? "-"
     }
 }

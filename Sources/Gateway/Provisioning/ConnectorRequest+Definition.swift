@@ -15,6 +15,8 @@ extension ConnectorRequest {
         if let source {
             if let kind = source.kind, new.source.kind != nil, kind != new.source.kind { new.source = ImageSource() }
             if source.pypi != nil { new.source.pypi = source.pypi }
+            if source.npm != nil { new.source.npm = source.npm }
+            if source.oci != nil { new.source.oci = source.oci }
             if source.upload != nil {
                 new.source.upload = source.upload
                 new.source.requirements = source.requirements
@@ -66,7 +68,9 @@ extension BuiltImage {
             image.command = defaults.start(arguments)
             return image
         }
-        guard defaults == nil || !(old.command ?? []).isEmpty, command.count > oldArguments.count, Array(command.suffix(oldArguments.count)) == oldArguments else { return nil }
+        guard defaults == nil || !(old.command ?? []).isEmpty, command.count > oldArguments.count,
+            Array(command.suffix(oldArguments.count)) == oldArguments
+        else { return nil }
         var start = Array(command.dropLast(oldArguments.count))
         let (before, given) = (old.command ?? [], new.command ?? [])
         if given != before {

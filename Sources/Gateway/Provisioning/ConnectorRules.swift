@@ -5,7 +5,7 @@ import MachineAPI
 public enum ConnectorRules {
     static let variableBytes = 64 << 10
     /// What names a source on the command line.
-    public static let sourceOptions = "--pypi SPEC, --dir DIR, --binary FILE and --oci IMAGE"
+    public static let sourceOptions = "--pypi SPEC, --npm SPEC, --dir DIR, --binary FILE and --oci IMAGE"
     public static let nameHint = "use 1 to 32 of a-z, 0-9 and -, beginning with a letter"
 
     /// - Parameter old: What the request changes; nil for a new connector.
@@ -101,7 +101,9 @@ public enum ConnectorRules {
     private static func checkChange(_ request: ConnectorRequest, of old: ConnectorDefinition) throws(ProvisioningFailure) {
         if request.reset == true {
             guard request.source?.kind != nil else {
-                throw failure("source", "--reset begins anew and needs the source again", "add one of \(sourceOptions), and of a folder the command after --")
+                throw failure(
+                    "source", "--reset begins anew and needs the source again",
+                    "add --pypi SPEC, or --npm, --dir, --binary or --oci, and of a folder the command after --")
             }
         } else if old.source.requirements == true, request.source?.upload != nil, request.source?.requirements != true {
             throw failure(
@@ -123,8 +125,19 @@ public enum ConnectorRules {
                 throw failure("command", "a server in a folder needs its command", "put it after --: -- python3 server.py")
             }
         case .binary: break
+        case .npm:
+            if (source.npm ?? "").isEmpty || (source.npm ?? "").utf8.count > 512 {
+                throw failure("source.npm", "the package name is empty or too long", "for example name, name@1.2.3 or @scope/name")
+            }
+        case .oci:
+            if (source.oci ?? "").isEmpty || (source.oci ?? "").utf8.count > 512 {
+                throw failure("source.oci", "the image's name is empty or too long", "HOST/NAME:TAG")
+            }
         case .layout:
             if (source.tag ?? "").utf8.count > 256 { throw failure("source.tag", "the name of the image is too long", "at most 256 bytes") }
+        }
+        if let kind = source.kind, ![.pypi, .folder].contains(kind), !(source.constraints ?? []).isEmpty {
+            throw failure("source.constraints", "--constraint narrows Python packages", "name a version in the source itself, where it has any")
         }
         let words = (source.command ?? []) + (source.arguments ?? [])
         if let bad = words.first(where: { $0.utf8.contains(0) || $0.utf8.count > variableBytes }) {

@@ -50,7 +50,8 @@ struct BinaryWork: ImageWork {
     /// The upload's one file.
     private static func name(in raw: String) throws -> String {
         let names = Files.names(raw)
-        guard names.count == 1, let name = names.first, Files.status(raw + "/" + name)?.st_mode.isRegularFile == true, ConsoleScript.isPlain(name) else {
+        guard names.count == 1, let name = names.first, Files.status(raw + "/" + name)?.st_mode.isRegularFile == true, ConsoleScript.isPlain(name)
+        else {
             throw ImageBuildFailure(
                 error: "bad_upload", message: "The upload does not hold one program and nothing else.",
                 hint: "Its name has letters, digits and ._-+ only; a server of several files goes by --dir.")

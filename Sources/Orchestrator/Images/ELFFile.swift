@@ -97,14 +97,18 @@ struct ELFFile: Equatable, Sendable {
             }
         }
         guard !needed.isEmpty else { return [] }
-        guard needed.count <= mostLibraries, (1...16 << 20).contains(strings.size),
-            let segment = segments.first(where: { $0.address <= strings.address && strings.address - $0.address < $0.fileSize })
+        guard needed.count <= mostLibraries, strings.address >= 0, (1...16 << 20).contains(strings.size),
+            let segment = segments.first(where: { segment in
+                (0...strings.address).contains(segment.address) && strings.address - segment.address < segment.fileSize
+            })
         else { throw Malformed(reason: "its list of libraries is malformed") }
         let place = segment.offset.addingReportingOverflow(strings.address - segment.address)
-        guard !place.overflow else { throw Malformed(reason: "its list of libraries is malformed") }
+        // Far from where sums of offsets end.
+        guard !place.overflow, place.partialValue < 1 << 48 else { throw Malformed(reason: "its list of libraries is malformed") }
         var names: [String] = []
         for offset in needed {
-            guard (0..<strings.size).contains(offset), let name = text(try bytes(file, at: place.partialValue + offset, min(256, strings.size - offset))[...])
+            guard (0..<strings.size).contains(offset),
+                let name = text(try bytes(file, at: place.partialValue + offset, min(256, strings.size - offset))[...])
             else { throw Malformed(reason: "the name of a library is malformed") }
             names.append(name)
         }

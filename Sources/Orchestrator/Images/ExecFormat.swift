@@ -11,7 +11,7 @@ struct ExecFormat {
     var remedy: String
 
     static let staticRemedy =
-        "Link it statically (Go: CGO_ENABLED=0; Rust: --target \(hostName)-unknown-linux-musl; C: -static), or give an image that has what it needs with --oci."
+        "Link it statically (Go: CGO_ENABLED=0; Rust: --target \(hostName)-unknown-linux-musl; C: -static), or give an image that has it with --oci."
 
     static var hostName: String { ELFFile.name(ofMachine: ELFFile.hostMachine) }
 

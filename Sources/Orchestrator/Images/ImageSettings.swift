@@ -10,6 +10,8 @@ public struct ImageSettings: Sendable {
     /// Base and builder trees, made once per host and shared by every state directory; root, 0700. Removing it hurts nobody.
     public var cache: String
     public var index: IndexConfiguration
+    /// The npm registry that an operator chose; nil for npm's own default.
+    public var npmRegistry: IndexConfiguration?
     /// The certificates of this host, with which build machines check the package index.
     public var caBundle: String
     /// What an image may weigh unpacked.
@@ -19,11 +21,13 @@ public struct ImageSettings: Sendable {
 
     public init(
         state: String, cache: String = "/var/cache/berth", index: IndexConfiguration = .pypi,
+        npmRegistry: IndexConfiguration? = nil,
         caBundle: String = "/etc/ssl/certs/ca-certificates.crt", limits: TreeLimits = TreeLimits()
     ) {
         self.state = state
         self.cache = cache
         self.index = index
+        self.npmRegistry = npmRegistry
         self.caBundle = caBundle
         self.limits = limits
     }

@@ -80,7 +80,8 @@ struct LayoutWork: ImageWork {
             switch words[1] {
             case "image_too_large": return OCILayout.tooLarge(name, limits.bytes)
             case "unsafe_content", "bad_image":
-                return ImageBuildFailure(error: words[1], message: "\(name) cannot be used: \(words[2].prefix(300)).", hint: "Build it anew, or take another.")
+                return ImageBuildFailure(
+                    error: words[1], message: "\(name) cannot be used: \(words[2].prefix(300)).", hint: "Build it anew, or take another.")
             default: break
             }
         }
@@ -99,9 +100,10 @@ enum ForeignTree {
 
     /// Where machines put something, and the image has no directory: theirs takes its place.
     static func unusable(_ tree: String) -> Set<String> {
-        Set(["dev", "proc", "sys", "tmp", "etc", "run", "run/berth", "opt", "opt/berth"].filter { path in
-            Files.status(tree + "/" + path).map { $0.st_mode & S_IFMT != S_IFDIR } ?? false
-        })
+        Set(
+            ["dev", "proc", "sys", "tmp", "etc", "run", "run/berth", "opt", "opt/berth"].filter { path in
+                Files.status(tree + "/" + path).map { $0.st_mode & S_IFMT != S_IFDIR } ?? false
+            })
     }
 }
 

@@ -42,7 +42,8 @@ struct OCILayout {
     /// - Throws: `bad_image`, `ambiguous_image`, `exec_format` (for other platforms only), `unsupported_layer`, `image_too_large`.
     func image(tag: String?, limit: Int) throws -> Image {
         guard let marker = Disk.read(directory + "/oci-layout", limit: 4_096), let layout = CanonicalJSON.decode(Marker.self, marker) else {
-            throw bad("it is no OCI image layout: it has no file oci-layout", "skopeo copy docker-archive:FILE oci:DIR makes one of an older docker save.")
+            throw bad(
+                "it is no OCI image layout: it has no file oci-layout", "skopeo copy docker-archive:FILE oci:DIR makes one of an older docker save.")
         }
         guard layout.imageLayoutVersion.hasPrefix("1.") else { throw bad("its layout's version is \(layout.imageLayoutVersion.prefix(20))", nil) }
         guard let bytes = Disk.read(directory + "/index.json", limit: Self.mostManifest), let index = CanonicalJSON.decode(Index.self, bytes) else {
@@ -61,7 +62,9 @@ struct OCILayout {
         if let tag {
             named = named.filter { $0.tag == tag || $0.digest == tag }
             guard !named.isEmpty else {
-                throw bad("it has no image \(tag.prefix(128))", tags.isEmpty ? "Its images have no names." : "It has \(tags.prefix(20).joined(separator: ", ")).")
+                throw bad(
+                    "it has no image \(tag.prefix(128))",
+                    tags.isEmpty ? "Its images have no names." : "It has \(tags.prefix(20).joined(separator: ", ")).")
             }
         }
         var (found, platforms): ([Descriptor], Set<String>) = ([], [])
@@ -70,7 +73,8 @@ struct OCILayout {
             guard !platforms.isEmpty else { throw bad("it holds no image", nil) }
             throw ImageBuildFailure(
                 error: "exec_format",
-                message: "\(name) is for \(platforms.sorted().prefix(8).joined(separator: ", ")), and this host is linux/\(ImageConfig.hostArchitecture).",
+                message:
+                    "\(name) is for \(platforms.sorted().prefix(8).joined(separator: ", ")), and this host is linux/\(ImageConfig.hostArchitecture).",
                 hint: "Build or copy the image for this platform.")
         }
         guard found.allSatisfy({ $0.digest == first.digest }) else {
@@ -109,11 +113,14 @@ struct OCILayout {
         guard config.os == "linux", config.architecture == ImageConfig.hostArchitecture else {
             throw ImageBuildFailure(
                 error: "exec_format",
-                message: "\(name) is for \(config.os.prefix(32))/\(config.architecture.prefix(32)), and this host is linux/\(ImageConfig.hostArchitecture).",
+                message:
+                    "\(name) is for \(config.os.prefix(32))/\(config.architecture.prefix(32)), and this host is linux/\(ImageConfig.hostArchitecture).",
                 hint: "Build or copy the image for this platform.")
         }
         let diffIDs = config.rootfs?.diff_ids ?? []
-        guard (1...Self.mostLayers).contains(manifest.layers.count) else { throw bad("it has \(manifest.layers.count) layers", "1 to \(Self.mostLayers).") }
+        guard (1...Self.mostLayers).contains(manifest.layers.count) else {
+            throw bad("it has \(manifest.layers.count) layers", "1 to \(Self.mostLayers).")
+        }
         guard diffIDs.count == manifest.layers.count else { throw bad("its configuration names other layers than its manifest", nil) }
         var (layers, total): ([Layer], Int) = ([], 0)
         for (layer, diffID) in zip(manifest.layers, diffIDs) {
@@ -133,12 +140,13 @@ struct OCILayout {
         case let type where type.hasSuffix("zstd"):
             throw ImageBuildFailure(
                 error: "unsupported_layer", message: "A layer of \(name) is compressed with zstd, which is not supported.",
-                hint: "skopeo copy --dest-compress-format gzip --dest-force-compress-format … compresses it anew.")
+                hint: "skopeo copy --dest-compress-format gzip … compresses it anew.")
         case let type where type.contains("nondistributable") || type.contains("foreign"):
             throw ImageBuildFailure(
                 error: "unsupported_layer", message: "A layer of \(name) lies elsewhere and may not be handed on.", hint: "Take another base image.")
         case let type:
-            throw ImageBuildFailure(error: "unsupported_layer", message: "A layer of \(name) is \(printable(type)), which is not supported.", hint: nil)
+            throw ImageBuildFailure(
+                error: "unsupported_layer", message: "A layer of \(name) is \(printable(type)), which is not supported.", hint: nil)
         }
     }
 

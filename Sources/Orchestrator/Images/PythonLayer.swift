@@ -138,6 +138,7 @@ struct CommandResolver {
         return ImageBuildFailure(
             error: "no_console_script", message: "The image holds no program \(word.prefix(200)).",
             hint: ["node", "npx", "npm", "bun", "deno"].contains(word)
-                ? "Images have Python and git, and no Node yet." : list.isEmpty ? "Give a path in the folder, or python3 and a module." : "It brings: \(list).")
+                ? "Images of folders and of PyPI packages have Python and git, and no Node; --npm PACKAGE hosts a package of npm."
+                : list.isEmpty ? "Give a path in the folder, or python3 and a module." : "It brings: \(list).")
     }
 }

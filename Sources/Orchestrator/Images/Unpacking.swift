@@ -57,7 +57,7 @@ struct Unpacking {
             throw ImageBuildFailure(
                 error: "image_too_large", message: "What was uploaded holds too much.",
                 hint:
-                    "At most \(limits.bytes >> 20) MiB, \(limits.entries) files and \(limits.depth) levels; leave caches and the like out, or raise the bound: berth up --image-limit MIB."
+                    "At most \(limits.bytes >> 20) MiB (berth up --image-limit MIB), \(limits.entries) files and \(limits.depth) levels; leave caches out."
             )
         }
         let folder = Descriptor(try Self.directory(entry.path.dropLast(), root))

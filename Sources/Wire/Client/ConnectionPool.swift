@@ -101,7 +101,7 @@ public final class ConnectionPool {
 
     /// A unix socket whose queue of connections is full refuses further ones at once, where TCP would wait: tried again so often, with
     /// pauses that double from 5 ms.
-    private static let fullQueueTries = 9
+    private static let fullQueueTries = 11
 
     private func connect(for exchange: PooledExchange, attempt: Int = 1) {
         let connection = ClientConnection(endpoint: exchange.endpoint, pool: self)

@@ -18,6 +18,14 @@ struct LayoutPlace {
 
     private static let maximumBytes = 3 << 30
 
+    /// Whether it is an image of a registry: there is no such path here, and it could not be one of a layout.
+    static func isReference(_ text: String) -> Bool {
+        guard access(text, F_OK) != 0, !text.hasPrefix("/"), !text.hasPrefix("."), !text.hasSuffix(".tar"), text.contains("/") else { return false }
+        // A layout with an image's name behind it.
+        guard let colon = text.lastIndex(of: ":") else { return true }
+        return access(String(text[..<colon]), F_OK) != 0
+    }
+
     /// Of `PATH` or `PATH:NAME`; a path that is there as a whole is none with a name.
     init(_ text: String) throws {
         var (path, tag): (String, String?) = (text, nil)
@@ -26,7 +34,9 @@ struct LayoutPlace {
         }
         var info = stat()
         guard stat(path, &info) == 0 else {
-            throw Failure("--oci \(text) cannot be read: \(String(cString: strerror(errno)))", hint: "give an OCI image layout: a directory or a .tar", code: 64)
+            throw Failure(
+                "--oci \(text) cannot be read: \(String(cString: strerror(errno)))", hint: "give an OCI image layout: a directory or a .tar", code: 64
+            )
         }
         (self.path, self.tag) = (path, tag)
         isArchive = info.st_mode & S_IFMT == S_IFREG

@@ -34,8 +34,10 @@ struct UpSettings: ParsableArguments {
     var without: [String] = []
     var packageIndex: String { givenPackageIndex ?? "https://pypi.org/simple" }
 
+    @Option(help: ArgumentHelp("The npm registry that builds resolve from (default: npm's own).", valueName: "url")) var npmRegistry: String?
     @Option(
-        name: .customLong("image-limit"), help: ArgumentHelp("What an image may weigh unpacked, in MiB: 64 to 65536 (default: 1024).", valueName: "mib"))
+        name: .customLong("image-limit"),
+        help: ArgumentHelp("What an image may weigh unpacked, in MiB: 64 to 65536 (default: 1024).", valueName: "mib"))
     var givenImageLimit: Int?
     var imageLimit: Int { givenImageLimit ?? 1_024 }
 
@@ -85,6 +87,14 @@ struct UpSettings: ParsableArguments {
         } catch {
             throw Failure("--package-index: \(error.message)", hint: error.hint, code: 64)
         }
+        if let npmRegistry {
+            do {
+                _ = try IndexConfiguration(url: npmRegistry)
+            } catch {
+                throw Failure(
+                    "--npm-registry \(npmRegistry.prefix(128)) is no registry", hint: "the address of a registry, https://HOST[:PORT][/PATH]", code: 64)
+            }
+        }
         guard (64...65_536).contains(imageLimit) else {
             throw Failure("--image-limit \(imageLimit) is out of range", hint: "64 to 65536 MiB", code: 64)
         }
@@ -123,6 +133,9 @@ struct UpSettings: ParsableArguments {
         if !without.isEmpty, Set(without) != Set(running.without) {
             result.append(running.without.isEmpty ? "no --without" : running.without.map { "--without \($0)" }.joined(separator: " "))
         }
+        if npmRegistry != nil, npmRegistry != running.npmRegistry {
+            result.append(running.npmRegistry.map { "--npm-registry \($0)" } ?? "no --npm-registry")
+        }
         if givenMemoryBudget != nil, memoryBudget != running.memoryBudget { result.append("--memory-budget \(running.memoryBudget)") }
         if givenImageLimit != nil, imageLimit != running.imageLimit { result.append("--image-limit \(running.imageLimit)") }
         return result
@@ -136,6 +149,7 @@ struct UpSettings: ParsableArguments {
             "--listen", listen, "--package-index", packageIndex, "--memory-budget", memoryBudget.description, "--image-limit", "\(imageLimit)",
         ]
         if let state = state.state { result += ["--state", state] }
+        if let npmRegistry { result += ["--npm-registry", npmRegistry] }
         if let publicURL { result += ["--public-url", publicURL] }
         for network in behindProxy { result += ["--behind-proxy", network] }
         for layer in without { result += ["--without", layer] }
