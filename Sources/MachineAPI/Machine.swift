@@ -97,6 +97,12 @@ public struct MachineConfig: Codable, Sendable, Equatable {
         public var egress: [String]?
         /// Hosts that may be reached at private addresses too.
         public var egress_private: [String]?
+        /// Processors that it may use once it is ready, in the place of what `guest` says in whole ones.
+        public var cpus: Double?
+        /// `trusted`, `standard` (the default) or `untrusted`.
+        public var profile: String?
+        /// Path of the OCI runtime that makes it, if not the host's own.
+        public var runtime: String?
         /// The server speaks Streamable HTTP there; STDIO otherwise.
         public var http: HTTP?
         /// What becomes of a machine that nobody calls.

@@ -13,8 +13,11 @@ public struct HostReport: Codable, Sendable, Equatable {
         /// What to do about it, when not active.
         public var remedy: String?
         public var required: Bool?
+        /// It keeps something in; else it is a service to machines.
+        public var wall: Bool?
 
-        public init(name: String, state: String, detail: String, remedy: String?, required: Bool?) {
+        public init(name: String, state: String, detail: String, remedy: String?, required: Bool?, wall: Bool? = nil) {
+            self.wall = wall
             self.name = name
             self.state = state
             self.detail = detail

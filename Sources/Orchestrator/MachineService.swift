@@ -64,7 +64,7 @@ final class MachineService: Sendable {
         let event = MachineEvent(type: "launch", status: "created", source: "user", reason: nil, at: now)
         // Before there is anything to take back.
         let budget = reconciler.host.budget
-        if !wanted.skipsLaunch { try budget.take(id, bytes: record.memoryBytes) }
+        if !wanted.skipsLaunch { try reconciler.host.admit(id, record.config) }
         do {
             guard try await store.insert(record, event: event) else {
                 budget.release(id)
@@ -105,7 +105,7 @@ final class MachineService: Sendable {
         let layers = capabilities.layers.map { layer in
             HostReport.Layer(
                 name: layer.name, state: layer.state.rawValue, detail: layer.detail, remedy: layer.remedy.isEmpty ? nil : layer.remedy,
-                required: layer.isRequired)
+                required: layer.isRequired, wall: layer.isWall)
         }
         return HostReport(layers: layers)
     }

@@ -102,11 +102,13 @@ final class RunningOrchestrator: Sendable {
         let images = try ImageStore(directory: configuration.stateDirectory + "/images", agent: configuration.agentPath)
         let relays = MachineRelays(directory: configuration.egressDirectory, logger: logger)
         opened.add { await relays.shutdown() }
+        let capabilities = await HostCapabilities.probe(runtimePath: configuration.runtimePath, memoryBudget: configuration.memoryBudget)
         let host = MachineHost(
             store: store, runtime: runtime, probe: DoorProbe(http: http), images: images, hub: MachineHub(), doors: configuration.doorsDirectory,
             firstSlot: UserIDs.firstSlot(configuration.cgroupPrefix),
-            isolation: await HostCapabilities.probe(runtimePath: configuration.runtimePath).isolation, logger: logger, relays: relays,
-            budget: MemoryBudget(configuration.memoryBudget))
+            isolation: capabilities.isolation, logger: logger, relays: relays,
+            budget: MemoryBudget(configuration.memoryBudget), layers: capabilities.layers,
+            runtimes: TriedRuntimes(directory: configuration.stateDirectory))
         let reconciler = Reconciler(host: host)
         let jobs = JobRunner(reconciler: reconciler, egress: configuration.egressDirectory, group: group, logger: logger) {
             try await images.currentAgentLayer().map { images.layerPath($0) }

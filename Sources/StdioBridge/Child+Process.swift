@@ -52,7 +52,8 @@ extension Child {
             parked.append(call)
         }
         for call in lost where !call.isListen {
-            call.finish(.failed(Undelivered(call.mayHaveRun ? .outcomeUnknown : .notDelivered, reason, incident: incident(of: cause))))
+            let kind: Undelivered.Kind = call.mayHaveRun ? .outcomeUnknown : .notDelivered
+            call.finish(.failed(Undelivered(kind, reason, incident: incident(of: cause), code: word(for: cause))))
         }
         stopIfDrained()
     }
@@ -72,10 +73,14 @@ extension Child {
         kept = KeptAnswers()
     }
 
+    /// Where it is the last exit that it tells of.
+    private func word(for cause: String) -> String? { machine.lastExit.flatMap { cause.contains($0.description) ? $0.word : nil } }
+
     func failWaiting(_ why: Undelivered) {
         let isTold = !(waiting.isEmpty && identityWaiters.isEmpty) && why.reason != Self.noRoom
         let told = Undelivered(
-            why.kind, explained(why.reason + printed(before: why.reason)), incident: isTold ? incident(of: why.reason) : nil)
+            why.kind, explained(why.reason + printed(before: why.reason)), incident: isTold ? incident(of: why.reason) : nil,
+            code: word(for: why.reason))
         // Told now: whoever asks why the server did not start asks before it has ended.
         if let process, !machine.isStopping, !hasToldFailure {
             hasToldFailure = true

@@ -7,6 +7,9 @@ public enum ExitStatus: Sendable, Equatable, CustomStringConvertible {
     /// The kernel ended it for want of memory.
     case outOfMemory
 
+    /// For programs, where there is a word for it.
+    public var word: String? { self == .outOfMemory ? "oom_killed" : nil }
+
     public var description: String {
         switch self {
         case .code(let code): "exited with status \(code)"

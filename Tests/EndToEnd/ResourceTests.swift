@@ -49,6 +49,7 @@ struct ResourceTests {
             #expect(error["code"] as? Int == 1002)
             let message = error["message"] as? String ?? ""
             #expect(message.contains("oom_killed") && message.contains("--memory"), "\(message)")
+            #expect((error["data"] as? [String: Any])?["reason"] as? String == "oom_killed")
             // The machine lives on, and the next call has another process in it.
             #expect(try await client.call("take", ["mib": 1]).text == "1")
             #expect(try await berth.machine() == boot)

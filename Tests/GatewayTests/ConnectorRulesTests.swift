@@ -144,4 +144,21 @@ import Testing
                 name: "my-server2", source: ImageSource(upload: "sha256:x"), args: nil, command: ["python3", "server.py"], env: ["LOG": "1"],
                 secrets: ["API_KEY": "s"], memory_mb: 512, pids: 64))
     }
+
+    @Test func processorsAreTakenOverKeptAndBounded() throws {
+        let source = ImageSource(pypi: "mcp-server-time")
+        let new = try ConnectorRules.check(ConnectorRequest(name: "a", source: source, hosting: .init(cpus: 0.25)))
+        #expect(new.hosting?.cpus == 0.25)
+        #expect(try ConnectorRules.check(ConnectorRequest(name: "a", pids: 32), changing: new).hosting?.cpus == 0.25)
+        #expect(try ConnectorRules.check(ConnectorRequest(name: "a", hosting: .init(cpus: 2)), changing: new).hosting?.cpus == 2)
+        #expect(try ConnectorRules.check(ConnectorRequest(name: "a", source: source, reset: true), changing: new).hosting == nil)
+        for cpus in [0, 0.09, -1, 257] {
+            #expect { try ConnectorRules.check(ConnectorRequest(name: "a", source: source, hosting: .init(cpus: cpus))) } throws: { error in
+                (error as? ProvisioningFailure)?.field == "hosting.cpus"
+            }
+        }
+        var config = MachineConfig(image: "i", guest: .init(cpu_kind: "shared", cpus: 1))
+        ConnectorHosting(cpus: 1.5).add(to: &config)
+        #expect(config.berth?.cpus == 1.5 && config.guest?.cpus == 2)
+    }
 }

@@ -219,7 +219,7 @@ final class FakeHost: Sendable {
     /// - Parameter directory: of an earlier host, to come back as its successor.
     init(
         directory: String? = nil, runtime: FakeRuntime = FakeRuntime(), door: FakeDoor = FakeDoor(), quota: HostQuota = HostQuota(),
-        budget: MemoryBudget = MemoryBudget()
+        budget: MemoryBudget = MemoryBudget(), layers: [IsolationLayer] = []
     ) throws {
         self.budget = budget
         self.directory = directory ?? "/tmp/berth-fake-" + String(UInt64.random(in: 0..<1 << 48), radix: 36)
@@ -243,7 +243,7 @@ final class FakeHost: Sendable {
         reconciler = Reconciler(
             host: MachineHost(
                 store: store, runtime: runtime, probe: door, images: images, hub: MachineHub(), doors: self.directory + "/doors", firstSlot: 100,
-                isolation: ["user"], logger: logger, budget: budget))
+                isolation: ["user"], logger: logger, budget: budget, layers: layers))
         orchestrator = MachineService(
             reconciler: reconciler, lookup: images, images: images, uploads: try Uploads(directory: configuration.stateDirectory + "/uploads"),
             oci: nil)
@@ -282,9 +282,10 @@ final class FakeHost: Sendable {
 
 /// Runs a test on a host of its own, with a client on its unix socket.
 func withFakeHost(
-    quota: HostQuota = HostQuota(), budget: MemoryBudget = MemoryBudget(), _ body: (FakeHost, MachinesClient) async throws -> Void
+    quota: HostQuota = HostQuota(), budget: MemoryBudget = MemoryBudget(), layers: [IsolationLayer] = [],
+    _ body: (FakeHost, MachinesClient) async throws -> Void
 ) async throws {
-    let host = try FakeHost(quota: quota, budget: budget)
+    let host = try FakeHost(quota: quota, budget: budget, layers: layers)
     try await host.open()
     let (endpoint, token) = try host.tcp()
     let client = MachinesClient(endpoint: endpoint, token: token)

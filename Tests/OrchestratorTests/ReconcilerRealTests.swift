@@ -20,6 +20,7 @@ final class RealHost: Sendable {
     let reconciler: Reconciler
     let service: MachineService
     let images: ScriptImage
+    let door = FakeDoor()
 
     /// - Parameter directory: of an earlier host, to come back as its successor.
     init(directory: String? = nil) throws {
@@ -40,7 +41,7 @@ final class RealHost: Sendable {
             keys: try KeyRing(path: configuration.stateDirectory + "/keys"))
         reconciler = Reconciler(
             host: MachineHost(
-                store: store, runtime: runtime, probe: FakeDoor(), images: images, hub: MachineHub(), doors: configuration.runDirectory + "/doors",
+                store: store, runtime: runtime, probe: door, images: images, hub: MachineHub(), doors: configuration.runDirectory + "/doors",
                 firstSlot: UserIDs.firstSlot(configuration.cgroupPrefix), isolation: [], logger: logger))
         service = MachineService(
             reconciler: reconciler, lookup: images, images: FakeImages(), uploads: try Uploads(directory: configuration.stateDirectory + "/uploads"),
@@ -48,11 +49,11 @@ final class RealHost: Sendable {
     }
 
     /// A machine of the app `a` that ignores nothing and lives until it is told to end.
-    func create(_ name: String) async throws -> MachineRecord {
+    func create(_ name: String, more: String = "") async throws -> MachineRecord {
         _ = try await service.createApp(try CreateAppRequest(Array(#"{"name":"a","org_slug":"o","berth":{"app_root":"\#(Self.root)"}}"#.utf8)))
         let app = try #require(await store.app("a"))
         let request = try CreateMachineRequest(
-            Array(#"{"name":"\#(name)","config":{"image":"\#(FakeImages.digest)","guest":{"memory_mb":64},"stop_config":{"timeout":"2s"}}}"#.utf8))
+            Array(#"{"name":"\#(name)","config":{"image":"\#(FakeImages.digest)","guest":{"memory_mb":64},"stop_config":{"timeout":"2s"}\#(more)}}"#.utf8))
         return try await service.create(request, in: app)
     }
 

@@ -81,6 +81,7 @@ struct ControlAPI: Sendable {
                 ("command", (record.build?.command).map(Self.strings)), ("args", definition.source.arguments.map(Self.strings)),
                 ("env", .object(JSONObject(definition.environment.sorted { $0.key < $1.key }.map { ($0.key, .string($0.value)) }))),
                 ("secrets", Self.strings(definition.secrets)), ("memory_mb", .int(definition.memoryMB)), ("pids", .int(definition.pids)),
+                ("hosting", (definition.hosting ?? ConnectorHosting()).json),
                 ("era", .string(definition.era ?? "auto")), ("transport", .string(definition.http == nil ? "stdio" : "http")),
                 ("http", definition.http.map { .string($0.text) }), ("egress", Self.strings(definition.egress ?? [])),
                 ("egress_private", Self.strings(definition.egressPrivate ?? [])), ("life", definition.life?.json),

@@ -11,6 +11,7 @@ public struct ConnectorDefinition: Codable, Sendable, Equatable {
     public var pids: Int
     /// The protocol era that is spoken with the server, where an admin knows better than a probe.
     public var era: String?
+    public var hosting: ConnectorHosting?
     /// Where the server listens, if it speaks HTTP.
     public var http: MachineConfig.HTTP?
     /// What the server may reach, and what of it at private addresses; nil for nothing.

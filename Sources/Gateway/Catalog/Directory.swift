@@ -129,6 +129,7 @@ public struct MachineTemplate: Sendable, Equatable {
     public var pids: Int
     /// `auto`, `legacy` or `modern`; nil is `auto`.
     public var era: String?
+    public var hosting: ConnectorHosting?
     /// Where the server listens, if it speaks HTTP.
     public var http: MachineConfig.HTTP?
     public var egress: [String]?

@@ -35,6 +35,7 @@ extension ConnectorRequest {
         new.secrets = Set(new.secrets).subtracting(drop_secrets ?? []).union((secrets ?? [:]).keys).sorted()
         new.memoryMB = memory_mb ?? new.memoryMB
         new.pids = pids ?? new.pids
+        new.hosting = (new.hosting ?? ConnectorHosting()).changed(by: hosting)
         new.era = era.map { $0 == BootDocument.EraChoice.auto.rawValue ? nil : $0 } ?? new.era
         if let http { new.http = MachineConfig.HTTP(http) }
         new.egress = egress.map { $0.isEmpty ? nil : $0 } ?? new.egress

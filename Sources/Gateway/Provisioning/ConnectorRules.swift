@@ -49,6 +49,10 @@ public enum ConnectorRules {
             throw failure("memory_mb", "--memory \(definition.memoryMB) is out of range", "64 to 16384 MiB")
         }
         guard (16...1_024).contains(definition.pids) else { throw failure("pids", "--pids \(definition.pids) is out of range", "16 to 1024") }
+        try definition.hosting?.check()
+        if definition.hosting?.profile == "untrusted", definition.egressPrivate?.isEmpty == false {
+            throw failure("egress_private", "an untrusted connector reaches no private addresses", "leave --egress-private out, or choose another --profile")
+        }
         if let era = request.era, BootDocument.EraChoice(rawValue: era) == nil {
             throw failure("era", "--era \(era.prefix(64)) is none", "auto, legacy or modern")
         }

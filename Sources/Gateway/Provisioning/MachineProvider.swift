@@ -144,6 +144,7 @@ extension MachineTemplate {
         if http != nil || egress != nil || egressPrivate != nil || idle != nil {
             config.berth = .init(egress: egress, egress_private: egressPrivate, http: http, idle: idle)
         }
+        hosting?.add(to: &config)
         return config
     }
 }

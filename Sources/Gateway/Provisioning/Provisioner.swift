@@ -265,6 +265,7 @@ extension ConnectorRecord {
         var template = MachineTemplate(
             image: build.image, command: build.command, environment: build.environment.merging(definition.environment) { _, own in own },
             memoryMB: definition.memoryMB, pids: definition.pids, era: definition.era, generation: generation)
+        template.hosting = definition.hosting
         template.http = definition.http
         template.egress = definition.egress
         template.egressPrivate = definition.egressPrivate

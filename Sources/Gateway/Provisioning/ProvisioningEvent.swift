@@ -25,6 +25,7 @@ public struct ConnectorRequest: Codable, Sendable, Equatable {
     public var reset: Bool?
     public var memory_mb: Int?
     public var pids: Int?
+    public var hosting: ConnectorHosting.Request?
     /// `auto`, `legacy` or `modern`.
     public var era: String?
     /// `PORT` or `PORT/PATH` of a server that speaks Streamable HTTP; empty for STDIO.

@@ -79,7 +79,7 @@ enum DoorAnswer {
             let data = error.data, let told = try? JSONValue(parsing: data.readableBytesSpan),
             let kind = told["error"]?.stringValue.flatMap(Undelivered.Kind.init(rawValue:))
         else { return .error(error) }
-        var why = Undelivered(kind, error.message, incident: told["incident"]?.stringValue)
+        var why = Undelivered(kind, error.message, incident: told["incident"]?.stringValue, code: told["reason"]?.stringValue)
         // It is said once.
         if let incident = why.incident, why.reason.hasSuffix(" (incident \(incident))") {
             why.reason.removeLast(" (incident \(incident))".count)

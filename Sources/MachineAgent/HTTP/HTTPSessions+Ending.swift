@@ -80,7 +80,7 @@ extension HTTPSessions {
             switch outcome {
             case .result, .error: hosted.answered()
             case .failed(let why) where why.reason == hosted.loss?.reason:
-                outcome = .failed(Undelivered(why.kind, why.reason, incident: hosted.loss?.incident))
+                outcome = .failed(Undelivered(why.kind, why.reason, incident: hosted.loss?.incident, code: hosted.lossWord))
             case .failed: break
             }
             guard isDraining, let session, session !== prober, session.isIdle, sessions[session.key] === session else { return }

@@ -219,6 +219,9 @@ final class HostedServer {
         perform(machine.timerFired(listening: ports, now: .now()))
     }
 
+    /// For programs, where there is a word for the loss.
+    var lossWord: String? { machine.lastExit.flatMap { loss?.reason.contains($0.description) == true ? $0.word : nil } }
+
     private func lose(_ reason: String) {
         // What we end ourselves is no incident.
         if machine.stage == .closing {

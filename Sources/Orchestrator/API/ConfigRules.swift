@@ -1,10 +1,14 @@
 import Door
 import FoundationEssentials
+import Glibc
 import MachineAPI
 import Sealing
 
 /// What a machine's configuration may say.
 enum ConfigRules {
+    /// Of this host.
+    private static var processors: Int { max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN))) }
+
     static func checkName(_ name: String, field: String) throws(MachineFailure) {
         let isFine =
             (1...63).contains(name.utf8.count) && !name.hasPrefix("-") && !name.hasSuffix("-")
@@ -24,6 +28,10 @@ enum ConfigRules {
         try range(config.guest?.memory_mb, 16...1_048_576, "config.guest.memory_mb")
         try range(config.guest?.cpus, 1...64, "config.guest.cpus")
         try range(config.guest?.pids, 16...32_768, "config.guest.pids")
+        if let cpus = config.berth?.cpus, !(0.1...Double(processors)).contains(cpus) {
+            throw MachineFailure(
+                .invalid, "invalid", "config.berth.cpus is 0.1 to \(processors), the processors of this host", field: "config.berth.cpus")
+        }
         if let era = config.metadata?["berth_era"], BootDocument.EraChoice(rawValue: era) == nil {
             throw MachineFailure(
                 .invalid, "invalid", "config.metadata.berth_era is auto, legacy or modern", field: "config.metadata.berth_era")
@@ -49,6 +57,17 @@ enum ConfigRules {
             }
         }
         try range(config.berth?.idle?.seconds, MachineConfig.Idle.range, "config.berth.idle.seconds")
+        if let profile = config.berth?.profile, IsolationProfile(rawValue: profile) == nil {
+            throw MachineFailure(.invalid, "invalid", "config.berth.profile is trusted, standard or untrusted", field: "config.berth.profile")
+        }
+        if config.profile == .untrusted, config.berth?.egress_private?.isEmpty == false {
+            throw MachineFailure(
+                .invalid, "invalid", "an untrusted machine reaches no private addresses", field: "config.berth.egress_private",
+                hint: "leave it out, or give it another profile")
+        }
+        if let runtime = config.berth?.runtime, !runtime.hasPrefix("/") || runtime.utf8.count > 256 || runtime.utf8.contains(0) {
+            throw MachineFailure(.invalid, "invalid", "config.berth.runtime is no absolute path", field: "config.berth.runtime", hint: "/usr/bin/runsc")
+        }
         try checkText(config)
     }
 

@@ -1,7 +1,6 @@
 import Door
 import Glibc
 import Logging
-import MachineAPI
 import NIOCore
 import NIOPosix
 import Sealing
@@ -41,11 +40,8 @@ final class JobRunner: BuildMachine {
     func run(_ job: BuildJob, line: @escaping @Sendable (String) -> Void) async throws -> BuildJobResult {
         let machine = MachineID.random()
         let boot = ULID().description
-        do {
-            try reconciler.host.budget.take(machine, bytes: job.memoryBytes)
-        } catch {
-            throw ImageBuildFailure(error: error.code, message: "the build has no room: \(error.message)", hint: error.hint)
-        }
+        // Counted while it runs, and never refused: a small host has less than a build may take, and few take it.
+        reconciler.host.budget.hold(machine, bytes: job.memoryBytes)
         defer { reconciler.host.budget.release(machine) }
         let row = try await store.beginBoot(machine: machine, boot: boot, kind: .job, door: nil, at: WallClock.milliseconds())
         Failpoint.hit("row")
@@ -86,11 +82,11 @@ final class JobRunner: BuildMachine {
         binds += job.inputs.map { BindMount(source: $0.source, destination: $0.destination) }
         if let relay { binds.append(BindMount(source: relay.directory, destination: "/run/berth")) }
         let layers = job.layers + (try await agentLayer().map { [$0] } ?? [])
-        _ = try await runtime.create(
-            MachineSpec(
-                machine: machine, boot: boot, slot: firstSlot + row.slot, layers: layers, arguments: MachineHost.agent,
-                limits: MachineLimits(memoryBytes: job.memoryBytes, cpus: 2, pids: job.pids), binds: binds,
-                bootDocument: try document.encode()))
+        var spec = MachineSpec(
+            machine: machine, boot: boot, slot: firstSlot + row.slot, layers: layers, arguments: MachineHost.agent,
+            limits: MachineLimits(memoryBytes: job.memoryBytes, cpus: 2, pids: job.pids), binds: binds, bootDocument: try document.encode())
+        spec.without = reconciler.host.absent
+        _ = try await runtime.create(spec)
         Failpoint.hit("create")
         let output = JobOutput(line)
         runtime.observeLog(machine, boot: boot) { output.append($0) }

@@ -7,7 +7,7 @@ extension MachineConfig {
         let memory = memoryMB << 20
         let share = guest?.cpu_kind == "performance" ? 1.0 : 0.5
         return MachineLimits(
-            memoryBytes: memory, cpus: share * Double(guest?.cpus ?? 1), pids: guest?.pids ?? 64, tmpBytes: min(64 << 20, memory / 4))
+            memoryBytes: memory, cpus: berth?.cpus ?? share * Double(guest?.cpus ?? 1), pids: guest?.pids ?? 64, tmpBytes: min(64 << 20, memory / 4))
     }
 
     /// What an admin knows of the server's protocol era.

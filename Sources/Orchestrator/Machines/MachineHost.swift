@@ -19,6 +19,22 @@ struct MachineHost: Sendable {
     /// nil where no machine has one.
     var relays: MachineRelays?
     var budget = MemoryBudget()
+    /// What this host gives; empty: everything.
+    var layers: [IsolationLayer] = []
+    /// Runtimes beside the host's own that were tried here.
+    var runtimes = TriedRuntimes(directory: "")
+
+    /// Layers that this host does not give, and that an admin said it may do without.
+    var absent: Set<String> {
+        Set(layers.filter { $0.state == .missing && HostCapabilities.dispensable.contains($0.name) }.map(\.name))
+    }
+
+    /// Whether a machine may start here: its profile's layers, its runtime, its share of the memory, which it then has.
+    func admit(_ id: String, _ config: MachineConfig) throws(MachineFailure) {
+        try config.profile.check(layers)
+        if let runtime = config.berth?.runtime { try runtimes.check(runtime) }
+        try budget.take(id, bytes: config.memoryMB << 20)
+    }
 
     /// Where the machine's agent answers.
     func door(_ boot: String) -> String { "\(doors)/\(boot).sock" }
@@ -51,6 +67,10 @@ struct MachineHost: Sendable {
             machine: record.id, boot: boot.boot, slot: firstSlot + boot.slot, layers: image.layers, arguments: Self.agent, limits: starting,
             binds: way.map { [BindMount(source: $0, destination: "/run/berth")] } ?? [], doorPath: boot.door, bootDocument: try document.encode())
         spec.hasLocalNetwork = way != nil
+        spec.usesNetwork = way != nil || record.config.place != nil
+        spec.isUntrusted = record.config.profile == .untrusted
+        spec.runtimePath = record.config.berth?.runtime
+        spec.without = absent
         let created = try await runtime.create(spec)
         clock.mark(.create)
         clock.mark(.root, at: created.rootedAt ?? .now)

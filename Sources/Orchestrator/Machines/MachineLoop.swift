@@ -60,7 +60,7 @@ struct MachineLoop {
         }
         if let input, machine.startsBoot(input) || record.memoryBytes > before.memoryBytes && machine.life != .none {
             do {
-                try host.budget.take(record.id, bytes: record.memoryBytes)
+                try host.admit(record.id, record.config)
             } catch {
                 // As if nobody had asked.
                 record = before
@@ -176,7 +176,7 @@ struct MachineLoop {
     /// The row first; then the machine.
     private mutating func boot(in group: inout DiscardingTaskGroup) async {
         do {
-            try host.budget.take(record.id, bytes: record.memoryBytes)
+            try host.admit(record.id, record.config)
         } catch {
             post(.init(input: .noRoom("\(error)")))
             return

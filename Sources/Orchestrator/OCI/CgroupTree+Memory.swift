@@ -7,7 +7,12 @@ extension CgroupTree {
     /// - Returns: -1 where there is none.
     func openMemoryKills(_ path: String) -> Descriptor {
         guard let directory = directory("memory", path) else { return Descriptor(-1) }
-        if let slash = directory.lastIndex(of: "/") { mkdir(String(directory[..<slash]), 0o755) }
+        let parent = String(directory[..<(directory.lastIndex(of: "/") ?? directory.startIndex)])
+        mkdir(parent, 0o755)
+        if isVersion2 {
+            // The file is there as soon as those above hand the controller down, which the runtime would have them do later.
+            for group in [hierarchies[0].root, parent] { try? Files.set(group + "/cgroup.subtree_control", "+memory") }
+        }
         mkdir(directory, 0o755)
         return Descriptor(open(directory + (isVersion2 ? "/memory.events" : "/memory.oom_control"), O_RDONLY | O_CLOEXEC | O_NOFOLLOW))
     }

@@ -15,10 +15,13 @@ public struct IsolationLayer: Sendable, Equatable {
     public let detail: String
     /// What to do about it; empty when active.
     public let remedy: String
-    /// Machines do not start without it.
+    /// Machines do not start without it, unless an admin has said so for this host and for their connector.
     public let isRequired: Bool
+    /// Keeps something in; else it is a service to machines, whose absence lets nothing out.
+    public let isWall: Bool
 
-    init(_ name: String, _ state: State, _ detail: String, remedy: String = "", isRequired: Bool = true) {
+    init(_ name: String, _ state: State, _ detail: String, remedy: String = "", isRequired: Bool = true, isWall: Bool = true) {
+        self.isWall = isWall
         self.name = name
         self.state = state
         self.detail = detail
@@ -35,6 +38,10 @@ public struct HostCapabilities: Sendable, Equatable {
     public var isolation: [String] { layers.filter { $0.state == .active }.map(\.name) }
     /// What must be remedied before a machine starts.
     public var blocking: [IsolationLayer] { layers.filter { $0.isRequired && $0.state == .missing } }
+
+    /// Layers that machines of a trusted connector may do without, where an admin says so (`berth up --without`). The others are what
+    /// makes a machine one.
+    public static let dispensable: Set<String> = ["seccomp", "cgroup-pids", "cgroup-cpu"]
 
     /// Looks at the host; starts nothing but `<runtime> --version`.
     public static func probe(runtimePath: String = "", memoryBudget: MemoryBudgetSetting = .standard) async -> HostCapabilities {
@@ -116,7 +123,7 @@ public struct HostCapabilities: Sendable, Equatable {
         let active = lists?.contains("landlock") ?? false
         return IsolationLayer(
             "landlock", active ? .active : .degraded, active ? "for servers that sandbox themselves" : "not known to be active",
-            remedy: "boot with landlock in lsm=", isRequired: false)
+            remedy: "boot with landlock in lsm=", isRequired: false, isWall: false)
     }
 
     private static func memory(_ setting: MemoryBudgetSetting) -> IsolationLayer {
@@ -125,13 +132,13 @@ public struct HostCapabilities: Sendable, Equatable {
         return IsolationLayer(
             "memory-budget", isShort ? .degraded : .active,
             "\(setting.bytes(of: host.total) >> 20) of \(host.total >> 20) MiB for machines, \(host.available >> 20) MiB available now",
-            remedy: "free memory: machines are refused while less than \(MemoryBudget.reserve >> 20) MiB would be left", isRequired: false)
+            remedy: "free memory: machines are refused while less than \(MemoryBudget.reserve >> 20) MiB would be left", isRequired: false, isWall: false)
     }
 
     private static func swap() -> IsolationLayer {
         let lines = Files.read("/proc/swaps")?.split(separator: "\n").count ?? 0
         return IsolationLayer(
             "suspend-frees-memory", lines > 1 ? .active : .degraded, lines > 1 ? "swap is on" : "no swap: a suspended machine keeps its memory",
-            remedy: "add zram swap (modprobe zram; zramctl; mkswap; swapon)", isRequired: false)
+            remedy: "add zram swap (modprobe zram; zramctl; mkswap; swapon)", isRequired: false, isWall: false)
     }
 }

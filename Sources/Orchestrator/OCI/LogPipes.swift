@@ -17,7 +17,7 @@ public final class LogPipes: Sendable {
         case discard(String)
         case flush(String, @Sendable () -> Void)
         case observe(String, Observer?)
-        case follow(machine: String, number: Int, lines: Int, AsyncStream<LogPiece>.Continuation)
+        case follow(machine: String, number: Int, lines: Int, LogFollower)
         case unfollow(machine: String, number: Int)
         case end
     }
@@ -55,13 +55,12 @@ public final class LogPipes: Sendable {
             return reading.last
         }
         guard let number else { return nil }
-        let (stream, continuation) = AsyncStream.makeStream(of: LogPiece.self, bufferingPolicy: .bufferingOldest(LogFollowers.waiting))
-        continuation.onTermination = { [self] _ in
+        let place = LogPlace { [self] in
             reading.withLock { $0.count -= 1 }
             send(.unfollow(machine: machine, number: number))
         }
-        send(.follow(machine: machine, number: number, lines: lines, continuation))
-        return stream
+        send(.follow(machine: machine, number: number, lines: lines, place.follower))
+        return AsyncStream { await place.follower.next() }
     }
 
     /// What is kept of a machine's lines.
@@ -130,9 +129,10 @@ public final class LogPipes: Sendable {
                     then()
                 case .observe(let name, let observer):
                     readers[name]?.observer = observer
-                case .follow(let machine, let number, let lines, let continuation):
-                    // Here, where nobody writes meanwhile.
-                    followers.add(machine, number: number, tail: Array(tail(machine, lines: lines).utf8), continuation)
+                case .follow(let machine, let number, let lines, let follower):
+                    // Here, where nobody writes meanwhile. Of more than may wait the end.
+                    follower.append(Array(tail(machine, lines: lines).utf8.suffix(LogFollower.limit)))
+                    followers.add(machine, number: number, follower)
                 case .unfollow(let machine, let number):
                     followers.remove(machine, number: number)
                 case .end:

@@ -57,6 +57,14 @@ public struct MachineSpec: Sendable {
     public var bootDocument: [UInt8]
     /// Lets programs in `/tmp` be executed, for servers that unpack native code there.
     public var tmpExecutable: Bool
+    /// Whether anything in it speaks TCP: a server that listens, or one that may call out.
+    var usesNetwork = false
+    /// Less inside than others have: fewer kinds of sockets, descriptors and shared memory.
+    var isUntrusted = false
+    /// Layers that this host does not give and that the machine goes without.
+    var without: Set<String> = []
+    /// Of an OCI runtime other than the host's own.
+    var runtimePath: String?
     /// Whether every address in the machine is its own, for an agent that relays; else it has a `lo` and no route.
     public var hasLocalNetwork = false
     /// Allows System V shared memory, queues and semaphores, and POSIX queues: they outlive the process that made them.

@@ -31,6 +31,8 @@ extension OCIRuntime {
         let bundle = configuration.bundle(name)
         guard mkdir(bundle, 0o700) == 0 else { throw OCIError.system("mkdir", bundle, errno) }
         if let door = spec.doorPath { try Files.write(bundle + "/door", Array(door.utf8)) }
+        if let path = spec.runtimePath { try Files.write(bundle + "/runtime", Array(path.utf8)) }
+        let command = command(of: name)
         let root = RootFileSystem(
             bundle: bundle, mountPoint: configuration.mountPoint(name), stagesBinds: command.opensSourcesInside)
         Failpoint.hit("bundle")
@@ -72,6 +74,7 @@ extension OCIRuntime {
             close(pidfd)
             throw OCIError(.runtimeFailed, "\(name): process \(pid) is not in the machine's cgroup")
         }
+        for folder in ["tmp", "dev/shm"] { MachineFolder.share(folder, process: pid) }
         watch(name, pid: pid, pidfd: pidfd)
         return CreatedMachine(machine: name.machine, boot: name.boot, pid: pid, isStarted: false, rootedAt: rootedAt)
     }

@@ -16,7 +16,7 @@ extension OCIRuntime {
         let cgroup = configuration.cgroup(name)
         let before = cgroups.processes(cgroup)
         if Files.isDirectory(command.root + "/" + name.description) {
-            _ = try? command.result(["delete", "-f", name.description], timeout: .seconds(20))
+            _ = try? command(of: name).result(["delete", "-f", name.description], timeout: .seconds(20))
         }
         Failpoint.hit("remove.after-runtime")
         try empty(cgroup, name)

@@ -31,7 +31,7 @@ extension OCIRuntime {
                 return nil
             }
             watch(name, pid: pid, pidfd: pidfd)
-            return CreatedMachine(machine: name.machine, boot: name.boot, pid: pid, isStarted: command.isStarted(name))
+            return CreatedMachine(machine: name.machine, boot: name.boot, pid: pid, isStarted: command(of: name).isStarted(name))
         }
     }
 

@@ -41,18 +41,3 @@ private enum OpenDescriptors {
         return line?.split(separator: " ").dropLast().last.flatMap { Int($0) }
     }
 }
-
-private enum MachineFolder {
-    private static let tmpfs = 0x0102_1994
-
-    /// A folder of memory as the machine has it, seen through its first process. Nothing of the machine is followed: its root is ours
-    /// and cannot be written, and a name in it that is a link is refused.
-    static func use(of folder: String, process: Int32) -> MachineStatistics.FileSystemUse? {
-        let descriptor = Descriptor(open("/proc/\(process)/root/\(folder)", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC))
-        var use = statvfs()
-        guard descriptor.value >= 0, clinux_file_system("/proc/self/fd/\(descriptor.value)") == tmpfs, fstatvfs(descriptor.value, &use) == 0
-        else { return nil }
-        let block = Int(use.f_frsize)
-        return MachineStatistics.FileSystemUse(used: max(0, Int(use.f_blocks) - Int(use.f_bfree)) * block, limit: Int(use.f_blocks) * block)
-    }
-}

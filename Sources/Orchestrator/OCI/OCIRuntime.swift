@@ -81,7 +81,7 @@ public final class OCIRuntime: Sendable {
         let name = try Self.name(machine, boot)
         try await workers.run { [self] in
             Failpoint.hit("start.before")
-            try command.run(["start", name.description], timeout: .seconds(20))
+            try command(of: name).run(["start", name.description], timeout: .seconds(20))
             Failpoint.hit("start.after")
         }
     }
@@ -114,6 +114,12 @@ public final class OCIRuntime: Sendable {
         memoryWatch.end()
         exitContinuation.finish()
         killContinuation.finish()
+    }
+
+    /// The runtime that made this boot, or is to remove what it left.
+    func command(of name: BootName) -> RuntimeCommand {
+        guard let path = Files.read(configuration.bundle(name) + "/runtime", limit: 4_096), path.hasPrefix("/") else { return command }
+        return RuntimeCommand(path: path, root: command.root)
     }
 
     static func name(_ machine: String, _ boot: String) throws(OCIError) -> BootName {

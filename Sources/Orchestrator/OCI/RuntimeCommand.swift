@@ -6,6 +6,8 @@ struct RuntimeCommand: Sendable {
     enum Kind: String, Sendable {
         case crun
         case runc
+        /// One with the same command line and no option of its own.
+        case other
     }
 
     let path: String
@@ -21,12 +23,24 @@ struct RuntimeCommand: Sendable {
                 .noRuntime, "no container runtime: looked for \(candidates.joined(separator: ", "))", hint: "apt-get install crun")
         }
         path = found
-        kind = found.split(separator: "/").last?.hasPrefix("runc") == true ? .runc : .crun
+        kind = Self.kind(found)
         root = configuration.runtimeRoot
     }
 
+    /// - Parameter path: of a runtime that is known to be usable.
+    init(path: String, root: String) {
+        self.path = path
+        kind = Self.kind(path)
+        self.root = root
+    }
+
+    private static func kind(_ path: String) -> Kind {
+        let name = path.split(separator: "/").last ?? ""
+        return name.hasPrefix("runc") ? .runc : name.hasPrefix("crun") ? .crun : .other
+    }
+
     /// Whether the runtime opens bind sources by path as the machine's own root, who may not pass our directories.
-    var opensSourcesInside: Bool { kind == .runc }
+    var opensSourcesInside: Bool { kind != .crun }
 
     private func global(log: String?) -> [String] {
         var arguments = ["--root", root]
@@ -64,7 +78,7 @@ struct RuntimeCommand: Sendable {
 
     private func failure(_ arguments: [String], _ text: String) -> OCIError {
         let lines = text.split(separator: "\n").suffix(4).joined(separator: " | ")
-        return OCIError(.runtimeFailed, "\(kind.rawValue) \(arguments.first ?? ""): \(lines.isEmpty ? "ended without a message" : lines)")
+        return OCIError(.runtimeFailed, "\(path.split(separator: "/").last ?? "") \(arguments.first ?? ""): \(lines.isEmpty ? "ended without a message" : lines)")
     }
 
     /// Whether the machine is past `create`: its own program was started.

@@ -34,7 +34,7 @@ struct RuntimeConfig {
     }
 
     private func process() -> [String: Any] {
-        let files = spec.limits.files
+        let files = spec.isUntrusted ? min(1024, spec.limits.files) : spec.limits.files
         return [
             "terminal": false,
             "user": ["uid": 0, "gid": 0, "umask": 0o077],
@@ -65,7 +65,7 @@ struct RuntimeConfig {
             mount("/proc", "proc", "proc", "nosuid,noexec,nodev,hidepid=2,gid=0"),
             mount("/dev", "tmpfs", "tmpfs", "nosuid,noexec,strictatime,mode=755,size=64k"),
             mount("/dev/pts", "devpts", "devpts", "nosuid,noexec,newinstance,ptmxmode=0666,mode=0620"),
-            mount("/dev/shm", "tmpfs", "shm", "nosuid,noexec,nodev,mode=1777,size=16m,nr_inodes=1k"),
+            mount("/dev/shm", "tmpfs", "shm", "nosuid,noexec,nodev,mode=1777,size=\(spec.isUntrusted ? "1m" : "16m"),nr_inodes=1k"),
             mount(
                 "/tmp", "tmpfs", "tmpfs",
                 "nosuid,nodev,\(spec.tmpExecutable ? "exec" : "noexec"),mode=1777,size=\(spec.limits.tmpBytes),nr_inodes=16k"),
@@ -77,6 +77,20 @@ struct RuntimeConfig {
     }
 
     private func linux() -> [String: Any] {
+        var linux = walls()
+        if !spec.without.contains("seccomp") {
+            linux["seccomp"] = SeccompProfile.document(allowsSystemVIPC: spec.allowsSystemVIPC, families: families)
+        }
+        return linux
+    }
+
+    /// An untrusted machine has the network's kinds only where it has a network, and no way to ask the kernel about interfaces.
+    private var families: [Int] {
+        guard spec.isUntrusted else { return SeccompProfile.socketFamilies }
+        return spec.usesNetwork ? [1, 2, 10] : [1]
+    }
+
+    private func walls() -> [String: Any] {
         let base = MachineSpec.uidBase(slot: spec.slot)
         let mapping = [["containerID": 0, "hostID": base, "size": MachineSpec.uidCount]]
         return [
@@ -87,7 +101,6 @@ struct RuntimeConfig {
             "gidMappings": mapping,
             "cgroupsPath": cgroupPath,
             "resources": resources(),
-            "seccomp": SeccompProfile.document(allowsSystemVIPC: spec.allowsSystemVIPC),
             "maskedPaths": [
                 "/proc/acpi", "/proc/asound", "/proc/kcore", "/proc/keys", "/proc/latency_stats", "/proc/timer_list",
                 "/proc/timer_stats", "/proc/sched_debug", "/proc/scsi", "/sys/firmware", "/sys/devices/virtual/powercap",
@@ -97,7 +110,7 @@ struct RuntimeConfig {
     }
 
     private func resources() -> [String: Any] {
-        [
+        var resources: [String: Any] = [
             "memory": ["limit": spec.limits.memoryBytes, "swap": spec.limits.memoryBytes],
             "cpu": [
                 "shares": 256, "quota": CPUQuota.microseconds(cpus: spec.limits.cpus), "period": CPUQuota.period,
@@ -105,6 +118,10 @@ struct RuntimeConfig {
             "pids": ["limit": spec.limits.pids],
             "devices": [["allow": false, "access": "rwm"] as [String: Any]],
         ]
+        // The runtime would refuse what the host has no controller for.
+        if spec.without.contains("cgroup-cpu") { resources["cpu"] = nil }
+        if spec.without.contains("cgroup-pids") { resources["pids"] = nil }
+        return resources
     }
 }
 

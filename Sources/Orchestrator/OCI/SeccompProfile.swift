@@ -26,11 +26,13 @@ enum SeccompProfile {
     private static let notImplemented = 38
 
     /// The value of `linux.seccomp` in a machine's configuration.
-    static func document(allowsSystemVIPC: Bool = false) -> [String: Any] {
+    ///
+    /// - Parameter families: of sockets that may be made.
+    static func document(allowsSystemVIPC: Bool = false, families: [Int] = socketFamilies) -> [String: Any] {
         var rules: [[String: Any]] = allowed.map { rule($0.calls, "SCMP_ACT_ALLOW") }
         if allowsSystemVIPC { rules.append(rule(persistentIPC.calls, "SCMP_ACT_ALLOW")) }
         for value in personalities { rules.append(rule(["personality"], "SCMP_ACT_ALLOW", argument: equal(0, value))) }
-        for family in socketFamilies { rules.append(rule(["socket"], "SCMP_ACT_ALLOW", argument: equal(0, family))) }
+        for family in families { rules.append(rule(["socket"], "SCMP_ACT_ALLOW", argument: equal(0, family))) }
         rules.append(
             rule(
                 ["clone"], "SCMP_ACT_ALLOW",

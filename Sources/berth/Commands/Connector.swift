@@ -49,6 +49,7 @@ struct ConnectorCommand: ParsableCommand {
             let hasEgress = ["egress", "egress_private"].contains { answer[$0]?.arrayValue?.isEmpty == false }
             let refused = hasEgress ? try? await EgressReport(of: name, state.installation()) : nil
             if hasEgress, refused == nil { Output.note("the orchestrator does not say what was refused") }
+            let doctor = try? await ControlClient.orchestrator(state.installation()).get("/v1/berth/doctor")
             let processes = try? await ProcessReport(of: name, state.installation())
             if output.json {
                 guard var members = answer.objectValue else { return Output.json(answer) }
@@ -70,7 +71,8 @@ struct ConnectorCommand: ParsableCommand {
                 ("Source", answer.cell("source")),
                 ("Constraints", list("constraints")),
                 ("Command", list("command")), ("Arguments", list("args")), ("Environment", environment), ("Secrets", list("secrets")),
-                ("Limits", "\(answer.cell("memory_mb")) MiB, \(answer.cell("pids")) processes and threads"),
+                ("Limits", "\(answer.cell("memory_mb")) MiB, \(answer["hosting"]?.cell("cpus") ?? "-") processors, \(answer.cell("pids")) processes and threads"),
+                ("Profile", ProfileText.line(answer["hosting"], doctor)), ("Runtime", answer["hosting"]?["runtime"]?.stringValue),
                 ("Transport", answer["http"]?.stringValue.map { "Streamable HTTP at http://127.0.0.1:\($0) of its machine" } ?? "STDIO"),
                 ("Era", answer.cell("era") == "auto" ? nil : answer.cell("era")),
                 ("Egress", list("egress") ?? (hasEgress ? nil : "none: no network")), ("  private", list("egress_private")),

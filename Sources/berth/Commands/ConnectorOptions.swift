@@ -27,6 +27,7 @@ extension ConnectorCommand {
                 "A secret variable: K asks for it (or reads standard input), K=@FILE reads a file (repeatable).", valueName: "k[=@file]"))
         var secret: [String] = []
         @Option(help: ArgumentHelp("Memory of the machine in MiB: 64 to 16384 (default: 256).", valueName: "mib")) var memory: Int?
+        @OptionGroup var hosting: HostingOptions
         @Option(help: ArgumentHelp("Processes and threads of the machine at most: 16 to 1024 (default: 64).", valueName: "n")) var pids: Int?
         @Option(help: "Protocol era to speak with the server: auto asks it; legacy for one of both whose tools ask the client while they run.")
         var era: Back.EraChoice?
@@ -56,6 +57,7 @@ extension ConnectorCommand {
         func body(_ installation: Installation, change: Change? = nil) async throws -> JSONValue {
             try check(change)
             let environment = try Variables.plain(env)
+            let hosting = try hosting.json()
             let life = try life.json()
             let folder = try dir.map { try FolderArchive(folder: $0, requirements: requirements) }
             let secrets = try Secrets.values(secret)
@@ -82,6 +84,7 @@ extension ConnectorCommand {
                 ("drop_secrets", secretsToDrop.isEmpty ? nil : .strings(secretsToDrop)),
                 ("drop_env", variablesToDrop.isEmpty ? nil : .strings(variablesToDrop)),
                 ("reset", change?.reset == true ? .bool(true) : nil), ("memory_mb", memory.map { .int($0) }), ("pids", pids.map { .int($0) }),
+                ("hosting", hosting),
                 ("era", era.map { .string($0.rawValue) }), ("http", change?.stdio == true ? .string("") : http.map { .string($0) }),
                 ("egress", egress.isEmpty && change?.noEgress != true ? nil : .strings(egress)),
                 ("life", life), ("egress_private", egressPrivate.isEmpty && change?.noEgress != true ? nil : .strings(egressPrivate)))

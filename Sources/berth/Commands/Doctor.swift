@@ -16,6 +16,10 @@ struct Doctor: AsyncParsableCommand {
             Look for processes, cgroups, mounts, namespaces, sockets, bundles and half-made images of this state that nothing owns; \
             exit 1 if any.
             """) var leftovers = false
+    @Option(
+        help: ArgumentHelp(
+            "Boot a machine with this OCI runtime; one that works may be a connector's (--runtime) from then on.", valueName: "path"))
+    var runtime: String?
     @OptionGroup var state: StateOption
     @OptionGroup var output: JSONOption
 
@@ -23,6 +27,7 @@ struct Doctor: AsyncParsableCommand {
         if attackSource { return Output.line(AttackServer.source) }
         let installation = try state.installation()
         if leftovers && prove { throw Failure("--prove and --leftovers exclude each other", hint: "run one after the other", code: 64) }
+        if let runtime { return try await show(trialOf: runtime, installation) }
         if leftovers { return try await showLeftovers(installation) }
         if prove { return try await showProof(installation) }
         let host = await HostCapabilities.probe()
@@ -45,6 +50,24 @@ struct Doctor: AsyncParsableCommand {
         }
         // What is merely good to have stops no machine.
         if !host.blocking.isEmpty { throw ExitCode(1) }
+    }
+
+    private func show(trialOf runtime: String, _ installation: Installation) async throws {
+        try Rights.needRoot("a machine is made, and the runtime is noted for this state")
+        // Where there is no state yet the trial is all that there is.
+        let isThere = access(installation.orchestratorState, F_OK) == 0
+        do {
+            let milliseconds = try await RuntimeTrial.run(
+                runtime: runtime, agentPath: UpSettings.agentPath(), state: isThere ? installation.orchestratorState : nil)
+            if output.json {
+                return Output.json(
+                    .record(("runtime", .string(runtime)), ("usable", .bool(true)), ("boot_ms", .int(milliseconds)), ("noted", .bool(isThere))))
+            }
+            Output.line("\(runtime) is usable: it booted a machine, its agent answered, and nothing was left, in \(milliseconds) ms")
+            if !isThere { Output.note("there is no state \(installation.state) in which it could be noted: run this again after berth up") }
+        } catch {
+            throw Failure("\(runtime) is not usable here: \(error)", hint: "connectors keep the host's own runtime")
+        }
     }
 
     private func showProof(_ installation: Installation) async throws {

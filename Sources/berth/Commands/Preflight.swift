@@ -7,7 +7,7 @@ import StdioBridge
 /// What must be true before anything is started; each refusal is one line with its remedy. Nothing is changed here.
 enum Preflight {
     /// The host: rights, the gateway's user, tools, what the kernel must offer.
-    static func check() async throws {
+    static func check(without: [String] = []) async throws {
         guard geteuid() == 0 else {
             throw Failure(
                 "berth up needs root: machines are user namespaces, mounts and cgroups of this host",
@@ -22,7 +22,7 @@ enum Preflight {
         guard access("/usr/bin/mmdebstrap", X_OK) == 0 else {
             throw Failure("mmdebstrap is missing; it makes the base image", hint: "apt-get install mmdebstrap")
         }
-        if let layer = await HostCapabilities.probe().blocking.first {
+        if let layer = await HostCapabilities.probe().blocking.first(where: { !without.contains($0.name) }) {
             throw Failure("machines need \(layer.name), which this host does not give: \(layer.detail)", hint: layer.remedy)
         }
     }

@@ -29,7 +29,7 @@ struct Up: AsyncParsableCommand {
         if settings.givenListen == nil { settings.givenListen = installation.lastListen }
         try settings.check()
         if let warning = try settings.warning() { Output.note(warning) }
-        try await Preflight.check()
+        try await Preflight.check(without: settings.without)
         try Preflight.check(state: installation.state)
         if let supervisor = StateLock.holder(installation.lock) {
             try refuseOther(than: supervisor)

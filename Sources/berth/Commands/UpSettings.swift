@@ -27,6 +27,11 @@ struct UpSettings: ParsableArguments {
             valueName: "n%|mib"))
     var givenMemoryBudget: String?
     var memoryBudget: MemoryBudgetSetting { givenMemoryBudget.flatMap(MemoryBudgetSetting.init) ?? .standard }
+    @Option(
+        help: ArgumentHelp(
+            "A layer of isolation that this host lacks and that connectors with --profile trusted may do without (repeatable): seccomp, cgroup-pids, cgroup-cpu. The others do not start then.",
+            valueName: "layer"))
+    var without: [String] = []
     var packageIndex: String { givenPackageIndex ?? "https://pypi.org/simple" }
 
     @Option(help: ArgumentHelp("The npm registry that builds resolve from (default: npm's own).", valueName: "url")) var npmRegistry: String?
@@ -72,6 +77,10 @@ struct UpSettings: ParsableArguments {
         if let givenMemoryBudget, MemoryBudgetSetting(givenMemoryBudget) == nil {
             throw Failure(
                 "--memory-budget '\(givenMemoryBudget.prefix(32))' is no amount of memory", hint: "1% to 100% of the host's, or MiB (64 or more)", code: 64)
+        }
+        for layer in without where !HostCapabilities.dispensable.contains(layer) {
+            throw Failure(
+                "--without \(layer.prefix(64)): no machine does without it", hint: HostCapabilities.dispensable.sorted().joined(separator: ", "), code: 64)
         }
         do {
             _ = try IndexConfiguration(url: packageIndex)
@@ -121,6 +130,9 @@ struct UpSettings: ParsableArguments {
             result.append(networks.isEmpty ? "no --behind-proxy" : networks.joined(separator: " "))
         }
         if givenPackageIndex != nil, packageIndex != running.packageIndex { result.append("--package-index \(running.packageIndex)") }
+        if !without.isEmpty, Set(without) != Set(running.without) {
+            result.append(running.without.isEmpty ? "no --without" : running.without.map { "--without \($0)" }.joined(separator: " "))
+        }
         if npmRegistry != nil, npmRegistry != running.npmRegistry {
             result.append(running.npmRegistry.map { "--npm-registry \($0)" } ?? "no --npm-registry")
         }
@@ -140,6 +152,7 @@ struct UpSettings: ParsableArguments {
         if let npmRegistry { result += ["--npm-registry", npmRegistry] }
         if let publicURL { result += ["--public-url", publicURL] }
         for network in behindProxy { result += ["--behind-proxy", network] }
+        for layer in without { result += ["--without", layer] }
         return result
     }
 }

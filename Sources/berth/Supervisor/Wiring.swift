@@ -40,7 +40,7 @@ extension UpSettings {
     }
 
     /// `berth-agent` lies beside this executable.
-    private static func agentPath() throws -> String {
+    static func agentPath() throws -> String {
         guard let resolved = realpath("/proc/self/exe", nil) else { throw Failure("this executable's own path cannot be read") }
         let path = String(cString: resolved).split(separator: "/").dropLast().reduce("") { $0 + "/" + $1 } + "/berth-agent"
         free(resolved)
