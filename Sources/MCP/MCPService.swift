@@ -67,8 +67,14 @@ public struct Undelivered: Error, Sendable, Equatable {
     public var reason: String
     /// Under which the server's log has more, where the caller is not to see it.
     public var incident: String?
+    /// Stable, for programs, where there is more to say than the kind: `at_capacity`, `queue_full`.
+    public var code: String?
+    /// Seconds after which it is worth trying again.
+    public var retryAfter: Int?
 
-    public init(_ kind: Kind, _ reason: String, incident: String? = nil) {
+    public init(_ kind: Kind, _ reason: String, incident: String? = nil, code: String? = nil, retryAfter: Int? = nil) {
+        self.code = code
+        self.retryAfter = retryAfter
         self.kind = kind
         self.reason = reason
         self.incident = incident

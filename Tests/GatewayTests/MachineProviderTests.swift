@@ -19,27 +19,28 @@ struct MachineProviderTests {
 
     @Test func aSuspendedMachineIsWaked() async throws {
         try await withConnector { fixture, connector in
-            let before = try await fixture.plane.readyMachine(for: connector)
+            let before = try await fixture.plane.readyMachine(for: connector, principal: "ann")
             for state in [MachineState.suspended, .suspending] {
                 set(fixture) { $0.state = state }
-                #expect(try await fixture.plane.refresh(machine: before.machine, of: connector) == before)
+                #expect(try await fixture.plane.refresh(machine: before.machine, of: connector, principal: "ann") == before)
                 set(fixture) { $0.state = state }
-                #expect(try await fixture.plane.readyMachine(for: connector) == before)
+                #expect(try await fixture.plane.readyMachine(for: connector, principal: "ann") == before)
             }
             #expect(fixture.machines.story.filter { $0 == "start \(before.machine)" }.count == 4)
             set(fixture) { $0.state = .stopped }
-            #expect(try await fixture.plane.refresh(machine: before.machine, of: connector) == nil, "a stopped one is another boot's matter")
+            let stopped = try await fixture.plane.refresh(machine: before.machine, of: connector, principal: "ann")
+            #expect(stopped == nil, "a stopped one is another boot's matter")
         }
     }
 
     @Test func aCordonedMachineServesItsOwnAndNobodyNew() async throws {
         try await withConnector { fixture, connector in
-            let before = try await fixture.plane.readyMachine(for: connector)
+            let before = try await fixture.plane.readyMachine(for: connector, principal: "ann")
             set(fixture) { $0.cordoned = true }
-            #expect(try await fixture.plane.refresh(machine: before.machine, of: connector) == before)
-            await #expect(throws: PinSearch.NotFound.self) { _ = try await fixture.plane.readyMachine(for: connector) }
+            #expect(try await fixture.plane.refresh(machine: before.machine, of: connector, principal: "ann") == before)
+            await #expect(throws: PinSearch.NotFound.self) { _ = try await fixture.plane.readyMachine(for: connector, principal: "ann") }
             set(fixture) { $0.cordoned = nil }
-            #expect(try await fixture.plane.readyMachine(for: connector) == before)
+            #expect(try await fixture.plane.readyMachine(for: connector, principal: "ann") == before)
         }
     }
 }
