@@ -223,17 +223,22 @@ public struct MachineEvent: Codable, Sendable, Equatable, Identifiable {
     /// `launch`, `start`, `stop`, `exit`, `restart`, `destroy`, `oom`, `adopt`, `suspend`, `resume`, `autostop`, `update`, `cordon`, `uncordon`, `signal`.
     public var type: String
     public var status: String
-    /// `user`, or `berth` for the reconciler.
+    /// `user`, `berth` for the reconciler, `kernel` for what the kernel did.
     public var source: String
     /// Milliseconds since 1970.
     public var timestamp: Int64
     public var reason: String?
-    /// Of an `exit` or `oom`: how it ended.
+    /// Of an `exit` or `oom`: how it ended. Of a `start` that is over: how long its steps took.
     public var request: Request?
 
     public struct Request: Codable, Sendable, Equatable {
         public var exit_event: Exit?
-        public init(exit_event: Exit?) { self.exit_event = exit_event }
+        /// Berth's: of a `start` that came to its end.
+        public var start_event: StartStages?
+        public init(exit_event: Exit? = nil, start_event: StartStages? = nil) {
+            self.exit_event = exit_event
+            self.start_event = start_event
+        }
     }
 
     /// How a machine's first process ended.

@@ -25,11 +25,15 @@ public struct DatabaseFile: Sendable {
     public let path: String
     public let pool: DatabasePool
 
-    /// Opens or creates the database and brings its schema up to date.
+    /// Opens or creates the database and brings its schema up to date. One that holds something is copied before it is
+    /// migrated (`<path>.before-<migration>`, the newest three are kept), so that the version before can have it back.
     ///
+    /// - Parameter keepsBackups: false for a projection, which is made anew from what it shows.
     /// - Throws: ``StateError`` with `wide_mode`, `wrong_owner`, `newer_version` (it holds migrations unknown here),
     ///   `damaged`, `disk_full`, `read_only`.
-    public init(_ path: String, migrations: [Migration], durability: Durability = .full, readers: Int = 4) throws(StateError) {
+    public init(
+        _ path: String, migrations: [Migration], durability: Durability = .full, readers: Int = 4, keepsBackups: Bool = true
+    ) throws(StateError) {
         if access(path, F_OK) == 0 {
             for suffix in ["", "-wal", "-shm"] where access(path + suffix, F_OK) == 0 { try PrivateFile.check(path + suffix) }
         } else {
@@ -40,7 +44,7 @@ public struct DatabaseFile: Sendable {
         }
         self.path = path
         do {
-            pool = try Self.connect(path, migrations: migrations, durability: durability, readers: readers)
+            pool = try Self.connect(path, migrations, durability, readers, keepsBackups)
         } catch let error as StateError {
             throw error
         } catch {
@@ -48,7 +52,9 @@ public struct DatabaseFile: Sendable {
         }
     }
 
-    private static func connect(_ path: String, migrations: [Migration], durability: Durability, readers: Int) throws -> DatabasePool {
+    private static func connect(
+        _ path: String, _ migrations: [Migration], _ durability: Durability, _ readers: Int, _ keepsBackups: Bool
+    ) throws -> DatabasePool {
         var configuration = Configuration()
         configuration.maximumReaderCount = readers
         configuration.busyMode = .timeout(5)
@@ -61,9 +67,22 @@ public struct DatabaseFile: Sendable {
             migrator.registerMigration(migration.name) { database in try migration.apply(database) }
         }
         // Asked before anything is written: a newer schema is left alone.
-        if try pool.read({ database in try migrator.hasBeenSuperseded(database) }) {
-            throw StateError(
-                .newerVersion, "\(path) was written by a newer berth", remedy: "run that version, or use another state directory")
+        let (isNewer, pending) = try pool.read { database in
+            let applied = try migrator.appliedIdentifiers(database)
+            return (try migrator.hasBeenSuperseded(database), applied.isEmpty ? nil : migrations.first { !applied.contains($0.name) })
+        }
+        if isNewer {
+            try pool.close()
+            throw newer(path, readable: MigrationBackup.readable(of: path, migrator))
+        }
+        if let pending, keepsBackups {
+            do {
+                try MigrationBackup.take(pool, of: path, before: pending.name)
+            } catch {
+                var failure = translate(error, path)
+                failure.message = "\(path) was not migrated, since it cannot be backed up first: \(failure.message)"
+                throw failure
+            }
         }
         // GRDB sets NORMAL when it turns WAL on, after `prepareDatabase`: hence here, and asserted.
         try pool.writeWithoutTransaction { database in
@@ -77,6 +96,26 @@ public struct DatabaseFile: Sendable {
         }
         try migrator.migrate(pool)
         return pool
+    }
+
+    private static func newer(_ path: String, readable backup: String?) -> StateError {
+        guard let backup else {
+            return StateError(
+                .newerVersion, "\(path) was written by a newer berth",
+                remedy: "run that version, restore a backup of this one's, or use another state directory")
+        }
+        return StateError(
+            .newerVersion, "\(path) was written by a newer berth; \(backup) is how it was before the upgrade, and this version reads it",
+            remedy: "run the newer version, or go back and lose what was written since: "
+                + "rm -f \(word(path + "-wal")) \(word(path + "-shm")) && mv \(word(backup)) \(word(path))")
+    }
+
+    /// As a shell takes it for one word.
+    private static func word(_ path: String) -> String {
+        let isPlain = path.utf8.allSatisfy { byte in
+            (48...57).contains(byte) || (65...90).contains(byte) || (97...122).contains(byte) || "-_./:@%+,".utf8.contains(byte)
+        }
+        return isPlain ? path : "'" + path.replacing("'", with: "'\\''") + "'"
     }
 
     /// A database failure as a typed error; for callers that report one.

@@ -102,7 +102,7 @@ struct PrincipalMachineTests {
             #expect(try await clients[0].client.call("run", ["code": "answer = 'a'"]).text == "a")
             let refused = try await clients[1].client.call("run", ["code": "answer = 'b'"])
             let data = (refused.json["error"] as? [String: Any])?["data"] as? [String: Any]
-            #expect(data?["error"] as? String == "not_delivered" && data?["code"] as? String == "at_capacity", "\(refused.json)")
+            #expect(data?["error"] as? String == "not_delivered" && data?["reason"] as? String == "at_capacity", "\(refused.json)")
             #expect((1...60).contains(data?["retry_after"] as? Int ?? 0))
             #expect(try await machines(berth).compactMap(owner) == ["alice"])
             try await berth.json(["machines", "stop", "fixture"])

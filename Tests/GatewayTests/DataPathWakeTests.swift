@@ -16,7 +16,7 @@ struct DataPathWakeTests {
         try await DataPathFixture.with(DataPathFixture.settings { $0.wakeTime = .milliseconds(200) }) { (fixture) async throws in
             fixture.support.state.withLockedValue { $0.isHeld = true }
             let late = try await fixture.call("echo")
-            #expect(data(late)?["error"] == "not_delivered" && data(late)?["code"] == "starting" && data(late)?["retry_after"] == 5, "\(late.text)")
+            #expect(data(late)?["error"] == "not_delivered" && data(late)?["reason"] == "starting" && data(late)?["retry_after"] == 5, "\(late.text)")
             #expect(late.headers.contains { $0.lowercased() == "retry-after: 5" }, "\(late.headers)")
             #expect(fixture.calls().last?.outcome == .error)
             // What was begun for it serves the next one.
@@ -33,7 +33,7 @@ struct DataPathWakeTests {
             let second = Task { try await fixture.call("echo", token: "bob", slug: "other") }
             #expect(await eventually { fixture.support.state.withLockedValue { $0.starts } == 2 })
             let third = try await fixture.call("echo", token: "carol")
-            #expect(data(third)?["code"] == "queue_full" && data(third)?["error"] == "not_delivered", "\(third.text)")
+            #expect(data(third)?["reason"] == "queue_full" && data(third)?["error"] == "not_delivered", "\(third.text)")
             fixture.support.state.withLockedValue { $0.isHeld = false }
             for call in [first, second] { #expect(try await call.value.content == "boot1") }
             // There is room again.
@@ -46,11 +46,10 @@ struct DataPathWakeTests {
 struct MachineRefusalTests {
     @Test(arguments: [
         (0, "", "orchestrator_unavailable"), (404, "not_found", "unknown_machine"), (408, "timeout", "starting"), (409, "lease_held", "leased"),
-        (409, "insufficient_capacity", "at_capacity"), (503, "going_down", "going_down"), (400, "unreachable_state", "stopped"),
-        (400, "replaced", "replaced"), (500, "internal", "not_started"),
-    ]) func codes(_ status: Int, _ code: String, _ told: String) {
+        (503, "going_down", "going_down"), (400, "unreachable_state", "stopped"), (400, "replaced", "replaced"), (500, "internal", nil),
+    ]) func codes(_ status: Int, _ code: String, _ told: String?) {
         let secret = "sha256:0123 on host-7"
-        let refusal = PinSearch.NotFound(explaining: MachineAPIError(status: status, code: code, message: secret))
-        #expect(refusal.code == told && !refusal.reason.contains("host-7"))
+        let refusal = NoMachine(explaining: MachineAPIError(status: status, code: code, message: secret))
+        #expect(refusal.code == told && !refusal.text.contains("host-7"))
     }
 }

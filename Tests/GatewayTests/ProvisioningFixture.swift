@@ -103,6 +103,10 @@ final class FakeMachines: MachineControl, ImageBuilding, MachineLogs {
         var destroysFail = false
         /// Deletions of apps that were asked for.
         var deletes = 0
+        /// What every create and start ends with.
+        var startError: MachineAPIError?
+        /// How often one was asked for.
+        var startsAsked = 0
         /// What every build ends with.
         var buildError: (any Error)?
     }
@@ -128,13 +132,15 @@ final class FakeMachines: MachineControl, ImageBuilding, MachineLogs {
 
     func create(app: String, name: String, config: MachineConfig, skipLaunch: Bool) async throws -> Machine {
         try state.withLockedValue { state in
+            state.startsAsked += 1
+            if let error = state.startError { throw error }
             if let images = state.images, !images.contains(config.image) {
                 throw MachineAPIError(status: 400, code: "unknown_image", message: "the image \(config.image) is not here")
             }
             // A repeated wish.
             if let old = state.machines.first(where: { $0.name == name && $0.config == config }) { return old }
             if let limit = state.room, state.machines.count(where: { $0.state == .started }) >= limit {
-                throw MachineAPIError(status: 503, code: "insufficient_memory", message: "no room")
+                throw MachineAPIError(status: 503, code: "insufficient_capacity", message: "no room")
             }
             state.lastNumber += 1
             let machine = Machine(
@@ -155,7 +161,9 @@ final class FakeMachines: MachineControl, ImageBuilding, MachineLogs {
 
     func machines(app: String) async throws -> [Machine] { state.withLockedValue { $0.machines } }
     func perform(_ action: MachineAction, app: String, id: String) async throws {
-        state.withLockedValue { state in
+        try state.withLockedValue { state in
+            state.startsAsked += 1
+            if let error = state.startError { throw error }
             state.story.append("\(action.rawValue) \(id)")
             for index in state.machines.indices where state.machines[index].id == id {
                 if action == .start { state.machines[index].state = .started }

@@ -85,6 +85,17 @@ struct MachineSuspendTests {
         }
     }
 
+    @Test("a restart that comes while it is being frozen is one, with another boot")
+    func restartWhileFreezing() {
+        for answer: Input in [.frozen(""), .freezeFailed("busy")] {
+            var machine = machine(suspend)
+            #expect(acts(machine.handle(.restart(source: "user"))) == [.cancelFreeze])
+            #expect(acts(machine.handle(answer)) == [.terminate, .arm(seconds: 5)], "\(answer)")
+            _ = machine.handle(.exited(MachineEnd(code: 0), seconds: 0))
+            #expect(acts(machine.handle(.removed)) == [.boot, .arm(seconds: 60)])
+        }
+    }
+
     @Test("one that ends while it stands still is stopped, and begins anew only when somebody needs it")
     func endsWhileFrozen() {
         var machine = machine(suspend, .frozen(""))

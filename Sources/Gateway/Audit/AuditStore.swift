@@ -31,11 +31,11 @@ public final class AuditStore: Sendable {
         logger: Logger = Logger(label: "audit") { _ in SwiftLogNoOpLogHandler() }
     ) throws {
         do throws(StateError) {
-            database = try DatabaseFile(path, migrations: Self.migrations, durability: .normal)
+            database = try DatabaseFile(path, migrations: Self.migrations, durability: .normal, keepsBackups: false)
         } catch {
             guard error.code == .damaged || error.code == .newerVersion else { throw error }
             for suffix in ["", "-wal", "-shm"] { unlink(path + suffix) }
-            database = try DatabaseFile(path, migrations: Self.migrations, durability: .normal)
+            database = try DatabaseFile(path, migrations: Self.migrations, durability: .normal, keepsBackups: false)
         }
         reader = AuditReader(directory: directory)
         self.batching = batching

@@ -22,6 +22,10 @@ actor MachineProvider {
     private var placements: RecentPlacements
     /// What decides who has which machine of an app is decided by one at a time.
     private let turns = Turns()
+    /// Of whom the host had no room for a machine a moment ago: whoever comes for the same one meanwhile hears the same.
+    private var refusals: [Key: (error: MachineAPIError, until: ContinuousClock.Instant)] = [:]
+    /// Short, since room may be there at any time; long enough for the orchestrator not to be asked by every call.
+    private static let refusalTime = Duration.seconds(1)
 
     /// - Parameter rest: see ``PrincipalRoom/rest``.
     init(
@@ -41,10 +45,27 @@ actor MachineProvider {
         if connector.isolation == .app, connector.maxMachines > 1 { return try await find(connector, for: principal) }
         let key = Key(app: connector.app, generation: connector.generation, principal: connector.isolation == .principal ? principal : nil)
         if let running = starts[key] { return try await running.value }
+        try checkRefusal(key)
         let task = Task { try await self.find(connector, for: principal) }
         starts[key] = task
         defer { starts[key] = nil }
-        return try await task.value
+        return try await noting(key) { try await task.value }
+    }
+
+    private func checkRefusal(_ key: Key) throws {
+        guard let refusal = refusals[key] else { return }
+        if refusal.until > .now { throw refusal.error }
+        refusals[key] = nil
+    }
+
+    private func noting<T: Sendable>(_ key: Key, _ body: () async throws -> T) async throws -> T {
+        do {
+            return try await body()
+        } catch let error as MachineAPIError where error.isFull {
+            refusals = refusals.filter { $0.value.until > .now }
+            refusals[key] = (error, .now + Self.refusalTime)
+            throw error
+        }
     }
 
     /// The machine as it is now, waked if it is suspended, and started anew if it is just being stopped; nil when it is gone, does not run,
@@ -159,7 +180,7 @@ actor MachineProvider {
             if state.map({ [.stopping, .stopped, .failed, .created, .suspended, .suspending].contains($0) }) ?? false {
                 do {
                     try await within(connector, all, nil) { try await self.machines.perform(.start, app: connector.app, id: machine) }
-                } catch let refusal as PinSearch.NotFound {
+                } catch let refusal as MachineAPIError where refusal.isNoRoom {
                     return try other(than: machine, candidates, fitting, refusal)
                 }
             }
@@ -170,7 +191,7 @@ actor MachineProvider {
                 id = try await within(connector, all, nil) {
                     try await self.machines.create(app: connector.app, name: name, config: config, skipLaunch: false).id
                 }
-            } catch let refusal as PinSearch.NotFound {
+            } catch let refusal as MachineAPIError where refusal.isNoRoom {
                 return try other(than: "", candidates, fitting, refusal)
             }
         case .none:
@@ -182,7 +203,7 @@ actor MachineProvider {
 
     /// The host has no room for one more: those that run serve.
     private func other(
-        than machine: String, _ candidates: [MachinePlacement.Candidate], _ fitting: [Machine], _ refusal: PinSearch.NotFound
+        than machine: String, _ candidates: [MachinePlacement.Candidate], _ fitting: [Machine], _ refusal: MachineAPIError
     ) throws -> Choice {
         let ready = candidates.filter { $0.state == .ready && $0.machine != machine }.min { $0.sessions < $1.sessions }
         guard let ready, let address = fitting.first(where: { $0.id == ready.machine })?.address else { throw refusal }
@@ -255,16 +276,10 @@ actor MachineProvider {
             return try await body()
         } catch let error as MachineAPIError where error.isNoRoom {
             let others = all.filter { $0.principal != nil && $0.principal != owner && $0.isLive }
-            guard owner != nil, try await givesWay(try await residents(others, connector.app), connector) else { throw Self.noRoom }
-            do {
-                return try await body()
-            } catch let error as MachineAPIError where error.isNoRoom {
-                throw Self.noRoom
-            }
+            guard owner != nil, try await givesWay(try await residents(others, connector.app), connector) else { throw error }
+            return try await body()
         }
     }
-
-    private static let noRoom = PinSearch.NotFound(reason: "the host has no room for another machine", code: "at_capacity", retryAfter: 10)
 
     private func makeRoom(for connector: Connector, _ all: [Machine]) async throws {
         let there = all.filter {
@@ -335,7 +350,7 @@ actor MachineProvider {
 
 extension MachineAPIError {
     /// The host takes no more: by its memory, or by its bounds.
-    fileprivate var isNoRoom: Bool { code == "insufficient_capacity" || status == 503 && code != "going_down" && code != "not_started" }
+    fileprivate var isNoRoom: Bool { code == "insufficient_capacity" }
 }
 
 extension Machine {

@@ -7,7 +7,7 @@ struct PinSearch: Sendable {
     }
 
     /// No machine; the reason is for the caller.
-    struct NotFound: Error, Sendable, Equatable, ExpressibleByStringLiteral {
+    struct NotFound: Error, Sendable, Equatable {
         var reason: String
         /// Stable, where there is more to say than that there is none: `at_capacity`, `cordoned`.
         var code: String?
@@ -21,8 +21,6 @@ struct PinSearch: Sendable {
         }
 
         static let notStarted = NotFound(reason: "the machine does not run any more", code: "stopped", retryAfter: 1)
-
-        init(stringLiteral reason: String) { self.init(reason: reason) }
     }
 
     let support: any DataPathSupport

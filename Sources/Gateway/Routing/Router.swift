@@ -124,9 +124,7 @@ final class Router: MCPService {
             case .success(let found): perform(table.found(key, ticket: ticket, entry: found.entry, moved: found.moved))
             case .failure(let error):
                 logger.error("no machine", metadata: ["connector": "\(key.connector)", "error": "\(error)"])
-                // What the orchestrator says is for the log; it may name images and hosts.
-                let reason = PinSearch.NotFound(explaining: error)
-                perform(table.notFound(key, ticket: ticket, reason: reason))
+                perform(table.notFound(key, ticket: ticket, reason: NoMachine(explaining: error)))
             }
         }
     }
@@ -223,9 +221,9 @@ final class RoutedCall: MCPCall, MCPSink {
         if isCancelled { call.cancel() }
     }
 
-    func fail(_ why: PinSearch.NotFound) {
+    func fail(_ reason: NoMachine) {
         isWaiting = false
-        end(.failed(Undelivered(.notDelivered, why.reason, code: why.code, retryAfter: why.retryAfter)))
+        end(.failed(reason.undelivered))
     }
 
     // MARK: MCPSink
@@ -257,7 +255,7 @@ final class RoutedCall: MCPCall, MCPSink {
         guard attempts < Self.maximumAttempts, !isCancelled else {
             var last = undelivered
             last.code = last.code ?? loss.code
-            last.retryAfter = last.retryAfter ?? 1
+            last.retryAfterSeconds = last.retryAfterSeconds ?? 1
             return end(.failed(last))
         }
         start()

@@ -36,6 +36,17 @@ struct CreateMachineRequest: Sendable {
         if let name { try ConfigRules.checkName(name, field: "name") }
     }
 
+    /// By its marks in the metadata the gateway knows its machines, whose users' calls and secrets it gives them: whoever holds no more than
+    /// a token sets none, and changes none.
+    ///
+    /// - Parameter before: of the machine that is changed.
+    func checkMarks(of caller: MachinesCaller, before: [String: String] = [:]) throws(MachineFailure) {
+        guard !caller.marksMachines else { return }
+        for (key, value) in config.metadata ?? [:] where MetadataRequest.isReserved(key) && before[key] != value {
+            throw MetadataRequest.reserved(key, field: "config.metadata.\(key.prefix(64))")
+        }
+    }
+
     /// Fly's other spellings in the one that is stored.
     private static func normalised(_ config: JSONValue) -> JSONValue {
         guard var members = config.objectValue else { return config }

@@ -18,7 +18,13 @@ extension MachineStateMachine {
 
     mutating func frozen(_ told: String) -> [Effect] {
         guard life == .freezing else { return [] }
+        let restarts = restartsAfterFreeze
+        restartsAfterFreeze = false
         switch target {
+        case .running where restarts:
+            life = .ending
+            cause = .request
+            return stopping("berth", nil) + [.terminate, .arm(seconds: policy.stopSeconds)]
         case .suspended:
             life = .frozen
             guard state != .suspended else { return [] }
@@ -39,7 +45,7 @@ extension MachineStateMachine {
     /// It was not to be had: it serves on.
     mutating func freezeFailed(_ why: String) -> [Effect] {
         guard life == .freezing else { return [] }
-        guard target == .suspended || target == .running else { return frozen(why) }
+        guard target == .suspended || target == .running && !restartsAfterFreeze else { return frozen(why) }
         desired = .running
         life = .up
         state = .started

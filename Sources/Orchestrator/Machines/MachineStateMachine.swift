@@ -70,11 +70,13 @@ struct MachineStateMachine: Sendable, Equatable {
         /// It has another configuration from now on. `launches`: it shall run with it at once, else from its next boot on.
         case update(source: String, launches: Bool)
         /// Something happened to it that changes nothing of its life.
-        case note(type: String, source: String)
+        case note(type: String, source: String, reason: String? = nil)
         /// Stop until the next orchestrator; what is wanted stays.
         case hold
         case booted
         case bootFailed(String)
+        /// The host has no room for it: it is not started, and nobody tries again before somebody asks.
+        case noRoom(String)
         case ready
         /// The agent answers, and says that the server does not come up.
         case notReady(String)
@@ -137,6 +139,8 @@ struct MachineStateMachine: Sendable, Equatable {
     var isOnTrial = false
     /// What is being waked served before, so that its server need not be asked again.
     var servedBefore = false
+    /// A restart was asked for while it was being frozen.
+    var restartsAfterFreeze = false
 
     // Written by the machine's own parts alone.
     var life = Life.none
@@ -172,10 +176,11 @@ struct MachineStateMachine: Sendable, Equatable {
         case .closed: closed()
         case .closeFailed(let why): closeFailed(why)
         case .update(let source, let launches): update(source, launches)
-        case .note(let type, let source): [.record(type: type, status: state.rawValue, source: source, reason: nil)]
+        case .note(let type, let source, let why): [.record(type: type, status: state.rawValue, source: source, reason: why)]
         case .hold: hold()
         case .booted: booted()
         case .bootFailed(let why): life == .booting ? fail(why, type: "start") : []
+        case .noRoom(let why): noRoom(why)
         case .ready: ready()
         case .notReady(let why): life == .probing ? fail(why, type: "start") : []
         case .exited(let end, let seconds): exited(end, seconds)
@@ -232,6 +237,8 @@ struct MachineStateMachine: Sendable, Equatable {
     private mutating func hold() -> [Effect] {
         guard !isHeld else { return [] }
         isHeld = true
+        // What does not run anyway keeps its state, and why it has it.
+        if life == .none, state == .failed || state == .created { return [] }
         return desired == .destroyed ? [] : wind("berth", reason: "berth goes down")
     }
 
@@ -268,6 +275,12 @@ struct MachineStateMachine: Sendable, Equatable {
 
     private mutating func restart(_ source: String, _ seconds: Int64?) -> [Effect] {
         guard desired != .destroyed, !isHeld else { return [] }
+        if life == .freezing {
+            // `frozen` or `freezeFailed` find out.
+            restartsAfterFreeze = true
+            desired = .running
+            return [.record(type: "restart", status: state.rawValue, source: source, reason: "queued"), .cancelFreeze]
+        }
         guard [.probing, .up, .closing, .frozen, .thawing].contains(life) else { return start(source) }
         desired = .running
         attempts = 0
@@ -316,6 +329,24 @@ struct MachineStateMachine: Sendable, Equatable {
         if let end = earlyEnd { return exited(end, 0) }
         // Counted anew: making it must not eat the time in which the server may start.
         return [.probe(isDeep: true), .arm(seconds: policy.startSeconds)]
+    }
+
+    /// No failure of the machine, so that none is counted.
+    private mutating func noRoom(_ why: String) -> [Effect] {
+        guard life == .booting else { return [] }
+        if desired == .running { desired = .stopped }
+        reason = why
+        return [.record(type: "start", status: "stopped", source: "berth", reason: why)] + remove(.request)
+    }
+
+    /// Whether the input, if it comes now, makes a boot; then there has to be room for it.
+    func startsBoot(_ input: Input) -> Bool {
+        guard life == .none || life == .waiting, desired != .destroyed, !isHeld else { return false }
+        switch input {
+        case .start, .restart: return true
+        case .update(_, let launches): return launches
+        default: return false
+        }
     }
 
     private mutating func ready() -> [Effect] {

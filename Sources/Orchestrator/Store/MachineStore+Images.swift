@@ -12,6 +12,7 @@ extension MachineStore {
                 database,
                 sql: """
                     SELECT json_extract(config, '$.image') FROM machines WHERE state != 'destroyed'
+                    UNION SELECT json_extract(fallback, '$.config.image') FROM machines WHERE fallback IS NOT NULL
                     UNION SELECT image FROM app_images
                     """)
         }

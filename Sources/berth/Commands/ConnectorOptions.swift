@@ -12,6 +12,7 @@ extension ConnectorCommand {
         @Argument(help: "Name of the connector (a-z, 0-9, -).") var name: String
         @Option(help: ArgumentHelp("A PyPI package, for example mcp-server-time or name==1.2.", valueName: "spec")) var pypi: String?
         @Option(help: ArgumentHelp("A folder with the server; put its command after --.", valueName: "dir")) var dir: String?
+        @OptionGroup var other: SourceOptions
         @Option(help: ArgumentHelp("requirements.txt of the folder's server: locked with hashes and installed.", valueName: "file"))
         var requirements: String?
         @Option(parsing: .singleValue, help: ArgumentHelp("Narrows the resolution, for example 'mcp<2' (repeatable).", valueName: "req"))
@@ -46,7 +47,7 @@ extension ConnectorCommand {
                 "The same for one host that may have a private address, or one of this host (repeatable).", valueName: "host"))
         var egressPrivate: [String] = []
         @OptionGroup var life: LifeOptions
-        @Argument(parsing: .postTerminator, help: "After --, the server's command (--dir), or one in place of the package's own (--pypi).")
+        @Argument(parsing: .postTerminator, help: "After --, the server's command (--dir), or one in place of the source's own.")
         var command: [String] = []
 
         /// The request's body; reads secrets and packs the folder, once everything else is known to be right.
@@ -71,6 +72,7 @@ extension ConnectorCommand {
                 source["requirements"] = .bool(requirements != nil)
                 source["folder"] = .string(folder.name)
             }
+            try await other.add(to: &source, installation)
             let (secretsToDrop, variablesToDrop) = (change?.dropSecret ?? [], change?.dropEnv ?? [])
             return .record(
                 ("name", .string(name)), ("source", source.isEmpty ? nil : .object(source)),
@@ -89,7 +91,8 @@ extension ConnectorCommand {
             guard ConnectorRules.isName(name) else {
                 throw Failure("'\(name.prefix(64))' is no connector name", hint: ConnectorRules.nameHint, code: 64)
             }
-            if pypi != nil && dir != nil { throw Failure("--pypi and --dir exclude each other", hint: "give one of them", code: 64) }
+            let sources = [("--pypi", pypi), ("--dir", dir)].compactMap { $0.1 == nil ? nil : $0.0 } + other.given
+            if sources.count > 1 { throw Failure("\(sources[0]) and \(sources[1]) exclude each other", hint: "give one of them", code: 64) }
             if dir == nil && requirements != nil {
                 throw Failure("--requirements belongs to --dir", hint: "a PyPI package brings its own; narrow them with --constraint", code: 64)
             }
@@ -111,7 +114,7 @@ extension ConnectorCommand {
             try checkEgress(change)
             if let dir { try Self.checkFiles(of: command, in: dir) }
             guard change == nil else { return }
-            if pypi == nil && dir == nil { throw Failure("no source given", hint: "give --pypi SPEC or --dir DIR", code: 64) }
+            if sources.isEmpty { throw Failure("no source given", hint: "give one of \(ConnectorRules.sourceOptions)", code: 64) }
             if dir != nil && command.isEmpty {
                 throw Failure("--dir needs the command of its server", hint: "put it after --, for example -- python3 server.py", code: 64)
             }
