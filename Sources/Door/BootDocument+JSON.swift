@@ -4,7 +4,7 @@ import Sealing
 extension BootDocument {
     private static let members: Set<String> = [
         "org", "app", "machine", "boot", "kid", "sign_key", "seal_key", "generation", "command", "directory", "environment", "transport", "http",
-        "child_limits", "mode", "era", "start_timeout_seconds", "egress", "log_level",
+        "child_limits", "mode", "era", "start_timeout_seconds", "egress", "log_level", "owner",
     ]
 
     /// The document's bytes. They hold the keys: they go into a sealed memory file or its like, and nowhere else.
@@ -21,6 +21,7 @@ extension BootDocument {
             "transport": .string(transport.rawValue), "child_limits": .object(limits), "mode": .string(mode.rawValue), "era": .string(era.rawValue),
             "start_timeout_seconds": .int(startTimeoutSeconds), "egress": .texts(egress), "log_level": .string(logLevel.rawValue),
         ]
+        if let owner { document["owner"] = .string(owner) }
         if let http { document["http"] = .object(["port": .int(http.port), "path": .string(http.path)]) }
         let bytes = JSONValue.object(document).serialized()
         guard bytes.count <= Self.maximumSize else { throw .tooLarge(field: "document", limit: Self.maximumSize) }
@@ -55,9 +56,11 @@ extension BootDocument {
         mode = try reader.choice("mode", Mode.self)
         era = try reader.choice("era", EraChoice.self)
         startTimeoutSeconds = try reader.int("start_timeout_seconds", in: 1...86_400)
+        owner = reader.object["owner"] == nil ? nil : try reader.string("owner")
         egress = try reader.strings("egress")
         logLevel = try reader.choice("log_level", LogLevel.self)
 
+        guard owner.map({ !$0.isEmpty && $0.utf8.count <= 256 }) ?? true else { throw .malformed(field: "owner") }
         guard (http != nil) == (transport == .http) else { throw .malformed(field: "http") }
         guard let program = command.first, !program.isEmpty, command.allSatisfy({ !$0.utf8.contains(0) }) else {
             throw .malformed(field: "command")

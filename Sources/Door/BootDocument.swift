@@ -92,6 +92,8 @@ public struct BootDocument: Sendable, Equatable {
     public var mode: Mode
     public var era: EraChoice
     public var startTimeoutSeconds: Int
+    /// The only principal whose calls the machine takes; nil for anybody's.
+    public var owner: String?
     /// What may be reached: `host:port` for a job, texts of ``EgressRule`` for a server. Empty: no network at all.
     public var egress: [String]
     public var logLevel: LogLevel
@@ -99,7 +101,8 @@ public struct BootDocument: Sendable, Equatable {
     public init(
         org: String, app: String, keys: DoorKeys, machine: String, boot: String, command: [String], directory: String = "/",
         environment: [String: String] = [:], transport: Transport = .stdio, http: HTTPPlace? = nil, childLimits: ChildLimits = ChildLimits(),
-        mode: Mode = .session, era: EraChoice = .auto, startTimeoutSeconds: Int = 30, egress: [String] = [], logLevel: LogLevel = .info
+        mode: Mode = .session, era: EraChoice = .auto, startTimeoutSeconds: Int = 30, owner: String? = nil, egress: [String] = [],
+        logLevel: LogLevel = .info
     ) {
         self.org = org
         self.app = app
@@ -118,6 +121,7 @@ public struct BootDocument: Sendable, Equatable {
         self.mode = mode
         self.era = era
         self.startTimeoutSeconds = startTimeoutSeconds
+        self.owner = owner
         self.egress = egress
         self.logLevel = logLevel
     }

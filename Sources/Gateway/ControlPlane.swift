@@ -27,6 +27,8 @@ public actor ControlPlane {
     private var busy: Set<String> = []
     /// Connectors of which something half-made is left.
     private nonisolated let tidying: RetriedWork
+    /// Looks after principals' own machines.
+    private nonisolated let keeper: MachineKeeper
     /// Changes that take effect just now, each in a task of the plane's own.
     private var changes: [Int: @Sendable () async -> Void] = [:]
     private var lastChange = 0
@@ -38,22 +40,28 @@ public actor ControlPlane {
 
     /// - Parameters:
     ///   - drain: lets a machine finish its calls, for a bounded time.
+    ///   - asking: asks machines how they are used.
     ///   - publish: hears of every new directory.
     ///   - revoked: ends what a revoked grant had opened.
+    ///   - rest: how long a principal's machine must have been idle to be taken from it.
+    ///   - placementMemory: how long a session counts that a machine does not tell of yet.
     ///   - tidyingPause: before the second attempt to remove what is half-made; longer before each further one.
     public init(
         database: DatabaseFile, keyRing: KeyRing, org: String, publicURL: String, listen: String,
         machines: any MachineControl & ImageBuilding & MachineLogs,
         probe: @escaping @Sendable (MachineAddress, Connector, CredentialSet?) async throws -> [UInt8],
-        drain: @escaping @Sendable (MachineAddress, _ app: String) async -> Void,
+        drain: @escaping @Sendable (MachineAddress, _ app: String) async -> Void, asking: MachineAsking = .deaf,
         publish: @escaping @Sendable (Directory) -> Void, revoked: @escaping @Sendable (Revocation) -> Void,
-        tidyingPause: Duration = .seconds(1), logger: Logger
+        tidyingPause: Duration = .seconds(1), rest: Duration = .seconds(30), placementMemory: Duration = .seconds(3),
+        logger: Logger
     ) throws {
         connectors = ConnectorStore(database: database.pool)
         tokens = TokenStore(database: database.pool)
         sessions = SessionStore(database: database.pool)
         credentialStore = try CredentialStore(database: database.pool, keyRing: keyRing)
-        provider = MachineProvider(machines: machines, connectors: connectors, logger: logger)
+        provider = MachineProvider(machines: machines, connectors: connectors, asking: asking, rest: rest, placementMemory: placementMemory, logger: logger)
+        keeper = MachineKeeper(
+            provider: provider, numbers: MachineNumbers(machines: machines, provider: provider, drain: drain, logger: logger), logger: logger)
         builder = DirectoryBuilder(connectors: connectors, tokens: tokens, logger: logger)
         self.keyRing = keyRing
         self.org = org
@@ -74,6 +82,7 @@ public actor ControlPlane {
     /// machine that is stuck must not keep the others from their callers.
     public func start() async throws {
         try await refresh()
+        keeper.start()
         tidying.start { [weak self] name in await self?.tidy(name) ?? true }
         do {
             try await sessions.prune(before: WallClock.milliseconds() - 7 * 86_400_000)
@@ -85,6 +94,7 @@ public actor ControlPlane {
 
     /// Ends what runs beside the commands; what is committed takes effect before.
     public func stop() async {
+        await keeper.stop()
         await tidying.stop()
         while let change = changes.values.first { await change() }
     }
@@ -106,7 +116,9 @@ public actor ControlPlane {
 
     private func refresh() async throws {
         version += 1
-        publish(try await builder.build(version: version))
+        let directory = try await builder.build(version: version)
+        publish(directory)
+        keeper.publish(directory)
     }
 
     /// Commits a change and makes it take effect, in a task of the plane's own: nothing keeps what is committed from its effect,
@@ -318,11 +330,15 @@ public actor ControlPlane {
 }
 
 extension ControlPlane: DataPathSupport {
-    public nonisolated func readyMachine(for connector: Connector) async throws -> MachineAddress { try await provider.ready(connector) }
-
-    public nonisolated func refresh(machine: String, of connector: Connector) async throws -> MachineAddress? {
-        try await provider.refresh(machine: machine, app: connector.app)
+    public nonisolated func readyMachine(for connector: Connector, principal: String) async throws -> MachineAddress {
+        try await provider.ready(connector, for: principal)
     }
+
+    public nonisolated func refresh(machine: String, of connector: Connector, principal: String) async throws -> MachineAddress? {
+        try await provider.refresh(machine: machine, of: connector, for: principal)
+    }
+
+    public nonisolated func wake(machine: String, app: String) async throws -> Bool { try await provider.wake(machine: machine, app: app) }
 
     public nonisolated func credentials(for connector: Connector, principal: String) async throws -> CredentialSet? {
         connector.secretNames.isEmpty ? nil : try await credentialStore.credentials(connector: connector.name)

@@ -69,6 +69,9 @@ public enum GatewayService {
                 }
             },
             drain: { address, app in await path.current?.drain(address, app: app) },
+            asking: MachineAsking(
+                use: { address, app in await path.current?.use(of: address, app: app) },
+                drainIfIdle: { address, app, time in await path.current?.drainIfIdle(address, app: app, for: time) ?? false }),
             publish: { directory in path.current?.publish(directory) },
             revoked: { revocation in
                 switch revocation {

@@ -4,12 +4,16 @@ public import Sealing
 /// The control plane as the data path sees it; every method is called off the loops' hot path (a cold session, a
 /// missing credential), never per warm call.
 public protocol DataPathSupport: Sendable {
-    /// A machine that serves `connector`, started and ready, with its door and boot id; starts one when none runs.
-    /// Concurrent callers for one connector share one start.
-    func readyMachine(for connector: Connector) async throws -> MachineAddress
+    /// A machine that serves `connector` for `principal`, started and ready, with its door and boot id; starts one when none runs.
+    /// Concurrent callers for one connector (and principal, where each has its own machine) share one start.
+    func readyMachine(for connector: Connector, principal: String) async throws -> MachineAddress
     /// Asks the orchestrator again about one machine (after a refused connection or `wrong_boot`), and wakes it if it is suspended; nil
-    /// when it is gone.
-    func refresh(machine: String, of connector: Connector) async throws -> MachineAddress?
+    /// when it is gone, or another principal's.
+    func refresh(machine: String, of connector: Connector, principal: String) async throws -> MachineAddress?
+    /// Wakes a machine that stands still; does nothing to one in any other state.
+    ///
+    /// - Returns: whether it stood still.
+    func wake(machine: String, app: String) async throws -> Bool
     /// The credentials of `connector` for `principal`; nil when it needs none.
     func credentials(for connector: Connector, principal: String) async throws -> CredentialSet?
     /// The key of what servers give clients to bring back (`requestState`): the same for every gateway of the installation.

@@ -45,6 +45,7 @@ extension MCPError {
             ("error", .string(undelivered.kind.rawValue)), ("message", .string(undelivered.text)), ("incident", undelivered.incident.map { .string($0) }),
             ("reason", undelivered.code.map { .string($0) }), ("retry_after", undelivered.retryAfterSeconds.map { .int($0) }))
         self.init(code: undelivered.kind == .notDelivered ? Code.notDelivered : Code.outcomeUnknown, message: undelivered.text, data: data.buffer)
+        retryAfter = undelivered.retryAfterSeconds
     }
 
     /// What the sender of a refused text is told.

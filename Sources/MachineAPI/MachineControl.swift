@@ -15,10 +15,12 @@ public protocol MachineControl: Sendable {
     func wait(app: String, id: String, for state: MachineState, seconds: Int) async throws -> Machine
     /// Destroys whatever its state; an unknown machine is success.
     func destroy(app: String, id: String) async throws
+    /// How many of an app's machines stay started, whether anybody calls them or not.
+    func keep(app: String, running count: Int) async throws
 }
 
 /// Verbs on one machine.
-public enum MachineAction: String, Sendable { case start, stop, restart }
+public enum MachineAction: String, Sendable { case start, stop, restart, cordon }
 
 /// An answer of the Machines API other than success, in Fly's shape: human text, stable code.
 public struct MachineAPIError: Error, Sendable, Equatable {

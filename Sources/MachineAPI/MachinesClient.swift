@@ -70,6 +70,11 @@ public struct MachinesClient: MachineControl, Sendable {
         }
     }
 
+    /// Berth's own; another Machines API says the same of each machine's services.
+    public func keep(app: String, running count: Int) async throws {
+        _ = try await send("POST", "/v1/apps/\(URLPath.segment(app))/berth/running", Running(min: count))
+    }
+
     private static func path(_ app: String, _ id: String) -> String { "/v1/apps/\(URLPath.segment(app))/machines/\(URLPath.segment(id))" }
 }
 
@@ -79,6 +84,8 @@ private struct NewApp: Encodable {
     var org_slug: String
     var berth: Own
 }
+
+private struct Running: Encodable { var min: Int }
 
 private struct NewMachine: Encodable {
     var name: String

@@ -17,6 +17,7 @@ final class DoorServer {
     private let lateRemovals: LateRemovals
     let mode: BootDocument.Mode
     private let scope: DoorKeys.Scope
+    private let owner: String?
     private var sealKeys: [String: AEADKey] = [:]
     private var listener: (any Channel)?
     private var owners = SessionOwners()
@@ -30,6 +31,7 @@ final class DoorServer {
         self.plans = plans
         mode = boot.mode
         scope = boot.keys.scope
+        owner = boot.owner
         verifier = try TokenVerifier(keys: boot.keys, org: boot.org)
         sealKeys[boot.kid] = try AEADKey(boot.sealKey)
 
@@ -124,8 +126,9 @@ final class DoorServer {
 
     // MARK: Sessions and credentials
 
-    /// The key of a session's child, or `nil` when the session is another principal's.
+    /// The key of a session's child, or `nil` when the session, or the machine, is another principal's.
     func key(_ claims: HostedToken.Claims, fingerprint: String) -> SessionKey? {
+        if let owner, claims.principal != owner { return nil }
         if mode == .shared { return SessionKey(id: "shared:" + fingerprint, fingerprint: fingerprint) }
         guard owners.admit(claims.session, of: claims.principal, living: { sessions.sessionIDs }) else { return nil }
         return SessionKey(id: claims.session, fingerprint: fingerprint, owner: claims.principal)
@@ -199,6 +202,7 @@ final class DoorServer {
             JSONObject([
                 ("transport", .string(sessions.server == nil ? "stdio" : "http")), ("server", server),
                 ("children", .number(String(sessions.count))), ("busy", .number(String(sessions.busy))),
+                ("limit", .number(String(sessions.limit))),
                 ("spare", sessions.sparePID.map { .number(String($0)) } ?? .null), ("answered", .number(String(answered))),
                 ("credentials", .number(String(plans.vault.count))), ("draining", .bool(sessions.isDraining)),
                 ("refusals", .object(JSONObject(refusals))), ("last_failure", failure),

@@ -20,6 +20,8 @@ protocol SessionHost: MCPService {
     var isDraining: Bool { get }
     /// Sessions that hold something here, those that are leaving included.
     var count: Int { get }
+    /// Sessions at most.
+    var limit: Int { get }
     /// Sessions with a call under way, or whose client is asked.
     var busy: Int { get }
     var sessionIDs: Set<String> { get }
@@ -43,4 +45,5 @@ extension Sessions: SessionHost {
     }
 
     var server: ChildReport? { nil }
+    var limit: Int { maximumSessions }
 }

@@ -128,6 +128,7 @@ final class MachineService: Sendable {
         BerthRoutes(orchestrator: self).add(to: router)
         EgressRoutes(orchestrator: self).add(to: router)
         ProcessRoutes(orchestrator: self).add(to: router)
+        RunningRoutes(orchestrator: self).add(to: router)
         LogRoutes(orchestrator: self).add(to: router)
         UsageRoutes(orchestrator: self).add(to: router)
         return router.buildResponder()

@@ -242,6 +242,8 @@ public final class Sessions: MCPService {
     public var isDraining: Bool { draining }
     /// Children that exist, those that are leaving included.
     public var count: Int { everyone.count }
+    /// Children at most.
+    public var maximumSessions: Int { limits.children }
     /// Children that somebody waits for.
     public var busy: Int { everyone.count { !$0.isIdle } }
     /// The process that waits for the next session.

@@ -31,14 +31,14 @@ struct ConnectorUpdateTests {
         try await fixture.add()
         let old = try #require(fixture.published.withLockedValue { $0.connectors["mine"] })
         _ = await fixture.put(ConnectorRequest(name: "mine", pids: 32), updating: true)
-        let address = try await fixture.plane.readyMachine(for: old)
+        let address = try await fixture.plane.readyMachine(for: old, principal: "ann")
         #expect(address.machine == "m2" && fixture.machines.generations == ["g2"])
         // The new one is lost: another one of the new generation.
         fixture.machines.state.withLockedValue { $0.machines = [] }
-        _ = try await fixture.plane.readyMachine(for: old)
+        _ = try await fixture.plane.readyMachine(for: old, principal: "ann")
         #expect(fixture.machines.generations == ["g2"])
         try await fixture.plane.removeConnector("mine")
-        await #expect(throws: PinSearch.NotFound.self) { try await fixture.plane.readyMachine(for: old) }
+        await #expect(throws: PinSearch.NotFound.self) { try await fixture.plane.readyMachine(for: old, principal: "ann") }
         #expect(fixture.machines.generations.isEmpty)
     }
 
@@ -67,9 +67,9 @@ struct ConnectorUpdateTests {
     @Test func aMachineWithOtherLimitsIsNotTaken() async throws {
         try await fixture.add()
         let connector = try #require(fixture.published.withLockedValue { $0.connectors["mine"] })
-        #expect(try await fixture.plane.readyMachine(for: connector).machine == "m1")
+        #expect(try await fixture.plane.readyMachine(for: connector, principal: "ann").machine == "m1")
         fixture.machines.state.withLockedValue { $0.machines[0].config.guest?.memory_mb = 16 }
-        #expect(try await fixture.plane.readyMachine(for: connector).machine == "m2")
+        #expect(try await fixture.plane.readyMachine(for: connector, principal: "ann").machine == "m2")
     }
 
     // MARK: The image

@@ -15,6 +15,8 @@ final class FakeSupport: DataPathSupport {
         var used: [[String]] = []
         var credentials: [String: CredentialSet] = [:]
         var starts = 0
+        /// Machines that were waked under a call.
+        var wakes: [String] = []
         var refreshes = 0
         var credentialReads = 0
         var delay: Duration = .zero
@@ -29,7 +31,7 @@ final class FakeSupport: DataPathSupport {
 
     init(root: AppRoot) { self.root = root }
 
-    func readyMachine(for connector: Connector) async throws -> MachineAddress {
+    func readyMachine(for connector: Connector, principal: String) async throws -> MachineAddress {
         let (delay, address) = state.withLockedValue { state in
             state.starts += 1
             return (state.delay, state.machines[connector.name])
@@ -40,13 +42,18 @@ final class FakeSupport: DataPathSupport {
         return address
     }
 
-    func refresh(machine: String, of connector: Connector) async throws -> MachineAddress? {
+    func refresh(machine: String, of connector: Connector, principal: String) async throws -> MachineAddress? {
         let told = onRefresh.withLockedValue { $0 }
         told?()
         return state.withLockedValue { state in
             state.refreshes += 1
             return state.machines[connector.name].flatMap { $0.machine == machine ? $0 : nil }
         }
+    }
+
+    func wake(machine: String, app: String) async throws -> Bool {
+        state.withLockedValue { $0.wakes.append("\(machine) of \(app)") }
+        return true
     }
 
     func credentials(for connector: Connector, principal: String) async throws -> CredentialSet? {

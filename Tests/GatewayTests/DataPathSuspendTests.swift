@@ -2,6 +2,7 @@ import Gateway
 import Glibc
 import JSONText
 import Testing
+import TestSupport
 
 /// A suspended machine's door is marked by the orchestrator: nothing is sent into it, and who needs it wakes it.
 @Suite("data path: suspended machines")
@@ -33,6 +34,20 @@ struct DataPathSuspendTests {
             let answer = try await fixture.call("echo")
             #expect(answer.errorCode == 1001 && answer.message == "the machine is suspended")
             #expect(fixture.door.calls.isEmpty)
+        }
+    }
+
+    /// The orchestrator closed the door and froze the machine while the call was on its way.
+    @Test func aMachineThatWasSuspendedUnderACallIsWaked() async throws {
+        try await DataPathFixture.with { (fixture) async throws in
+            let call = Task { try await fixture.call("slow") }
+            #expect(await eventually { !fixture.door.calls.isEmpty })
+            #expect(fixture.support.state.withLockedValue { $0.wakes }.isEmpty)
+            close(fixture)
+            #expect(await eventually { fixture.support.state.withLockedValue { $0.wakes.contains("0123456789abcd of app-time") } })
+            _ = chmod(path(fixture), 0o660)
+            call.cancel()
+            _ = await call.result
         }
     }
 

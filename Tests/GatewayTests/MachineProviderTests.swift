@@ -20,27 +20,28 @@ struct MachineProviderTests {
 
     @Test func aSuspendedMachineIsWaked() async throws {
         try await withConnector { fixture, connector in
-            let before = try await fixture.plane.readyMachine(for: connector)
+            let before = try await fixture.plane.readyMachine(for: connector, principal: "ann")
             for state in [MachineState.suspended, .suspending] {
                 set(fixture) { $0.state = state }
-                #expect(try await fixture.plane.refresh(machine: before.machine, of: connector) == before)
+                #expect(try await fixture.plane.refresh(machine: before.machine, of: connector, principal: "ann") == before)
                 set(fixture) { $0.state = state }
-                #expect(try await fixture.plane.readyMachine(for: connector) == before)
+                #expect(try await fixture.plane.readyMachine(for: connector, principal: "ann") == before)
             }
             #expect(fixture.machines.story.filter { $0 == "start \(before.machine)" }.count == 4)
             set(fixture) { $0.state = .stopped }
-            #expect(try await fixture.plane.refresh(machine: before.machine, of: connector) == nil, "a stopped one is another boot's matter")
+            let stopped = try await fixture.plane.refresh(machine: before.machine, of: connector, principal: "ann")
+            #expect(stopped == nil, "a stopped one is another boot's matter")
         }
     }
 
     @Test func aCordonedMachineServesItsOwnAndNobodyNew() async throws {
         try await withConnector { fixture, connector in
-            let before = try await fixture.plane.readyMachine(for: connector)
+            let before = try await fixture.plane.readyMachine(for: connector, principal: "ann")
             set(fixture) { $0.cordoned = true }
-            #expect(try await fixture.plane.refresh(machine: before.machine, of: connector) == before)
-            await #expect(throws: PinSearch.NotFound.self) { _ = try await fixture.plane.readyMachine(for: connector) }
+            #expect(try await fixture.plane.refresh(machine: before.machine, of: connector, principal: "ann") == before)
+            await #expect(throws: PinSearch.NotFound.self) { _ = try await fixture.plane.readyMachine(for: connector, principal: "ann") }
             set(fixture) { $0.cordoned = nil }
-            #expect(try await fixture.plane.readyMachine(for: connector) == before)
+            #expect(try await fixture.plane.readyMachine(for: connector, principal: "ann") == before)
         }
     }
 
@@ -54,12 +55,12 @@ struct MachineProviderTests {
             }
             set(fixture) { $0.state = .stopped }
             let begin = ContinuousClock.now
-            for _ in 0..<200 { await #expect(throws: full) { _ = try await fixture.plane.readyMachine(for: connector) } }
+            for _ in 0..<200 { await #expect(throws: full) { _ = try await fixture.plane.readyMachine(for: connector, principal: "ann") } }
             let seconds = begin.duration(to: .now) / .seconds(1)
             let asked = fixture.machines.state.withLockedValue { $0.startsAsked }
             #expect(asked >= 1 && Double(asked) <= seconds + 1)
             fixture.machines.state.withLockedValue { $0.startError = nil }
-            #expect(await eventually { (try? await fixture.plane.readyMachine(for: connector)) != nil })
+            #expect(await eventually { (try? await fixture.plane.readyMachine(for: connector, principal: "ann")) != nil })
         }
     }
 

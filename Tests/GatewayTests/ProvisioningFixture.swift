@@ -22,11 +22,17 @@ final class ProvisioningFixture: Sendable {
     /// Connectors whose probe fails.
     let deaf = Locked<Set<String>>([])
 
-    init() throws {
+    /// How machines are used, by their ids; who is not here does not tell.
+    let uses = Locked<[String: MachineUse]>([:])
+    /// Machines whose agents do not drain, although they told that they are idle.
+    let stubborn = Locked<Set<String>>([])
+
+    init(rest: Duration = .seconds(30), placementMemory: Duration = .seconds(600)) throws {
         directory = NSTemporaryDirectory() + "/berth-provisioning-" + UUID().uuidString
         try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
         database = try DatabaseFile(directory + "/gateway.db", migrations: GatewaySchema.migrations)
         let (machines, published, forgotten, ended, onDrain, deaf) = (machines, published, forgotten, ended, onDrain, deaf)
+        let (uses, stubborn) = (uses, stubborn)
         plane = try ControlPlane(
             database: database, keyRing: KeyRing(path: directory + "/keys"), org: "01JORG00000000000000000000", publicURL: "", listen: "",
             machines: machines,
@@ -38,6 +44,13 @@ final class ProvisioningFixture: Sendable {
                 machines.say("drain \(address.machine)")
                 await onDrain.withLockedValue { $0 }?()
             },
+            asking: MachineAsking(
+                use: { address, _ in uses.withLockedValue { $0[address.machine] } },
+                drainIfIdle: { address, _, time in
+                    machines.say("drain if idle \(address.machine)")
+                    if stubborn.withLockedValue({ $0.contains(address.machine) }) { return false }
+                    return uses.withLockedValue { $0[address.machine]?.idle.map { $0 >= time } ?? false }
+                }),
             publish: { directory in
                 published.withLockedValue { $0 = directory }
                 machines.say("publish \(directory.connectors.values.map { "\($0.name) g\($0.generation)" }.sorted().joined(separator: ", "))")
@@ -48,7 +61,7 @@ final class ProvisioningFixture: Sendable {
                 case .token(let id): ended.withLockedValue { $0.append("token \(id)") }
                 case .virtualMCP(let slug): ended.withLockedValue { $0.append("virtual MCP \(slug)") }
                 }
-            }, tidyingPause: .milliseconds(10), logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
+            }, tidyingPause: .milliseconds(10), rest: rest, placementMemory: placementMemory, logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
     }
 
     deinit { try? FileManager.default.removeItem(atPath: directory) }
@@ -83,6 +96,10 @@ final class FakeMachines: MachineControl, ImageBuilding, MachineLogs {
         /// Images that are here; nil for all.
         var images: Set<String>?
         var deletesFail = false
+        /// Machines that are kept started.
+        var kept: Int?
+        /// Machines that the host has memory for; nil for any number.
+        var room: Int?
         var destroysFail = false
         /// Deletions of apps that were asked for.
         var deletes = 0
@@ -120,6 +137,11 @@ final class FakeMachines: MachineControl, ImageBuilding, MachineLogs {
             if let images = state.images, !images.contains(config.image) {
                 throw MachineAPIError(status: 400, code: "unknown_image", message: "the image \(config.image) is not here")
             }
+            // A repeated wish.
+            if let old = state.machines.first(where: { $0.name == name && $0.config == config }) { return old }
+            if let limit = state.room, state.machines.count(where: { $0.state == .started }) >= limit {
+                throw MachineAPIError(status: 503, code: "insufficient_capacity", message: "no room")
+            }
             state.lastNumber += 1
             let machine = Machine(
                 id: "m\(state.lastNumber)", name: name, state: .started, instance_id: "i", config: config, created_at: "", updated_at: "",
@@ -143,10 +165,15 @@ final class FakeMachines: MachineControl, ImageBuilding, MachineLogs {
             state.startsAsked += 1
             if let error = state.startError { throw error }
             state.story.append("\(action.rawValue) \(id)")
-            for index in state.machines.indices where state.machines[index].id == id && action == .start { state.machines[index].state = .started }
+            for index in state.machines.indices where state.machines[index].id == id {
+                if action == .start { state.machines[index].state = .started }
+                if action == .cordon { state.machines[index].cordoned = true }
+            }
         }
     }
     func wait(app: String, id: String, for state: MachineState, seconds: Int) async throws -> Machine { try await machine(app: app, id: id) }
+
+    func keep(app: String, running count: Int) async throws { state.withLockedValue { $0.kept = count } }
 
     func destroy(app: String, id: String) async throws {
         try state.withLockedValue { state in

@@ -38,13 +38,13 @@ final class AgentRig: @unchecked Sendable {
     static func with(
         _ fixture: String = "fixture.py", command: [String]? = nil, environment: [String: String] = [:], transport: BootDocument.Transport = .stdio,
         http: BootDocument.HTTPPlace? = nil, startTimeout: Int = 30, limits: BootDocument.ChildLimits = BootDocument.ChildLimits(),
-        stuckLog: Bool = false, ownFolders: Bool = false,
+        stuckLog: Bool = false, ownFolders: Bool = false, owner: String? = nil,
         body: (AgentRig) async throws -> Void
     ) async throws {
         let rig = try AgentRig(
             command: command ?? ["python3", "-B", fixtures + fixture, "argument"], environment: environment,
             transport: http == nil ? transport : .http, http: http, startTimeout: startTimeout, limits: limits, stuckLog: stuckLog,
-            ownFolders: ownFolders)
+            ownFolders: ownFolders, owner: owner)
         do {
             try await body(rig)
         } catch {
@@ -56,7 +56,7 @@ final class AgentRig: @unchecked Sendable {
 
     private init(
         command: [String], environment: [String: String], transport: BootDocument.Transport, http: BootDocument.HTTPPlace?, startTimeout: Int,
-        limits: BootDocument.ChildLimits, stuckLog: Bool, ownFolders: Bool
+        limits: BootDocument.ChildLimits, stuckLog: Bool, ownFolders: Bool, owner: String?
     ) throws {
         firstUID = Self.freshUID()
         var template = Array("/tmp/berth-agent-XXXXXX".utf8CString)
@@ -70,7 +70,8 @@ final class AgentRig: @unchecked Sendable {
         tokens = Mutex(Tokens(sender: sender, minter: try sender.minter(for: keys, org: "org", issuer: "gateway")))
         let document = BootDocument(
             org: "org", app: "app", keys: keys, machine: "0123456789abcd", boot: "01JZZZZZZZZZZZZZZZZZZZZZZZ", command: command,
-            directory: "/", environment: environment, transport: transport, http: http, childLimits: limits, startTimeoutSeconds: startTimeout)
+            directory: "/", environment: environment, transport: transport, http: http, childLimits: limits,
+            startTimeoutSeconds: startTimeout, owner: owner)
         let output = stuckLog ? try Self.fullPipe() : open(directory + "/log", O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o600)
         pid = try Self.spawn(socket: directory + "/door", output: output, document: try document.encode(), firstUID: firstUID, ownFolders: ownFolders)
     }

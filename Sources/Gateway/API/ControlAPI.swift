@@ -84,7 +84,7 @@ struct ControlAPI: Sendable {
                 ("hosting", (definition.hosting ?? ConnectorHosting()).json),
                 ("era", .string(definition.era ?? "auto")), ("transport", .string(definition.http == nil ? "stdio" : "http")),
                 ("http", definition.http.map { .string($0.text) }), ("egress", Self.strings(definition.egress ?? [])),
-                ("egress_private", Self.strings(definition.egressPrivate ?? [])), ("life", definition.life?.json),
+                ("egress_private", Self.strings(definition.egressPrivate ?? [])), ("life", definition.lifeInForce.json),
                 ("image", (record.build?.image).map { .string($0) }), ("image_bytes", (record.build?.bytes).map { .int($0) }),
                 ("packages", (record.build?.packages).map(Self.strings)),
                 ("tools", tools.map { .array($0) }), ("generation", .int(record.generation)), ("created_at", .int(Int(record.createdAt))),

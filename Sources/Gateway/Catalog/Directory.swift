@@ -109,6 +109,12 @@ public struct Connector: Sendable {
     public var secretNames: [String]
     /// Grows when the connector or its secrets change: pins of an older generation move.
     public var generation: Int
+    /// Who shares a machine.
+    public var isolation = Isolation.app
+    /// Machines that are kept started.
+    public var minMachines = 0
+    /// Machines at most.
+    public var maxMachines = 1
 
     public init(name: String, app: String, machineConfig: MachineTemplate, secretNames: [String], generation: Int) {
         self.name = name

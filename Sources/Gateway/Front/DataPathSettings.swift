@@ -13,6 +13,10 @@ public struct DataPathSettings: Sendable {
     public var trustedProxies: [AddressBlock]
     /// How long a call may take, machine start included.
     public var callTimeout = TimeAmount.seconds(60)
+    /// Calls that wait for a machine of one connector at a time; one more is refused.
+    public var wakeQueue = 256
+    /// How long one waits. Less than ``callTimeout``, so that its caller hears why.
+    public var wakeTime = TimeAmount.seconds(55)
     /// A legacy session that was not used for so long ends.
     public var sessionIdle = TimeAmount.hours(24)
     /// The same for the pins of a modern client, which has no session of its own.

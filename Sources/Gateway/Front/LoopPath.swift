@@ -133,6 +133,7 @@ final class LoopPath {
         guard !isShutDown else { return }
         let now = WallClock.milliseconds()
         end(grants: { !$0.isCurrent(at: now) })
+        stack.hop.wakeStanding()
         hub.sweep(busy: stack.audit.busySessions.union(front.sessionsInUse))
         scheduleSweep()
     }

@@ -27,7 +27,8 @@ final class Stack {
         hop = Hop(eventLoop: eventLoop, pool: pool, doors: doors, answerLimit: settings.answerBytes, logger: logger)
         credentials = CredentialService(next: hop, support: support, logger: logger)
         router = Router(
-            next: credentials, search: PinSearch(support: support), directory: directory, doors: doors, logger: logger, released: released)
+            next: credentials, search: PinSearch(support: support), directory: directory, doors: doors, wakeQueue: settings.wakeQueue,
+            wakeTime: settings.wakeTime, logger: logger, released: released)
         let states = try InputStateService(next: router, key: stateKey)
         let authorise = AuthoriseService(next: states, directory: directory)
         curate = CurateService(next: authorise, directory: directory)

@@ -8,6 +8,9 @@ extension ConnectorRequest {
         reset != true && (source?.kinds ?? []).isEmpty && source?.requirements == nil && source?.constraints == nil
     }
 
+    /// Beside the definition: nothing is to be built anew, and no secret changes.
+    var changesNothingElse: Bool { keepsImage && (secrets ?? [:]).isEmpty && (drop_secrets ?? []).isEmpty }
+
     /// The definition that the request makes, of nothing or of an old one.
     func definition(changing old: ConnectorDefinition? = nil) -> ConnectorDefinition {
         var new = old ?? ConnectorDefinition(source: ImageSource())

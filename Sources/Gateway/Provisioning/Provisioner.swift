@@ -68,6 +68,12 @@ struct Provisioner: Sendable {
         }
         var record = old
         record.definition = definition
+        if request.changesNothingElse, definition.differsOnlyInNumber(from: old.definition), let tools = old.tools {
+            // The machines that run are as good as new ones; the keeper sees to their number.
+            record.updatedAt = WallClock.milliseconds()
+            try await store.update(record)
+            return try ToolMerge.merge([.init(connector: record.name, toolsListResult: tools)]).tools.count
+        }
         record.generation += 1
         if let lost = definition.hostsLost(since: old.definition) { say(.step("no longer reachable: \(lost)")) }
         // What an earlier update left that failed would have the new machine's name.
@@ -171,7 +177,9 @@ struct Provisioner: Sendable {
         var record = built
         guard let connector = record.connector else { throw ProvisioningFailure(error: "build_failed", message: "the build gave no image") }
         say(.step("starting a machine"))
-        let address = try await provider.ready(connector)
+        let address = try await provider.ready(connector, for: DoorPrincipal.prober)
+        // A machine for the probe alone is nobody's: it goes with the probe. What fails half-way takes it with the rest.
+        let isProbes = connector.isolation == .principal
         say(.step("asking for its tools"))
         let tools = try await probe(address, connector, set)
         let count = try ToolMerge.merge([.init(connector: record.name, toolsListResult: tools)]).tools.count
@@ -180,6 +188,7 @@ struct Provisioner: Sendable {
         record.updatedAt = WallClock.milliseconds()
         // The last step that can fail: what threw before it has changed nothing, and nothing may throw after it.
         try await store.update(record, secrets: secrets)
+        if isProbes { await leaving(record.name) { try await machines.destroy(app: record.app, id: address.machine) } }
         return count
     }
 
@@ -249,8 +258,6 @@ struct Provisioner: Sendable {
 extension Machine {
     /// Of its last start that failed.
     fileprivate var lastFailure: String? { events?.first { $0.status == MachineState.failed.rawValue && $0.reason != nil }?.reason }
-
-    fileprivate func isOf(generation: Int) -> Bool { config.metadata?["berth_generation"] == "\(generation)" }
 }
 
 /// Reads what a machine wrote.
@@ -269,8 +276,12 @@ extension ConnectorRecord {
         template.http = definition.http
         template.egress = definition.egress
         template.egressPrivate = definition.egressPrivate
-        template.idle = definition.life?.idle
-        return Connector(
+        template.idle = definition.lifeInForce.idleInForce
+        var connector = Connector(
             name: name, app: app, machineConfig: template, secretNames: definition.secrets, generation: generation)
+        connector.isolation = definition.lifeInForce.isolation ?? .app
+        connector.minMachines = definition.lifeInForce.min ?? 0
+        connector.maxMachines = definition.lifeInForce.maxInForce
+        return connector
     }
 }

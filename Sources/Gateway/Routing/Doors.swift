@@ -8,12 +8,17 @@ import Wire
 final class MachineDoor {
     let address: MachineAddress
     let endpoint: Endpoint
+    let app: String
+    /// Calls that went in and have no outcome yet.
+    var underWay = 0
+    var isBeingWaked = false
     private let minter: TokenMinter
     private var sealer: AEADKey?
     /// When the door was last seen open.
     private var seenOpen: NIODeadline?
 
-    init(address: MachineAddress, endpoint: Endpoint, minter: TokenMinter) {
+    init(address: MachineAddress, app: String, endpoint: Endpoint, minter: TokenMinter) {
+        self.app = app
         self.address = address
         self.endpoint = endpoint
         self.minter = minter
@@ -21,12 +26,14 @@ final class MachineDoor {
 
     /// The head of one attempt, with a token of its own, whose id the machine remembers a call by.
     func head(
-        _ route: DoorRoute, principal: String, session: String, fingerprint: String = "", client: Era = .modern, length: Int
+        _ route: DoorRoute, principal: String, session: String, fingerprint: String = "", client: Era = .modern, length: Int,
+        field: (name: String, value: String)? = nil
     ) throws(SealingError) -> (bytes: ByteBuffer, id: HostedToken.ID) {
         var head = opening(route)
         if route == .mcp { head.writeStaticString("content-type: application/json\r\naccept: application/json, text/event-stream\r\n") }
         if !fingerprint.isEmpty { head.writeField(DoorHeaders.credentials, fingerprint) }
         if client == .legacy { head.writeField(DoorHeaders.clientEra, client.rawValue) }
+        if let field { head.writeField(field.name, field.value) }
         let id = try writeToken(principal: principal, session: session, to: &head)
         close(&head, length: length)
         return (head, id)
@@ -83,7 +90,7 @@ final class MachineDoor {
 final class Doors {
     private static let limit = 4_096
 
-    private let support: any DataPathSupport
+    let support: any DataPathSupport
     private let org: String
     private let pool: ConnectionPool
     private let sender = TokenSender()
@@ -103,11 +110,14 @@ final class Doors {
         guard let endpoint = Endpoint(door: address.door) else { throw DoorUnusable(reason: "the machine's door cannot be read") }
         let keys = try support.doorKeys(app: app, machine: address.machine, boot: address.boot)
         // The sender keeps every counter, so that forgetting a door never repeats a token.
-        let door = MachineDoor(address: address, endpoint: endpoint, minter: try sender.minter(for: keys, org: org))
+        let door = MachineDoor(address: address, app: app, endpoint: endpoint, minter: try sender.minter(for: keys, org: org))
         if known.count >= Self.limit { known.removeAll(keepingCapacity: true) }
         known[address.boot] = door
         return door
     }
+
+    /// Closed doors with calls behind them.
+    var standing: [MachineDoor] { known.values.filter { $0.underWay > 0 && $0.isClosed(now: nil) } }
 
     /// The boot is over as far as we know. Its counter is kept for a while: were the boot still there, beginning again
     /// would repeat tokens.

@@ -54,6 +54,7 @@ final class HopCall: MCPCall, ExchangeHandler {
     }
 
     func start() {
+        if puts == 0 { door.underWay += 1 }
         phase = .posting
         do {
             let head = try door.head(
@@ -216,6 +217,7 @@ final class HopCall: MCPCall, ExchangeHandler {
         guard let sink else { return }
         if suspect { record.loss = .unreachable }
         self.sink = nil
+        door.underWay -= 1
         phase = .finished
         exchange = nil
         putting = nil

@@ -19,12 +19,13 @@ struct NoMachine: Equatable, Sendable, ExpressibleByStringLiteral {
     /// What came of a search. Most of what the orchestrator says is for the log.
     init(explaining error: any Error) {
         switch error {
-        case let error as PinSearch.NotFound: self.init(error.reason)
+        case let error as PinSearch.NotFound: self.init(error.reason, code: error.code, retryAfterSeconds: error.retryAfter)
         case let error as MachineAPIError where error.isFull:
             let wait = error.retryAfterSeconds ?? 5
             self.init("this host has no memory left for the connector's machine; try again in \(wait) s", code: error.reason ?? error.code, retryAfterSeconds: wait)
         case let error as MachineAPIError where error.message.contains("oom_killed"):
             self.init("the connector's server ran out of its machine's memory at its start (oom_killed; --memory gives it more)", code: "oom_killed")
+        case let error as MachineAPIError: self = Self.told(error) ?? "no machine could be started"
         default: self = "no machine could be started"
         }
     }

@@ -72,9 +72,10 @@ extension GatewayDataPath {
 
     /// Asks any route of a machine's door.
     ///
+    /// - Parameter field: a header of the route's own.
     /// - Throws: `ExchangeFailure`, or why no token can be minted.
     public func ask(
-        _ route: DoorRoute, of address: MachineAddress, app: String, session: String = ""
+        _ route: DoorRoute, of address: MachineAddress, app: String, session: String = "", field: (name: String, value: String)? = nil
     ) async throws -> (status: Int, body: ByteBuffer) {
         let loop = loops[0]
         return try await loop.eventLoop.flatSubmit {
@@ -82,7 +83,7 @@ extension GatewayDataPath {
             let promise = loop.eventLoop.makePromise(of: (status: Int, body: ByteBuffer).self)
             do {
                 let door = try hop.doors.door(address, app: app)
-                let head = try door.head(route, principal: Self.prober, session: session, length: 0)
+                let head = try door.head(route, principal: Self.prober, session: session, length: 0, field: field)
                 let reply = DoorReply { promise.completeWith($0.mapError { $0 as any Error }) }
                 reply.start(hop.pool.request(to: door.endpoint, head: head.bytes, options: .init(method: route.method), handler: reply))
                 loop.eventLoop.assumeIsolated().scheduleTask(in: .seconds(10)) { reply.cancel() }

@@ -14,12 +14,15 @@ final class Router: MCPService {
     private var table = PinTable()
     private var waiting: [Int: RoutedCall] = [:]
     private var lastNumber = 0
+    private var queue: WakeQueue
+    /// How long a call waits for a machine.
+    private let wakeTime: TimeAmount
     /// Told where a session that ended had machines.
     private let released: (_ session: String, _ connector: String, MachineAddress) -> Void
 
     init(
-        next: any MCPService, search: PinSearch, directory: DirectorySlot, doors: Doors, logger: Logger,
-        released: @escaping (_ session: String, _ connector: String, MachineAddress) -> Void
+        next: any MCPService, search: PinSearch, directory: DirectorySlot, doors: Doors, wakeQueue: Int, wakeTime: TimeAmount,
+        logger: Logger, released: @escaping (_ session: String, _ connector: String, MachineAddress) -> Void
     ) {
         eventLoop = next.eventLoop
         self.next = next
@@ -28,6 +31,8 @@ final class Router: MCPService {
         self.doors = doors
         self.logger = logger
         self.released = released
+        self.wakeTime = wakeTime
+        queue = WakeQueue(limit: wakeQueue)
     }
 
     func call(_ request: MCPRequest, in context: CallContext, sink: any MCPSink) -> any MCPCall {
@@ -61,11 +66,26 @@ final class Router: MCPService {
 
     func acquire(_ call: RoutedCall, connector: Connector) {
         waiting[call.number] = call
-        perform(table.acquire(call.key, generation: connector.generation, waiter: call.number), connector: connector)
+        perform(table.acquire(call.key, generation: connector.generation, waiter: call.number), connector: connector, principal: call.principal)
+        // Warm sessions have gone on already.
+        guard waiting[call.number] != nil else { return }
+        guard queue.enter(connector.name) else {
+            waiting[call.number] = nil
+            table.abandon(call.key, waiter: call.number)
+            return call.fail(.queueFull)
+        }
+        call.limitWait(to: wakeTime)
+    }
+
+    /// The call waits no longer.
+    private func take(_ number: Int) -> RoutedCall? {
+        guard let call = waiting.removeValue(forKey: number) else { return nil }
+        if call.endWait() { queue.leave(call.key.connector) }
+        return call
     }
 
     func abandon(_ call: RoutedCall) {
-        waiting[call.number] = nil
+        _ = take(call.number)
         table.abandon(call.key, waiter: call.number)
     }
 
@@ -85,20 +105,21 @@ final class Router: MCPService {
 
     // MARK: Actions
 
-    private func perform(_ actions: [PinTable.Action], connector: Connector? = nil) {
+    private func perform(_ actions: [PinTable.Action], connector: Connector? = nil, principal: String = "") {
         for action in actions {
             switch action {
-            case .proceed(let waiter, let entry, let moved): waiting.removeValue(forKey: waiter)?.proceed(entry, moved: moved)
-            case .fail(let waiter, let reason): waiting.removeValue(forKey: waiter)?.fail(reason)
+            case .proceed(let waiter, let entry, let moved): take(waiter)?.proceed(entry, moved: moved)
+            case .fail(let waiter, let reason): take(waiter)?.fail(reason)
             case .search(let key, let ticket, let search):
-                if let connector { start(search, key, ticket: ticket, connector) }
+                if let connector { start(search, key, ticket: ticket, connector, principal) }
             }
         }
     }
 
-    private func start(_ kind: PinTable.Search, _ key: PinTable.Key, ticket: Int, _ connector: Connector) {
+    private func start(_ kind: PinTable.Search, _ key: PinTable.Key, ticket: Int, _ connector: Connector, _ principal: String) {
         let search = search
-        eventLoop.makeFutureWithTask { try await search.run(kind, key, connector: connector) }.assumeIsolated().whenComplete { [self] result in
+        let found = eventLoop.makeFutureWithTask { try await search.run(kind, key, connector: connector, principal: principal) }
+        found.assumeIsolated().whenComplete { [self] result in
             switch result {
             case .success(let found): perform(table.found(key, ticket: ticket, entry: found.entry, moved: found.moved))
             case .failure(let error):
@@ -115,6 +136,7 @@ final class RoutedCall: MCPCall, MCPSink {
 
     let number: Int
     let key: PinTable.Key
+    var principal: String { record.principal }
     private let router: Router
     private let request: MCPRequest
     private let context: CallContext
@@ -126,6 +148,7 @@ final class RoutedCall: MCPCall, MCPSink {
     private var lostEpoch: Int?
     private var isCancelled = false
     private var isWaiting = false
+    private var waitTimer: Scheduled<Void>?
 
     init(
         router: Router, number: Int, key: PinTable.Key, request: MCPRequest, context: CallContext, record: CallRecord, sink: any MCPSink
@@ -149,6 +172,22 @@ final class RoutedCall: MCPCall, MCPSink {
         record.connector = connector
         isWaiting = true
         router.acquire(self, connector: connector)
+    }
+
+    /// It fails as not delivered when it has waited for so long; the search goes on for whoever comes next.
+    func limitWait(to time: TimeAmount) {
+        waitTimer = router.eventLoop.assumeIsolated().scheduleTask(in: time) { [self] in
+            router.abandon(self)
+            fail(.late(time.nanoseconds / 1_000_000_000))
+        }
+    }
+
+    /// - Returns: whether it had begun to wait.
+    func endWait() -> Bool {
+        guard let timer = waitTimer else { return false }
+        timer.cancel()
+        waitTimer = nil
+        return true
     }
 
     func cancel() {
@@ -213,7 +252,12 @@ final class RoutedCall: MCPCall, MCPSink {
             router.lost(self, entry, loss)
             lostEpoch = entry.pin.epoch
         }
-        guard attempts < Self.maximumAttempts, !isCancelled else { return end(.failed(undelivered)) }
+        guard attempts < Self.maximumAttempts, !isCancelled else {
+            var last = undelivered
+            last.code = last.code ?? loss.code
+            last.retryAfterSeconds = last.retryAfterSeconds ?? 1
+            return end(.failed(last))
+        }
         start()
     }
 

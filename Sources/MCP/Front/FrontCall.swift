@@ -196,11 +196,13 @@ final class FrontCall: MCPSink {
         }
         var message: ByteBuffer
         var status = 200
+        var headers = MCPFront.jsonHeaders
         switch answer(outcome, found) {
         case .success(let result): message = JSONRPC.response(id: request.id, result: result)
         case .failure(let error):
             message = JSONRPC.error(id: request.id, error)
             if era == .modern { status = ModernLadder.status(error) }
+            if let seconds = error.retryAfter { headers.append(("Retry-After", "\(seconds)")) }
         }
         if isStreaming {
             if exchange == nil, message.readableBytes > EventHistory.maximumBytes {
@@ -209,7 +211,7 @@ final class FrontCall: MCPSink {
             _ = send(message)
             exchange?.closeStream()
         } else {
-            exchange?.reply(status: status, headers: MCPFront.jsonHeaders, body: message)
+            exchange?.reply(status: status, headers: headers, body: message)
         }
     }
 

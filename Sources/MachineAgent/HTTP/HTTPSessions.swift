@@ -217,5 +217,6 @@ final class HTTPSessions: SessionHost {
     var count: Int { sessions.count + leaving.count }
     var busy: Int { ([prober] + sessions.values + leaving.values).count { !$0.isIdle } }
     var sparePID: Int32? { nil }
+    var limit: Int { limits.sessions }
     var sessionIDs: Set<String> { Set((Array(sessions.keys) + leaving.values.map(\.key)).map(\.id)) }
 }

@@ -29,7 +29,7 @@ extension MachineHost {
     ///
     /// - Parameter since: when it came up, in milliseconds since 1970: one that was waked for somebody is new to him.
     func watchIdleness(
-        _ record: MachineRecord, _ boot: BootRecord, limit: Duration, since: Int64, tell: @escaping @Sendable (Int64) -> Void
+        _ record: MachineRecord, _ boot: BootRecord, limit: Duration, since: Int64, tell: @escaping @Sendable (Int64) async -> Void
     ) async {
         guard let door = boot.door, let (keys, org) = try? await keys(record, boot) else { return }
         while !Task.isCancelled {
@@ -37,7 +37,7 @@ extension MachineHost {
             let idle = min(use?.idle ?? .zero, .milliseconds(max(0, WallClock.milliseconds() - since)))
             var pause = limit - idle
             if pause <= .zero {
-                tell(idle.components.seconds)
+                await tell(idle.components.seconds)
                 // Where it could not be had it is asked again.
                 pause = min(limit, .seconds(60))
             }

@@ -19,6 +19,8 @@ struct MachineHost: Sendable {
     /// nil where no machine has one.
     var relays: MachineRelays?
     var budget = MemoryBudget()
+    /// How many machines of an app stay started.
+    let minimum = RunningMinimum()
     /// What this host gives; empty: everything.
     var layers: [IsolationLayer] = []
     /// Runtimes beside the host's own that were tried here.
@@ -59,7 +61,8 @@ struct MachineHost: Sendable {
             org: org, app: record.app, keys: keys, machine: record.id, boot: boot.boot, command: record.config.`init`?.exec ?? image.command,
             directory: image.directory, environment: image.environment.merging(record.config.env ?? [:]) { _, own in own },
             transport: record.config.place == nil ? .stdio : .http, http: record.config.place,
-            childLimits: .init(within: limits), era: record.config.era, egress: egress.all.map(\.description))
+            childLimits: .init(within: limits), era: record.config.era,
+            owner: record.config.metadata?["berth_principal"], egress: egress.all.map(\.description))
         var starting = limits
         // Python's imports at half a processor take three times as long; the real share comes when it is ready.
         starting.cpus = max(1, limits.cpus)

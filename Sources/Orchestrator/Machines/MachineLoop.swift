@@ -271,6 +271,7 @@ struct MachineLoop {
         guard watch == nil, let wanted, let boot = record.boot else { return }
         let task = start(in: &group) { [host, record, post] in
             await host.watchIdleness(record, boot, limit: .seconds(wanted.seconds), since: record.stateSince) { seconds in
+                guard await host.minimum.mayEnd(record, host.store) else { return }
                 post(.init(input: .idle(seconds: seconds), boot: boot.boot))
             }
         }

@@ -14,6 +14,8 @@ actor Reconciler {
     /// Of apps whose deletion an earlier orchestrator began.
     private var deletions: [Task<Void, Never>] = []
     private(set) var isGoingDown = false
+    /// Sees to the machines that are kept started.
+    private var keeping: Task<Void, Never>?
 
     init(host: MachineHost) { self.host = host }
 
@@ -46,6 +48,9 @@ actor Reconciler {
             }
         }
         try await forget()
+        keeping = Task { [weak self, interval = RunningMinimum.interval] in
+            while (try? await Task.sleep(for: interval)) != nil { await self?.keepRunning() }
+        }
         for app in try await host.store.apps() where app.isDeleting { deletions.append(Task { await self.resumeDeletion(of: app.name) }) }
     }
 
@@ -120,6 +125,8 @@ actor Reconciler {
     /// Lets creations and removals under way finish. Machines live on.
     func shutdown() async {
         isGoingDown = true
+        keeping?.cancel()
+        await keeping?.value
         for deletion in deletions { deletion.cancel() }
         await withDiscardingTaskGroup { group in
             for owner in owners.values { group.addTask { await owner.end() } }

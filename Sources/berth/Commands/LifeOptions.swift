@@ -7,7 +7,21 @@ extension ConnectorCommand {
     struct LifeOptions: ParsableArguments {
         @Option(
             help: ArgumentHelp(
-                "After how long without a call its machine is stopped: 90s, 15m, 12h, 7d, or off (default: off). The next call starts it.",
+                "Who shares a machine: app (everybody; sessions are kept apart inside) or principal (each has its own; default: app).",
+                valueName: "app|principal"))
+        var isolation: String?
+        @Option(
+            help: ArgumentHelp(
+                "Machines that are kept started, whether anybody calls or not (default: 0; not with --isolation principal).", valueName: "n"))
+        var min: Int?
+        @Option(
+            help: ArgumentHelp(
+                "Machines at most (default: 16 with --isolation principal, else 1, or --min). More are made when those that run are full.",
+                valueName: "n"))
+        var max: Int?
+        @Option(
+            help: ArgumentHelp(
+                "After how long without a call a machine is stopped: 90s, 15m, 12h, 7d, or off (default: 15m with --isolation principal, else off).",
                 valueName: "duration"))
         var idle: String?
         @Option(
@@ -19,7 +33,9 @@ extension ConnectorCommand {
         /// The request's member; nil where nothing is given.
         func json() throws -> JSONValue? {
             let seconds = try idle.map { $0 == "off" ? 0 : try DurationText.seconds($0) }
-            let members = JSONValue.record(("idle_seconds", seconds.map { .int($0) }), ("idle_action", idleAction.map { .string($0) }))
+            let members = JSONValue.record(
+                ("isolation", isolation.map { .string($0) }), ("min", min.map { .int($0) }), ("max", max.map { .int($0) }),
+                ("idle_seconds", seconds.map { .int($0) }), ("idle_action", idleAction.map { .string($0) }))
             return members.objectValue?.isEmpty == true ? nil : members
         }
     }
@@ -27,6 +43,14 @@ extension ConnectorCommand {
 
 /// The same for people, as `connector show` has it.
 enum LifeText {
+    static func isolation(_ life: JSONValue?) -> String? {
+        let (min, max) = (life?["min"]?.intValue ?? 0, life?["max"]?.intValue ?? 1)
+        guard life?["isolation"]?.stringValue == "principal" else {
+            return min > 0 || max > 1 ? "shared by everybody; \(min) kept started, \(max) at most" : nil
+        }
+        return "a machine for each principal, \(life?["max"]?.intValue ?? 0) at most"
+    }
+
     static func idle(_ life: JSONValue?) -> String? {
         guard let seconds = life?["idle_seconds"]?.intValue else { return nil }
         return "\(life?["idle_action"]?.stringValue == "suspend" ? "suspended" : "stopped") after \(duration(seconds)) without a call"

@@ -21,14 +21,18 @@ struct MachinesCommand: ParsableCommand {
             let machines = try await Machines.all(state.installation())
             if usage { return try await showUsage(of: machines) }
             if output.json { return Output.json(.record(("machines", .array(machines)))) }
+            // A column more only where principals have machines of their own.
+            let areOwned = machines.contains { Machines.principal(of: $0) != nil }
             Output.table(
-                ["MACHINE", "CONNECTOR", "STATE", "TRANSPORT", "BOOT", "SINCE"],
+                ["MACHINE", "CONNECTOR"] + (areOwned ? ["PRINCIPAL"] : []) + ["STATE", "TRANSPORT", "BOOT", "SINCE"],
                 machines.map { row in
-                    [
-                        row.cell("id"), Machines.connector(of: row) ?? "-", row.cell("state"),
-                        row["config"]?["berth"]?["http"]?["port"]?.intValue.map { "http:\($0)" } ?? "stdio", row["berth"]?["boot_id"]?.stringValue ?? "-",
-                        row["berth"]?["since"]?.stringValue ?? row.cell("updated_at"),
-                    ]
+                    var cells = [row.cell("id"), Machines.connector(of: row) ?? "-"]
+                    if areOwned { cells.append(Machines.principal(of: row).map { Printable.line($0) } ?? "-") }
+                    cells.append(row.cell("state"))
+                    cells.append(row["config"]?["berth"]?["http"]?["port"]?.intValue.map { "http:\($0)" } ?? "stdio")
+                    cells.append(row["berth"]?["boot_id"]?.stringValue ?? "-")
+                    cells.append(row["berth"]?["since"]?.stringValue ?? row.cell("updated_at"))
+                    return cells
                 })
         }
 
@@ -62,6 +66,9 @@ enum Machines {
         members["app"] = .string(app)
         return .object(members)
     }
+
+    /// Whose alone the machine is.
+    static func principal(of machine: JSONValue) -> String? { machine["config"]?["metadata"]?["berth_principal"]?.stringValue }
 
     /// Whose server the machine runs.
     static func connector(of machine: JSONValue) -> String? { machine["config"]?["metadata"]?["berth_connector"]?.stringValue }

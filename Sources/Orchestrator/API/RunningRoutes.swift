@@ -1,0 +1,31 @@
+import Hummingbird
+import JSONText
+import MachineAPI
+import NIOCore
+
+/// How many machines of an app stay started: `GET` and `POST /v1/apps/APP/berth/running`, `{"min": 2}`.
+struct RunningRoutes: Sendable {
+    let orchestrator: MachineService
+
+    private struct Answer: Encodable, Sendable { var min: Int }
+
+    private static let keys = BodyKeys(known: ["min"])
+
+    func add(to router: Router<MachinesContext>) {
+        let routes = MachineRoutes(orchestrator: orchestrator)
+        let path: RouterPath = "apps/:app/berth/running"
+        router.group("v1").get(path) { _, context in
+            JSONAnswer(Answer(min: try await orchestrator.store.minimum(of: try await routes.app(context).name)))
+        }
+        router.group("v1").post(path) { request, context in
+            let app = try await routes.app(context)
+            let body = try JSONCoding.value(try await routes.body(of: request))
+            try Self.keys.check(body)
+            guard let count = body["min"]?.intValue, (0...1_024).contains(count) else {
+                throw MachineFailure(.badRequest, "invalid", "min is 0 to 1024", field: "min")
+            }
+            try await orchestrator.store.setMinimum(of: app.name, count)
+            return JSONAnswer(Answer(min: count))
+        }
+    }
+}
