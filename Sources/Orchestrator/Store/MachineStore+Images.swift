@@ -6,15 +6,15 @@ extension MachineStore {
     static let imagesPerApp = 3
 
     /// The images that machines have, and those that an app's next machine may need: the last ones of every app.
-    func imagesInUse() async throws -> Set<String> {
-        try await read { database in
-            try String.fetchSet(
-                database,
-                sql: """
-                    SELECT json_extract(config, '$.image') FROM machines WHERE state != 'destroyed'
-                    UNION SELECT image FROM app_images
-                    """)
-        }
+    func imagesInUse() async throws -> Set<String> { try await read { try Self.imagesInUse($0) } }
+
+    static func imagesInUse(_ database: Database) throws -> Set<String> {
+        try String.fetchSet(
+            database,
+            sql: """
+                SELECT json_extract(config, '$.image') FROM machines WHERE state != 'destroyed'
+                UNION SELECT image FROM app_images
+                """)
     }
 
     /// Keeps the image of a machine that comes or goes, for the app's next one.
