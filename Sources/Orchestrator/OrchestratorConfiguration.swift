@@ -23,6 +23,8 @@ public struct OrchestratorConfiguration: Sendable {
     /// Base and builder trees, shared by the installations of a host.
     public var cacheDirectory = "/var/cache/berth"
     public var caBundle = "/etc/ssl/certs/ca-certificates.crt"
+    /// Bytes that must be free on the state's disk before anything is built.
+    public var buildRoom = BuildRoom.standard
     /// crun or runc; empty: the first that is found.
     public var runtimePath = ""
     /// Adopt, stop every machine, end; rows stay as they are.

@@ -114,7 +114,7 @@ final class RunningOrchestrator: Sendable {
         let factory = ImageFactory(
             settings: ImageSettings(
                 state: configuration.stateDirectory, cache: configuration.cacheDirectory, index: configuration.index,
-                caBundle: configuration.caBundle),
+                caBundle: configuration.caBundle, room: configuration.buildRoom),
             store: images, uploads: uploads, machine: jobs, logger: logger)
         let orchestrator = MachineService(reconciler: reconciler, lookup: images, images: factory, uploads: uploads, oci: configuration.oci)
         // Before anything boots: a door that is made later must not be taken for a leftover.

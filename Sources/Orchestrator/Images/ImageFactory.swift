@@ -84,7 +84,8 @@ public final class ImageFactory: ImageBuilding, Sendable {
     func base(_ step: @escaping @Sendable (String) -> Void) async throws -> SharedPart {
         let key = try await parts.baseKey()
         return try await cache.part("base", key: key, into: store, step: step) { tree, scratch in
-            try await self.parts.makeBase(tree, scratch, step)
+            try BuildRoom.check(self.settings.state, needs: self.settings.room)
+            return try await self.parts.makeBase(tree, scratch, step)
         }
     }
 
@@ -92,7 +93,8 @@ public final class ImageFactory: ImageBuilding, Sendable {
         let key = try parts.builderKey()
         let layer = store.layerPath(base.layer.hex)
         return try await cache.part("builder", key: key, into: store, step: step) { tree, scratch in
-            try await self.parts.makeBuilder(tree, scratch, layer, step)
+            try BuildRoom.check(self.settings.state, needs: self.settings.room)
+            return try await self.parts.makeBuilder(tree, scratch, layer, step)
         }
     }
 
@@ -115,6 +117,7 @@ public final class ImageFactory: ImageBuilding, Sendable {
                 return record.built
             }
             return try await self.places.enter("", onWait: { step("Waiting for other builds.") }) {
+                try BuildRoom.check(self.settings.state, needs: self.settings.room)
                 let run = BuildRun(factory: self, plan: plan, base: base, builder: builder, step: step)
                 let built = try await run.image()
                 // The image has its own copy; an hour is for a second build of the same folder.

@@ -11,16 +11,19 @@ public struct ImageSettings: Sendable {
     public var caBundle: String
     /// What an image may weigh unpacked.
     public var limits: TreeLimits
+    /// Bytes that must be free on the state's disk before anything is built.
+    public var room: Int
 
     public init(
         state: String, cache: String = "/var/cache/berth", index: IndexConfiguration = .pypi,
-        caBundle: String = "/etc/ssl/certs/ca-certificates.crt", limits: TreeLimits = TreeLimits()
+        caBundle: String = "/etc/ssl/certs/ca-certificates.crt", limits: TreeLimits = TreeLimits(), room: Int = BuildRoom.standard
     ) {
         self.state = state
         self.cache = cache
         self.index = index
         self.caBundle = caBundle
         self.limits = limits
+        self.room = room
     }
 }
 

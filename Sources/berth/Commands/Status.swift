@@ -1,6 +1,7 @@
 import ArgumentParser
 import AuthorCommands
 import JSONText
+import Orchestrator
 
 /// `berth status`
 struct Status: AsyncParsableCommand {
@@ -13,16 +14,19 @@ struct Status: AsyncParsableCommand {
         let gateway = try await ControlClient.gateway(installation).get("/api/v1/status")
         let machines = try await Machines.all(installation)
         let doctor = try await ControlClient.orchestrator(installation).get("/v1/berth/doctor")
+        let disk = DiskUse(installation)
         let running = machines.filter { $0["state"]?.stringValue == "started" }.count
         if output.json {
             return Output.json(
-                .record(("state", .string(installation.state)), ("gateway", gateway), ("machines", .array(machines)), ("host", doctor)))
+                .record(("state", .string(installation.state)), ("gateway", gateway), ("machines", .array(machines)), ("disk", disk.json), ("host", doctor)))
         }
         Output.line("URL         \(gateway.cell("url"))")
         if !gateway.cell("url").hasSuffix("//" + gateway.cell("listen")) { Output.line("Listens on  \(gateway.cell("listen"))") }
         Output.line("State       \(installation.state)")
         Output.line("Connectors  \(gateway.cell("connectors"))   virtual MCPs \(gateway.cell("vmcps"))   active tokens \(gateway.cell("tokens"))")
         Output.line("Machines    \(running) of \(machines.count) started")
+        let room = RunningState.all().first { $0.state == installation.state }?.buildRoom ?? BuildRoom.standard
+        Output.line("Disk        \(disk.line(room: room))")
         Output.line("Isolation   \(Isolation.line(doctor))")
     }
 }

@@ -20,6 +20,11 @@ struct UpSettings: ParsableArguments {
         name: .customLong("package-index"),
         help: ArgumentHelp("The package index that builds resolve from (default: https://pypi.org/simple).", valueName: "url"))
     var givenPackageIndex: String?
+    @Option(
+        name: .customLong("build-room"),
+        help: ArgumentHelp("MiB that must be free on the state's disk before anything is built (default: 1024).", valueName: "mib"))
+    var givenBuildRoom: Int?
+    var buildRoom: Int { givenBuildRoom ?? BuildRoom.standard >> 20 }
     var packageIndex: String { givenPackageIndex ?? "https://pypi.org/simple" }
 
     /// The listen address in its parts.
@@ -54,6 +59,9 @@ struct UpSettings: ParsableArguments {
         }
         for network in behindProxy where AddressBlock(network) == nil {
             throw Failure("--behind-proxy '\(network.prefix(64))' is no network", hint: "for example 10.0.0.0/8 or 127.0.0.1/32", code: 64)
+        }
+        guard (0...1 << 24).contains(buildRoom) else {
+            throw Failure("--build-room \(buildRoom) is no amount of disk", hint: "MiB, for example 1024", code: 64)
         }
         do {
             _ = try IndexConfiguration(url: packageIndex)
@@ -91,6 +99,7 @@ struct UpSettings: ParsableArguments {
             let networks = running.behindProxy.map { "--behind-proxy \($0)" }
             result.append(networks.isEmpty ? "no --behind-proxy" : networks.joined(separator: " "))
         }
+        if givenBuildRoom != nil, buildRoom != running.buildRoom { result.append("--build-room \(running.buildRoom)") }
         if givenPackageIndex != nil, packageIndex != running.packageIndex { result.append("--package-index \(running.packageIndex)") }
         return result
     }
@@ -101,6 +110,7 @@ struct UpSettings: ParsableArguments {
     func arguments() -> [String] {
         var result = ["--listen", listen, "--package-index", packageIndex]
         if let state = state.state { result += ["--state", state] }
+        if let givenBuildRoom { result += ["--build-room", "\(givenBuildRoom)"] }
         if let publicURL { result += ["--public-url", publicURL] }
         for network in behindProxy { result += ["--behind-proxy", network] }
         return result

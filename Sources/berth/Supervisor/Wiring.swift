@@ -27,6 +27,7 @@ extension UpSettings {
             throw Failure("--package-index: \(error.message)", hint: error.hint)
         }
         if let bundle = getenv("SSL_CERT_FILE") { configuration.caBundle = String(cString: bundle) }
+        configuration.buildRoom = buildRoom << 20
         configuration.stopAll = stopAll
         configuration.logLevel = ProcessLog.level
         return configuration
