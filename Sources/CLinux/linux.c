@@ -4,10 +4,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <linux/openat2.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
@@ -27,6 +29,7 @@ int clinux_memfd_create(const char *name, unsigned int flags) { return RESULT(me
 int clinux_memfd_seal(int fd) { return RESULT(fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL)); }
 int clinux_close_range(unsigned int first, unsigned int last) { return RESULT(syscall(SYS_close_range, first, last, 0)); }
 int clinux_pipe_cloexec(int fds[2]) { return RESULT(pipe2(fds, O_CLOEXEC)); }
+int clinux_eventfd(void) { return RESULT(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)); }
 int clinux_set_cloexec(int fd, int on) { return RESULT(fcntl(fd, F_SETFD, on ? FD_CLOEXEC : 0)); }
 int clinux_set_nonblocking(int fd, int on) {
     int flags = fcntl(fd, F_GETFL);
@@ -49,6 +52,12 @@ int clinux_mount(const char *source, const char *target, const char *type, unsig
 long clinux_file_system(const char *path) {
     struct statfs status;
     return statfs(path, &status) < 0 ? -errno : (long)status.f_type;
+}
+int clinux_knows_file_system(const char *name) {
+    int context = (int)syscall(SYS_fsopen, name, 1 /* FSOPEN_CLOEXEC */);
+    if (context < 0) return errno == ENODEV ? 0 : -errno;
+    close(context);
+    return 1;
 }
 int clinux_umount_detach(const char *target) { return RESULT(umount2(target, MNT_DETACH)); }
 unsigned long clinux_ms_private_rec(void) { return MS_PRIVATE | MS_REC; }
@@ -202,6 +211,11 @@ int clinux_execve(const char *path, char *const argv[], char *const envp[]) {
 void clinux_wipe(void *memory, size_t count) { explicit_bzero(memory, count); }
 
 int clinux_syncfs(int fd) { return RESULT(syncfs(fd)); }
+int clinux_open_in_root(int root, const char *path, int lookOnly) {
+    // Not blocking: the file may be a fifo.
+    struct open_how how = {.flags = (lookOnly ? O_PATH : O_RDONLY | O_NONBLOCK | O_NOCTTY) | O_CLOEXEC, .resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS};
+    return RESULT((int)syscall(SYS_openat2, root, path, &how, sizeof how));
+}
 ssize_t clinux_copy_file(int from, int to, size_t count) {
     ssize_t copied = copy_file_range(from, NULL, to, NULL, count, 0);
     if (copied >= 0) return copied;

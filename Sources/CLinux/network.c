@@ -5,7 +5,10 @@
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
 #include <net/if.h>
+#include <netinet/in.h>
+#include <arpa/nameser.h>
 #include <pthread.h>
+#include <resolv.h>
 #include <sched.h>
 #include <signal.h>
 #include <string.h>
@@ -13,7 +16,12 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-// Every function returns 0 or -errno.
+void clinux_resolve_as_written(int on) {
+    if (res_init() != 0) return;
+    if (on) _res.options &= ~RES_DNSRCH;
+}
+
+// Every other function returns 0 or -errno.
 
 static int bring_up_loopback(void) {
     int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);

@@ -90,6 +90,8 @@ public enum DoorHeaders {
     /// `legacy` on the call of a client of the handshake revisions: a server that speaks both eras is spoken to in that one. Nothing
     /// for any other.
     public static let clientEra = "x-berth-client-era"
+    /// Of `POST /drain`: only where nobody has used the machine for so many milliseconds, else 409 ``DoorErrorCode/inUse``.
+    public static let ifIdle = "x-berth-if-idle"
 }
 
 /// Principals of the private hop that are no person's.
@@ -106,6 +108,8 @@ public enum DoorErrorCode {
     public static let credentialsNeeded = "credentials_needed"
     /// 400: the sealed body did not open.
     public static let badCredentials = "bad_credentials"
+    /// 409: it was to drain only if it is idle, and it is not.
+    public static let inUse = "in_use"
     /// 503: draining; nothing was delivered.
     public static let draining = "draining"
 }

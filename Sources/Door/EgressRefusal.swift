@@ -5,8 +5,10 @@ public struct EgressRefusal: Sendable, Hashable {
         case notAllowed = "not_allowed"
         /// An address was asked for, and no name.
         case literal
-        /// It resolves to private, local or otherwise special addresses only.
+        /// It resolves to addresses of private networks or of this host only.
         case notGlobal = "not_global"
+        /// It resolves only to addresses that no option opens: of a link, for documentation, a cloud's own.
+        case special
         /// On 443: the ClientHello names another host than the connection was opened to.
         case wrongName = "wrong_name"
         /// On 443: no whole ClientHello with a server's name came in time.
@@ -49,7 +51,8 @@ public struct EgressRefusal: Sendable, Hashable {
             switch reason {
             case .notAllowed: "is not on the list"
             case .literal: "is an address, and only names can be allowed"
-            case .notGlobal: "resolves to private or special addresses only"
+            case .notGlobal: "resolves to private addresses only"
+            case .special: "resolves to special addresses only, which no option opens"
             case .wrongName: "was asked for by TLS on a connection to another host"
             case .noTLSName: "got no TLS ClientHello with a server's name; 443 is for TLS alone"
             case .unresolved: "does not resolve"
@@ -59,7 +62,7 @@ public struct EgressRefusal: Sendable, Hashable {
             case .tooMany: "is one connection too many at a time"
             }
         let verb = reason == .unresolved || reason == .unreachable ? "egress failed" : "egress refused"
-        return "\(verb): \(place) \(why)" + (option.map { "; to allow it: \($0)" } ?? "")
+        return "\(verb): \(place) \(why)" + (option.map { "; to allow it along with the others: \($0)" } ?? "")
     }
 }
 

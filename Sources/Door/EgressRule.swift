@@ -57,6 +57,12 @@ public struct EgressRule: Hashable, Sendable, CustomStringConvertible {
     /// - Parameter host: in the form of ``HostName/normal(_:)``.
     public func covers(_ host: String) -> Bool { coversNamesBelow ? host.hasSuffix("." + name) : host == name }
 
+    /// Whether whatever `other` covers is covered.
+    public func includes(_ other: EgressRule) -> Bool {
+        guard port == other.port else { return false }
+        return other.coversNamesBelow ? coversNamesBelow && (other.name == name || covers(other.name)) : covers(other.name)
+    }
+
     public var description: String { "\(coversNamesBelow ? "*." : "")\(name):\(port)" }
 }
 

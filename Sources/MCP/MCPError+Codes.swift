@@ -42,7 +42,8 @@ extension MCPError {
     /// What a client is told of a call that did not come back: code 1001 or 1002, and `data` with the word in `error`.
     public init(_ undelivered: Undelivered) {
         let data = JSONValue.record(
-            ("error", .string(undelivered.kind.rawValue)), ("message", .string(undelivered.text)), ("incident", undelivered.incident.map { .string($0) }))
+            ("error", .string(undelivered.kind.rawValue)), ("message", .string(undelivered.text)), ("incident", undelivered.incident.map { .string($0) }),
+            ("reason", undelivered.code.map { .string($0) }), ("retry_after", undelivered.retryAfterSeconds.map { .int($0) }))
         self.init(code: undelivered.kind == .notDelivered ? Code.notDelivered : Code.outcomeUnknown, message: undelivered.text, data: data.buffer)
     }
 

@@ -67,8 +67,14 @@ public struct Undelivered: Error, Sendable, Equatable {
     public var reason: String
     /// Under which the server's log has more, where the caller is not to see it.
     public var incident: String?
+    /// Why, for programs; where there is a word for it.
+    public var code: String?
+    /// When it is worth trying again.
+    public var retryAfterSeconds: Int?
 
-    public init(_ kind: Kind, _ reason: String, incident: String? = nil) {
+    public init(_ kind: Kind, _ reason: String, incident: String? = nil, code: String? = nil, retryAfterSeconds: Int? = nil) {
+        self.code = code
+        self.retryAfterSeconds = retryAfterSeconds
         self.kind = kind
         self.reason = reason
         self.incident = incident

@@ -2,22 +2,34 @@
 public struct ImageSource: Codable, Sendable, Equatable {
     /// A PyPI requirement (`name[extras]==version`), or nil.
     public var pypi: String?
+    /// A package of an npm registry (`name@version`), or nil.
+    public var npm: String?
+    /// An image of a registry (`host/name:tag`, `host/name@sha256:…`), or nil.
+    public var oci: String?
     /// Further requirements that narrow the resolution (`mcp<2`).
     public var constraints: [String]?
     /// Digest of an uploaded folder (`sha256:…`), or nil.
     public var upload: String?
+    /// Digest of an upload that holds one executable file, or nil.
+    public var binary: String?
+    /// Digest of an upload that holds an OCI image layout, or nil.
+    public var layout: String?
+    /// Which image of the layout, by the name that it gives it; nil where it has one.
+    public var tag: String?
     /// Whether the folder's `requirements.txt` (by that name in the upload) is locked and installed.
     public var requirements: Bool?
-    /// What the uploaded folder is called, for people.
+    /// What the uploaded folder or file is called, for people.
     public var folder: String?
-    /// The argv to start; for `pypi` nil means the package's console script.
+    /// The argv to start; nil means the package's console script, or the executable.
     public var command: [String]?
     /// Appended to the command.
     public var arguments: [String]?
 
     public init(
         pypi: String? = nil, constraints: [String]? = nil, upload: String? = nil, requirements: Bool? = nil, folder: String? = nil,
-        command: [String]? = nil, arguments: [String]? = nil
+        command: [String]? = nil, arguments: [String]? = nil, binary: String? = nil,
+        layout: String? = nil, tag: String? = nil,
+        npm: String? = nil, oci: String? = nil
     ) {
         self.pypi = pypi
         self.constraints = constraints
@@ -26,6 +38,11 @@ public struct ImageSource: Codable, Sendable, Equatable {
         self.folder = folder
         self.command = command
         self.arguments = arguments
+        self.binary = binary
+        self.layout = layout
+        self.tag = tag
+        self.npm = npm
+        self.oci = oci
     }
 }
 
@@ -47,21 +64,42 @@ public struct BuiltImage: Codable, Sendable, Equatable {
     public var directory: String
     /// Environment that the image needs (PYTHONPATH); nothing secret.
     public var environment: [String: String]
-    /// `name==version`, from the lock.
+    /// `name==version`, from the lock; `name@version` of npm's; of an OCI image its digest.
     public var packages: [String]
+    /// Bytes of it unpacked, without what all images share; nil for one that was built before this was told.
+    public var bytes: Int?
+    /// How it starts where nobody says otherwise; for images that say so themselves.
+    public var defaults: Defaults?
 
-    public init(image: String, command: [String], directory: String, environment: [String: String], packages: [String]) {
+    /// What an OCI image calls its entry point and its command.
+    public struct Defaults: Codable, Sendable, Equatable {
+        public var command: [String]
+        /// Given ones take their place.
+        public var arguments: [String]
+
+        public init(command: [String], arguments: [String]) {
+            self.command = command
+            self.arguments = arguments
+        }
+
+        /// The argv with the arguments that an operator gave, if any.
+        public func start(_ given: [String]) -> [String] { command + (given.isEmpty ? arguments : given) }
+    }
+
+    public init(image: String, command: [String], directory: String, environment: [String: String], packages: [String], bytes: Int? = nil) {
         self.image = image
         self.command = command
         self.directory = directory
         self.environment = environment
         self.packages = packages
+        self.bytes = bytes
     }
 }
 
 /// Why a build gave no image.
 public struct ImageBuildFailure: Codable, Error, Sendable, Equatable {
-    /// Stable: `unknown_package`, `unknown_version`, `no_console_script`, `build_failed`, `disk_full`, `timeout`, `unknown_upload`, ….
+    /// Stable: `unknown_package`, `unknown_version`, `no_console_script`, `build_failed`, `disk_full`, `timeout`, `unknown_upload`,
+    /// `exec_format`, `image_too_large`, ….
     public var error: String
     public var message: String
     public var hint: String?

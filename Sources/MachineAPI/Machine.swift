@@ -99,7 +99,10 @@ public struct MachineConfig: Codable, Sendable, Equatable {
         public var egress_private: [String]?
         /// The server speaks Streamable HTTP there; STDIO otherwise.
         public var http: HTTP?
-        public init(egress: [String]? = nil, egress_private: [String]? = nil, http: HTTP? = nil) {
+        /// What becomes of a machine that nobody calls.
+        public var idle: Idle?
+        public init(egress: [String]? = nil, egress_private: [String]? = nil, http: HTTP? = nil, idle: Idle? = nil) {
+            self.idle = idle
             self.egress = egress
             self.egress_private = egress_private
             self.http = http
@@ -131,6 +134,19 @@ public struct MachineConfig: Codable, Sendable, Equatable {
         }
 
         public var text: String { "\(port)\(path)" }
+    }
+
+    /// After how long without a call a machine is stopped or suspended.
+    public struct Idle: Codable, Sendable, Equatable {
+        public enum Action: String, Codable, Sendable, CaseIterable { case stop, suspend }
+        /// 1 s to 30 days.
+        public static let range = 1...2_592_000
+        public var seconds: Int
+        public var action: Action
+        public init(seconds: Int, action: Action = .stop) {
+            self.seconds = seconds
+            self.action = action
+        }
     }
 
     public struct Init: Codable, Sendable, Equatable {
@@ -204,20 +220,25 @@ public struct ImageReference: Codable, Sendable, Equatable {
 public struct MachineEvent: Codable, Sendable, Equatable, Identifiable {
     /// ULID.
     public var id: String
-    /// `launch`, `start`, `stop`, `exit`, `restart`, `destroy`, `oom`, `adopt`, `suspend`, `resume`, `update`, `cordon`, `uncordon`, `signal`.
+    /// `launch`, `start`, `stop`, `exit`, `restart`, `destroy`, `oom`, `adopt`, `suspend`, `resume`, `autostop`, `update`, `cordon`, `uncordon`, `signal`.
     public var type: String
     public var status: String
-    /// `user`, or `berth` for the reconciler.
+    /// `user`, `berth` for the reconciler, `kernel` for what the kernel did.
     public var source: String
     /// Milliseconds since 1970.
     public var timestamp: Int64
     public var reason: String?
-    /// Of an `exit` or `oom`: how it ended.
+    /// Of an `exit` or `oom`: how it ended. Of a `start` that is over: how long its steps took.
     public var request: Request?
 
     public struct Request: Codable, Sendable, Equatable {
         public var exit_event: Exit?
-        public init(exit_event: Exit?) { self.exit_event = exit_event }
+        /// Berth's: of a `start` that came to its end.
+        public var start_event: StartStages?
+        public init(exit_event: Exit? = nil, start_event: StartStages? = nil) {
+            self.exit_event = exit_event
+            self.start_event = start_event
+        }
     }
 
     /// How a machine's first process ended.

@@ -28,8 +28,14 @@ public struct MachineAPIError: Error, Sendable, Equatable {
     public var message: String
     /// What to do about it, where the answer says so.
     public var hint: String?
+    /// `details.reason`: why, for programs, where the code has several.
+    public var reason: String?
+    /// When it is worth asking again.
+    public var retryAfterSeconds: Int?
 
-    public init(status: Int, code: String, message: String, hint: String? = nil) {
+    public init(status: Int, code: String, message: String, hint: String? = nil, reason: String? = nil, retryAfterSeconds: Int? = nil) {
+        self.reason = reason
+        self.retryAfterSeconds = retryAfterSeconds
         self.status = status
         self.code = code
         self.message = message

@@ -46,7 +46,7 @@ extension MachinesClient {
         }
         guard (200..<300).contains(response.status) else {
             let body = try? await response.collect(upTo: 1 << 20)
-            throw Self.error(response.status, body ?? ByteBuffer())
+            throw Self.error(response.status, body ?? ByteBuffer(), retryAfter: response.headers["retry-after"].flatMap { Int($0) })
         }
         return response
     }
@@ -60,7 +60,7 @@ extension MachinesClient {
     }
 
     /// Fly's shape (`error` for people, `status` for programs) and Berth's (`error` for programs, `message` for people).
-    static func error(_ status: Int, _ body: ByteBuffer) -> MachineAPIError {
+    static func error(_ status: Int, _ body: ByteBuffer, retryAfter: Int? = nil) -> MachineAPIError {
         struct Body: Decodable {
             var error: String?
             var message: String?
@@ -68,11 +68,14 @@ extension MachinesClient {
             var hint: String?
             var details: Details?
         }
-        struct Details: Decodable { var hint: String? }
+        struct Details: Decodable {
+            var hint: String?
+            var reason: String?
+        }
         let parsed = try? JSONDecoder().decode(Body.self, from: Data(body.readableBytesView))
         return MachineAPIError(
             status: status, code: parsed?.status ?? (parsed?.message == nil ? nil : parsed?.error) ?? "unknown",
             message: parsed?.message ?? parsed?.error ?? "the orchestrator answered HTTP \(status)",
-            hint: parsed?.hint ?? parsed?.details?.hint)
+            hint: parsed?.hint ?? parsed?.details?.hint, reason: parsed?.details?.reason, retryAfterSeconds: retryAfter)
     }
 }

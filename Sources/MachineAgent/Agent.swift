@@ -52,6 +52,8 @@ public enum Agent {
         default: return usage()
         }
         _ = clinux_set_cloexec(BootChannel.door, 1)
+        // Before anything of ours could have that number.
+        let memoryKills = BootChannel.memoryKills()
         let boot: BootDocument
         do {
             boot = try BootChannel.read()
@@ -62,7 +64,7 @@ public enum Agent {
         let log = AgentLog(least: AgentLog.Level(boot.logLevel))
         // As PID 1 every orphan is ours anyway; elsewhere (Fly's init, a test) we ask for them.
         if getpid() != 1 { _ = clinux_set_child_subreaper(1) }
-        return AgentProcess(boot: boot, firstUID: firstUID, log: log).run()
+        return AgentProcess(boot: boot, firstUID: firstUID, log: log, memoryKills: memoryKills).run()
     }
 }
 
@@ -70,6 +72,13 @@ public enum Agent {
 enum BootChannel {
     static let door: Int32 = 3
     static let document: Int32 = 4
+    /// Where the kernel counts the processes of this machine that it ended for want of memory; not everywhere.
+    static let memory: Int32 = 5
+
+    /// `nil` where nobody handed such a descriptor over.
+    static func memoryKills() -> MemoryKills? {
+        clinux_set_cloexec(memory, 1) == 0 ? MemoryKills(descriptor: memory) : nil
+    }
 
     /// Reads the document, closes its descriptor and wipes what was read.
     static func read() throws -> BootDocument {

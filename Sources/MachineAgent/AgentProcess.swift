@@ -10,9 +10,11 @@ final class AgentProcess {
     private let boot: BootDocument
     private let firstUID: uid_t
     private let log: AgentLog
+    private let memoryKills: MemoryKills?
     private var egress: Egress?
 
-    init(boot: BootDocument, firstUID: uid_t, log: AgentLog) {
+    init(boot: BootDocument, firstUID: uid_t, log: AgentLog, memoryKills: MemoryKills?) {
+        self.memoryKills = memoryKills
         self.boot = boot
         self.firstUID = firstUID
         self.log = log
@@ -55,7 +57,7 @@ final class AgentProcess {
     private func start(_ loop: any EventLoop, _ status: ExitBox) throws {
         let signals = SignalBox(loop: loop)
         let reaper = try Reaper(
-            Reaper.Configuration(sweepsOrphans: true, signals: [SIGTERM, SIGINT], onSignal: { signals.arrived($0) }))
+            Reaper.Configuration(sweepsOrphans: true, signals: [SIGTERM, SIGINT], onSignal: { signals.arrived($0) }, memoryKills: memoryKills))
         let plans = ChildPlans(boot: boot, firstUID: firstUID)
         switch boot.transport {
         case .stdio, .http:

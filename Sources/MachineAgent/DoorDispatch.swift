@@ -44,7 +44,9 @@ struct DoorDispatch {
         exchange.id = request.id
         // The call that a wait is for has its entry, and the gateway no row for the wait.
         let entry = request.isWait ? nil : server.calls.add(claims: claims, method: request.method, tool: request.name)
+        server.callBegan()
         exchange.onOutcome = { [server] state in
+            server.callEnded()
             if let entry { server.calls.end(entry, state) }
             server.answered += 1
         }
@@ -108,7 +110,16 @@ struct DoorDispatch {
         }
     }
 
+    /// One that is to drain only if it is idle decides here, where calls come too: none can fall between.
     private func drain() {
+        if let text = head.fields[DoorHeaders.ifIdle] {
+            guard let wanted = Int(text), wanted >= 0 else {
+                return exchange.reply(400, error: "bad_request", "\(DoorHeaders.ifIdle) is no number of milliseconds")
+            }
+            guard server.sessions.isDraining || server.idleMilliseconds.map({ $0 >= wanted }) ?? false else {
+                return exchange.reply(409, error: DoorErrorCode.inUse, "the machine is in use")
+            }
+        }
         let children = server.sessions.count
         server.sessions.drain { [log = server.log] in log(.info, "drained") }
         exchange.reply(202, .object(JSONObject([("draining", .bool(true)), ("children", .number(String(children)))])))

@@ -22,6 +22,7 @@ final class DoorServer {
     private var owners = SessionOwners()
     var calls = CallLog()
     var answered = 0
+    private(set) var use = DoorUse(now: .now())
 
     init(boot: BootDocument, plans: ChildPlans, reaper: Reaper, loop: any EventLoop, log: AgentLog) throws {
         self.loop = loop
@@ -113,6 +114,14 @@ final class DoorServer {
         sessions.shutdown { [lateRemovals] in lateRemovals.close(completion) }
     }
 
+    // MARK: Use
+
+    func callBegan() { use.begin() }
+    func callEnded() { use.end(now: .now()) }
+
+    /// Milliseconds for which nobody has used the machine; nil while somebody does.
+    var idleMilliseconds: Int? { use.idle(now: .now(), isWaiting: sessions.busy > 0)?.milliseconds }
+
     // MARK: Sessions and credentials
 
     /// The key of a session's child, or `nil` when the session is another principal's.
@@ -193,6 +202,7 @@ final class DoorServer {
                 ("spare", sessions.sparePID.map { .number(String($0)) } ?? .null), ("answered", .number(String(answered))),
                 ("credentials", .number(String(plans.vault.count))), ("draining", .bool(sessions.isDraining)),
                 ("refusals", .object(JSONObject(refusals))), ("last_failure", failure),
+                ("open", .number(String(use.open))), ("idle_ms", idleMilliseconds.map { .number(String($0)) } ?? .null),
             ]))
     }
 }

@@ -68,6 +68,7 @@ final class Job {
                     switch status {
                     case .code(let code): ended(code)
                     case .signal(let number): ended(128 + number)
+                    case .outOfMemory: ended(128 + SIGKILL)
                     }
                 }
             }

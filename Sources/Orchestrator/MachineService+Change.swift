@@ -18,7 +18,7 @@ extension MachineService {
             throw MachineFailure(.invalid, "immutable", "a machine keeps its name", field: "name", hint: "leave it out")
         }
         try await checkImage(wanted.config)
-        try await store.read { [quota = store.quota] in try quota.checkMachine(wanted.config, insteadOf: machine.id, $0) }
+        try checkSize(wanted.config)
         let instance = ULID(milliseconds: WallClock.milliseconds()).description
         try await reconciler.change(machine.id) { record in
             if let expected = wanted.currentVersion, expected != record.instance {
@@ -69,6 +69,16 @@ extension MachineService {
             throw MachineFailure(.preconditionFailed, "failed_precondition", "failed_precondition: machine \(machine.id) has just ended")
         }
         try await reconciler.send(.note(type: "signal", source: "user"), to: machine.id)
+    }
+
+    /// What could never start is not taken.
+    func checkSize(_ config: MachineConfig) throws {
+        let largest = reconciler.host.budget.largest
+        guard config.memoryMB << 20 <= largest else {
+            throw MachineFailure(
+                .conflict, "insufficient_capacity", "\(config.memoryMB) MiB are more than all machines of this host may have, \(largest >> 20) MiB",
+                field: "config.guest.memory_mb", hint: "a smaller machine, or a larger budget: berth up --memory-budget")
+        }
     }
 
     func checkImage(_ config: MachineConfig) async throws {

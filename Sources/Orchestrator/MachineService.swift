@@ -56,14 +56,24 @@ final class MachineService: Sendable {
         let name = wanted.name ?? "machine-\(id.prefix(6))"
         if let old = try await store.machine(named: name, app: app.name) { return try Self.same(old, as: wanted) }
         try await checkImage(wanted.config)
+        try checkSize(wanted.config)
         let now = WallClock.milliseconds()
         let record = MachineRecord(
             id: id, app: app.name, name: name, instance: ULID(milliseconds: now).description, config: wanted.config,
             state: wanted.skipsLaunch ? .stopped : .created, desired: wanted.skipsLaunch ? .stopped : .running, createdAt: now, updatedAt: now)
         let event = MachineEvent(type: "launch", status: "created", source: "user", reason: nil, at: now)
-        guard try await store.insert(record, event: event) else {
-            guard let old = try await store.machine(named: name, app: app.name) else { throw Self.nameInUse(name) }
-            return try Self.same(old, as: wanted)
+        // Before there is anything to take back.
+        let budget = reconciler.host.budget
+        if !wanted.skipsLaunch { try budget.take(id, bytes: record.memoryBytes) }
+        do {
+            guard try await store.insert(record, event: event) else {
+                budget.release(id)
+                guard let old = try await store.machine(named: name, app: app.name) else { throw Self.nameInUse(name) }
+                return try Self.same(old, as: wanted)
+            }
+        } catch {
+            budget.release(id)
+            throw error
         }
         await reconciler.add(record)
         if !wanted.skipsLaunch { try await reconciler.send(.start(source: "user"), to: id) }
@@ -91,7 +101,7 @@ final class MachineService: Sendable {
 
     /// What the host offers machines.
     func doctor() async -> HostReport {
-        let capabilities = await HostCapabilities.probe(runtimePath: oci?.runtimePath ?? "")
+        let capabilities = await HostCapabilities.probe(runtimePath: oci?.runtimePath ?? "", memoryBudget: reconciler.host.budget.setting)
         let layers = capabilities.layers.map { layer in
             HostReport.Layer(
                 name: layer.name, state: layer.state.rawValue, detail: layer.detail, remedy: layer.remedy.isEmpty ? nil : layer.remedy,
@@ -118,6 +128,8 @@ final class MachineService: Sendable {
         BerthRoutes(orchestrator: self).add(to: router)
         EgressRoutes(orchestrator: self).add(to: router)
         ProcessRoutes(orchestrator: self).add(to: router)
+        LogRoutes(orchestrator: self).add(to: router)
+        UsageRoutes(orchestrator: self).add(to: router)
         return router.buildResponder()
     }
 }

@@ -20,13 +20,19 @@ public struct OrchestratorConfiguration: Sendable {
     /// `Host` names of the TCP listener beside the loopback ones and `listenHost`.
     public var allowedHosts: [String] = []
     public var index = IndexConfiguration.pypi
+    /// The npm registry; nil for npm's own default.
+    public var npmRegistry: IndexConfiguration?
     /// Base and builder trees, shared by the installations of a host.
     public var cacheDirectory = "/var/cache/berth"
+    /// What an image may weigh unpacked, in bytes.
+    public var imageLimit = TreeLimits().bytes
     public var caBundle = "/etc/ssl/certs/ca-certificates.crt"
     /// Bytes that must be free on the state's disk before anything is built.
     public var buildRoom = BuildRoom.standard
     /// crun or runc; empty: the first that is found.
     public var runtimePath = ""
+    /// How much memory all machines may be promised together.
+    public var memoryBudget = MemoryBudgetSetting.standard
     /// Adopt, stop every machine, end; rows stay as they are.
     public var stopAll = false
     /// Make what image builds need in the background, ahead of the first build.

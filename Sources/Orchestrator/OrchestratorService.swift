@@ -105,16 +105,19 @@ final class RunningOrchestrator: Sendable {
         let host = MachineHost(
             store: store, runtime: runtime, probe: DoorProbe(http: http), images: images, hub: MachineHub(), doors: configuration.doorsDirectory,
             firstSlot: UserIDs.firstSlot(configuration.cgroupPrefix),
-            isolation: await HostCapabilities.probe(runtimePath: configuration.runtimePath).isolation, logger: logger, relays: relays)
+            isolation: await HostCapabilities.probe(runtimePath: configuration.runtimePath).isolation, logger: logger, relays: relays,
+            budget: MemoryBudget(configuration.memoryBudget))
         let reconciler = Reconciler(host: host)
         let jobs = JobRunner(reconciler: reconciler, egress: configuration.egressDirectory, group: group, logger: logger) {
             try await images.currentAgentLayer().map { images.layerPath($0) }
         }
-        let uploads = try Uploads(directory: configuration.stateDirectory + "/uploads")
+        let uploads = try Uploads(
+            directory: configuration.stateDirectory + "/uploads", limit: max(256 << 20, configuration.imageLimit + (64 << 20)))
         let factory = ImageFactory(
             settings: ImageSettings(
                 state: configuration.stateDirectory, cache: configuration.cacheDirectory, index: configuration.index,
-                caBundle: configuration.caBundle, room: configuration.buildRoom),
+                npmRegistry: configuration.npmRegistry,
+                caBundle: configuration.caBundle, limits: TreeLimits(bytes: configuration.imageLimit), room: configuration.buildRoom),
             store: images, uploads: uploads, machine: jobs, logger: logger)
         let orchestrator = MachineService(reconciler: reconciler, lookup: images, images: factory, uploads: uploads, oci: configuration.oci)
         // Before anything boots: a door that is made later must not be taken for a leftover.
@@ -163,9 +166,10 @@ final class RunningOrchestrator: Sendable {
     }
 
     /// Images that no machine has, that no app may make its next one of, and that are older than an hour (a build's image
-    /// has no machine yet); and folders that were handed in and never used.
+    /// has no machine yet); folders that were handed in and never used; and the history of machines that are long gone.
     private func removeUnused() async {
         do {
+            try await orchestrator.reconciler.forget()
             let collected = try await images.collect(keeping: try await orchestrator.store.imagesInUse())
             let forgotten = try await uploads.remove(olderThan: .seconds(86_400))
             if collected.images + forgotten > 0 {
@@ -174,7 +178,7 @@ final class RunningOrchestrator: Sendable {
                     metadata: ["images": "\(collected.images)", "layers": "\(collected.layers)", "uploads": "\(forgotten)"])
             }
         } catch {
-            logger.error("unused images stay", metadata: ["error": "\(error)"])
+            logger.error("what is not used any more stays", metadata: ["error": "\(error)"])
         }
     }
 }

@@ -32,6 +32,8 @@ public struct BuildJob: Sendable {
     public var inputs: [(source: String, destination: String)]
     /// `host:port` pairs the job may reach; `indexHosts` among them may resolve to private addresses.
     public var egress: [String]
+    /// Further ones, at public addresses only.
+    public var publicEgress: [String]
     public var memoryBytes: Int
     public var pids: Int
     public var outputBytes: Int
@@ -39,7 +41,7 @@ public struct BuildJob: Sendable {
 
     public init(
         name: String, layers: [String], command: [String], environment: [String: String], output: String,
-        inputs: [(source: String, destination: String)], egress: [String], memoryBytes: Int = 1 << 30, pids: Int = 128,
+        inputs: [(source: String, destination: String)], egress: [String], publicEgress: [String] = [], memoryBytes: Int = 1 << 30, pids: Int = 128,
         outputBytes: Int = 2 << 30, timeoutSeconds: Int = 600
     ) {
         self.name = name
@@ -49,6 +51,7 @@ public struct BuildJob: Sendable {
         self.output = output
         self.inputs = inputs
         self.egress = egress
+        self.publicEgress = publicEgress
         self.memoryBytes = memoryBytes
         self.pids = pids
         self.outputBytes = outputBytes

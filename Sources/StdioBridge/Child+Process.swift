@@ -175,7 +175,7 @@ extension Child {
         var signal: Int32 = 0
         let found = clinux_peek_exit(pid, &code, &signal)
         if found == pid {
-            exited(signal != 0 ? .signal(signal) : .code(code), start: starts)
+            exited(environment.reaper.status(code: code, signal: signal), start: starts)
         } else if found < 0 {
             arm(.milliseconds(20))
         }
@@ -224,6 +224,7 @@ extension Child {
         switch exit {
         case .code(let code): failure.exit = code
         case .signal(let number): failure.signal = number
+        case .outOfMemory: failure.signal = SIGKILL
         }
         environment.failed(failure)
     }
@@ -254,7 +255,7 @@ extension Child {
                 switch status {
                 case .code(0): bound.value.cleanedUp(afterwards)
                 // Somebody works against it: the seat must not wait for the end of that.
-                case .code(SpawnPlan.Afterwards.outOfTime), .signal: bound.value.cleanUpFailed(afterwards, attempt: .max, "\(status)")
+                case .code(SpawnPlan.Afterwards.outOfTime), .signal, .outOfMemory: bound.value.cleanUpFailed(afterwards, attempt: .max, "\(status)")
                 case .code: bound.value.cleanUpFailed(afterwards, attempt: attempt, "\(status)")
                 }
             }

@@ -4,11 +4,14 @@ import Glibc
 public enum ExitStatus: Sendable, Equatable, CustomStringConvertible {
     case code(Int32)
     case signal(Int32)
+    /// The kernel ended it for want of memory.
+    case outOfMemory
 
     public var description: String {
         switch self {
         case .code(let code): "exited with status \(code)"
         case .signal(let number): "was killed by signal \(number)"
+        case .outOfMemory: "ran out of its machine's memory and was ended by the kernel (oom_killed; --memory gives it more)"
         }
     }
 }

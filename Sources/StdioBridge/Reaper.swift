@@ -28,11 +28,14 @@ public final class Reaper: Sendable {
         /// Told what still runs a moment after a process that started it has ended, before it is killed: for whoever tests servers,
         /// since that moment holds up everything else. Needs `sweepsOrphans`.
         public var onLeftBehind: (@Sendable (_ by: pid_t, [LeftProcess]) -> Void)?
+        /// Knows whom the kernel ended for want of memory; nil where nobody does.
+        public var memoryKills: MemoryKills?
 
         public init(
             sweepsOrphans: Bool = false, signals: [Int32] = [], onSignal: (@Sendable (Int32) -> Void)? = nil,
-            onLeftBehind: (@Sendable (_ by: pid_t, [LeftProcess]) -> Void)? = nil
+            onLeftBehind: (@Sendable (_ by: pid_t, [LeftProcess]) -> Void)? = nil, memoryKills: MemoryKills? = nil
         ) {
+            self.memoryKills = memoryKills
             self.sweepsOrphans = sweepsOrphans
             self.signals = signals
             self.onSignal = onSignal

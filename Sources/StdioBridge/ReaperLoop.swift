@@ -5,6 +5,8 @@ import Glibc
 struct ReaperLoop {
     private struct Entry {
         var pidfd: Int32
+        /// By us.
+        var isKilled = false
         var exited: @Sendable (ExitStatus) -> Void
     }
 
@@ -23,8 +25,8 @@ struct ReaperLoop {
             for job in reaper.takeJobs() {
                 switch job {
                 case .spawn(let plan, let started, let exited): spawn(plan, started: started, exited: exited)
-                case .signal(let pid, let number): if table[pid] != nil { kill(-pid, number) }
-                case .signalAll(let number): for pid in table.keys { kill(-pid, number) }
+                case .signal(let pid, let number): signal(pid, number)
+                case .signalAll(let number): for pid in table.keys { signal(pid, number) }
                 case .killOrphans(let done): done(killOrphans())
                 case .stop:
                     for entry in table.values { close(entry.pidfd) }
@@ -33,6 +35,12 @@ struct ReaperLoop {
             }
             wait()
         }
+    }
+
+    private mutating func signal(_ pid: pid_t, _ number: Int32) {
+        guard table[pid] != nil else { return }
+        if number == SIGKILL { table[pid]?.isKilled = true }
+        kill(-pid, number)
     }
 
     private mutating func wait() {
@@ -156,7 +164,7 @@ struct ReaperLoop {
         guard reaped != 0, let entry = table.removeValue(forKey: pid) else { return }
         close(entry.pidfd)
         // ECHILD means that somebody else waited for it: gone, its status unknowable.
-        entry.exited(reaped < 0 ? .code(-1) : signal != 0 ? .signal(signal) : .code(code))
+        entry.exited(reaped < 0 ? .code(-1) : reaper.status(code: code, signal: signal, isKilledByUs: entry.isKilled))
     }
 
     /// What the dead process at `pid` leaves has become ours; some of it only needs a moment to end too.

@@ -34,6 +34,27 @@ struct ControlClient {
         return String(buffer: bytes)
     }
 
+    /// A text that goes on as it is written; `each` hears its lines, empty ones too.
+    func text(following path: String, each: (String) throws -> Void) async throws {
+        let response = try await execute("GET", path, nil, "application/json", nil)
+        guard (200..<300).contains(response.status) else {
+            try Self.check(response.status, try await response.collect(upTo: 1 << 20))
+            return
+        }
+        var rest: [UInt8] = []
+        do {
+            for try await piece in response.body {
+                rest += piece.readableBytesView
+                while let end = rest.firstIndex(of: UInt8(ascii: "\n")) {
+                    try each(String(decoding: rest[..<end], as: UTF8.self))
+                    rest.removeSubrange(...end)
+                }
+            }
+        } catch is ExchangeFailure {
+            throw Failure("the orchestrator ended or starts anew, and the log with it", hint: "run the command again")
+        }
+    }
+
     /// A request whose answer is one JSON object a line; `each` hears them as they come.
     func lines(_ method: String, _ path: String, _ body: JSONValue? = nil, each: (JSONValue) throws -> Void) async throws {
         let response = try await execute(method, path, body.map { ByteBuffer(bytes: $0.serialized()) }, "application/json", nil)

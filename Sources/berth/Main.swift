@@ -10,6 +10,10 @@ struct Main {
     static func main() {
         Program.run(Berth.self) {
             switch CommandLine.arguments.dropFirst().first {
+            case "orchestrator", "gateway": OpenFiles.raise()
+            default: break
+            }
+            switch CommandLine.arguments.dropFirst().first {
             case "orchestrator": try OCIRuntime.prepareProcess()
             case "gateway": try GatewayProcess.prepare(Array(CommandLine.arguments.dropFirst(2)))
             case "state-part": try StatePart.prepare(Array(CommandLine.arguments.dropFirst(2)))

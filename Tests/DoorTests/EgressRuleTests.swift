@@ -74,9 +74,21 @@ import Testing
         #expect(ledger.rows == [.init(refusal: refusal, count: 4, last: 7)])
         for port in 1...1_000 { ledger.record(.init(host: "a", port: port, reason: .literal), at: 9) }
         #expect(ledger.rows.count == EgressLedger.limit && ledger.others == 1_001 - EgressLedger.limit)
-        #expect(refusal.sentence == "egress refused: evil.example:443 is not on the list; to allow it: --egress evil.example:443")
+        #expect(refusal.sentence == "egress refused: evil.example:443 is not on the list; to allow it along with the others: --egress evil.example:443")
         #expect(EgressRefusal(host: "evil.example", port: 0, reason: .notAllowed).option == "--egress evil.example")
         #expect(EgressRefusal(host: "db.internal", port: 5432, reason: .notGlobal).option == "--egress-private db.internal:5432")
         #expect(EgressRefusal(host: "1.1.1.1", port: 443, reason: .literal).option == nil)
+        #expect(EgressRefusal(host: "meta.example", port: 80, reason: .special).option == nil)
+    }
+
+    @Test(
+        "a rule includes another that leads nowhere else",
+        arguments: [
+            ("a.example", "a.example:443", true), ("a.example", "a.example:80", false), ("*.example.com", "a.b.example.com", true),
+            ("*.example.com", "example.com", false), ("*.example.com", "*.example.com", true), ("*.example.com", "*.b.example.com", true),
+            ("*.b.example.com", "*.example.com", false), ("a.example.com", "*.example.com", false),
+        ])
+    func includes(_ rule: String, _ other: String, _ expected: Bool) throws {
+        #expect(try EgressRule(rule).includes(EgressRule(other)) == expected)
     }
 }

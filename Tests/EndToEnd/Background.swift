@@ -25,7 +25,7 @@ final class Background: Sendable {
 
     var output: String { (try? String(contentsOfFile: file, encoding: .utf8)) ?? "" }
 
-    private var isRunning: Bool { ended() == nil }
+    var isRunning: Bool { ended() == nil }
 
     /// The first whole line that `matches`.
     func line(within seconds: Double = 120, where matches: @Sendable (Substring) -> Bool = { _ in true }) async throws -> String {

@@ -56,7 +56,7 @@ struct BadInputBuildTests {
                 says: "failed: the server did not become ready: *"),
             BadInput(add("python3", "never_redy.py"), code: 64, says: "the folder \(folder) has no never_redy.py — did you mean 'never_ready.py'?"),
             BadInput(add("--verbose"), code: 64, says: "--verbose is no program — arguments of the server go by --arg: --arg --verbose"),
-            BadInput(add("node", "server.js"), says: "failed: the image holds no program node — Images have Python and git, and no Node yet."),
+            BadInput(add("node", "server.js"), says: "failed: the image holds no program node — Images of folders and of PyPI packages have Python and git, and no Node; --npm PACKAGE hosts a package of npm."),
             BadInput(add("/usr/bin/python3", "-c", "print('bye')"), says: "failed: the server did not become ready: *"),
         ])
         let failed = try await berth.run(add("python3", "fails_to_start.py"))

@@ -132,7 +132,7 @@ struct BadInputCommandTests {
 
     /// Where a connector comes from.
     private let sources: [BadInput] = [
-        BadInput("connector", "add", "x", code: 64, says: "no source given — give --pypi SPEC or --dir DIR"),
+        BadInput("connector", "add", "x", code: 64, says: "no source given — give one of --pypi SPEC, --npm SPEC, --dir DIR, --binary FILE and --oci IMAGE"),
         BadInput(
             "connector", "add", "x", "--pypi", "a", "--dir", "/tmp", "--", "true", code: 64,
             says: "--pypi and --dir exclude each other — give one of them"),

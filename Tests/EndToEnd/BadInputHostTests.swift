@@ -111,8 +111,11 @@ struct BadInputHostTests {
             state, after: hide("/proc/sys/user/max_user_namespaces", with: folder + "/zero"),
             says: "machines need user-namespace, which this host does not give: limit is 0 — sysctl -w user.max_user_namespaces=10000")
         try await refuses(
-            state, after: hide("/proc/filesystems", with: folder + "/empty"),
-            says: "machines need read-only-root, which this host does not give: overlayfs is not loaded — modprobe overlay")
+            state,
+            // Neither loaded nor to be asked for: fsopen, which would load it, is refused.
+            after: hide("/proc/filesystems", with: folder + "/empty")
+                + "; set -- /usr/bin/python3 \(Repository.fixture("without_call.py")) 430 \"$@\"",
+            says: "machines need read-only-root, which this host does not give: the kernel has no overlayfs — modprobe overlay")
         try await refuses(
             state, after: hide("/proc/sys/kernel/seccomp/actions_avail", with: folder + "/empty"),
             says: "machines need seccomp, which this host does not give: the kernel has no filter — use a kernel with CONFIG_SECCOMP_FILTER")
@@ -123,10 +126,7 @@ struct BadInputHostTests {
             // Version 2 as it is on such a host, but for the controllers, which version 1 holds.
             try await refuses(
                 state, after: "umount -R /sys/fs/cgroup; mount -t cgroup2 none /sys/fs/cgroup",
-                says: """
-                    machines need cgroup-hierarchy, which this host does not give: machines are not proven on cgroup version 2 yet — \
-                    boot with systemd.unified_cgroup_hierarchy=0 (hybrid)
-                    """)
+                says: "machines need cgroup-memory, which this host does not give: version 2 — mount the memory controller, *")
         }
     }
 

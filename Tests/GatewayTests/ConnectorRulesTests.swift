@@ -19,6 +19,12 @@ import Testing
         Case(name: "", field: "name"), Case(name: "Time", field: "name"), Case(name: "1time", field: "name"), Case(name: "../x", field: "name"),
         Case(name: String(repeating: "a", count: 33), field: "name"), Case(source: ImageSource(), field: "source"),
         Case(source: ImageSource(pypi: "a", upload: "sha256:x"), field: "source"), Case(source: ImageSource(upload: "sha256:x"), field: "command"),
+        Case(source: ImageSource(upload: "sha256:x", binary: "sha256:y"), field: "source"),
+        Case(source: ImageSource(pypi: "a", npm: "b"), field: "source"), Case(source: ImageSource(npm: ""), field: "source.npm"),
+        Case(source: ImageSource(constraints: ["mcp<2"], npm: "a"), field: "source.constraints"),
+        Case(source: ImageSource(constraints: ["mcp<2"], binary: "sha256:x"), field: "source.constraints"),
+        Case(source: ImageSource(oci: String(repeating: "a", count: 513)), field: "source.oci"),
+        Case(source: ImageSource(layout: "sha256:x", tag: String(repeating: "a", count: 257)), field: "source.tag"),
         Case(env: ["1A": "x"], field: "env.1A"), Case(env: ["A=B": "x"], field: "env.A=B"), Case(secrets: ["K": "a\0b"], field: "secrets.K"),
         Case(env: ["K": "x"], secrets: ["K": "y"], field: "secrets.K"),
         Case(secrets: ["K": String(repeating: "x", count: 65_537)], field: "secrets.K"), Case(memory: 1, field: "memory_mb"),
@@ -86,6 +92,9 @@ import Testing
         let third = try ConnectorRules.check(ConnectorRequest(name: "m", egress: [], egress_private: []), changing: second)
         #expect(third.egress == nil && third.egressPrivate == nil)
         #expect(second.hostsLost(since: first) == "a.example, *.b.example:22" && first.hostsLost(since: first) == nil)
+        let wider = try ConnectorRules.check(
+            ConnectorRequest(name: "m", egress: ["*.b.example:22"], egress_private: ["a.example", "c.internal:443"]), changing: first)
+        #expect(wider.hostsLost(since: first) == nil, "the same hosts, otherwise written")
         for (request, field, words) in [
             (ConnectorRequest(name: "m", egress: ["10.0.0.1"]), "egress", "--egress: '10.0.0.1' is an address"),
             (ConnectorRequest(name: "m", egress_private: ["*.a.example"]), "egress_private", "--egress-private: '*.a.example:443' is not one host"),

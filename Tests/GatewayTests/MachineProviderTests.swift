@@ -1,5 +1,6 @@
 import Foundation
 import MachineAPI
+import TestSupport
 import Testing
 
 @testable import Gateway
@@ -41,5 +42,34 @@ struct MachineProviderTests {
             set(fixture) { $0.cordoned = nil }
             #expect(try await fixture.plane.readyMachine(for: connector) == before)
         }
+    }
+
+    @Test func aHostWithoutRoomIsAskedOnceASecondHoweverManyCallsWantAMachine() async throws {
+        try await withConnector { fixture, connector in
+            let full = MachineAPIError(
+                status: 503, code: "insufficient_capacity", message: "64 MiB more would pass …", reason: "memory_budget", retryAfterSeconds: 7)
+            fixture.machines.state.withLockedValue { state in
+                state.startError = full
+                state.startsAsked = 0
+            }
+            set(fixture) { $0.state = .stopped }
+            let begin = ContinuousClock.now
+            for _ in 0..<200 { await #expect(throws: full) { _ = try await fixture.plane.readyMachine(for: connector) } }
+            let seconds = begin.duration(to: .now) / .seconds(1)
+            let asked = fixture.machines.state.withLockedValue { $0.startsAsked }
+            #expect(asked >= 1 && Double(asked) <= seconds + 1)
+            fixture.machines.state.withLockedValue { $0.startError = nil }
+            #expect(await eventually { (try? await fixture.plane.readyMachine(for: connector)) != nil })
+        }
+    }
+
+    @Test func callersHearOfTheHostsRoomAndOfNothingElseThatTheOrchestratorSays() {
+        let full = NoMachine(
+            explaining: MachineAPIError(status: 503, code: "insufficient_capacity", message: "secret", reason: "host_memory", retryAfterSeconds: 7))
+        #expect(full.code == "host_memory" && full.retryAfterSeconds == 7 && full.text.contains("try again in 7 s") && !full.text.contains("secret"))
+        let short = NoMachine(explaining: MachineAPIError(status: 503, code: "not_started", message: "machine x is failed: oom_killed: …"))
+        #expect(short.code == "oom_killed" && short.text.contains("--memory") && !short.text.contains("machine x"))
+        #expect(NoMachine(explaining: MachineAPIError(status: 409, code: "insufficient_capacity", message: "secret")) == "no machine could be started")
+        #expect(NoMachine(explaining: PinSearch.NotFound(reason: "the connector was removed")) == "the connector was removed")
     }
 }

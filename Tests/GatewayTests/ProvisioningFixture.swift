@@ -86,6 +86,10 @@ final class FakeMachines: MachineControl, ImageBuilding, MachineLogs {
         var destroysFail = false
         /// Deletions of apps that were asked for.
         var deletes = 0
+        /// What every create and start ends with.
+        var startError: MachineAPIError?
+        /// How often one was asked for.
+        var startsAsked = 0
         /// What every build ends with.
         var buildError: (any Error)?
     }
@@ -111,6 +115,8 @@ final class FakeMachines: MachineControl, ImageBuilding, MachineLogs {
 
     func create(app: String, name: String, config: MachineConfig, skipLaunch: Bool) async throws -> Machine {
         try state.withLockedValue { state in
+            state.startsAsked += 1
+            if let error = state.startError { throw error }
             if let images = state.images, !images.contains(config.image) {
                 throw MachineAPIError(status: 400, code: "unknown_image", message: "the image \(config.image) is not here")
             }
@@ -133,7 +139,9 @@ final class FakeMachines: MachineControl, ImageBuilding, MachineLogs {
 
     func machines(app: String) async throws -> [Machine] { state.withLockedValue { $0.machines } }
     func perform(_ action: MachineAction, app: String, id: String) async throws {
-        state.withLockedValue { state in
+        try state.withLockedValue { state in
+            state.startsAsked += 1
+            if let error = state.startError { throw error }
             state.story.append("\(action.rawValue) \(id)")
             for index in state.machines.indices where state.machines[index].id == id && action == .start { state.machines[index].state = .started }
         }

@@ -98,6 +98,20 @@ import Wire
         }
     }
 
+    @Test func noPrincipalHasAllCalls() async throws {
+        // The fixture has a thread for each.
+        try await Self.with(limits: .init(processes: 400)) { rig in
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                for number in 0..<200 { group.addTask { _ = try? await rig.call("wait", session: "s\(number % 8)") } }
+                try await eventually("the first 192 of them wait") { try await self.stats(rig)["server"]?["calls_in_flight"] == 192 }
+                let refused = try await rig.call("count", session: "s0")
+                #expect(refused.body.contains("too many calls of one principal"), "\(refused.body)")
+                #expect(try await rig.call("count", session: "bob", principal: "bob").value == 1)
+                group.cancelAll()
+            }
+        }
+    }
+
     @Test func whatAServerSaysInItsRefusalHidesItsCredentials() async throws {
         let key = try HMACKey(Secret(Array("fingerprint key of this very test".utf8)))
         let set = try CredentialSet(environment: ["API_KEY": "sesame-open"], headers: [:], files: [:], fingerprintKey: key)

@@ -30,6 +30,10 @@ final class FakeRuntime: MachineRuntime {
         var frozen: Set<String> = []
         /// How often each verb was asked for, in order.
         var story: [String] = []
+        /// Of logs.
+        var readers: [AsyncStream<LogPiece>.Continuation] = []
+        /// Of every machine that runs.
+        var statistics = MachineStatistics()
         /// Bytes that a frozen machine gives back; nil on a host without swap.
         var swapped: Int?
     }
@@ -38,7 +42,14 @@ final class FakeRuntime: MachineRuntime {
     let exits: AsyncStream<MachineExit>
     private let ends: AsyncStream<MachineExit>.Continuation
 
-    init() { (exits, ends) = AsyncStream.makeStream(of: MachineExit.self) }
+    let memoryKills: AsyncStream<MemoryKill>
+    /// Tells that the kernel ended something.
+    let killed: AsyncStream<MemoryKill>.Continuation
+
+    init() {
+        (exits, ends) = AsyncStream.makeStream(of: MachineExit.self)
+        (memoryKills, killed) = AsyncStream.makeStream(of: MemoryKill.self)
+    }
 
     func create(_ spec: MachineSpec) async throws -> CreatedMachine {
         try state.withLock { state in
@@ -105,6 +116,14 @@ final class FakeRuntime: MachineRuntime {
         }
     }
 
+    func statistics(_ machine: String, boot: String) async -> MachineStatistics? {
+        state.withLock { state in
+            guard state.running["\(machine)-\(boot)"] != nil else { return nil }
+            state.statistics.cpuMicroseconds += 1_000
+            return state.statistics
+        }
+    }
+
     func processes(_ machine: String, boot: String) async throws -> [MachineProcess] {
         [(1, 30), (7, 10), (9, 20)].map { pid, rss in
             MachineProcess(pid: pid, command: "p\(pid)", directory: "/", cpu: 1, rss: rss, rtime: 2, stime: 1)
@@ -112,6 +131,14 @@ final class FakeRuntime: MachineRuntime {
     }
 
     func logTail(_ machine: String, lines: Int) -> String { "log of \(machine), \(lines)\n" }
+    func followLog(_ machine: String, lines: Int) -> AsyncStream<LogPiece>? {
+        let (stream, continuation) = AsyncStream.makeStream(of: LogPiece.self)
+        continuation.yield(Array("following \(machine), \(lines)\n".utf8))
+        state.withLock { $0.readers.append(continuation) }
+        return stream
+    }
+
+    func logBytes(_ machine: String) -> Int { 77 }
     func discardLog(_ machine: String) {}
     func observeLog(_ machine: String, boot: String, _ observer: (@Sendable (String) -> Void)?) {}
 
@@ -129,6 +156,10 @@ final class FakeDoor: DoorAsking {
     let busy = Mutex<Int?>(0)
     /// nil when the agent does not tell.
     let processes = Mutex<ServerProcesses?>(ServerProcesses())
+    /// How the machines are used; nil when the agent does not tell.
+    let used = Mutex<MachineUse?>(MachineUse(idle: .zero))
+    /// Of a machine that is told to drain if it is idle; nil: as `used` says.
+    let drains = Mutex<DoorAnswer?>(nil)
     /// By the door, in the place of `answer`.
     let decide = Mutex<(@Sendable (String) -> DoorAnswer)?>(nil)
 
@@ -141,6 +172,13 @@ final class FakeDoor: DoorAsking {
     func busyChildren(_ door: String, keys: DoorKeys, org: String) async -> Int? { busy.withLock { $0 } }
 
     func processes(_ door: String, keys: DoorKeys, org: String) async -> ServerProcesses? { processes.withLock { $0 } }
+
+    func use(_ door: String, keys: DoorKeys, org: String) async -> MachineUse? { used.withLock { $0 } }
+
+    func drain(_ door: String, keys: DoorKeys, org: String, ifIdleFor time: Duration) async -> DoorAnswer {
+        if let answer = drains.withLock({ $0 }) { return answer }
+        return used.withLock { $0?.idle.map { $0 >= time } ?? false } ? .yes : .no("in_use")
+    }
 
     func forget(machine: String, boot: String) async {}
 }
@@ -174,13 +212,16 @@ final class FakeHost: Sendable {
     let store: MachineStore
     let reconciler: Reconciler
     let orchestrator: MachineService
+    let budget: MemoryBudget
     let configuration: OrchestratorConfiguration
     private let listeners: MachinesListeners
 
     /// - Parameter directory: of an earlier host, to come back as its successor.
     init(
-        directory: String? = nil, runtime: FakeRuntime = FakeRuntime(), door: FakeDoor = FakeDoor(), quota: HostQuota = HostQuota()
+        directory: String? = nil, runtime: FakeRuntime = FakeRuntime(), door: FakeDoor = FakeDoor(), quota: HostQuota = HostQuota(),
+        budget: MemoryBudget = MemoryBudget()
     ) throws {
+        self.budget = budget
         self.directory = directory ?? "/tmp/berth-fake-" + String(UInt64.random(in: 0..<1 << 48), radix: 36)
         self.runtime = runtime
         self.door = door
@@ -202,7 +243,7 @@ final class FakeHost: Sendable {
         reconciler = Reconciler(
             host: MachineHost(
                 store: store, runtime: runtime, probe: door, images: images, hub: MachineHub(), doors: self.directory + "/doors", firstSlot: 100,
-                isolation: ["user"], logger: logger))
+                isolation: ["user"], logger: logger, budget: budget))
         orchestrator = MachineService(
             reconciler: reconciler, lookup: images, images: images, uploads: try Uploads(directory: configuration.stateDirectory + "/uploads"),
             oci: nil)
@@ -240,8 +281,10 @@ final class FakeHost: Sendable {
 }
 
 /// Runs a test on a host of its own, with a client on its unix socket.
-func withFakeHost(quota: HostQuota = HostQuota(), _ body: (FakeHost, MachinesClient) async throws -> Void) async throws {
-    let host = try FakeHost(quota: quota)
+func withFakeHost(
+    quota: HostQuota = HostQuota(), budget: MemoryBudget = MemoryBudget(), _ body: (FakeHost, MachinesClient) async throws -> Void
+) async throws {
+    let host = try FakeHost(quota: quota, budget: budget)
     try await host.open()
     let (endpoint, token) = try host.tcp()
     let client = MachinesClient(endpoint: endpoint, token: token)

@@ -29,6 +29,24 @@ import Testing
         #expect(fixture.leftovers.isEmpty)
     }
 
+    @Test func aLargeImageIsWarnedOfAndATooLargeOneRefused() async throws {
+        let size = Mutex(300 << 20)
+        let machine = ImagesMachine { job in
+            let result = try ImagesMachine.installed(job)
+            let file = open(job.output + "/tree/opt/mcp/weights", O_WRONLY | O_CREAT, 0o644)
+            ftruncate(file, off_t(size.withLock { $0 }))
+            close(file)
+            return result
+        }
+        let fixture = try ImagesFixture(machine: machine)
+        let (outcome, steps) = try await fixture.build(ImageSource(pypi: "demo"))
+        #expect(try #require(outcome.built?.bytes) > 300 << 20)
+        #expect(steps.contains { $0.hasPrefix("Warning: the image has 300 MB of its own") }, "\(steps)")
+        size.withLock { $0 = 2 << 30 }
+        let failure = try await fixture.build(ImageSource(pypi: "demo==2.0")).outcome.failure
+        #expect(failure?.error == "image_too_large" && failure?.hint?.contains("--image-limit") == true && fixture.leftovers.isEmpty)
+    }
+
     @Test func equalSourcesAreBuiltOnce() async throws {
         let gate = Mutex(0)
         let machine = ImagesMachine { job in
@@ -188,7 +206,7 @@ import Testing
         var tar = ImagesTar()
         tar.add("server.py", body: Array("print(1)\n".utf8))
         tar.add("requirements.txt", body: Array("demo\n".utf8))
-        tar.add("run", mode: 0o755, body: Array("#!".utf8))
+        tar.add("run", mode: 0o755, body: Array("#!/usr/bin/python3\n".utf8))
         let archive = tar.finished
         let digest = try await fixture.uploads.receive(
             AsyncStream { continuation in

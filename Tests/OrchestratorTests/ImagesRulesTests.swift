@@ -173,7 +173,7 @@ import Testing
                 + "Connection refused",
             "build_failed"
         ),
-        ("the job wrote more than 2048 MiB and was ended", "too_large"),
+        ("the job wrote more than 2048 MiB and was ended", "image_too_large"),
         ("No space left on device: the job was ended before it took the last of the disk", "disk_full"),
         ("urlopen error <urlopen error Tunnel connection failed: 403 Forbidden>", "network"),
         ("error: Failed to build `pycrypto==2.6.1`\n cause: The build backend returned an error", "build_failed"),

@@ -75,6 +75,16 @@ final class ImagesParts: BaseParts {
 
     func baseKey() async throws -> String { key }
     func builderKey() throws -> String { String(repeating: "b", count: 64) }
+    func nodeKey(registry: String?) throws -> String { String(repeating: "d", count: 64) }
+
+    func makeNode(
+        _ tree: String, _ scratch: String, _ base: String, _ step: @escaping @Sendable (String) -> Void
+    ) async throws -> [String: String] {
+        count.withLock { $0 += 1 }
+        try Files.makeDirectories(tree + "/opt/node/bin", mode: 0o755)
+        try Files.write(tree + "/opt/node/bin/node", Array("node".utf8))
+        return ["registry": "https://registry.example"]
+    }
 
     func makeBase(_ tree: String, _ scratch: String, _ step: @escaping @Sendable (String) -> Void) async throws -> [String: String] {
         count.withLock { $0 += 1 }

@@ -17,6 +17,9 @@ import Testing
         try scratch.file("tree/ünicode/ä", "u")
         try Files.makeDirectories(scratch.path + "/tree/none", mode: 0o755)
         symlink("b/file", scratch.path + "/tree/link")
+        // Several names of one file: short, and too long for a header.
+        link(scratch.path + "/tree/b/file", scratch.path + "/tree/a-name")
+        link(scratch.path + "/tree/\(long)/\(long)/file-with-a-long-path", scratch.path + "/tree/ünicode/same")
         symlink(String(repeating: "../", count: 40) + "x", scratch.path + "/tree/long-link")
         for edge in [98, 99, 100, 101] { try scratch.file("tree/" + String(repeating: "e", count: edge - 2), "e") }
 
@@ -54,6 +57,27 @@ import Testing
         #expect(Files.status(to + "/private/data")?.st_mode == S_IFREG | 0o644)
         #expect(Files.read(to + "/same") == "run")
         #expect(Files.status(to + "/near").map { $0.st_mode & S_IFMT } == S_IFLNK)
+    }
+
+    @Test func aCopyMayKeepTheNamesOfOneFileTogether() throws {
+        let scratch = ImagesScratch()
+        try scratch.file("from/bin/tool", String(repeating: "x", count: 1_000), mode: 0o4755)
+        for name in ["a", "bin/b", "z/z/c"] {
+            try Files.makeDirectories(Disk.parent(scratch.path + "/from/" + name), mode: 0o755)
+            link(scratch.path + "/from/bin/tool", scratch.path + "/from/" + name)
+        }
+        let to = try scratch.directory("to")
+        // Counted once.
+        var copy = TreeCopy(limits: TreeLimits(bytes: 1_500), keepsHardLinks: true)
+        try copy.copy(scratch.path, below: "from", to: to)
+        let inodes = Set(["bin/tool", "a", "bin/b", "z/z/c"].compactMap { Files.status(to + "/" + $0)?.st_ino })
+        #expect(inodes.count == 1 && copy.bytes == 1_000)
+        #expect(Files.status(to + "/a")?.st_mode == S_IFREG | 0o755 && Files.status(to + "/a")?.st_nlink == 4)
+        let failure = try #require(throws: ImageBuildFailure.self) {
+            var each = TreeCopy(limits: TreeLimits(bytes: 1_500))
+            try each.copy(scratch.path, below: "from", to: try scratch.directory("each"))
+        }
+        #expect(failure.error == "image_too_large")
     }
 
     @Test(arguments: ["absolute", "escaping", "fifo", "device", "socket", "whiteout"])

@@ -73,7 +73,7 @@ import Testing
         let failure = try #require(throws: ImageBuildFailure.self) {
             _ = try unpack(bytes ?? tar.finished, scratch, limits: TreeLimits(bytes: 1 << 30))
         }
-        #expect(failure.error == (what == "huge-number" ? "too_large" : "bad_upload"), "\(failure.message)")
+        #expect(failure.error == (what == "huge-number" ? "image_too_large" : "bad_upload"), "\(failure.message)")
     }
 
     @Test func aHeaderMayHoldAnyBytes() {

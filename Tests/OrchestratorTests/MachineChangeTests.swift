@@ -116,6 +116,10 @@ struct MachineChangeTests {
             #expect(try await mine.ask("GET", "").json["nonce"] == nil)
             #expect(try await mine.ask("POST", "/start", nonce: made.json["nonce"] as? String).status == 200)
             let http = HTTPClient()
+            let (endpoint, token) = try rig.host.tcp()
+            let forced = try await http.execute(
+                "DELETE", "/v1/apps/web?force=true", headers: [("authorization", "Bearer \(token)")], body: nil, to: endpoint)
+            #expect(forced.status == 409, "a token ends nobody's lease")
             let refused = try await http.execute("DELETE", "/v1/apps/web", headers: [], body: nil, to: rig.host.socket)
             _ = try await refused.collect(upTo: 1 << 16)
             await http.shutdown()

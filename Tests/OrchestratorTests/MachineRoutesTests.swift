@@ -197,6 +197,29 @@ struct MachineRoutesTests {
         }
     }
 
+    @Test("a token makes no machine that the gateway would take for its own, and makes none into one")
+    func marks() async throws {
+        try await withFakeHost { host, client in
+            try await client.createApp("web", org: "acme", appRoot: [UInt8](repeating: 3, count: 32))
+            let (endpoint, token) = try host.tcp()
+            func post(_ path: String, _ metadata: String) async throws -> (status: Int, field: String?) {
+                let body = #"{"name":"m","config":{"image":"\#(FakeImages.digest)","metadata":\#(metadata)}}"#
+                let answer = try await ask("POST", path, body, headers: [("authorization", "Bearer \(token)")], to: endpoint)
+                return (answer.status, ((answer.json as? [String: Any])?["details"] as? [String: Any])?["field"] as? String)
+            }
+            for mark in ["berth_generation", "berth_connector", "berth_principal"] {
+                let made = try await post("/v1/apps/web/machines", #"{"\#(mark)":"1"}"#)
+                #expect(made == (422, "config.metadata.\(mark)"), "\(made)")
+            }
+            #expect(try await post("/v1/apps/web/machines", #"{"berth_era":"legacy","berth_ready":"agent","mine":"1"}"#).status == 200)
+            let machine = try #require(try await client.machines(app: "web").first)
+            _ = try await client.wait(app: "web", id: machine.id, for: .started, seconds: 60)
+            let changed = try await post("/v1/apps/web/machines/\(machine.id)", #"{"berth_generation":"1"}"#)
+            #expect(changed == (422, "config.metadata.berth_generation"), "\(changed)")
+            #expect(try await client.machine(app: "web", id: machine.id).config.metadata?["berth_generation"] == nil)
+        }
+    }
+
     @Test("TCP takes a token in either scheme, and only a host name of ours")
     func tokens() async throws {
         try await withFakeHost { host, _ in

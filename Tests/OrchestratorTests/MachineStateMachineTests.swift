@@ -238,6 +238,10 @@ struct MachineStateMachineTests {
         var idle = MachineStateMachine(state: .stopped, desired: .running, isHeld: true)
         #expect(acts(idle.handle(.found)) == [])
 
+        var broken = fresh(.failed, desired: .stopped)
+        broken.reason = "exit code 1"
+        #expect(broken.handle(.hold) == [] && broken.state == .failed && broken.reason == "exit code 1", "why it failed stays")
+
         var next = fresh(machine.state, desired: machine.desired)
         #expect(acts(next.handle(.found)) == [.boot, .arm(seconds: 60)])
     }
@@ -252,6 +256,16 @@ struct MachineStateMachineTests {
 
         var starting = fresh(.starting, desired: .running)
         #expect(acts(starting.handle(.adopted(isStarted: true))) == [.probe(isDeep: true), .arm(seconds: 60)])
+
+        for state in [MachineState.stopping, .replacing] {
+            // A restart, or an update on trial, whose old boot was still alive when its orchestrator died.
+            var replaced = fresh(state, desired: .running)
+            replaced.isOnTrial = state == .replacing
+            #expect(acts(replaced.handle(.adopted(isStarted: true))) == [.terminate, .arm(seconds: 5)], "\(state)")
+            #expect(acts(replaced.handle(.exited(MachineEnd(code: 0), seconds: 9))) == [.disarm, .remove])
+            #expect(acts(replaced.handle(.removed)) == [.boot, .arm(seconds: 60)], "what was asked for, and not what was before")
+            #expect(replaced.isOnTrial == (state == .replacing) && replaced.attempts == 0)
+        }
 
         var half = fresh(.starting, desired: .running)
         #expect(acts(half.handle(.adopted(isStarted: false))) == [.disarm, .remove])

@@ -22,7 +22,7 @@ struct MachineSuspendTests {
     @Test("a suspend closes and freezes; the event says what that gave back; a start thaws and asks the agent")
     func suspendAndWake() {
         var machine = machine()
-        #expect(acts(machine.handle(suspend)) == [.freeze])
+        #expect(acts(machine.handle(suspend)) == [.freeze()])
         #expect(machine.state == .suspending && machine.desired == .suspended)
         let told = machine.handle(.frozen("no swap"))
         #expect(told == [.record(type: "suspend", status: "suspended", source: "berth", reason: "no swap")])
@@ -85,6 +85,17 @@ struct MachineSuspendTests {
         }
     }
 
+    @Test("a restart that comes while it is being frozen is one, with another boot")
+    func restartWhileFreezing() {
+        for answer: Input in [.frozen(""), .freezeFailed("busy")] {
+            var machine = machine(suspend)
+            #expect(acts(machine.handle(.restart(source: "user"))) == [.cancelFreeze])
+            #expect(acts(machine.handle(answer)) == [.terminate, .arm(seconds: 5)], "\(answer)")
+            _ = machine.handle(.exited(MachineEnd(code: 0), seconds: 0))
+            #expect(acts(machine.handle(.removed)) == [.boot, .arm(seconds: 60)])
+        }
+    }
+
     @Test("one that ends while it stands still is stopped, and begins anew only when somebody needs it")
     func endsWhileFrozen() {
         var machine = machine(suspend, .frozen(""))
@@ -112,9 +123,9 @@ struct MachineSuspendTests {
             return (machine, effects)
         }
         var frozen = adopted(.suspended, .suspended)
-        #expect(frozen.acts == [.freeze] && frozen.machine.state == .suspended)
+        #expect(frozen.acts == [.freeze()] && frozen.machine.state == .suspended)
         #expect(frozen.machine.handle(.frozen("again")) == [] && frozen.machine.life == .frozen)
-        #expect(adopted(.suspending, .suspended).acts == [.freeze])
+        #expect(adopted(.suspending, .suspended).acts == [.freeze()])
         // Started, and its orchestrator ended before it was thawed.
         var waking = adopted(.starting, .running)
         #expect(waking.acts == [.thaw, .arm(seconds: 60)])

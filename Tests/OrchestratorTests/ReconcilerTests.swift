@@ -47,6 +47,38 @@ struct ReconcilerTests {
         }
     }
 
+    @Test("a start that is over says how long its steps took; one that only woke took none")
+    func stages() async throws {
+        try await withFakeHost { host, _ in
+            let machine = try await created(host)
+            _ = try await state(host, machine.id, .started)
+            let stages = try #require(try await host.store.lastStart(of: machine.id))
+            let parts = stages.row_ms + stages.root_ms + stages.create_ms + stages.start_ms + (stages.agent_ms ?? 0) + stages.server_ms
+            #expect(abs(parts - stages.total_ms) < 1, "\(stages)")
+            let events = try await host.store.events(of: machine.id, limit: 10)
+            #expect(events.filter { $0.request?.start_event != nil }.map { "\($0.type)/\($0.status)" } == ["start/started"])
+            try await host.reconciler.send(.suspend(source: "user"), to: machine.id)
+            _ = try await state(host, machine.id, .suspended)
+            try await host.reconciler.send(.start(source: "user"), to: machine.id)
+            _ = try await state(host, machine.id, .started)
+            #expect(try await host.store.lastStart(of: machine.id) == stages)
+        }
+    }
+
+    @Test("a process that is ended for want of memory becomes an event of its machine, which lives on")
+    func memoryKill() async throws {
+        try await withFakeHost { host, _ in
+            let machine = try await created(host)
+            let boot = try #require(await state(host, machine.id, .started).boot)
+            host.runtime.killed.yield(MemoryKill(machine: machine.id, boot: "another", count: 9))
+            host.runtime.killed.yield(MemoryKill(machine: machine.id, boot: boot.boot, count: 1))
+            let event = try await eventually("the event") { try await host.store.events(of: machine.id, limit: 1).first { $0.type == "oom" } }
+            #expect(event.status == "started" && event.source == "kernel")
+            #expect(event.reason?.hasPrefix("oom_killed: the kernel ended a process") == true && event.reason?.contains("--memory") == true)
+            #expect(try await host.store.events(of: machine.id, limit: 50).filter { $0.type == "oom" }.count == 1)
+        }
+    }
+
     @Test("a shutdown waits for all that its machines have under way")
     func shutdown() async throws {
         let host = try FakeHost()

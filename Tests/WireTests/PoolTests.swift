@@ -129,6 +129,33 @@ private final class Recorder: ExchangeHandler, @unchecked Sendable {
         await server.stop()
     }
 
+    /// As a machine's door is when many sessions call at once: the kernel refuses at once what finds the queue full.
+    @Test func aFullQueueOfAUnixSocketIsWaitedFor() async throws {
+        let path = socketPath()
+        let descriptor = try UnixListener.open(path: path, mode: 0o600, backlog: 1)
+        let harness = try await Harness()
+        let recorders = (0..<12).map { _ in Recorder(loop: harness.loop, takes: []) }
+        try await harness.loop.submit { [pool = harness.pool] in
+            for recorder in recorders {
+                let options = ExchangeOptions(method: "POST", retryable: false)
+                recorder.exchange = pool.value.request(to: .unix(path: path), head: Self.head, body: nil, options: options, handler: recorder)
+            }
+        }.get()
+        // Every connection has been tried by now, and nobody has taken one.
+        let listener = try await ServerBootstrap(group: testLoops)
+            .childChannelInitializer { channel in channel.eventLoop.makeCompletedFuture { try channel.pipeline.syncOperations.addHandler(Answers()) } }
+            .withBoundSocket(descriptor).get()
+        for recorder in recorders { #expect(await recorder.all() == Self.okEvents) }
+        try await listener.close()
+    }
+
+    private final class Answers: ChannelInboundHandler {
+        typealias InboundIn = ByteBuffer
+        func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+            context.writeAndFlush(NIOAny(wire(PoolTests.ok)), promise: nil)
+        }
+    }
+
     @Test(arguments: [
         ("HTTP/1.1 200 OK\nConnection: close\nContent-Length: 2\n\nok", false), ("HTTP/1.0 200 OK\nContent-Length: 2\n\nok", false),
         ("HTTP/1.1 200 OK\nContent-Length: 2\n\nokX", false), ("HTTP/1.1 200 OK\n\nok", true),

@@ -13,6 +13,8 @@ int clinux_memfd_seal(int fd);
 int clinux_close_range(unsigned int first, unsigned int last);
 int clinux_pipe_cloexec(int fds[2]);
 int clinux_set_cloexec(int fd, int on);
+/* A counter that the kernel adds to; non-blocking, close-on-exec. */
+int clinux_eventfd(void);
 int clinux_set_nonblocking(int fd, int on);
 
 int clinux_set_child_subreaper(int on);
@@ -29,6 +31,11 @@ int clinux_mount(const char *source, const char *target, const char *type, unsig
 int clinux_umount_detach(const char *target);
 /// The magic number of the file system that `path` lies on (`statfs`), or `-errno`.
 long clinux_file_system(const char *path);
+/// Reads the resolver's configuration anew, for the calling thread; with `on` names that have a dot are looked up as they are alone,
+/// and not with the host's search list behind them.
+void clinux_resolve_as_written(int on);
+/// Whether the kernel has a file system of that name, 1 or 0; loads its module where it is one, as a mount would. `-errno` when it cannot be asked.
+int clinux_knows_file_system(const char *name);
 unsigned long clinux_ms_private_rec(void);
 unsigned long clinux_ms_bind(void);
 unsigned long clinux_ms_rdonly_nosuid_nodev(void);
@@ -102,5 +109,7 @@ void clinux_wipe(void *memory, size_t count);
 
 /// Flushes the file system that holds `fd`.
 int clinux_syncfs(int fd);
+/// Opens `path` for reading as a process would whose root is `root`: no link leads out of it. Only to look where `lookOnly`.
+int clinux_open_in_root(int root, const char *path, int lookOnly);
 /// Copies up to `count` bytes between two files, at and behind their positions, in the kernel where it can: how many, 0 at the end, `-errno`.
 ssize_t clinux_copy_file(int from, int to, size_t count);

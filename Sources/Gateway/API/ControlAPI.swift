@@ -83,8 +83,9 @@ struct ControlAPI: Sendable {
                 ("secrets", Self.strings(definition.secrets)), ("memory_mb", .int(definition.memoryMB)), ("pids", .int(definition.pids)),
                 ("era", .string(definition.era ?? "auto")), ("transport", .string(definition.http == nil ? "stdio" : "http")),
                 ("http", definition.http.map { .string($0.text) }), ("egress", Self.strings(definition.egress ?? [])),
-                ("egress_private", Self.strings(definition.egressPrivate ?? [])),
-                ("image", (record.build?.image).map { .string($0) }), ("packages", (record.build?.packages).map(Self.strings)),
+                ("egress_private", Self.strings(definition.egressPrivate ?? [])), ("life", definition.life?.json),
+                ("image", (record.build?.image).map { .string($0) }), ("image_bytes", (record.build?.bytes).map { .int($0) }),
+                ("packages", (record.build?.packages).map(Self.strings)),
                 ("tools", tools.map { .array($0) }), ("generation", .int(record.generation)), ("created_at", .int(Int(record.createdAt))),
                 ("updated_at", .int(Int(record.updatedAt)))))
     }
@@ -226,6 +227,6 @@ struct ControlAPI: Sendable {
 extension ImageSource {
     /// What it is, in a word: the package, or the folder and its digest.
     fileprivate var title: String {
-        pypi ?? upload.map { "\(folder ?? "folder") (\($0.prefix(15)))" } ?? "-"
+        pypi ?? npm ?? oci ?? uploaded.map { "\(folder ?? "folder") (\($0.prefix(15)))" } ?? "-"
     }
 }

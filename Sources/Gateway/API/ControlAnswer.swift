@@ -46,7 +46,8 @@ struct ControlErrors<Context: RequestContext>: RouterMiddleware {
 extension ProvisioningFailure {
     var json: JSONValue {
         .record(
-            ("error", .string(error)), ("message", .string(message)), ("field", field.map { .string($0) }), ("hint", hint.map { .string($0) }),
+            ("error", .string(error)), ("reason", reason.map { .string($0) }), ("exit_code", exit_code.map { .int($0) }),
+            ("message", .string(message)), ("field", field.map { .string($0) }), ("hint", hint.map { .string($0) }),
             ("stderr", stderr.map { .string($0) }))
     }
 

@@ -16,6 +16,8 @@ public struct ConnectorDefinition: Codable, Sendable, Equatable {
     /// What the server may reach, and what of it at private addresses; nil for nothing.
     public var egress: [String]?
     public var egressPrivate: [String]?
+    /// How many machines it has and for how long; nil for the defaults.
+    public var life: ConnectorLife?
 
     public init(source: ImageSource, environment: [String: String] = [:], secrets: [String] = [], memoryMB: Int = 256, pids: Int = 64) {
         self.source = source

@@ -133,6 +133,7 @@ public struct MachineTemplate: Sendable, Equatable {
     public var http: MachineConfig.HTTP?
     public var egress: [String]?
     public var egressPrivate: [String]?
+    public var idle: MachineConfig.Idle?
     /// Of the connector; a machine of another generation is not used any more.
     public var generation: Int
 

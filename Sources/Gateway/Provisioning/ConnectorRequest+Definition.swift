@@ -5,7 +5,7 @@ extension ConnectorRequest {
     /// Whether the image stays: nothing is named of what goes into it. Command, arguments, environment, secrets and limits
     /// are the machine's.
     var keepsImage: Bool {
-        reset != true && source?.pypi == nil && source?.upload == nil && source?.requirements == nil && source?.constraints == nil
+        reset != true && (source?.kinds ?? []).isEmpty && source?.requirements == nil && source?.constraints == nil
     }
 
     /// The definition that the request makes, of nothing or of an old one.
@@ -13,12 +13,17 @@ extension ConnectorRequest {
         var new = old ?? ConnectorDefinition(source: ImageSource())
         if reset == true { new = ConnectorDefinition(source: ImageSource(), secrets: new.secrets) }
         if let source {
-            let isOtherKind = (source.pypi != nil && new.source.upload != nil) || (source.upload != nil && new.source.pypi != nil)
-            if isOtherKind { new.source = ImageSource() }
+            if let kind = source.kind, new.source.kind != nil, kind != new.source.kind { new.source = ImageSource() }
             if source.pypi != nil { new.source.pypi = source.pypi }
+            if source.npm != nil { new.source.npm = source.npm }
+            if source.oci != nil { new.source.oci = source.oci }
             if source.upload != nil {
                 new.source.upload = source.upload
                 new.source.requirements = source.requirements
+                new.source.folder = source.folder
+            }
+            if source.binary != nil || source.layout != nil {
+                (new.source.binary, new.source.layout, new.source.tag) = (source.binary, source.layout, source.tag)
                 new.source.folder = source.folder
             }
             new.source.constraints = source.constraints ?? new.source.constraints
@@ -41,7 +46,11 @@ extension ConnectorRequest {
 extension ConnectorDefinition {
     /// Hosts that `old` could reach and this one cannot, for people: a list that is given replaces the one before.
     func hostsLost(since old: ConnectorDefinition) -> String? {
-        let lost = ((old.egress ?? []) + (old.egressPrivate ?? [])).filter { !(egress ?? []).contains($0) && !(egressPrivate ?? []).contains($0) }
+        let now = ((egress ?? []) + (egressPrivate ?? [])).compactMap { try? EgressRule($0) }
+        let lost = ((old.egress ?? []) + (old.egressPrivate ?? [])).filter { text in
+            guard let rule = try? EgressRule(text) else { return false }
+            return !now.contains { $0.includes(rule) }
+        }
         return lost.isEmpty ? nil : lost.joined(separator: ", ")
     }
 }
@@ -53,11 +62,18 @@ extension BuiltImage {
     /// - Returns: nil where only a build can tell: a program's bare name is looked up in the image.
     func started(by new: ImageSource, insteadOf old: ImageSource) -> BuiltImage? {
         let (oldArguments, arguments) = (old.arguments ?? [], new.arguments ?? [])
-        guard command.count > oldArguments.count, Array(command.suffix(oldArguments.count)) == oldArguments else { return nil }
+        if let defaults, (new.command ?? []).isEmpty {
+            var image = self
+            image.command = defaults.start(arguments)
+            return image
+        }
+        guard defaults == nil || !(old.command ?? []).isEmpty, command.count > oldArguments.count,
+            Array(command.suffix(oldArguments.count)) == oldArguments
+        else { return nil }
         var start = Array(command.dropLast(oldArguments.count))
         let (before, given) = (old.command ?? [], new.command ?? [])
         if given != before {
-            guard let program = program(given, before, start, isFolder: new.upload != nil) else { return nil }
+            guard let program = program(given, before, start, isFolder: new.uploaded != nil) else { return nil }
             start = program + given.dropFirst()
         }
         var image = self
@@ -69,6 +85,8 @@ extension BuiltImage {
     private func program(_ given: [String], _ old: [String], _ start: [String], isFolder: Bool) -> [String]? {
         guard let word = given.first else { return nil }
         if word == old.first, Array(start.suffix(old.count - 1)) == Array(old.dropFirst()) { return Array(start.dropLast(old.count - 1)) }
+        // An executable that came alone is all that there is.
+        if let only = start.first, packages.isEmpty, only == "\(directory)/\(word)" { return [only] }
         if word.hasPrefix("/") { return [word] }
         if word == "python" || word == "python3" { return ["/usr/bin/python3"] }
         guard isFolder, word.contains("/") else { return nil }

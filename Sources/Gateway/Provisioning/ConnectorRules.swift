@@ -4,6 +4,8 @@ import MachineAPI
 /// What a connector's definition must satisfy before anything is built; every refusal names its field and the remedy.
 public enum ConnectorRules {
     static let variableBytes = 64 << 10
+    /// What names a source on the command line.
+    public static let sourceOptions = "--pypi SPEC, --npm SPEC, --dir DIR, --binary FILE and --oci IMAGE"
     public static let nameHint = "use 1 to 32 of a-z, 0-9 and -, beginning with a letter"
 
     /// - Parameter old: What the request changes; nil for a new connector.
@@ -13,11 +15,12 @@ public enum ConnectorRules {
         guard isName(request.name) else {
             throw failure("name", "'\(request.name.prefix(64))' is no connector name", nameHint)
         }
-        if request.source?.pypi != nil, request.source?.upload != nil {
-            throw failure("source", "two sources given", "give either --pypi SPEC or --dir DIR")
+        if let kinds = request.source?.kinds, kinds.count > 1 {
+            throw failure("source", "two sources given", "give one of \(sourceOptions)")
         }
         if let old { try checkChange(request, of: old) }
-        let definition = request.definition(changing: old)
+        var definition = request.definition(changing: old)
+        if let life = request.life { definition.life = try life.life(changing: definition.life) }
         try check(definition.source)
         for (name, value) in request.env ?? [:] { try checkVariable(name, value, field: "env") }
         for (name, value) in request.secrets ?? [:] {
@@ -71,7 +74,8 @@ public enum ConnectorRules {
         }
         guard (1_024...65_535).contains(http.port) else {
             return (
-                "--http \(http.port): a server without privileges cannot listen on that port",
+                http.port > 65_535
+                    ? "--http \(http.port): there is no such port" : "--http \(http.port): a server without privileges cannot listen on that port",
                 "1024 to 65535; most servers take another port by an argument or a variable"
             )
         }
@@ -92,8 +96,10 @@ public enum ConnectorRules {
     /// What would be lost without a word.
     private static func checkChange(_ request: ConnectorRequest, of old: ConnectorDefinition) throws(ProvisioningFailure) {
         if request.reset == true {
-            guard request.source?.pypi != nil || request.source?.upload != nil else {
-                throw failure("source", "--reset begins anew and needs the source again", "add --pypi SPEC, or --dir DIR and the command after --")
+            guard request.source?.kind != nil else {
+                throw failure(
+                    "source", "--reset begins anew and needs the source again",
+                    "add --pypi SPEC, or --npm, --dir, --binary or --oci, and of a folder the command after --")
             }
         } else if old.source.requirements == true, request.source?.upload != nil, request.source?.requirements != true {
             throw failure(
@@ -103,16 +109,31 @@ public enum ConnectorRules {
     }
 
     private static func check(_ source: ImageSource) throws(ProvisioningFailure) {
-        switch (source.pypi, source.upload) {
-        case (nil, nil): throw failure("source", "no source given", "give --pypi SPEC or --dir DIR")
-        case (let spec?, _):
+        switch source.kind {
+        case nil: throw failure("source", "no source given", "give one of \(sourceOptions)")
+        case .pypi:
+            let spec = source.pypi ?? ""
             if spec.isEmpty || spec.utf8.count > 512 {
                 throw failure("source.pypi", "the package name is empty or too long", "for example mcp-server-time")
             }
-        case (nil, .some):
+        case .folder:
             if (source.command ?? []).isEmpty {
                 throw failure("command", "a server in a folder needs its command", "put it after --: -- python3 server.py")
             }
+        case .binary: break
+        case .npm:
+            if (source.npm ?? "").isEmpty || (source.npm ?? "").utf8.count > 512 {
+                throw failure("source.npm", "the package name is empty or too long", "for example name, name@1.2.3 or @scope/name")
+            }
+        case .oci:
+            if (source.oci ?? "").isEmpty || (source.oci ?? "").utf8.count > 512 {
+                throw failure("source.oci", "the image's name is empty or too long", "HOST/NAME:TAG")
+            }
+        case .layout:
+            if (source.tag ?? "").utf8.count > 256 { throw failure("source.tag", "the name of the image is too long", "at most 256 bytes") }
+        }
+        if let kind = source.kind, ![.pypi, .folder].contains(kind), !(source.constraints ?? []).isEmpty {
+            throw failure("source.constraints", "--constraint narrows Python packages", "name a version in the source itself, where it has any")
         }
         let words = (source.command ?? []) + (source.arguments ?? [])
         if let bad = words.first(where: { $0.utf8.contains(0) || $0.utf8.count > variableBytes }) {

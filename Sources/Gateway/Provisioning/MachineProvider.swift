@@ -14,6 +14,10 @@ actor MachineProvider {
     private let logger: Logger
     /// A connector that is being updated starts a machine of its own beside the old one's.
     private var starts: [Key: Task<MachineAddress, any Error>] = [:]
+    /// Of apps whose machine the host had no room for a moment ago: whoever comes meanwhile hears the same.
+    private var refusals: [String: (error: MachineAPIError, until: ContinuousClock.Instant)] = [:]
+    /// Short, since room may be there at any time; long enough for the orchestrator not to be asked by every call.
+    private static let refusalTime = Duration.seconds(1)
 
     init(machines: any MachineControl, connectors: ConnectorStore, logger: Logger) {
         self.machines = machines
@@ -24,17 +28,33 @@ actor MachineProvider {
     func ready(_ connector: Connector) async throws -> MachineAddress {
         let key = Key(app: connector.app, generation: connector.generation)
         if let running = starts[key] { return try await running.value }
+        try checkRefusal(connector.app)
         let task = Task { try await self.find(connector) }
         starts[key] = task
         defer { starts[key] = nil }
-        return try await task.value
+        return try await noting(connector.app) { try await task.value }
     }
 
-    /// The machine as it is now, waked if it is suspended; nil when it is gone or does not run.
+    private func checkRefusal(_ app: String) throws {
+        guard let refusal = refusals[app] else { return }
+        if refusal.until > .now { throw refusal.error }
+        refusals[app] = nil
+    }
+
+    private func noting<T: Sendable>(_ app: String, _ body: () async throws -> T) async throws -> T {
+        do {
+            return try await body()
+        } catch let error as MachineAPIError where error.isFull {
+            refusals[app] = (error, .now + Self.refusalTime)
+            throw error
+        }
+    }
+
+    /// The machine as it is now, waked if it is suspended, and started anew if it is just being stopped; nil when it is gone or does not run.
     func refresh(machine id: String, app: String) async throws -> MachineAddress? {
         do {
             let machine = try await machines.machine(app: app, id: id)
-            guard machine.state == .suspended || machine.state == .suspending else { return machine.address }
+            guard [.suspended, .suspending, .stopping].contains(machine.state) else { return machine.address }
             try await machines.perform(.start, app: app, id: id)
             logger.info("machine waked", metadata: ["app": "\(app)", "machine": "\(id)"])
             return try await machines.wait(app: app, id: id, for: .started, seconds: 60).address
@@ -73,7 +93,7 @@ actor MachineProvider {
 
         let id: String
         if let machine = fitting.first(where: { $0.state != .destroying && $0.state != .destroyed }) {
-            if [.stopped, .failed, .created, .suspended, .suspending].contains(machine.state) {
+            if [.stopping, .stopped, .failed, .created, .suspended, .suspending].contains(machine.state) {
                 try await machines.perform(.start, app: connector.app, id: machine.id)
             }
             id = machine.id
@@ -121,8 +141,8 @@ extension MachineTemplate {
         var config = MachineConfig(
             image: image, exec: command, guest: .init(cpu_kind: "shared", cpus: cpus, memory_mb: memoryMB, pids: pids), env: environment,
             metadata: metadata, restart: .init(policy: .onFailure, max_retries: 10))
-        if http != nil || egress != nil || egressPrivate != nil {
-            config.berth = .init(egress: egress, egress_private: egressPrivate, http: http)
+        if http != nil || egress != nil || egressPrivate != nil || idle != nil {
+            config.berth = .init(egress: egress, egress_private: egressPrivate, http: http, idle: idle)
         }
         return config
     }

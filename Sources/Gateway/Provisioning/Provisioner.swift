@@ -219,7 +219,8 @@ struct Provisioner: Sendable {
         let diagnosis = StartDiagnosis(
             packages: record.build?.packages ?? [], isFolder: record.definition.source.upload != nil, http: record.definition.http)
         if var failure = error as? ProvisioningFailure {
-            if failure.hint == nil { failure.hint = diagnosis.hint(stderr: failure.stderr ?? "") }
+            if failure.hint == nil { failure.hint = diagnosis.hint(stderr: failure.stderr ?? "", reason: failure.message) }
+            if StartDiagnosis.isShort(failure.message) { failure.error = "oom_killed" }
             return failure
         }
         let known = ProvisioningFailure(explaining: error)
@@ -236,9 +237,12 @@ struct Provisioner: Sendable {
         // While it is tried once more, the machine itself has no reason.
         var reason = machine.berth?.reason
         if reason == nil { reason = try? await machines.machine(app: record.app, id: machine.id).lastFailure }
-        return ProvisioningFailure(
-            error: "not_ready", message: "the server did not become ready: \(reason ?? why)",
-            hint: diagnosis.hint(stderr: stderr ?? "", log: log ?? ""), stderr: stderr)
+        var failure = ProvisioningFailure(
+            error: StartDiagnosis.isShort(reason ?? why) ? "oom_killed" : "not_ready", message: "the server did not become ready: \(reason ?? why)",
+            hint: diagnosis.hint(stderr: stderr ?? "", log: log ?? "", reason: reason ?? why), stderr: stderr)
+        let told = StartReason.of(reason ?? why, stderr: stderr ?? "", timedOut: refusal.code == "timeout")
+        (failure.reason, failure.exit_code) = (told?.reason.rawValue, told?.code)
+        return failure
     }
 }
 
@@ -264,6 +268,7 @@ extension ConnectorRecord {
         template.http = definition.http
         template.egress = definition.egress
         template.egressPrivate = definition.egressPrivate
+        template.idle = definition.life?.idle
         return Connector(
             name: name, app: app, machineConfig: template, secretNames: definition.secrets, generation: generation)
     }

@@ -32,4 +32,5 @@ public struct ConnectorRequest: Codable, Sendable, Equatable {
     /// Texts of `EgressRule`; given, they replace those before.
     public var egress: [String]?
     public var egress_private: [String]?
+    public var life: ConnectorLifeRequest?
 }

@@ -6,6 +6,10 @@ import Wire
 /// Why a connector did not become ready; nothing of it is left (or, at an update, the old one serves on).
 public struct ProvisioningFailure: Error, Codable, Sendable, Equatable {
     public var error: String
+    /// Of a server that cannot be hosted as it is: why, in a word that stays the same; see ``StartReason``.
+    public var reason: String?
+    /// With the reason `exit_before_ready`: the status that it ended with.
+    public var exit_code: Int?
     public var message: String
     public var field: String?
     public var hint: String?
@@ -63,6 +67,7 @@ extension ProvisioningFailure {
         case let failure as ProvisioningFailure: self = failure
         case let failure as ImageBuildFailure:
             self.init(error: failure.error, message: failure.message, field: "source", hint: failure.hint, stderr: failure.log)
+            reason = StartReason(rawValue: failure.error)?.rawValue
         case let failure as DatabaseError where failure.resultCode == .SQLITE_FULL: self = .diskFull
         case is CancellationError: self = .cancelled
         case is ExchangeFailure: self = .orchestratorGone

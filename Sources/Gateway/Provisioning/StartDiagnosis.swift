@@ -14,11 +14,19 @@ struct StartDiagnosis {
         http.map { "a Streamable HTTP server that listens on port \($0.port) of 127.0.0.1" } ?? "an MCP server on standard input and output"
     }
 
-    /// - Parameter log: of its machine, whose agent tells which host was refused.
-    func hint(stderr: String, log: String = "") -> String {
+    /// - Parameters:
+    ///   - log: of its machine, whose agent tells which host was refused.
+    ///   - reason: what the orchestrator or the agent says of its end.
+    func hint(stderr: String, log: String = "", reason: String = "") -> String {
+        if Self.isShort(reason) { return "give it more memory: --memory, in MiB" }
         let lines = stderr.split(separator: "\n")
         if lines.contains(where: { $0.contains("exec ") && $0.contains("No such file or directory") }) {
             return "the first line (#!) of its file names a program that the image does not have, /usr/bin/env for one: use -- python3 FILE"
+        }
+        if let line = lines.first(where: { $0.contains("version `GLIBC") || $0.contains("error while loading shared libraries: ") }) {
+            return line.contains("version `GLIBC")
+                ? "it is linked to a newer C library than its image has: link it statically, or build it where the C library is older"
+                : "a library that it is linked to is not in its image: link it statically"
         }
         if http == nil, let port = lines.lazy.compactMap(Self.announcedPort).first {
             return "it speaks HTTP on port \(port), and not on standard input and output: give --http \(port)"
@@ -49,6 +57,9 @@ struct StartDiagnosis {
         }
         return "its standard error is above; --arg, --env and --secret give what it may miss"
     }
+
+    /// Whether the kernel ended it for want of memory.
+    static func isShort(_ reason: String) -> Bool { reason.contains("oom_killed") }
 
     /// `Uvicorn running on http://127.0.0.1:8000 (…)`, and what others say at their start.
     private static func announcedPort(_ line: Substring) -> Int? {

@@ -32,7 +32,7 @@ struct PinTable {
         case search(Key, ticket: Int, Search)
         /// `moved`: the session had a machine before, and this is another boot.
         case proceed(waiter: Int, Entry, moved: Bool)
-        case fail(waiter: Int, reason: String)
+        case fail(waiter: Int, reason: NoMachine)
     }
 
     private enum State {
@@ -83,7 +83,7 @@ struct PinTable {
     }
 
     /// The search failed; the next call searches again, from the row.
-    mutating func notFound(_ key: Key, ticket: Int, reason: String) -> [Action] {
+    mutating func notFound(_ key: Key, ticket: Int, reason: NoMachine) -> [Action] {
         guard case .searching(ticket, let waiters) = states[key] else { return [] }
         remove(key)
         return waiters.map { .fail(waiter: $0, reason: reason) }
@@ -129,7 +129,7 @@ struct PinTable {
         return actions
     }
 
-    private mutating func take(_ key: Key, into entries: inout [Entry], _ actions: inout [Action], reason: String) {
+    private mutating func take(_ key: Key, into entries: inout [Entry], _ actions: inout [Action], reason: NoMachine) {
         switch states[key] {
         case .searching(_, let waiters): actions += waiters.map { .fail(waiter: $0, reason: reason) }
         case .ready(let entry, _): entries.append(entry)

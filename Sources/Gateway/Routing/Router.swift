@@ -103,9 +103,7 @@ final class Router: MCPService {
             case .success(let found): perform(table.found(key, ticket: ticket, entry: found.entry, moved: found.moved))
             case .failure(let error):
                 logger.error("no machine", metadata: ["connector": "\(key.connector)", "error": "\(error)"])
-                // What the orchestrator says is for the log; it may name images and hosts.
-                let reason = (error as? PinSearch.NotFound)?.reason ?? "no machine could be started"
-                perform(table.notFound(key, ticket: ticket, reason: reason))
+                perform(table.notFound(key, ticket: ticket, reason: NoMachine(explaining: error)))
             }
         }
     }
@@ -184,9 +182,9 @@ final class RoutedCall: MCPCall, MCPSink {
         if isCancelled { call.cancel() }
     }
 
-    func fail(_ reason: String) {
+    func fail(_ reason: NoMachine) {
         isWaiting = false
-        end(.failed(Undelivered(.notDelivered, reason)))
+        end(.failed(reason.undelivered))
     }
 
     // MARK: MCPSink

@@ -72,9 +72,11 @@ extension HTTPSessions {
 
     /// Counts its calls, and ends it after the last one where all are to go.
     func watch(_ session: HTTPSession) {
+        let owner = session.key.owner
         session.onCallEnded = { [weak self, weak session] outcome in
             guard let self else { return }
             callsInFlight -= 1
+            callsOfOwner[owner] = callsOfOwner[owner].flatMap { $0 > 1 ? $0 - 1 : nil }
             switch outcome {
             case .result, .error: hosted.answered()
             case .failed(let why) where why.reason == hosted.loss?.reason:

@@ -14,8 +14,9 @@ final class HTTPSessions: SessionHost {
     struct Limits {
         /// At one time; each holds a stream and some memory of the server. The agent has 1,024 descriptors.
         var sessions = 128
-        /// Calls under way, each with a connection.
+        /// Calls under way, each with a connection. The last quarter is never one owner's alone.
         var calls = 256
+        var callsOfOne: Int { calls - calls / 4 }
         /// A session without a request for so long is ended.
         var idle = TimeAmount.minutes(15)
         /// How long draining sessions may finish their calls.
@@ -43,6 +44,8 @@ final class HTTPSessions: SessionHost {
     var readiness: [(Result<ServerIdentity, Undelivered>) -> Void] = []
     var retired = RetiredSessions()
     var callsInFlight = 0
+    /// Of each owner that has any.
+    var callsOfOwner: [String: Int] = [:]
     var sweep: Scheduled<Void>?
     var isDraining = false
     var whenEmpty: [() -> Void] = []
@@ -106,7 +109,12 @@ final class HTTPSessions: SessionHost {
             call.fail(Undelivered(.notDelivered, "too many calls in flight to this server"))
             return call
         }
+        guard callsOfOwner[session.key.owner, default: 0] < limits.callsOfOne else {
+            call.fail(Undelivered(.notDelivered, "too many calls of one principal in flight to this server"))
+            return call
+        }
         callsInFlight += 1
+        callsOfOwner[session.key.owner, default: 0] += 1
         session.add(call, isUp: hosted.isReady)
         wake(for: session)
         return call

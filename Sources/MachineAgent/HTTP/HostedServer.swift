@@ -238,6 +238,7 @@ final class HostedServer {
             switch machine.lastExit {
             case .code(let code)?: failure.exit = code
             case .signal(let number)?: failure.signal = number
+            case .outOfMemory?: failure.signal = SIGKILL
             case nil: break
             }
         }
@@ -254,6 +255,7 @@ final class HostedServer {
     // MARK: Cleaning up
 
     private static let cleanUpPatience = TimeAmount.seconds(10)
+    private static let cleanUpAttempts = 5
 
     /// Before another process is started, which would find the port taken by what this one left.
     private func cleanUp() {
@@ -262,6 +264,10 @@ final class HostedServer {
         url = nil
         guard let afterwards else { return perform(machine.cleanedUp(now: .now())) }
         self.afterwards = nil
+        cleanUp(afterwards, attempt: 1)
+    }
+
+    private func cleanUp(_ afterwards: SpawnPlan.Afterwards, attempt: Int) {
         let this = NIOLoopBound((self, afterwards), eventLoop: loop)
         let timer = NIOLoopBoundBox<Scheduled<Void>?>(nil, eventLoop: loop)
         let (loop, reaper) = (loop, reaper)
@@ -271,17 +277,26 @@ final class HostedServer {
                 case .success(let process):
                     timer.value = loop.scheduleTask(in: Self.cleanUpPatience) { reaper.signal(process.pid, SIGKILL) }
                 case .failure(let failure):
-                    this.value.0.log("clean-up after the server failed: \(failure)")
-                    this.value.0.cleanedUp(this.value.1, completely: false)
+                    this.value.0.cleanUpFailed(this.value.1, attempt: attempt, failure.description)
                 }
             }
         } exited: { status in
             loop.execute {
                 timer.value?.cancel()
-                if status != .code(0) { this.value.0.log("clean-up after the server failed: \(status)") }
-                this.value.0.cleanedUp(this.value.1, completely: status == .code(0))
+                switch status {
+                case .code(0): this.value.0.cleanedUp(this.value.1, completely: true)
+                // Somebody works against it: the next start must not wait for the end of that.
+                case .code(SpawnPlan.Afterwards.outOfTime), .signal, .outOfMemory: this.value.0.cleanUpFailed(this.value.1, attempt: .max, "\(status)")
+                case .code: this.value.0.cleanUpFailed(this.value.1, attempt: attempt, "\(status)")
+                }
             }
         }
+    }
+
+    private func cleanUpFailed(_ afterwards: SpawnPlan.Afterwards, attempt: Int, _ reason: String) {
+        if attempt < Self.cleanUpAttempts { return cleanUp(afterwards, attempt: attempt + 1) }
+        log("clean-up after the server failed: \(reason)")
+        cleanedUp(afterwards, completely: false)
     }
 
     private func cleanedUp(_ afterwards: SpawnPlan.Afterwards, completely: Bool) {

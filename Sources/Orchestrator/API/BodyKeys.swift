@@ -39,9 +39,10 @@ struct BodyKeys: Sendable {
         ),
         ("restart", BodyKeys(known: ["policy", "max_retries"], unsupported: ["gpu_bid_price"])),
         ("stop_config", BodyKeys(known: ["signal", "timeout"])),
-        ("berth", BodyKeys(known: ["egress", "egress_private", "http"])),
+        ("berth", BodyKeys(known: ["egress", "egress_private", "http", "idle"])),
     ]
     static let http = BodyKeys(known: ["port", "path"])
+    static let idle = BodyKeys(known: ["seconds", "action"])
     static let app = BodyKeys(known: ["name", "app_name", "org_slug", "network", "berth"], unsupported: ["enable_subdomains"])
     static let ownOfApp = BodyKeys(known: ["app_root"])
     static let stop = BodyKeys(known: ["signal", "timeout"])

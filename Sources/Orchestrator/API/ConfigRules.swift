@@ -39,8 +39,16 @@ enum ConfigRules {
             }
         }
         if let signal = config.stop_config?.signal { try checkStopSignal(signal, field: "config.stop_config.signal") }
-        if let http = config.berth?.http { try check(http) }
-        _ = try config.egress
+        let egress = try config.egress
+        if let http = config.berth?.http {
+            try check(http)
+            guard !egress.ports.contains(http.port) else {
+                throw MachineFailure(
+                    .invalid, "invalid", "config.berth.http.port is a port of config.berth.egress, on which the agent listens",
+                    field: "config.berth.http.port", hint: "another port of the server")
+            }
+        }
+        try range(config.berth?.idle?.seconds, MachineConfig.Idle.range, "config.berth.idle.seconds")
         try checkText(config)
     }
 

@@ -23,6 +23,7 @@ struct CreateMachineRequest: Sendable {
         try BodyKeys.config.check(config, "config")
         for (name, keys) in BodyKeys.inConfig { if let part = config[name] { try keys.check(part, "config.\(name)") } }
         if let http = config["berth"]?["http"] { try BodyKeys.http.check(http, "config.berth.http") }
+        if let idle = config["berth"]?["idle"] { try BodyKeys.idle.check(idle, "config.berth.idle") }
         name = value["name"]?.stringValue
         skipsLaunch = value["skip_launch"]?.boolValue ?? false
         currentVersion = value["current_version"]?.stringValue
@@ -33,6 +34,17 @@ struct CreateMachineRequest: Sendable {
         self.config = try JSONCoding.decode(MachineConfig.self, Self.normalised(config).serialized())
         try ConfigRules.check(self.config)
         if let name { try ConfigRules.checkName(name, field: "name") }
+    }
+
+    /// By its marks in the metadata the gateway knows its machines, whose users' calls and secrets it gives them: whoever holds no more than
+    /// a token sets none, and changes none.
+    ///
+    /// - Parameter before: of the machine that is changed.
+    func checkMarks(of caller: MachinesCaller, before: [String: String] = [:]) throws(MachineFailure) {
+        guard !caller.marksMachines else { return }
+        for (key, value) in config.metadata ?? [:] where MetadataRequest.isReserved(key) && before[key] != value {
+            throw MetadataRequest.reserved(key, field: "config.metadata.\(key.prefix(64))")
+        }
     }
 
     /// Fly's other spellings in the one that is stored.

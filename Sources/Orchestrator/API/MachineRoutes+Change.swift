@@ -9,6 +9,7 @@ extension MachineRoutes {
         v1.post("\(path)") { request, context in
             let machine = try await changeable(request, context)
             let wanted = try CreateMachineRequest(try await body(of: request), isUpdate: true)
+            try wanted.checkMarks(of: context.caller, before: machine.config.metadata ?? [:])
             return JSONAnswer(try await answer(try await orchestrator.update(machine, wanted)))
         }
         for (verb, isCordoned) in [("cordon", true), ("uncordon", false)] {

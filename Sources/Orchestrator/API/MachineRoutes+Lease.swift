@@ -68,6 +68,7 @@ extension MachinesCaller {
     var name: String {
         switch self {
         case .root: "root"
+        case .gateway: "gateway"
         case .organisation: "organisation"
         }
     }

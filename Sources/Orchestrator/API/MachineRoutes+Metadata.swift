@@ -46,8 +46,13 @@ extension MachineRoutes {
 }
 
 extension MetadataRequest {
-    /// What the gateway finds its machines by; only it sets it, with the machine.
-    static let reserved = "berth_"
+    /// What the gateway finds its machines by; only it sets it, with the machine. How a server is spoken to and when it counts as ready
+    /// is anybody's to say.
+    static func isReserved(_ key: String) -> Bool { key.hasPrefix("berth_") && key != "berth_era" && key != "berth_ready" }
+
+    static func reserved(_ key: String, field: String) -> MachineFailure {
+        MachineFailure(.invalid, "reserved", "metadata.\(key.prefix(64)) is the gateway's", field: field, hint: "another name")
+    }
 
     func check(against machine: MachineRecord) throws(MachineFailure) {
         if let version, version != machine.instance {
@@ -63,15 +68,13 @@ extension MetadataRequest {
     }
 
     func applied(to before: [String: String], replacing: Bool) throws(MachineFailure) -> [String: String] {
-        var after = replacing ? before.filter { $0.key.hasPrefix(Self.reserved) } : before
+        var after = replacing ? before.filter { $0.key.hasPrefix("berth_") } : before
         for (key, value) in values {
             guard !key.isEmpty, key.utf8.count <= 128 else {
                 throw MachineFailure(.invalid, "invalid", "a key has 1 to 128 bytes", field: "metadata")
             }
-            guard !key.hasPrefix(Self.reserved) || before[key] == value else {
-                throw MachineFailure(
-                    .invalid, "reserved", "metadata.\(key.prefix(64)) is the gateway's", field: "metadata.\(key.prefix(64))", hint: "another name")
-            }
+            // Here also what is anybody's with the configuration: it holds from the next boot on only.
+            guard !key.hasPrefix("berth_") || before[key] == value else { throw Self.reserved(key, field: "metadata.\(key.prefix(64))") }
             after[key] = value.isEmpty ? nil : value
         }
         return after

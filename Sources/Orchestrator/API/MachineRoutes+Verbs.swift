@@ -37,17 +37,6 @@ extension MachineRoutes {
             let limit = request.uri.queryParameters["limit"].flatMap { Int($0) } ?? 50
             return JSONAnswer(try await store.events(of: machine.id, limit: min(max(limit, 1), MachineStore.eventLimit)))
         }
-        v1.get("\(path)/berth/logs") { request, context in
-            let machine = try await machine(context)
-            let lines = request.uri.queryParameters["tail"].flatMap { Int($0) } ?? 100
-            guard (1...10_000).contains(lines) else {
-                throw MachineFailure(.badRequest, "invalid", "tail is 1 to 10000", field: "tail")
-            }
-            let text = try await orchestrator.logTail(machine.id, lines: lines)
-            return Response(
-                status: .ok, headers: [.contentType: "text/plain; charset=utf-8", .cacheControl: "no-store"],
-                body: .init(byteBuffer: ByteBuffer(string: text)))
-        }
     }
 
     private func perform(_ input: MachineStateMachine.Input, on machine: MachineRecord) async throws {

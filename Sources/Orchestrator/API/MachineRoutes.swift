@@ -18,8 +18,8 @@ struct MachineRoutes: Sendable {
         }
         v1.get("apps/:app") { _, context in JSONAnswer(AppAnswer(try await app(context))) }
         v1.delete("apps/:app") { request, context in
-            // A machine that somebody works on goes only by force.
-            if request.uri.queryParameters["force"] != "true" {
+            // A machine that somebody works on goes only by force, which is the gateway's (its connector is removed) and root's.
+            if request.uri.queryParameters["force"] != "true" || context.caller == .organisation {
                 let leases = try await store.leases(app: try await app(context).name, at: WallClock.milliseconds())
                 if let lease = leases.first { throw MachineFailure.leased(lease) }
             }
@@ -65,6 +65,7 @@ struct MachineRoutes: Sendable {
     private func create(_ request: Request, _ context: MachinesContext) async throws -> JSONAnswer<Machine> {
         let app = try await app(context)
         let wanted = try CreateMachineRequest(try await body(of: request))
+        try wanted.checkMarks(of: context.caller)
         let record = try await orchestrator.create(wanted, in: app)
         var made = try await answer(record)
         if let seconds = wanted.leaseSeconds {

@@ -8,8 +8,13 @@ import Wire
 enum MachinesCaller: Sendable, Equatable {
     /// A root process of this host, over the unix socket.
     case root
-    /// The gateway's user over the unix socket, or a token of the organisation: everything but what only root may.
+    /// The gateway's user over the unix socket: everything but what only root may.
+    case gateway
+    /// A token of the organisation: what the gateway may, but for saying which machines are the gateway's.
     case organisation
+
+    /// Whether a machine may be given the marks by which the gateway knows its own.
+    var marksMachines: Bool { self != .organisation }
 }
 
 /// Who may come in, on one listener.
@@ -28,7 +33,7 @@ struct MachinesAccess: Sendable {
         case .socket(let gatewayUID):
             switch peer.uid {
             case 0: return .success(.root)
-            case gatewayUID: return .success(.organisation)
+            case gatewayUID: return .success(.gateway)
             default: return .failure(MachineFailure(.forbidden, "forbidden", "this user may not use the Machines API"))
             }
         case .tcp(let token, let policy):

@@ -75,6 +75,7 @@ extension MachineFailure {
         }
         let body = ByteBuffer(bytes: JSONValue.object(JSONObject(members)).serialized())
         var headers = [("content-type", "application/json"), ("cache-control", "no-store"), ("fly-request-id", RequestID.next())]
+        if let retryAfterSeconds { headers.append(("retry-after", "\(retryAfterSeconds)")) }
         if status == .unauthorized { headers.append(("www-authenticate", "Bearer")) }
         return (headers, body)
     }

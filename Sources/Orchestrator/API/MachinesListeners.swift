@@ -58,8 +58,17 @@ final class MachinesListeners: Sendable {
     private func serve(
         _ address: ListenAddress, _ responder: RouterResponder<MachinesContext>, _ access: MachinesAccess
     ) async throws -> PublicServer {
-        let logger = logger
-        return try await PublicServer.bind(address, group: group) { _ in MachinesDelegate(responder: responder, access: access, logger: logger) }
+        let (logger, limit) = (logger, orchestrator.uploads.limit)
+        return try await PublicServer.bind(address, group: group, limits: Self.limits) { _ in
+            MachinesDelegate(responder: responder, access: access, uploadLimit: limit, logger: logger)
+        }
+    }
+
+    /// Whoever is on the host reaches the TCP port, and each connection is one of this process's descriptors.
+    private static var limits: ServerLimits {
+        var limits = ServerLimits()
+        limits.connections = 256
+        return limits
     }
 
     /// The token of the TCP listener, sealed in the database.

@@ -10,11 +10,14 @@ final class MachinesDelegate: ServerDelegate {
 
     private let responder: RouterResponder<MachinesContext>
     private let access: MachinesAccess
+    /// Bytes of one upload.
+    private let uploadLimit: Int
     private let logger: Logger
 
-    init(responder: RouterResponder<MachinesContext>, access: MachinesAccess, logger: Logger) {
+    init(responder: RouterResponder<MachinesContext>, access: MachinesAccess, uploadLimit: Int, logger: Logger) {
         self.responder = responder
         self.access = access
+        self.uploadLimit = uploadLimit
         self.logger = logger
     }
 
@@ -22,7 +25,7 @@ final class MachinesDelegate: ServerDelegate {
         switch access.caller(head, peer: peer) {
         case .success(let caller):
             let isUpload = caller == .root && head.uri == "/v1/berth/uploads"
-            return .accept(bodyLimit: isUpload ? Uploads.limit : Self.bodyLimit)
+            return .accept(bodyLimit: isUpload ? uploadLimit : Self.bodyLimit)
         case .failure(let failure):
             let answer = failure.answer(path: head.uri)
             return .refuse(status: failure.status.rawValue, headers: answer.headers, body: answer.body)

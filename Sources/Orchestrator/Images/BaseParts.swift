@@ -8,6 +8,11 @@ protocol BaseParts: Sendable {
     /// Fills `tree` and answers its facts (`python`).
     func makeBase(_ tree: String, _ scratch: String, _ step: @escaping @Sendable (String) -> Void) async throws -> [String: String]
     func builderKey() throws -> String
+    func nodeKey(registry: String?) throws -> String
+    /// Fills `tree` with Node and npm, and answers npm's own default registry as `registry`, where none is set.
+    func makeNode(
+        _ tree: String, _ scratch: String, _ base: String, _ step: @escaping @Sendable (String) -> Void
+    ) async throws -> [String: String]
     func makeBuilder(
         _ tree: String, _ scratch: String, _ base: String, _ step: @escaping @Sendable (String) -> Void
     ) async throws -> [String: String]
@@ -61,7 +66,10 @@ struct HostParts: BaseParts {
         let result = try await machine.run(
             BuildJob(
                 name: "builder", layers: [base],
-                command: ["/usr/bin/python3", "-I", "/in/fetch.py", settings.index.url, pin.project, pin.file, pin.sha256, pin.member, pin.project],
+                command: [
+                    "/usr/bin/python3", "-I", "/in/fetch.py", settings.index.url, pin.project, pin.file, pin.sha256,
+                    "\(pin.member)=opt/berth-build/\(pin.project)",
+                ],
                 environment: BuildSpace.environment, output: job.output, inputs: [(job.input, "/in")], egress: settings.index.egress),
             line: { _ in })
         guard result.exitCode == 0, !result.timedOut else {

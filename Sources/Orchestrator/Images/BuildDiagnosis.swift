@@ -39,7 +39,8 @@ struct BuildDiagnosis {
         }
         if log.contains(JobRunner.outputTooLarge) {
             return ImageBuildFailure(
-                error: "too_large", message: "The build wrote more than an image may hold.", hint: "Choose a smaller package; the bound is 2 GiB.")
+                error: "image_too_large", message: "The build wrote more than an image may hold.",
+                hint: "Choose a smaller package, or raise the bound: berth up --image-limit MIB.")
         }
         if log.contains("No space left on device") || log.contains("Disk quota exceeded") || log.contains("os error 28") {
             return ImageBuildFailure(error: "disk_full", message: "The disk of the state directory is full.", hint: "Free some space on it.")

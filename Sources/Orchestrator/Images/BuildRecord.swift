@@ -9,6 +9,8 @@ struct BuildInputs: Codable, Sendable, Equatable {
     var base: String
     var builder: String
     var index: String
+    /// Of npm packages: the layer of Node.
+    var node: String?
 
     func key() throws -> String { try CanonicalJSON.digest(self) }
 }

@@ -2,44 +2,26 @@ import Glibc
 import MachineAPI
 import Sealing
 
-/// One build under way.
-struct BuildRun: Sendable {
+/// A build of Python packages, of a folder, or of both.
+struct BuildRun: ImageWork {
     let factory: ImageFactory
     let plan: BuildPlan
     let base: SharedPart
     let builder: SharedPart
     let step: @Sendable (String) -> Void
 
-    private var store: ImageStore { factory.store }
+    var parts: [SharedPart] { [base, builder] }
     private var python: String { base.facts["python"] ?? "3" }
 
-    func image() async throws -> BuiltImage {
-        let building = try await Disk.work { [store] in try store.makeBuilding() }
-        do {
-            let built = try await image(in: building)
-            await Disk.cleanUp(building)
-            return built
-        } catch {
-            await Disk.cleanUp(building)
-            throw error
-        }
-    }
-
-    private func image(in building: String) async throws -> BuiltImage {
-        for part in [base, builder] {
-            // It may have waited for other builds for long.
-            guard try await Disk.work({ [store] in try store.renewLayer(part.layer.hex, for: building) }) else {
-                throw ImageBuildFailure(error: "outdated", message: "What the build was to start from was replaced.", hint: "Try again.")
-            }
-        }
-        var layers = [base.layer]
+    func image(in building: String) async throws -> BuiltImage {
+        var own: [LayerArchive.Digest] = []
         var folder: LayerArchive.Digest?
         var packages: [String] = []
         switch plan.content {
         case .package(let requirement):
             step("Resolving \(requirement.text)")
             let installed = try await install(building, requirements: .text(requirement.text + "\n"), folder: nil)
-            layers.append(installed.layer)
+            own.append(installed.layer)
             packages = installed.packages
         case .upload(let digest, let wantsRequirements):
             step("Unpacking the folder")
@@ -58,21 +40,31 @@ struct BuildRun: Sendable {
                 try RequirementsFile.check(bytes)
                 step("Resolving requirements.txt")
                 let installed = try await install(building, requirements: .folder, folder: layer)
-                layers.append(installed.layer)
+                own.append(installed.layer)
                 packages = installed.packages
             }
-            layers.append(layer)
-            if let compiled = try await compile(building, folder: layer) { layers.append(compiled) }
+            own.append(layer)
+            if let compiled = try await compile(building, folder: layer) { own.append(compiled) }
         }
         let resolver = CommandResolver(
-            trees: layers.reversed().map { store.layerPath($0.hex) }, python: python, package: plan.package, hasFolder: folder != nil)
+            trees: ([base.layer] + own).reversed().map { store.layerPath($0.hex) }, python: python, package: plan.package, hasFolder: folder != nil)
         let command = try await Disk.work { [plan] in try resolver.resolve(plan.command, arguments: plan.arguments) }
-        let directory = folder == nil ? "/tmp" : PythonLayer.folder
-        let environment = PythonLayer.environment(hasPackages: !packages.isEmpty)
-        let image = try await Disk.work { [store, layers] in
-            try store.publishImage(layers: layers, command: command, directory: directory, environment: environment)
+        if let folder { try await checkFormat(command, of: folder) }
+        return try await publish(
+            shared: [base.layer], own: own, command: command, directory: folder == nil ? "/tmp" : PythonLayer.folder,
+            environment: PythonLayer.environment(hasPackages: !packages.isEmpty), packages: packages)
+    }
+
+    /// A folder's own program is looked at, as one that comes alone.
+    private func checkFormat(_ command: [String], of folder: LayerArchive.Digest) async throws {
+        guard let program = command.first, program.hasPrefix(PythonLayer.folder + "/") else { return }
+        let (own, base) = (RootTree(store.layerPath(folder.hex)), RootTree(store.layerPath(base.layer.hex)))
+        try await Disk.work {
+            guard let file = own.open(program).map({ Descriptor($0) }) else { return }
+            try ExecFormat(
+                root: base, name: String(program.split(separator: "/").last ?? ""), remedy: ExecFormat.staticRemedy
+            ).check(file.value)
         }
-        return BuiltImage(image: image, command: command, directory: directory, environment: environment, packages: packages)
     }
 
     // MARK: Packages
@@ -99,7 +91,7 @@ struct BuildRun: Sendable {
                 name: "install", layers: [base, builder].map { store.layerPath($0.layer.hex) } + (folder.map { [store.layerPath($0.hex)] } ?? []),
                 command: ["/usr/bin/python3", "-I", "/in/install.py", factory.settings.index.url, path, "/in/constraints.txt"],
                 environment: BuildSpace.environment, output: job.output, inputs: [(job.input, "/in")], egress: factory.settings.index.egress,
-                outputBytes: factory.settings.limits.bytes),
+                outputBytes: factory.settings.workBytes),
             line: BuildSpace.progress(step))
         guard result.exitCode == 0, !result.timedOut else {
             throw BuildDiagnosis(
@@ -134,15 +126,9 @@ struct BuildRun: Sendable {
     // MARK: Folders
 
     private func unpack(_ digest: String, in building: String) async throws -> LayerArchive.Digest {
-        guard let archive = factory.uploads.path(of: digest) else {
-            throw ImageBuildFailure(
-                error: "unknown_upload", message: "No folder was uploaded under \(digest).",
-                hint: "Upload it again; uploads are kept for a while only.")
-        }
+        let raw = try await unpackUpload(digest, in: building)
         return try await Disk.work { [store, factory] in
-            let (raw, tree) = (building + "/raw", building + "/folder")
-            guard mkdir(raw, 0o700) == 0 else { throw Disk.failure("mkdir", raw, errno) }
-            try Unpacking.unpack(archive, into: raw, limits: factory.settings.limits)
+            let tree = building + "/folder"
             try Files.makeDirectories(tree + PythonLayer.folder, mode: 0o755)
             var copy = TreeCopy(limits: factory.settings.limits)
             try copy.copy(raw, to: tree + PythonLayer.folder)
@@ -165,7 +151,7 @@ struct BuildRun: Sendable {
                 name: "compile", layers: [base.layer, folder].map { store.layerPath($0.hex) },
                 command: ["/usr/bin/python3", "-I", "/in/compile.py", PythonLayer.folder],
                 environment: BuildSpace.environment, output: job.output, inputs: [(job.input, "/in")], egress: [],
-                outputBytes: factory.settings.limits.bytes),
+                outputBytes: factory.settings.workBytes),
             line: { _ in })
         guard result.exitCode == 0, !result.timedOut else {
             throw BuildDiagnosis(package: nil, python: python, index: factory.settings.index).failure(of: result)

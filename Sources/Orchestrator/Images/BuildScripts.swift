@@ -2,11 +2,12 @@
 ///
 /// A machine has no shell. Output of a script that begins with `berth: ` is progress for people.
 enum BuildScripts {
-    /// `fetch.py INDEX PROJECT FILE SHA256 MEMBER NAME`: one member of one wheel of the index, as `/out/tree/opt/berth-build/NAME`.
+    /// `fetch.py INDEX PROJECT FILE SHA256 MEMBER=PATH…`: members of one wheel of the index, as files below `/out/tree`; of a member
+    /// with a slash at its end all that is below it.
     static let fetch = """
-        import hashlib, html, io, os, re, sys, urllib.parse, urllib.request, zipfile
+        import hashlib, html, io, os, re, shutil, sys, urllib.parse, urllib.request, zipfile
 
-        index, project, wanted, digest, member, name = sys.argv[1:]
+        index, project, wanted, digest, *members = sys.argv[1:]
         try:
             page_url = index + "/" + project + "/"
             with urllib.request.urlopen(page_url, timeout=60) as answer:
@@ -23,11 +24,16 @@ enum BuildScripts {
             sys.exit(22)
         if hashlib.sha256(data).hexdigest() != digest:
             sys.exit(wanted + " has another hash than the pinned one")
-        os.makedirs("/out/tree/opt/berth-build")
-        target = "/out/tree/opt/berth-build/" + name
-        with open(target, "wb") as file:
-            file.write(zipfile.ZipFile(io.BytesIO(data)).read(member))
-        os.chmod(target, 0o755)
+        with zipfile.ZipFile(io.BytesIO(data)) as wheel:
+            for info in wheel.infolist():
+                for member, path in (text.split("=") for text in members):
+                    if info.is_dir() or not (info.filename == member or member.endswith("/") and info.filename.startswith(member)):
+                        continue
+                    target = "/out/tree/" + path + info.filename[len(member):]
+                    os.makedirs(os.path.dirname(target), exist_ok=True)
+                    with wheel.open(info) as source, open(target, "wb") as file:
+                        shutil.copyfileobj(source, file)
+                    os.chmod(target, 0o755 if info.external_attr >> 16 & 0o111 else 0o644)
         """
 
     /// `compile.py ROOT…`: compiles every module below the roots into the same place below `/out/tree`.

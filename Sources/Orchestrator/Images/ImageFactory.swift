@@ -13,7 +13,7 @@ public final class ImageFactory: ImageBuilding, Sendable {
     let machine: any BuildMachine
     let logger: Logger
     private let cache: SharedCache
-    private let parts: any BaseParts
+    let parts: any BaseParts
     /// Equal builds one after the other: the second finds the first one's result.
     private let equals = Turnstile(width: 1)
     /// Builds are heavy.
@@ -89,6 +89,24 @@ public final class ImageFactory: ImageBuilding, Sendable {
         }
     }
 
+    /// The base system, made by one build for all that wait for it.
+    func readyBase(_ step: @escaping @Sendable (String) -> Void) async throws -> SharedPart {
+        try await equals.enter("parts") { try await self.base(step) }
+    }
+
+    /// A part beside the base, made by one build for all that wait for it.
+    func shared(
+        _ kind: String, key: String, _ step: @escaping @Sendable (String) -> Void,
+        make: @escaping @Sendable (_ tree: String, _ scratch: String) async throws -> [String: String]
+    ) async throws -> SharedPart {
+        try await equals.enter("parts-" + kind) {
+            try await self.cache.part(kind, key: key, into: self.store, step: step) { tree, scratch in
+                try BuildRoom.check(self.settings.state, needs: self.settings.room)
+                return try await make(tree, scratch)
+            }
+        }
+    }
+
     func builder(_ base: SharedPart, _ step: @escaping @Sendable (String) -> Void) async throws -> SharedPart {
         let key = try parts.builderKey()
         let layer = store.layerPath(base.layer.hex)
@@ -101,6 +119,43 @@ public final class ImageFactory: ImageBuilding, Sendable {
     // MARK: Images
 
     private func image(of source: ImageSource, step: @escaping @Sendable (String) -> Void) async throws -> BuiltImage {
+        try source.check()
+        if let upload = source.binary {
+            let work = BinaryWork(factory: self, step: step, upload: upload, command: source.start, arguments: source.arguments ?? [])
+            return try await ofUpload(step) { try await work.image() }
+        }
+        if source.layout != nil {
+            let work = LayoutWork(factory: self, step: step, base: try await readyBase(step), source: source)
+            return try await ofUpload(step) { try await work.image() }
+        }
+        if let text = source.oci {
+            let reference = try RegistryReference(text)
+            let base = try await readyBase(step)
+            let key = try BuildInputs(source: source, base: base.layer.hex, builder: "", index: "").key()
+            let work = PullWork(factory: self, step: step, base: base, reference: reference, source: source)
+            return try await recorded(key, isPinned: reference.digest != nil, step) { try await work.image() }
+        }
+        if source.npm != nil { return try await node(source, step) }
+        return try await python(source, step)
+    }
+
+    /// What is made of an upload alone: its layers are found again by their content, so nothing is remembered.
+    private func ofUpload(
+        _ step: @escaping @Sendable (String) -> Void, _ build: @escaping @Sendable () async throws -> BuiltImage
+    ) async throws -> BuiltImage {
+        try await places.enter("", onWait: { step("Waiting for other builds.") }) {
+            try BuildRoom.check(self.settings.state, needs: self.settings.room)
+            let built = try await build()
+            await self.forgetUploads()
+            return built
+        }
+    }
+
+    /// Images have their own copies; an hour is for a second build of the same upload.
+    private func forgetUploads() async { _ = try? await uploads.remove(olderThan: .seconds(3_600)) }
+
+    /// An image of Python packages, or of a folder.
+    private func python(_ source: ImageSource, _ step: @escaping @Sendable (String) -> Void) async throws -> BuiltImage {
         let plan = try BuildPlan(source)
         let (base, builder) = try await equals.enter("parts") {
             let base = try await self.base(step)
@@ -108,7 +163,15 @@ public final class ImageFactory: ImageBuilding, Sendable {
         }
         let inputs = BuildInputs(source: source, base: base.layer.hex, builder: builder.layer.hex, index: settings.index.url)
         let key = try inputs.key()
-        return try await equals.enter(key, onWait: { step("Waiting for the same build that is under way.") }) {
+        let work = BuildRun(factory: self, plan: plan, base: base, builder: builder, step: step)
+        return try await recorded(key, isPinned: plan.isPinned, step) { try await work.image() }
+    }
+
+    /// The result of an equal build before, else of this one, which is kept.
+    func recorded(
+        _ key: String, isPinned: Bool, _ step: @escaping @Sendable (String) -> Void, _ build: @escaping @Sendable () async throws -> BuiltImage
+    ) async throws -> BuiltImage {
+        try await equals.enter(key, onWait: { step("Waiting for the same build that is under way.") }) {
             let store = self.store
             if let record = try await Disk.work({ BuildRecord.read(key, in: store) }),
                 try await Disk.work({ store.renewImage(record.built.image) }), try await store.image(record.built.image) != nil
@@ -118,12 +181,10 @@ public final class ImageFactory: ImageBuilding, Sendable {
             }
             return try await self.places.enter("", onWait: { step("Waiting for other builds.") }) {
                 try BuildRoom.check(self.settings.state, needs: self.settings.room)
-                let run = BuildRun(factory: self, plan: plan, base: base, builder: builder, step: step)
-                let built = try await run.image()
-                // The image has its own copy; an hour is for a second build of the same folder.
-                _ = try? await self.uploads.remove(olderThan: .seconds(3_600))
+                let built = try await build()
+                await self.forgetUploads()
                 try await Disk.work {
-                    try BuildRecord(built: built, made: time(nil), isPinned: plan.isPinned).write(key, in: store)
+                    try BuildRecord(built: built, made: time(nil), isPinned: isPinned).write(key, in: store)
                 }
                 return built
             }
@@ -131,7 +192,31 @@ public final class ImageFactory: ImageBuilding, Sendable {
     }
 }
 
-/// A source, checked.
+extension ImageSource {
+    /// The command that was given, if one was.
+    var start: [String]? { command.flatMap { $0.isEmpty ? nil : $0 } }
+
+    /// - Throws: `bad_source` where it is not one thing, or names an upload wrongly.
+    func check() throws(ImageBuildFailure) {
+        guard kind != nil else {
+            throw ImageBuildFailure(
+                error: "bad_source",
+                message: "A source is one thing: a package of PyPI or npm, an OCI image of a registry, an uploaded folder, program or OCI layout.",
+                hint: "Give one of \(Kind.allCases.map { $0 == .folder ? "upload" : $0.rawValue }.joined(separator: ", ")).")
+        }
+        if let digest = uploaded, Identifier.hex(ofDigest: digest) == nil {
+            throw ImageBuildFailure(
+                error: "bad_source", message: "\(digest.prefix(100)) is no digest of an upload.", hint: "It is written sha256: and 64 hex digits.")
+        }
+        if let npm { _ = try NpmSpec(npm) }
+        if let oci { _ = try RegistryReference(oci) }
+        for word in (command ?? []) + (arguments ?? []) where word.utf8.contains(0) || word.utf8.count > 64 << 10 {
+            throw ImageBuildFailure(error: "bad_source", message: "A word of the command is too long or holds a zero byte.")
+        }
+    }
+}
+
+/// A source of Python packages or a folder, checked.
 struct BuildPlan: Sendable {
     enum Content: Sendable, Equatable {
         case package(Requirement)
@@ -144,24 +229,15 @@ struct BuildPlan: Sendable {
     var arguments: [String]
 
     init(_ source: ImageSource) throws(ImageBuildFailure) {
-        switch (source.pypi, source.upload) {
-        case (let spec?, nil):
+        if let spec = source.pypi {
             content = .package(try Requirement(spec))
-        case (nil, let digest?):
-            guard Identifier.hex(ofDigest: digest) != nil else {
-                throw ImageBuildFailure(
-                    error: "bad_source", message: "\(digest.prefix(100)) is no digest of an upload.", hint: "It is written sha256: and 64 hex digits."
-                )
-            }
-            content = .upload(digest: digest, requirements: source.requirements ?? false)
-        default:
-            throw ImageBuildFailure(
-                error: "bad_source", message: "A source is either a package or an uploaded folder.", hint: "Give one of pypi and upload.")
+        } else {
+            content = .upload(digest: source.upload ?? "", requirements: source.requirements ?? false)
         }
         var constraints: [Requirement] = []
         for text in source.constraints ?? [] { constraints.append(try Requirement(text)) }
         self.constraints = constraints
-        command = source.command.flatMap { $0.isEmpty ? nil : $0 }
+        command = source.start
         arguments = source.arguments ?? []
     }
 

@@ -2,25 +2,34 @@ import MachineAPI
 
 /// Where images are kept and what they are made from.
 public struct ImageSettings: Sendable {
+    /// From here on a person is told that an image is large.
+    static let largeImage = 250 << 20
+
     /// The orchestrator's part of the state directory (absolute).
     public var state: String
     /// Base and builder trees, made once per host and shared by every state directory; root, 0700. Removing it hurts nobody.
     public var cache: String
     public var index: IndexConfiguration
+    /// The npm registry that an operator chose; nil for npm's own default.
+    public var npmRegistry: IndexConfiguration?
     /// The certificates of this host, with which build machines check the package index.
     public var caBundle: String
     /// What an image may weigh unpacked.
     public var limits: TreeLimits
     /// Bytes that must be free on the state's disk before anything is built.
     public var room: Int
+    /// What a build machine may write that leaves an image behind: caches and archives beside it.
+    var workBytes: Int { max(2 << 30, 2 * limits.bytes) }
 
     public init(
         state: String, cache: String = "/var/cache/berth", index: IndexConfiguration = .pypi,
+        npmRegistry: IndexConfiguration? = nil,
         caBundle: String = "/etc/ssl/certs/ca-certificates.crt", limits: TreeLimits = TreeLimits(), room: Int = BuildRoom.standard
     ) {
         self.state = state
         self.cache = cache
         self.index = index
+        self.npmRegistry = npmRegistry
         self.caBundle = caBundle
         self.limits = limits
         self.room = room

@@ -20,6 +20,8 @@ struct LayerArchive {
     private var size = 0
     private let output: (([UInt8]) throws -> Void)?
     private var chunk = [UInt8](repeating: 0, count: 256 << 10)
+    /// Names of files that have several, by device and inode.
+    private var names: [[UInt64]: String] = [:]
 
     private init(output: (([UInt8]) throws -> Void)?) throws {
         hash = try SHA256()
@@ -75,6 +77,14 @@ struct LayerArchive {
         guard descriptor.value >= 0 else { throw Disk.failure("open", entry, errno) }
         var status = stat()
         guard fstat(descriptor.value, &status) == 0 else { throw Disk.failure("stat", entry, errno) }
+        if status.st_nlink > 1 {
+            let file = [UInt64(status.st_dev), UInt64(status.st_ino)]
+            if let first = names[file] {
+                try header(name: entry, mode: status.st_mode, size: 0, type: UInt8(ascii: "1"), link: Array(first.utf8))
+                return
+            }
+            names[file] = entry
+        }
         try header(name: entry, mode: status.st_mode, size: Int(status.st_size), type: UInt8(ascii: "0"))
         var left = Int(status.st_size)
         while left > 0 {

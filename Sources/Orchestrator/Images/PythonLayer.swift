@@ -63,9 +63,6 @@ struct CommandResolver {
 
     /// - Parameter given: the command as it was given, or nil.
     func resolve(_ given: [String]?, arguments: [String]) throws(ImageBuildFailure) -> [String] {
-        for word in (given ?? []) + arguments where word.utf8.contains(0) || word.utf8.count > 64 << 10 {
-            throw ImageBuildFailure(error: "bad_source", message: "A word of the command is too long or holds a zero byte.")
-        }
         guard let given, let first = given.first, !first.isEmpty else { return try standard() + arguments }
         return try resolve(first) + given.dropFirst() + arguments
     }
@@ -141,6 +138,7 @@ struct CommandResolver {
         return ImageBuildFailure(
             error: "no_console_script", message: "The image holds no program \(word.prefix(200)).",
             hint: ["node", "npx", "npm", "bun", "deno"].contains(word)
-                ? "Images have Python and git, and no Node yet." : list.isEmpty ? "Give a path in the folder, or python3 and a module." : "It brings: \(list).")
+                ? "Images of folders and of PyPI packages have Python and git, and no Node; --npm PACKAGE hosts a package of npm."
+                : list.isEmpty ? "Give a path in the folder, or python3 and a module." : "It brings: \(list).")
     }
 }

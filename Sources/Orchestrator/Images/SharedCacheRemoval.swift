@@ -12,8 +12,12 @@ public enum SharedCacheRemoval {
     ///
     /// - Parameter images: the state's image store, before it is removed.
     public static func parts(of images: String) -> [String] {
-        ["base", "builder"].compactMap { kind in
-            guard let part = SharedPart.read(images + "/part-\(kind).json"), part.key.utf8.count == 64, Identifier.isHex(part.key) else { return nil }
+        Files.names(images).compactMap { name in
+            guard name.hasPrefix("part-"), name.hasSuffix(".json") else { return nil }
+            let kind = name.dropFirst(5).dropLast(5)
+            guard !kind.isEmpty, kind.utf8.allSatisfy({ (UInt8(ascii: "a")...UInt8(ascii: "z")).contains($0) }),
+                let part = SharedPart.read(images + "/" + name), part.key.utf8.count == 64, Identifier.isHex(part.key)
+            else { return nil }
             return "\(kind)-\(part.key)"
         }
     }

@@ -8,7 +8,7 @@ public struct TreeLimits: Sendable, Equatable {
     public var entries: Int
     public var depth: Int
 
-    public init(bytes: Int = 2 << 30, entries: Int = 200_000, depth: Int = 64) {
+    public init(bytes: Int = 1 << 30, entries: Int = 200_000, depth: Int = 64) {
         self.bytes = bytes
         self.entries = entries
         self.depth = depth
@@ -32,18 +32,29 @@ struct TreeCopy {
     var links = Links.inside
     /// Whether devices, fifos and sockets are left out instead of refused.
     var leavesOutSpecials = false
+    /// Whether several names of one file stay several names of one file, which counts once; else each gets its own.
+    var keepsHardLinks = false
     /// Whether an entry (path below the root, no slash in front) is left out.
     var leavesOut: @Sendable (String) -> Bool = { _ in false }
 
     private(set) var bytes = 0
     private(set) var entries = 0
+    /// Where the first name of a file with several was copied to.
+    private var copies: [FileName: String] = [:]
+
+    private struct FileName: Hashable {
+        var device: dev_t
+        var inode: ino_t
+    }
 
     init(
-        limits: TreeLimits, links: Links = .inside, leavesOutSpecials: Bool = false, leavesOut: @escaping @Sendable (String) -> Bool = { _ in false }
+        limits: TreeLimits, links: Links = .inside, leavesOutSpecials: Bool = false, keepsHardLinks: Bool = false,
+        leavesOut: @escaping @Sendable (String) -> Bool = { _ in false }
     ) {
         self.limits = limits
         self.links = links
         self.leavesOutSpecials = leavesOutSpecials
+        self.keepsHardLinks = keepsHardLinks
         self.leavesOut = leavesOut
     }
 
@@ -60,8 +71,12 @@ struct TreeCopy {
         }
         let to = Descriptor(open(destination, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW))
         guard to.value >= 0 else { throw Disk.failure("open", destination, errno) }
+        root = to.value
         try copy(from.value, to.value, path: "", depth: 0)
     }
+
+    /// The directory that is copied into, while it is.
+    private var root: Int32 = -1
 
     private mutating func copy(_ from: Int32, _ to: Int32, path: String, depth: Int) throws {
         guard depth <= limits.depth else { throw Self.refusal(path, "lies too deep (more than \(limits.depth) directories)") }
@@ -70,7 +85,7 @@ struct TreeCopy {
             if leavesOut(entry) { continue }
             entries += 1
             guard entries <= limits.entries else {
-                throw ImageBuildFailure(error: "too_large", message: "The image holds more than \(limits.entries) files.")
+                throw ImageBuildFailure(error: "image_too_large", message: "The image holds more than \(limits.entries) files.")
             }
             // An image's archive would read such a name as a deletion.
             guard !name.hasPrefix(".wh.") else { throw Self.refusal(entry, "has a name that images reserve") }
@@ -102,9 +117,20 @@ struct TreeCopy {
         var status = stat()
         guard fstat(source.value, &status) == 0 else { throw Disk.failure("stat", entry, errno) }
         guard status.st_mode & S_IFMT == S_IFREG else { throw Self.refusal(entry, "changed while it was copied") }
+        if keepsHardLinks, status.st_nlink > 1 {
+            let file = FileName(device: status.st_dev, inode: status.st_ino)
+            if let first = copies[file] {
+                // Our own copy, below directories of our own.
+                guard linkat(root, first, to, name, 0) == 0 else { throw Disk.failure("link", entry, errno) }
+                return
+            }
+            copies[file] = entry
+        }
         bytes += Int(status.st_size)
         guard bytes <= limits.bytes else {
-            throw ImageBuildFailure(error: "too_large", message: "The image holds more than \(limits.bytes >> 20) MiB.")
+            throw ImageBuildFailure(
+                error: "image_too_large", message: "The image holds more than \(limits.bytes >> 20) MiB.",
+                hint: "Leave something out of it, or raise the bound: berth up --image-limit MIB.")
         }
         let target = Descriptor(openat(to, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0o600))
         guard target.value >= 0 else {

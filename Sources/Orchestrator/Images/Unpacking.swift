@@ -58,9 +58,9 @@ struct Unpacking {
         bytes += entry.size
         guard entries <= limits.entries, bytes <= limits.bytes, entry.path.count <= limits.depth else {
             throw ImageBuildFailure(
-                error: "too_large", message: "The folder holds too much.",
+                error: "image_too_large", message: "What was uploaded holds too much.",
                 hint:
-                    "At most \(limits.bytes >> 20) MiB, \(limits.entries) files and \(limits.depth) levels; leave caches and the like out."
+                    "At most \(limits.bytes >> 20) MiB (berth up --image-limit MIB), \(limits.entries) files and \(limits.depth) levels; leave caches out."
             )
         }
         let folder = Descriptor(try Self.directory(entry.path.dropLast(), root))

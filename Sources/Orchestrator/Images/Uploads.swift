@@ -6,13 +6,16 @@ import Sealing
 /// Folders that were handed in, as tar archives named by their digest, until an image is made of them.
 public final class Uploads: Sendable {
     /// What one archive may weigh.
-    public static let limit = 256 << 20
+    public let limit: Int
 
     private let directory: String
 
     /// Opens the place of uploads, making it, and removes what was cut off by an end of the process.
-    public init(directory: String) throws {
+    ///
+    /// - Parameter limit: bytes of one archive.
+    public init(directory: String, limit: Int = 256 << 20) throws {
         self.directory = directory
+        self.limit = limit
         try Disk.makePrivate(directory)
         for name in Files.names(directory) where name.hasPrefix("part-") { unlink(directory + "/" + name) }
     }
@@ -30,7 +33,7 @@ public final class Uploads: Sendable {
     }
 
     /// Begins an upload that is fed by hand.
-    public func begin() throws -> UploadWriter { try UploadWriter(directory: directory) }
+    public func begin() throws -> UploadWriter { try UploadWriter(directory: directory, limit: limit) }
 
     /// Forgets uploads that came earlier than that; images made of them live on. Answers how many.
     @discardableResult
@@ -62,11 +65,13 @@ public actor UploadWriter {
     private let directory: String
     private let path: String
     private let file: UploadFile
+    private let limit: Int
     private var size = 0
     private var isOver = false
 
-    init(directory: String) throws {
+    init(directory: String, limit: Int) throws {
         self.directory = directory
+        self.limit = limit
         path = directory + "/part-" + Identifier.random()
         file = try UploadFile(path)
     }
@@ -75,11 +80,11 @@ public actor UploadWriter {
     public func append(_ part: ByteBuffer) async throws {
         guard !isOver else { return }
         size += part.readableBytes
-        guard size <= Uploads.limit else {
+        guard size <= limit else {
             await abandon()
             throw ImageBuildFailure(
-                error: "upload_too_large", message: "The folder is larger than \(Uploads.limit >> 20) MiB.",
-                hint: "Leave virtual environments, caches and data out.")
+                error: "upload_too_large", message: "The upload is larger than \(limit >> 20) MiB.",
+                hint: "Leave virtual environments, caches and data out, or raise the bound: berth up --image-limit MIB.")
         }
         let file = file
         try await Disk.work { try file.append(part) }

@@ -19,6 +19,10 @@ protocol DoorAsking: Sendable {
     func busyChildren(_ door: String, keys: DoorKeys, org: String) async -> Int?
     /// How the processes of a machine's server fare; `nil` when the agent does not tell.
     func processes(_ door: String, keys: DoorKeys, org: String) async -> ServerProcesses?
+    /// How the machine is used; `nil` when the agent does not tell.
+    func use(_ door: String, keys: DoorKeys, org: String) async -> MachineUse?
+    /// Has the agent take no more calls, if nobody has used it for so long.
+    func drain(_ door: String, keys: DoorKeys, org: String, ifIdleFor time: Duration) async -> DoorAnswer
     /// The boot is over.
     func forget(machine: String, boot: String) async
 }
@@ -62,9 +66,37 @@ actor DoorProbe: DoorAsking {
         return ServerProcesses(processes: stats.server.map { [$0] } ?? told.sessions, last_failure: stats.last_failure?.reason)
     }
 
+    func use(_ door: String, keys: DoorKeys, org: String) async -> MachineUse? {
+        await read(.stats, of: door, keys: keys, org: org, session: "idle", as: Stats.self).flatMap { stats in
+            // An agent of before knows nothing of it.
+            stats.open == nil ? nil : MachineUse(idle: stats.idle_ms.map { .milliseconds($0) })
+        }
+    }
+
+    func drain(_ door: String, keys: DoorKeys, org: String, ifIdleFor time: Duration) async -> DoorAnswer {
+        let milliseconds = time.components.seconds * 1_000 + time.components.attoseconds / 1_000_000_000_000_000
+        guard let endpoint = Endpoint(door: door) else { return .silence("the door \(door) cannot be read") }
+        do {
+            let token = try sender.minter(for: keys, org: org, issuer: "orchestrator").mint(principal: "berth:orchestrator", session: "idle").token
+            let response = try await http.execute(
+                DoorRoute.drain.method, DoorRoute.drain.path,
+                headers: [(HostedToken.headerName, token), (DoorHeaders.ifIdle, "\(milliseconds)")], to: endpoint, headTimeout: .seconds(5))
+            _ = try await response.collect(upTo: 64 << 10)
+            switch response.status {
+            case 202: return .yes
+            case 409: return .no(DoorErrorCode.inUse)
+            case let status: return .silence("HTTP \(status)")
+            }
+        } catch {
+            return .silence("\(error)")
+        }
+    }
+
     private struct Stats: Decodable {
         struct Failure: Decodable { var reason: String }
         var busy: Int?
+        var open: Int?
+        var idle_ms: Int?
         var server: ServerProcesses.Process?
         var last_failure: Failure?
     }

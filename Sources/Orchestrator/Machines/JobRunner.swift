@@ -1,6 +1,7 @@
 import Door
 import Glibc
 import Logging
+import MachineAPI
 import NIOCore
 import NIOPosix
 import Sealing
@@ -40,6 +41,12 @@ final class JobRunner: BuildMachine {
     func run(_ job: BuildJob, line: @escaping @Sendable (String) -> Void) async throws -> BuildJobResult {
         let machine = MachineID.random()
         let boot = ULID().description
+        do {
+            try reconciler.host.budget.take(machine, bytes: job.memoryBytes)
+        } catch {
+            throw ImageBuildFailure(error: error.code, message: "the build has no room: \(error.message)", hint: error.hint)
+        }
+        defer { reconciler.host.budget.release(machine) }
         let row = try await store.beginBoot(machine: machine, boot: boot, kind: .job, door: nil, at: WallClock.milliseconds())
         Failpoint.hit("row")
         let exits = reconciler.jobs.end(machine: machine, boot: boot)
@@ -74,7 +81,7 @@ final class JobRunner: BuildMachine {
             org: "berth", app: job.name, keys: try DoorKeys(root: root, machine: machine, boot: boot), machine: machine, boot: boot,
             command: job.command, environment: job.environment, transport: .job,
             childLimits: .init(maximumChildren: 1, processes: max(16, job.pids - 24), openFiles: 4_096, fileBytes: job.outputBytes),
-            startTimeoutSeconds: 30, egress: job.egress)
+            startTimeoutSeconds: 30, egress: job.egress + job.publicEgress)
         var binds = [BindMount(source: job.output, destination: "/out", readOnly: false)]
         binds += job.inputs.map { BindMount(source: $0.source, destination: $0.destination) }
         if let relay { binds.append(BindMount(source: relay.directory, destination: "/run/berth")) }
@@ -163,9 +170,9 @@ final class JobRunner: BuildMachine {
     private func openRelay(_ job: BuildJob, machine: String, uid: UInt32) async throws -> EgressRelay? {
         guard !job.egress.isEmpty else { return nil }
         var allowed: [EgressDestination] = []
-        for text in job.egress {
-            // The hosts of the configured package index, which may be one of this network.
-            guard let destination = EgressDestination(text, reach: .any) else {
+        // The hosts that an operator configured may be of this network; others are not.
+        for (text, reach) in job.egress.map({ ($0, AddressReach.any) }) + job.publicEgress.map({ ($0, .global) }) {
+            guard let destination = EgressDestination(text, reach: reach) else {
                 throw OCIError(.invalidSpec, "\(text) is not host:port")
             }
             allowed.append(destination)

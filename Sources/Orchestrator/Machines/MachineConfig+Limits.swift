@@ -20,6 +20,6 @@ extension MachineConfig {
         MachineStateMachine.Policy(
             restart: restart?.policy ?? .onFailure, maxRetries: restart?.max_retries ?? 10,
             stopSeconds: min(300, max(1, (stop_config?.timeout).flatMap(Duration.init(apiText:)).map { $0.components.seconds } ?? 5)),
-            destroysItself: auto_destroy ?? false)
+            destroysItself: auto_destroy ?? false, idle: berth?.idle)
     }
 }

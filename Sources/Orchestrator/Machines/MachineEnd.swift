@@ -7,7 +7,7 @@ struct MachineEnd: Sendable, Equatable, CustomStringConvertible {
     var isOutOfMemory = false
 
     var description: String {
-        if isOutOfMemory { return "out of memory" }
+        if isOutOfMemory { return "oom_killed: it ran out of its memory and was ended by the kernel (--memory gives it more)" }
         if let code { return "exit code \(code)" }
         if let signal { return "signal \(signal)" }
         return "ended, status unknown"

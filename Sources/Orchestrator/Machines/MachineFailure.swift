@@ -13,6 +13,8 @@ struct MachineFailure: Error, Sendable, Equatable, CustomStringConvertible {
     var hint: String?
     /// Further members of `details`.
     var details: [String: String] = [:]
+    /// When it is worth asking again; `Retry-After`.
+    var retryAfterSeconds: Int?
 
     init(_ status: Status, _ code: String, _ message: String, field: String? = nil, hint: String? = nil, details: [String: String] = [:]) {
         self.status = status

@@ -8,14 +8,19 @@ extension MachineHost {
 
     /// Closes the door, waits until nobody is at work, freezes. Nothing of that is done twice.
     ///
+    /// - Parameter idleSeconds: only if nobody has called for so long, also when the door is closed.
     /// - Returns: what it gave back, in words.
     /// - Throws: why not; then the machine serves as before.
-    func suspend(_ record: MachineRecord, _ boot: BootRecord) async throws -> String {
+    func suspend(_ record: MachineRecord, _ boot: BootRecord, idleSeconds: Int64? = nil) async throws -> String {
         if try await !runtime.isFrozen(record.id, boot: boot.boot) {
             if let door = boot.door { DoorLatch.close(door) }
             do {
                 try await Task.sleep(for: Self.latchTime)
-                try await waitUntilIdle(record, boot)
+                if let idleSeconds {
+                    try await checkIdle(record, boot, .seconds(idleSeconds))
+                } else {
+                    try await waitUntilIdle(record, boot)
+                }
                 try Task.checkCancellation()
             } catch {
                 if let door = boot.door { DoorLatch.open(door) }
@@ -37,6 +42,14 @@ extension MachineHost {
     func resume(_ boot: BootRecord) async throws {
         try await runtime.thaw(boot.machine, boot: boot.boot)
         if let door = boot.door { DoorLatch.open(door) }
+    }
+
+    private func checkIdle(_ record: MachineRecord, _ boot: BootRecord, _ limit: Duration) async throws {
+        guard let door = boot.door else { return }
+        let (keys, org) = try await keys(record, boot)
+        guard let idle = await probe.use("unix:\(door)", keys: keys, org: org)?.idle, idle >= limit else {
+            throw MachineFailure(.conflict, "in_use", "not suspended: it was called meanwhile")
+        }
     }
 
     private func waitUntilIdle(_ record: MachineRecord, _ boot: BootRecord) async throws {

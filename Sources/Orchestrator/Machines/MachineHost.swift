@@ -18,6 +18,7 @@ struct MachineHost: Sendable {
     let logger: Logger
     /// nil where no machine has one.
     var relays: MachineRelays?
+    var budget = MemoryBudget()
 
     /// Where the machine's agent answers.
     func door(_ boot: String) -> String { "\(doors)/\(boot).sock" }
@@ -28,7 +29,7 @@ struct MachineHost: Sendable {
     }
 
     /// Makes one boot and starts it. Its row is written.
-    func make(_ record: MachineRecord, _ boot: BootRecord) async throws {
+    func make(_ record: MachineRecord, _ boot: BootRecord, _ clock: StartClock) async throws {
         guard let image = try await images.layers(of: record.config.image) else {
             throw MachineFailure(
                 .internalError, "image_missing", "the image \(record.config.image) is not in the store", field: "config.image",
@@ -50,9 +51,14 @@ struct MachineHost: Sendable {
             machine: record.id, boot: boot.boot, slot: firstSlot + boot.slot, layers: image.layers, arguments: Self.agent, limits: starting,
             binds: way.map { [BindMount(source: $0, destination: "/run/berth")] } ?? [], doorPath: boot.door, bootDocument: try document.encode())
         spec.hasLocalNetwork = way != nil
-        _ = try await runtime.create(spec)
+        let created = try await runtime.create(spec)
+        clock.mark(.create)
+        clock.mark(.root, at: created.rootedAt ?? .now)
         Failpoint.hit("create")
+        // Its first line says that it serves.
+        runtime.observeLog(record.id, boot: boot.boot) { _ in clock.mark(.agent) }
         try await runtime.start(record.id, boot: boot.boot)
+        clock.mark(.start)
         Failpoint.hit("start")
     }
 

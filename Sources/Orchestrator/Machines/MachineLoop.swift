@@ -15,9 +15,13 @@ struct MachineLoop {
     private var timer: Task<Void, Never>?
     private var timerNumber = 0
     private var probe: Task<Void, Never>?
+    /// Looks whether anybody calls, while the machine is up and its configuration has an idle time.
+    private var watch: (limit: MachineConfig.Idle, boot: String, task: Task<Void, Never>)?
     /// The creation or removal under way: one at a time.
     private var work: Task<Void, Never>?
     private var readySince: ContinuousClock.Instant?
+    /// Of the start under way.
+    private var clock: StartClock?
     private(set) var isOver = false
 
     init(_ record: MachineRecord, host: MachineHost, isHeld: Bool, post: @escaping @Sendable (MachineOwner.Message) -> Void) {
@@ -37,7 +41,10 @@ struct MachineLoop {
         if let boot = message.boot, boot != record.boot?.boot { return }
         if let timer = message.timer, timer != timerNumber { return }
         if message.input == .removed { record.boot = nil }
-        if message.input == .ready { Failpoint.hit("ready") }
+        if message.input == .ready {
+            clock?.mark(.server)
+            Failpoint.hit("ready")
+        }
 
         let before = record
         var input = message.input
@@ -51,6 +58,17 @@ struct MachineLoop {
             }
             machine.policy = record.config.policy
         }
+        if let input, machine.startsBoot(input) || record.memoryBytes > before.memoryBytes && machine.life != .none {
+            do {
+                try host.budget.take(record.id, bytes: record.memoryBytes)
+            } catch {
+                // As if nobody had asked.
+                record = before
+                machine.policy = before.config.policy
+                message.reply?(.failure(error))
+                return
+            }
+        }
         if case .exited(let end, _) = input { input = .exited(end, seconds: readySince?.duration(to: .now).components.seconds ?? 0) }
         let effects = input.map { machine.handle($0) } ?? []
         settleTrial(effects)
@@ -63,15 +81,28 @@ struct MachineLoop {
             message.reply?(.failure(error))
         }
         if machine.life == .up, readySince == nil { readySince = .now }
+        settleShare(message.input)
         if machine.life != .up { readySince = nil }
         if machine.life != .probing { probe?.cancel() }
         for effect in effects { await perform(effect, in: &group) }
+        watchIdleness(in: &group)
         // After the effects: who waited for `destroyed` may look at the host, and a new boot has its door.
         host.hub.publish(record)
     }
 
+    /// What it holds of the host's memory: from before its boot until nothing is left of it.
+    private func settleShare(_ input: MachineStateMachine.Input?) {
+        switch (machine.life, input) {
+        case (.none, _): host.budget.release(record.id)
+        case (_, .adopted): host.budget.hold(record.id, bytes: record.memoryBytes)
+        case (.up, _): host.budget.settle(record.id)
+        default: break
+        }
+    }
+
     /// The inbox is closed: only what is under way on the host goes on to its end.
     func end() {
+        watch?.task.cancel()
         timer?.cancel()
         probe?.cancel()
     }
@@ -107,6 +138,7 @@ struct MachineLoop {
             if case .exited(let end, _) = input, type == "exit" || type == "oom" {
                 event.request = .init(exit_event: end.told(isRequested: before.state == .stopping || before.state == .replacing, at: now))
             }
+            if type == "start", status == "started", let stages = clock?.stages { event.request = .init(start_event: stages) }
             return event
         }
         guard record != before || !events.isEmpty else { return }
@@ -127,7 +159,8 @@ struct MachineLoop {
         switch effect {
         case .boot: await boot(in: &group)
         case .probe(let isDeep): ask(isDeep: isDeep && record.config.metadata?["berth_ready"] != "agent", in: &group)
-        case .freeze: freeze(in: &group)
+        case .close(let seconds): close(idleSeconds: seconds, in: &group)
+        case .freeze(let seconds): freeze(idleSeconds: seconds, in: &group)
         case .cancelFreeze: work?.cancel()
         case .thaw: thaw(in: &group)
         case .terminate: terminate(in: &group)
@@ -142,7 +175,15 @@ struct MachineLoop {
 
     /// The row first; then the machine.
     private mutating func boot(in group: inout DiscardingTaskGroup) async {
+        do {
+            try host.budget.take(record.id, bytes: record.memoryBytes)
+        } catch {
+            post(.init(input: .noRoom("\(error)")))
+            return
+        }
         let boot = ULID().description
+        let clock = StartClock()
+        self.clock = clock
         do {
             record.boot = try await host.store.beginBoot(
                 machine: record.id, boot: boot, kind: .machine, door: host.door(boot), at: WallClock.milliseconds())
@@ -150,11 +191,12 @@ struct MachineLoop {
             post(.init(input: .bootFailed("\(error)")))
             return
         }
+        clock.mark(.row)
         Failpoint.hit("row")
         guard let row = record.boot else { return }
         work = start(in: &group) { [host, record, post] in
             do {
-                try await host.make(record, row)
+                try await host.make(record, row, clock)
                 post(.init(input: .booted, boot: boot))
             } catch {
                 post(.init(input: .bootFailed("\(error)"), boot: boot))
@@ -193,8 +235,10 @@ struct MachineLoop {
     }
 
     /// Ready: from here on it gets the processor time that its configuration says.
-    private func settle(in group: inout DiscardingTaskGroup) {
+    private mutating func settle(in group: inout DiscardingTaskGroup) {
         guard let boot = record.boot else { return }
+        clock = nil
+        host.runtime.observeLog(boot.machine, boot: boot.boot, nil)
         group.addTask { [host, logger, cpus = record.config.limits.cpus] in
             do {
                 try await host.runtime.update(boot.machine, boot: boot.boot, cpus: cpus)
@@ -218,11 +262,38 @@ struct MachineLoop {
         }
     }
 
-    private mutating func freeze(in group: inout DiscardingTaskGroup) {
+    private mutating func watchIdleness(in group: inout DiscardingTaskGroup) {
+        let wanted = machine.life == .up && !machine.isHeld ? machine.policy.idle : nil
+        if let watch, watch.limit != wanted || watch.boot != record.boot?.boot {
+            watch.task.cancel()
+            self.watch = nil
+        }
+        guard watch == nil, let wanted, let boot = record.boot else { return }
+        let task = start(in: &group) { [host, record, post] in
+            await host.watchIdleness(record, boot, limit: .seconds(wanted.seconds), since: record.stateSince) { seconds in
+                post(.init(input: .idle(seconds: seconds), boot: boot.boot))
+            }
+        }
+        watch = (wanted, boot.boot, task)
+    }
+
+    private mutating func close(idleSeconds: Int64, in group: inout DiscardingTaskGroup) {
         guard let boot = record.boot else { return }
         work = start(in: &group) { [host, record, post] in
             do {
-                post(.init(input: .frozen(try await host.suspend(record, boot)), boot: boot.boot))
+                try await host.close(record, boot, idleSeconds: idleSeconds)
+                post(.init(input: .closed, boot: boot.boot))
+            } catch {
+                post(.init(input: .closeFailed("\(error)"), boot: boot.boot))
+            }
+        }
+    }
+
+    private mutating func freeze(idleSeconds: Int64?, in group: inout DiscardingTaskGroup) {
+        guard let boot = record.boot else { return }
+        work = start(in: &group) { [host, record, post] in
+            do {
+                post(.init(input: .frozen(try await host.suspend(record, boot, idleSeconds: idleSeconds)), boot: boot.boot))
             } catch {
                 post(.init(input: .freezeFailed(Task.isCancelled ? "not suspended: it was needed meanwhile" : "\(error)"), boot: boot.boot))
             }

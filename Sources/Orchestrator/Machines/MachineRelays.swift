@@ -12,7 +12,7 @@ final class MachineRelays: Sendable {
     private let directory: String
     private let group: MultiThreadedEventLoopGroup
     /// Of its own: resolving waits for servers that a connector may have chosen.
-    private let resolvers = NIOThreadPool(numberOfThreads: 16)
+    private let resolvers = NIOThreadPool(numberOfThreads: 32)
     private let share: EgressShare
     private let logger: Logger
     private let relays = Mutex<[String: EgressRelay]>([:])

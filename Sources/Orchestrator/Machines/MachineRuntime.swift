@@ -16,15 +16,23 @@ protocol MachineRuntime: Sendable {
     /// Idempotent.
     func thaw(_ machine: String, boot: String) async throws
     var exits: AsyncStream<MachineExit> { get }
+    var memoryKills: AsyncStream<MemoryKill> { get }
+    /// `nil` when nothing of it is there.
+    func statistics(_ machine: String, boot: String) async -> MachineStatistics?
 
     /// The last lines that a machine wrote, through all its boots.
     func logTail(_ machine: String, lines: Int) -> String
+    /// The same, and what it writes from then on; `nil` where too many read already.
+    func followLog(_ machine: String, lines: Int) -> AsyncStream<LogPiece>?
+    /// What is kept of them.
+    func logBytes(_ machine: String) -> Int
     func discardLog(_ machine: String)
     func observeLog(_ machine: String, boot: String, _ observer: (@Sendable (String) -> Void)?)
 }
 
 extension OCIRuntime: MachineRuntime {
     func logTail(_ machine: String, lines: Int) -> String { log.tail(machine, lines: lines) }
+    func followLog(_ machine: String, lines: Int) -> AsyncStream<LogPiece>? { log.follow(machine, lines: lines) }
     func discardLog(_ machine: String) { log.discard(machine) }
     func observeLog(_ machine: String, boot: String, _ observer: (@Sendable (String) -> Void)?) { log.observe(machine, boot: boot, observer) }
 }

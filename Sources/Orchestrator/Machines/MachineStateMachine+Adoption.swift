@@ -20,6 +20,13 @@ extension MachineStateMachine {
             state = .starting
             return [.record(type: "adopt", status: "starting", source: "berth", reason: "half made")] + remove(.request)
         }
+        if isClosing { return adoptClosing() }
+        if state == .stopping || state == .replacing {
+            // A restart or an update was cut off before this boot had ended: it is told again, and another one follows.
+            life = .ending
+            cause = .request
+            return [.record(type: "adopt", status: state.rawValue, source: "berth", reason: nil), .terminate, .arm(seconds: policy.stopSeconds)]
+        }
         if mayStandStill { return adoptAwake() }
         life = .probing
         // One that served before serves on; its server need not be asked, which could start a child without credentials.

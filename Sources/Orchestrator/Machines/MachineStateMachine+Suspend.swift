@@ -2,19 +2,29 @@ import MachineAPI
 
 /// Suspending: a machine stands still, keeps its memory and its boot, and runs on when somebody needs it.
 extension MachineStateMachine {
-    mutating func suspend(_ source: String) -> [Effect] {
+    /// - Parameter idle: nobody has called for so many seconds, which is why.
+    mutating func suspend(_ source: String, idle: Int64? = nil) -> [Effect] {
         guard life == .up, desired == .running, !isHeld else { return [] }
         desired = .suspended
         life = .freezing
         state = .suspending
         reason = nil
         // Written before its door is closed: whoever finds it so later knows that it may stand still.
-        return [.record(type: "suspend", status: "suspending", source: source, reason: nil), .freeze]
+        return [
+            .record(type: idle == nil ? "suspend" : "autostop", status: "suspending", source: source, reason: idle.map(Self.nobodyCalled)),
+            .freeze(idleSeconds: idle),
+        ]
     }
 
     mutating func frozen(_ told: String) -> [Effect] {
         guard life == .freezing else { return [] }
+        let restarts = restartsAfterFreeze
+        restartsAfterFreeze = false
         switch target {
+        case .running where restarts:
+            life = .ending
+            cause = .request
+            return stopping("berth", nil) + [.terminate, .arm(seconds: policy.stopSeconds)]
         case .suspended:
             life = .frozen
             guard state != .suspended else { return [] }
@@ -35,7 +45,7 @@ extension MachineStateMachine {
     /// It was not to be had: it serves on.
     mutating func freezeFailed(_ why: String) -> [Effect] {
         guard life == .freezing else { return [] }
-        guard target == .suspended || target == .running else { return frozen(why) }
+        guard target == .suspended || target == .running && !restartsAfterFreeze else { return frozen(why) }
         desired = .running
         life = .up
         state = .started
@@ -66,7 +76,7 @@ extension MachineStateMachine {
     mutating func adoptSuspended() -> [Effect] {
         life = .freezing
         if state != .suspended { state = .suspending }
-        return [.record(type: "adopt", status: state.rawValue, source: "berth", reason: reason), .freeze]
+        return [.record(type: "adopt", status: state.rawValue, source: "berth", reason: reason), .freeze()]
     }
 
     mutating func adoptAwake() -> [Effect] {

@@ -23,7 +23,7 @@ extension MachineStateMachine {
             guard launches else { return [.record(type: "update", status: state.rawValue, source: source, reason: nil)] }
             desired = .running
             return boot("update", source: source)
-        case .booting, .freezing, .ending, .removing, .stuck:
+        case .booting, .closing, .freezing, .ending, .removing, .stuck:
             return []
         }
     }

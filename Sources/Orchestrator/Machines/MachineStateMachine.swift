@@ -19,6 +19,8 @@ struct MachineStateMachine: Sendable, Equatable {
         /// Runs, and is asked whether it is ready.
         case probing
         case up
+        /// Nobody has called for long: its agent is asked to take no call any more, and says whether one has come.
+        case closing
         /// Its door is being closed and it is being frozen.
         case freezing
         /// Stands still, and keeps its memory.
@@ -48,6 +50,8 @@ struct MachineStateMachine: Sendable, Equatable {
         var startSeconds: Int64 = 60
         /// It goes for good when it has come to its end.
         var destroysItself = false
+        /// What becomes of it when nobody calls.
+        var idle: MachineConfig.Idle?
     }
 
     enum Input: Sendable, Equatable {
@@ -57,14 +61,22 @@ struct MachineStateMachine: Sendable, Equatable {
         case restart(source: String, seconds: Int64? = nil)
         case destroy(source: String)
         case suspend(source: String)
+        /// Nobody has called for so long.
+        case idle(seconds: Int64)
+        /// Its agent takes no call any more, and nobody waits for one.
+        case closed
+        /// It was called, or does not say.
+        case closeFailed(String)
         /// It has another configuration from now on. `launches`: it shall run with it at once, else from its next boot on.
         case update(source: String, launches: Bool)
         /// Something happened to it that changes nothing of its life.
-        case note(type: String, source: String)
+        case note(type: String, source: String, reason: String? = nil)
         /// Stop until the next orchestrator; what is wanted stays.
         case hold
         case booted
         case bootFailed(String)
+        /// The host has no room for it: it is not started, and nobody tries again before somebody asks.
+        case noRoom(String)
         case ready
         /// The agent answers, and says that the server does not come up.
         case notReady(String)
@@ -91,8 +103,11 @@ struct MachineStateMachine: Sendable, Equatable {
         case boot
         /// Ask until the answer is yes. `isDeep`: whether its server answers, else whether the agent does.
         case probe(isDeep: Bool)
-        /// Close the door, let calls end, freeze; or do nothing of what is done already.
-        case freeze
+        /// Have the agent take no more calls, if it has had none for so long.
+        case close(idleSeconds: Int64)
+        /// Close the door, let calls end, freeze; or do nothing of what is done already. `idleSeconds`: only if nobody has called for so
+        /// long, also when the door is closed.
+        case freeze(idleSeconds: Int64? = nil)
         /// Do not wait for its calls any longer: it is frozen already, or it is not frozen at all.
         case cancelFreeze
         /// The opposite of a freeze; of what was never frozen, nothing.
@@ -124,6 +139,8 @@ struct MachineStateMachine: Sendable, Equatable {
     var isOnTrial = false
     /// What is being waked served before, so that its server need not be asked again.
     var servedBefore = false
+    /// A restart was asked for while it was being frozen.
+    var restartsAfterFreeze = false
 
     // Written by the machine's own parts alone.
     var life = Life.none
@@ -155,11 +172,15 @@ struct MachineStateMachine: Sendable, Equatable {
         case .restart(let source, let seconds): restart(source, seconds)
         case .destroy(let source): destroy(source)
         case .suspend(let source): suspend(source)
+        case .idle(let seconds): idle(seconds)
+        case .closed: closed()
+        case .closeFailed(let why): closeFailed(why)
         case .update(let source, let launches): update(source, launches)
-        case .note(let type, let source): [.record(type: type, status: state.rawValue, source: source, reason: nil)]
+        case .note(let type, let source, let why): [.record(type: type, status: state.rawValue, source: source, reason: why)]
         case .hold: hold()
         case .booted: booted()
         case .bootFailed(let why): life == .booting ? fail(why, type: "start") : []
+        case .noRoom(let why): noRoom(why)
         case .ready: ready()
         case .notReady(let why): life == .probing ? fail(why, type: "start") : []
         case .exited(let end, let seconds): exited(end, seconds)
@@ -190,6 +211,11 @@ struct MachineStateMachine: Sendable, Equatable {
             return []
         case .frozen:
             return wake(source)
+        case .closing:
+            // `closed` or `closeFailed` find out whether it can serve on.
+            guard state != .starting else { return [] }
+            state = .starting
+            return [.record(type: "start", status: "starting", source: source, reason: "queued")]
         case .freezing:
             // It serves on, or is waked as soon as it stands still.
             return wasWanted ? [] : [.record(type: "start", status: state.rawValue, source: source, reason: "queued"), .cancelFreeze]
@@ -211,6 +237,8 @@ struct MachineStateMachine: Sendable, Equatable {
     private mutating func hold() -> [Effect] {
         guard !isHeld else { return [] }
         isHeld = true
+        // What does not run anyway keeps its state, and why it has it.
+        if life == .none, state == .failed || state == .created { return [] }
         return desired == .destroyed ? [] : wind("berth", reason: "berth goes down")
     }
 
@@ -229,7 +257,7 @@ struct MachineStateMachine: Sendable, Equatable {
         case .freezing:
             // `frozen` or `freezeFailed` find out.
             return stopping(source, why) + [.cancelFreeze]
-        case .probing, .up, .frozen, .thawing:
+        case .probing, .up, .closing, .frozen, .thawing:
             life = .ending
             cause = .request
             return stopping(source, why) + [.terminate, .arm(seconds: seconds ?? policy.stopSeconds)]
@@ -247,7 +275,13 @@ struct MachineStateMachine: Sendable, Equatable {
 
     private mutating func restart(_ source: String, _ seconds: Int64?) -> [Effect] {
         guard desired != .destroyed, !isHeld else { return [] }
-        guard [.probing, .up, .frozen, .thawing].contains(life) else { return start(source) }
+        if life == .freezing {
+            // `frozen` or `freezeFailed` find out.
+            restartsAfterFreeze = true
+            desired = .running
+            return [.record(type: "restart", status: state.rawValue, source: source, reason: "queued"), .cancelFreeze]
+        }
+        guard [.probing, .up, .closing, .frozen, .thawing].contains(life) else { return start(source) }
         desired = .running
         attempts = 0
         life = .ending
@@ -268,7 +302,7 @@ struct MachineStateMachine: Sendable, Equatable {
         switch life {
         case .none, .waiting:
             return [record, .disarm] + erase()
-        case .probing, .up, .ending, .frozen, .thawing:
+        case .probing, .up, .closing, .ending, .frozen, .thawing:
             return [record] + remove(.request)
         case .freezing:
             return [record, .cancelFreeze]
@@ -297,6 +331,24 @@ struct MachineStateMachine: Sendable, Equatable {
         return [.probe(isDeep: true), .arm(seconds: policy.startSeconds)]
     }
 
+    /// No failure of the machine, so that none is counted.
+    private mutating func noRoom(_ why: String) -> [Effect] {
+        guard life == .booting else { return [] }
+        if desired == .running { desired = .stopped }
+        reason = why
+        return [.record(type: "start", status: "stopped", source: "berth", reason: why)] + remove(.request)
+    }
+
+    /// Whether the input, if it comes now, makes a boot; then there has to be room for it.
+    func startsBoot(_ input: Input) -> Bool {
+        guard life == .none || life == .waiting, desired != .destroyed, !isHeld else { return false }
+        switch input {
+        case .start, .restart: return true
+        case .update(_, let launches): return launches
+        default: return false
+        }
+    }
+
     private mutating func ready() -> [Effect] {
         guard life == .probing else { return [] }
         life = .up
@@ -309,7 +361,7 @@ struct MachineStateMachine: Sendable, Equatable {
 
     private mutating func exited(_ end: MachineEnd, _ seconds: Int64) -> [Effect] {
         switch life {
-        case .probing, .up, .freezing, .frozen, .thawing:
+        case .probing, .up, .closing, .freezing, .frozen, .thawing:
             // A machine that ran well for a while has its tries back.
             if life == .up && seconds >= 300 { attempts = 0 }
             reason = end.description
@@ -413,7 +465,7 @@ struct MachineStateMachine: Sendable, Equatable {
             return [.record(type: "stop", status: state.rawValue, source: "berth", reason: "did not end in time, killed")]
                 + remove(cause)
         case .stuck: return remove(cause)
-        case .none, .booting, .up, .freezing, .frozen, .removing: return []
+        case .none, .booting, .up, .closing, .freezing, .frozen, .removing: return []
         }
     }
 

@@ -10,6 +10,7 @@ actor Reconciler {
     nonisolated let jobs = ExitRouter()
     private var owners: [String: MachineOwner] = [:]
     private var exits: Task<Void, Never>?
+    private var memoryKills: Task<Void, Never>?
     /// Of apps whose deletion an earlier orchestrator began.
     private var deletions: [Task<Void, Never>] = []
     private(set) var isGoingDown = false
@@ -44,9 +45,12 @@ actor Reconciler {
                 owner.post(.lost, boot: boot.boot)
             }
         }
-        try await host.store.prune(destroyedBefore: WallClock.milliseconds() - 7 * 86_400_000)
+        try await forget()
         for app in try await host.store.apps() where app.isDeleting { deletions.append(Task { await self.resumeDeletion(of: app.name) }) }
     }
+
+    /// Takes away what is kept of machines that were destroyed more than a week ago.
+    func forget() async throws { try await host.store.prune(destroyedBefore: WallClock.milliseconds() - 7 * 86_400_000) }
 
     /// A machine whose row has just been written.
     func add(_ machine: MachineRecord) { _ = owner(of: machine) }
@@ -122,7 +126,9 @@ actor Reconciler {
         }
         for deletion in deletions { await deletion.value }
         exits?.cancel()
+        memoryKills?.cancel()
         await exits?.value
+        await memoryKills?.value
     }
 
     // MARK: Parts
@@ -150,11 +156,22 @@ actor Reconciler {
         exits = Task { [weak self, jobs] in
             for await exit in stream where !jobs.deliver(exit) { await self?.ended(exit) }
         }
+        let kills = host.runtime.memoryKills
+        memoryKills = Task { [weak self] in
+            for await kill in kills { await self?.ranShort(kill) }
+        }
     }
 
     private func ended(_ exit: MachineExit) {
         let end = MachineEnd(code: exit.code, signal: exit.signal, isOutOfMemory: exit.oomKilled)
         owners[exit.machine]?.post(.exited(end, seconds: 0), boot: exit.boot)
+    }
+
+    /// The machine lives on, without some of its processes.
+    private func ranShort(_ kill: MemoryKill) {
+        let what = kill.count == 1 ? "a process" : "\(kill.count) processes"
+        let reason = "oom_killed: the kernel ended \(what) of it for want of memory (--memory gives it more)"
+        owners[kill.machine]?.post(.note(type: "oom", source: "kernel", reason: reason), boot: kill.boot)
     }
 
     /// A boot without a row: its row is written first and deleted last, so nobody wants it.

@@ -46,13 +46,19 @@ enum AddressPolicy {
         switch reach {
         case .any: true
         case .global: isGlobal(address) && !own.contains(address)
-        case .privateToo: isGlobal(address) || exceptions.contains { $0.contains(address) } || own.contains(address) && !isOfLink(address)
+        case .privateToo:
+            isGlobal(address) || (exceptions.contains { $0.contains(address) } || own.contains(address)) && !isNobodys(address)
         }
     }
 
-    /// An interface has addresses of its link as well, and so may somebody else have them.
-    private static func isOfLink(_ address: IPAddress) -> Bool { linkBlocks.contains { $0.contains(address) } }
-    private static let linkBlocks = ["169.254.0.0/16", "fe80::/10"].compactMap(AddressBlock.init)
+    /// What no exception opens: an interface's addresses of its link, which somebody else may have too, and the addresses in private
+    /// blocks at which clouds answer their machines (Amazon's, Google's, Scaleway's in IPv6, Alibaba's three), credentials among it.
+    static let neverV4AndV6 = [
+        "169.254.0.0/16", "fe80::/10", "fd00:ec2::/32", "fd20:ce::/32", "fd00:42::/32", "100.100.100.200/32", "100.100.2.136/32",
+        "100.100.2.138/32",
+    ]
+    private static func isNobodys(_ address: IPAddress) -> Bool { never.contains { $0.contains(address) } }
+    private static let never = neverV4AndV6.compactMap(AddressBlock.init)
 
     /// The addresses of this host's interfaces now, public ones too.
     static func hostAddresses() -> Set<IPAddress> {

@@ -95,20 +95,6 @@ extension CgroupTree {
         return value("oom_kill", in: directory + (isVersion2 ? "/memory.events" : "/memory.oom_control")) ?? 0
     }
 
-    func statistics(_ path: String) -> MachineStatistics? {
-        guard let memory = directory("memory", path), Files.isDirectory(memory) else { return nil }
-        func number(_ controller: String, _ file: String) -> Int {
-            directory(controller, path).flatMap { Files.read($0 + "/" + file) }.flatMap { Int($0.filter { $0 != "\n" }) } ?? 0
-        }
-        let cpu =
-            isVersion2
-            ? value("usage_usec", in: memory + "/cpu.stat") ?? 0
-            : number("cpuacct", "cpuacct.usage") / 1_000
-        return MachineStatistics(
-            memoryBytes: number("memory", isVersion2 ? "memory.current" : "memory.usage_in_bytes"),
-            pids: number("pids", "pids.current"), cpuMicroseconds: cpu, oomKills: oomKills(path))
-    }
-
     /// The number behind a word in a file of `word number` lines.
     func value(_ word: String, in file: String) -> Int? {
         guard let text = Files.read(file) else { return nil }

@@ -19,7 +19,7 @@ extension CgroupTree {
             push(directory, from: before) { try Files.set(directory + "/memory.reclaim", "\(Self.step)") }
         } else {
             let file = directory + "/memory.limit_in_bytes"
-            guard let limit = number(file) else { return 0 }
+            guard let limit = intendedLimit(directory) else { return 0 }
             push(directory, from: before) { try Files.set(file, "\(max(Self.step, memoryBytes(directory) - Self.step))") }
             try? Files.set(file, "\(limit)")
         }
@@ -37,10 +37,19 @@ extension CgroupTree {
         }
     }
 
-    /// The machine runs again: what it has in swap comes back as it is touched, and no more goes there.
+    /// The machine runs again: what it has in swap comes back as it is touched, and no more goes there. A limit that was lowered for a
+    /// reclaim whose orchestrator died is what it was.
     func endReclaim(_ path: String) {
-        guard isVersion2, let directory = directory("memory", path) else { return }
-        try? Files.set(directory + "/memory.swap.max", "0")
+        guard let directory = directory("memory", path) else { return }
+        if isVersion2 { return (try? Files.set(directory + "/memory.swap.max", "0")) ?? () }
+        let file = directory + "/memory.limit_in_bytes"
+        guard let limit = intendedLimit(directory), let now = number(file), now < limit else { return }
+        try? Files.set(file, "\(limit)")
+    }
+
+    /// Of version 1: a machine's limits of memory and of memory with swap are the same number, and only the first is ever lowered.
+    private func intendedLimit(_ directory: String) -> Int? {
+        number(directory + "/memory.memsw.limit_in_bytes") ?? number(directory + "/memory.limit_in_bytes")
     }
 
     /// Whether the host has anywhere to push memory to.

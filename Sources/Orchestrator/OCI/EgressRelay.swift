@@ -1,3 +1,4 @@
+import CLinux
 import Door
 import Foundation
 import Glibc
@@ -25,7 +26,7 @@ public final class EgressRelay: Sendable {
         let peerUIDs: ClosedRange<UInt32>
         let logger: Logger
         private let share: EgressShare
-        private let turns = Turns(limit: 4)
+        private let turns = Turns(limit: 2)
         private let state = Mutex((ledger: EgressLedger(), connections: 0))
 
         init(policy: EgressPolicy, peerUIDs: ClosedRange<UInt32>, share: EgressShare = EgressShare(alone: 256), logger: Logger) {
@@ -138,20 +139,25 @@ enum EgressResolver {
         hints.ai_socktype = Int32(SOCK_STREAM.rawValue)
         hints.ai_flags = AI_NUMERICSERV
         var list: UnsafeMutablePointer<addrinfo>?
+        // Of the host's search list a name with a dot takes nothing: it would lead to another name than the one that is allowed.
+        clinux_resolve_as_written(destination.host.contains(".") ? 1 : 0)
         guard getaddrinfo(destination.host, String(destination.port), &hints, &list) == 0 else { throw Refused(reason: .unresolved) }
         defer { freeaddrinfo(list) }
         let own = AddressPolicy.hostAddresses()
         var addresses: [SocketAddress] = []
+        var wouldBePrivate = false
         var next = list
         while let entry = next?.pointee {
             if let address = entry.ai_addr.flatMap({ IPAddress(UnsafePointer($0)) }) {
                 if AddressPolicy.isAllowed(address, reach: destination.reach, own: own) {
                     addresses.append(try SocketAddress(ipAddress: address.description, port: destination.port))
+                } else {
+                    wouldBePrivate = wouldBePrivate || AddressPolicy.isAllowed(address, reach: .privateToo, own: own)
                 }
             }
             next = entry.ai_next
         }
-        guard !addresses.isEmpty else { throw Refused(reason: .notGlobal) }
+        guard !addresses.isEmpty else { throw Refused(reason: wouldBePrivate ? .notGlobal : .special) }
         // Each may take its time to not answer.
         return Array(addresses.prefix(addressLimit))
     }

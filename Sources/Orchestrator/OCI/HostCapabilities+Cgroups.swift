@@ -16,6 +16,9 @@ struct CgroupSurvey: Sendable, Equatable {
     var controllers: Set<String>
     /// Whether a limit of memory holds for swap too; what version 2 always can.
     var countsSwap: Bool
+    /// Version 2, seen from inside of a container: processes live in the cgroup below which machines would be made, so that the kernel
+    /// lets no limit be set there ("no internal processes").
+    var isOccupied = false
 
     private static let judged = ["memory", "cpu", "pids", "devices", "freezer"]
 
@@ -24,7 +27,8 @@ struct CgroupSurvey: Sendable, Equatable {
         let tree = CgroupTree.detect(hybridIsCovered: true)
         if tree.isVersion2 {
             let offered = Files.read(CgroupTree.mountPoint + "/cgroup.controllers")?.split(whereSeparator: \.isWhitespace).map(String.init) ?? []
-            return CgroupSurvey(hierarchy: .version2, controllers: Set(offered), countsSwap: true)
+            return CgroupSurvey(
+                hierarchy: .version2, controllers: Set(offered), countsSwap: true, isOccupied: isOccupied(CgroupTree.mountPoint, offered))
         }
         let isVersion1 = tree.hierarchies.contains { $0.kind == .v1 }
         let hasUnified = tree.hierarchies.contains { $0.kind == .plain }
@@ -32,6 +36,13 @@ struct CgroupSurvey: Sendable, Equatable {
         return CgroupSurvey(
             hierarchy: !isVersion1 ? .none : hasUnified ? .hybrid : .version1,
             controllers: Set(judged.filter { tree.directory($0, "") != nil }), countsSwap: swap)
+    }
+
+    /// The host's own root, which has no type, is free of that rule; and what is on for children already stays on.
+    private static func isOccupied(_ root: String, _ offered: [String]) -> Bool {
+        guard Files.status(root + "/cgroup.type") != nil, Files.read(root + "/cgroup.procs")?.isEmpty == false else { return false }
+        let passedOn = Set((Files.read(root + "/cgroup.subtree_control") ?? "").split(whereSeparator: \.isWhitespace).map(String.init))
+        return !Set(offered).intersection(["memory", "cpu", "pids"]).isSubset(of: passedOn)
     }
 
     /// What machines make of it.
@@ -64,12 +75,17 @@ struct CgroupSurvey: Sendable, Equatable {
     }
 
     private var layout: IsolationLayer {
-        let remedy = "boot with systemd.unified_cgroup_hierarchy=0 (hybrid)"
+        let remedy =
+            isOccupied
+            ? "move them, as the container's first command: mkdir \(CgroupTree.mountPoint)/init; "
+                + "for p in $(cat \(CgroupTree.mountPoint)/cgroup.procs); do echo $p > \(CgroupTree.mountPoint)/init/cgroup.procs; done"
+            : "mount -t cgroup2 none \(CgroupTree.mountPoint)"
         let (state, detail): (IsolationLayer.State, String) =
             switch hierarchy {
             case .version1: (.active, "version 1")
             case .hybrid: (.active, "hybrid: version 1, and version 2 beside it")
-            case .version2: (.missing, "machines are not proven on cgroup version 2 yet")
+            case .version2 where isOccupied: (.missing, "version 2, of a container whose processes live at its root")
+            case .version2: (.active, "version 2")
             case .none: (.missing, "no control groups are mounted at \(CgroupTree.mountPoint)")
             }
         return IsolationLayer("cgroup-hierarchy", state, detail, remedy: remedy)

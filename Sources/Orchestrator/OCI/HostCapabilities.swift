@@ -37,7 +37,7 @@ public struct HostCapabilities: Sendable, Equatable {
     public var blocking: [IsolationLayer] { layers.filter { $0.isRequired && $0.state == .missing } }
 
     /// Looks at the host; starts nothing but `<runtime> --version`.
-    public static func probe(runtimePath: String = "") async -> HostCapabilities {
+    public static func probe(runtimePath: String = "", memoryBudget: MemoryBudgetSetting = .standard) async -> HostCapabilities {
         let pidfd = pidfd()
         // A command's end is waited for by a pidfd: without one the runtime is found, but not asked.
         var layers = [privilege(), await runtime(runtimePath, isAsked: pidfd.state == .active)]
@@ -47,7 +47,7 @@ public struct HostCapabilities: Sendable, Equatable {
         ].map { namespace($0.0, $0.1) }
         layers += [seccomp(), overlay()]
         layers += CgroupSurvey.ofThisHost().layers
-        layers += [pidfd, landlock(), swap()]
+        layers += [pidfd, landlock(), swap(), memory(memoryBudget)]
         return HostCapabilities(layers: layers)
     }
 
@@ -97,9 +97,10 @@ public struct HostCapabilities: Sendable, Equatable {
     }
 
     private static func overlay() -> IsolationLayer {
-        let known = Files.read("/proc/filesystems")?.contains("\toverlay\n") == true
+        // Debian has it as a module, which nobody has loaded on a host that has run no container yet.
+        let known = Files.read("/proc/filesystems")?.contains("\toverlay\n") == true || clinux_knows_file_system("overlay") == 1
         return IsolationLayer(
-            "read-only-root", known ? .active : .missing, known ? "overlay without an upper layer" : "overlayfs is not loaded",
+            "read-only-root", known ? .active : .missing, known ? "overlay without an upper layer" : "the kernel has no overlayfs",
             remedy: "modprobe overlay")
     }
 
@@ -116,6 +117,15 @@ public struct HostCapabilities: Sendable, Equatable {
         return IsolationLayer(
             "landlock", active ? .active : .degraded, active ? "for servers that sandbox themselves" : "not known to be active",
             remedy: "boot with landlock in lsm=", isRequired: false)
+    }
+
+    private static func memory(_ setting: MemoryBudgetSetting) -> IsolationLayer {
+        let host = HostMemory.now()
+        let isShort = host.available < MemoryBudget.reserve
+        return IsolationLayer(
+            "memory-budget", isShort ? .degraded : .active,
+            "\(setting.bytes(of: host.total) >> 20) of \(host.total >> 20) MiB for machines, \(host.available >> 20) MiB available now",
+            remedy: "free memory: machines are refused while less than \(MemoryBudget.reserve >> 20) MiB would be left", isRequired: false)
     }
 
     private static func swap() -> IsolationLayer {

@@ -17,10 +17,16 @@ public final class LogPipes: Sendable {
         case discard(String)
         case flush(String, @Sendable () -> Void)
         case observe(String, Observer?)
+        case follow(machine: String, number: Int, lines: Int, AsyncStream<LogPiece>.Continuation)
+        case unfollow(machine: String, number: Int)
         case end
     }
 
+    /// Readers that go on reading, of all machines together.
+    static let readers = 64
+
     private let directory: String
+    private let reading = Mutex((last: 0, count: 0))
     private let requests = Mutex<[Request]>([])
     private let wakePipe: WakePipe
 
@@ -35,6 +41,32 @@ public final class LogPipes: Sendable {
     /// The last lines that a machine wrote, through all its boots, as text with line ends.
     public func tail(_ machine: String, lines: Int) -> String {
         LogFile.tail(path: path(machine), lines: lines)
+    }
+
+    /// The last lines of a machine and, in order and without a gap, what it writes from then on, whatever boot it is in: until the
+    /// reader leaves, or the machine's log is discarded.
+    ///
+    /// - Returns: `nil` where too many read already.
+    func follow(_ machine: String, lines: Int) -> AsyncStream<LogPiece>? {
+        let number = reading.withLock { reading -> Int? in
+            guard reading.count < Self.readers else { return nil }
+            reading.last += 1
+            reading.count += 1
+            return reading.last
+        }
+        guard let number else { return nil }
+        let (stream, continuation) = AsyncStream.makeStream(of: LogPiece.self, bufferingPolicy: .bufferingOldest(LogFollowers.waiting))
+        continuation.onTermination = { [self] _ in
+            reading.withLock { $0.count -= 1 }
+            send(.unfollow(machine: machine, number: number))
+        }
+        send(.follow(machine: machine, number: number, lines: lines, continuation))
+        return stream
+    }
+
+    /// What is kept of a machine's lines.
+    func bytes(_ machine: String) -> Int {
+        ["", ".1"].reduce(0) { $0 + Int(Files.status(path(machine) + $1)?.st_size ?? 0) }
     }
 
     /// Removes what a destroyed machine wrote.
@@ -78,6 +110,7 @@ public final class LogPipes: Sendable {
 
     private func run() {
         var readers: [String: LogReader] = [:]
+        let followers = LogFollowers()
         while true {
             for request in requests.withLock({ requests in
                 defer { requests = [] }
@@ -86,17 +119,24 @@ public final class LogPipes: Sendable {
                 switch request {
                 case .attach(let name, let machine, let descriptor):
                     readers[name]?.finish()
-                    readers[name] = LogReader(descriptor: descriptor, file: LogFile(path: path(machine)))
+                    readers[name] = LogReader(descriptor: descriptor, file: LogFile(path: path(machine))) { followers.append($0, to: machine) }
                 case .detach(let name):
                     readers.removeValue(forKey: name)?.finish()
                 case .discard(let machine):
                     erase(machine)
+                    followers.end(machine)
                 case .flush(let name, let then):
                     readers[name]?.flush()
                     then()
                 case .observe(let name, let observer):
                     readers[name]?.observer = observer
+                case .follow(let machine, let number, let lines, let continuation):
+                    // Here, where nobody writes meanwhile.
+                    followers.add(machine, number: number, tail: Array(tail(machine, lines: lines).utf8), continuation)
+                case .unfollow(let machine, let number):
+                    followers.remove(machine, number: number)
                 case .end:
+                    followers.endAll()
                     for reader in readers.values { reader.finish() }
                     return
                 }
@@ -119,10 +159,12 @@ private final class LogReader {
     private var lines = LogLines()
     private var budget = LogBudget(now: .now)
     private var chunk = [UInt8](repeating: 0, count: 64 << 10)
+    private let written: (LogPiece) -> Void
 
-    init(descriptor: Int32, file: LogFile) {
+    init(descriptor: Int32, file: LogFile, written: @escaping (LogPiece) -> Void) {
         self.descriptor = descriptor
         self.file = file
+        self.written = written
     }
 
     /// Reads what is there, at most `chunks` times: a flood of one machine must not starve the others.
@@ -134,9 +176,14 @@ private final class LogReader {
             guard count > 0 else { return }
             var kept: [UInt8] = []
             lines.append(chunk[0..<count]) { keep($0, &kept) }
-            file.append(kept)
+            write(kept)
             left -= 1
         }
+    }
+
+    private func write(_ kept: [UInt8]) {
+        file.append(kept)
+        written(kept)
     }
 
     private func keep(_ line: [UInt8], _ kept: inout [UInt8]) {
@@ -156,7 +203,7 @@ private final class LogReader {
         read(upTo: 64)
         var kept: [UInt8] = []
         lines.finish { keep($0, &kept) }
-        file.append(kept)
+        write(kept)
     }
 
     func finish() {

@@ -100,6 +100,8 @@ public struct CreatedMachine: Sendable, Equatable {
     public let pid: Int32
     /// Its own program runs; after `create` it does not yet.
     public let isStarted: Bool
+    /// When its root file system was there; nil of one that was adopted.
+    var rootedAt: ContinuousClock.Instant?
 }
 
 /// What the host holds of a machine. Without pids it is a leftover.
@@ -118,15 +120,6 @@ public struct MachineExit: Sendable, Equatable {
     public let signal: Int32?
     /// It died while the kernel was ending processes of this machine for want of memory.
     public let oomKilled: Bool
-}
-
-/// What a machine uses now.
-public struct MachineStatistics: Sendable, Equatable {
-    public let memoryBytes: Int
-    public let pids: Int
-    public let cpuMicroseconds: Int
-    /// Processes that the kernel ended for want of memory since the boot.
-    public let oomKills: Int
 }
 
 /// `<machine>-<boot>`: the name of container, cgroup, bundle and mount point of one boot.

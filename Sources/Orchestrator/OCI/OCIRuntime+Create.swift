@@ -41,6 +41,7 @@ extension OCIRuntime {
             spec: spec, cgroupPath: configuration.cgroup(name), rootfs: root.rootfs, binds: binds,
             networkPath: network.value < 0 ? nil : "/proc/\(getpid())/fd/\(network.value)")
         try Files.write(bundle + "/config.json", try config.json())
+        let rootedAt = ContinuousClock.now
         Failpoint.hit("create.after-mount")
 
         let fifo = bundle + "/output"
@@ -54,11 +55,12 @@ extension OCIRuntime {
         input.closeWriter()
         let door = try Door.make(spec.doorPath, group: configuration.doorGroup)
         let boot = try BootMemory.make(spec.bootDocument)
+        let memory = cgroups.openMemoryKills(configuration.cgroup(name))
 
         let pidFile = bundle + "/pid"
         try command.create(
             name, bundle: bundle, pidFile: pidFile, log: bundle + "/runtime.log",
-            stdio: (input.reader, output.value, output.value), extra: [door.value, boot.value])
+            stdio: (input.reader, output.value, output.value), extra: [door.value, boot.value] + (memory.value < 0 ? [] : [memory.value]))
         withExtendedLifetime(network) {}
         Failpoint.hit("create.after-runtime")
         guard let pid = Files.read(pidFile).flatMap({ Int32($0.filter { $0 != "\n" }) }) else {
@@ -71,7 +73,7 @@ extension OCIRuntime {
             throw OCIError(.runtimeFailed, "\(name): process \(pid) is not in the machine's cgroup")
         }
         watch(name, pid: pid, pidfd: pidfd)
-        return CreatedMachine(machine: name.machine, boot: name.boot, pid: pid, isStarted: false)
+        return CreatedMachine(machine: name.machine, boot: name.boot, pid: pid, isStarted: false, rootedAt: rootedAt)
     }
 }
 

@@ -21,6 +21,7 @@ extension OCIRuntime {
         Failpoint.hit("remove.after-runtime")
         try empty(cgroup, name)
         Failpoint.hit("remove.after-kill")
+        memoryWatch.forget(name)
         let busy = cgroups.remove(cgroup)
         guard busy.isEmpty else { throw OCIError(.notRemoved, "cgroups of \(name) are busy: \(busy.joined(separator: ", "))") }
         Failpoint.hit("remove.after-cgroups")

@@ -14,15 +14,19 @@ public final class OCIRuntime: Sendable {
     public let log: LogPipes
     /// The end of each machine that was created or adopted, after its output was read. For one consumer.
     public let exits: AsyncStream<MachineExit>
+    /// What the kernel ended for want of memory in machines that may live on. For one consumer.
+    let memoryKills: AsyncStream<MemoryKill>
 
     let logger: Logger
     let command: RuntimeCommand
     let cgroups: CgroupTree
     let workers: WorkerPool
     let reaper: Reaper
+    let memoryWatch: MemoryWatch
     /// Creates under way: the runtime makes a machine's cgroup inside the parent that a removal may find empty.
     let creating = Mutex(0)
     private let exitContinuation: AsyncStream<MachineExit>.Continuation
+    private let killContinuation: AsyncStream<MemoryKill>.Continuation
 
     /// Makes the directories and starts the threads.
     ///
@@ -57,6 +61,16 @@ public final class OCIRuntime: Sendable {
             reaper.end()
             throw error
         }
+        let (kills, killContinuation) = AsyncStream.makeStream(of: MemoryKill.self)
+        do {
+            memoryWatch = try MemoryWatch(cgroups: cgroups) { killContinuation.yield($0) }
+        } catch {
+            workers.end()
+            reaper.end()
+            log.end()
+            throw error
+        }
+        (memoryKills, self.killContinuation) = (kills, killContinuation)
         (exits, exitContinuation) = AsyncStream.makeStream(of: MachineExit.self)
         // A runtime that an earlier orchestrator started may still be at work on something that nobody awaits.
         command.endStrays(except: Set(Files.names(configuration.bundles).compactMap(BootName.init).compactMap(livingInit)))
@@ -92,18 +106,14 @@ public final class OCIRuntime: Sendable {
         try await workers.run { [self] in try cgroups.setCPUs(configuration.cgroup(name), cpus) }
     }
 
-    /// What the machine uses; `nil` when it has no cgroup.
-    public func statistics(_ machine: String, boot: String) async -> MachineStatistics? {
-        guard let name = try? Self.name(machine, boot) else { return nil }
-        return try? await workers.run { [self] in cgroups.statistics(configuration.cgroup(name)) }
-    }
-
     /// Ends the threads of this object. Machines live on.
     public func shutdown() {
         workers.end()
         reaper.end()
         log.end()
+        memoryWatch.end()
         exitContinuation.finish()
+        killContinuation.finish()
     }
 
     static func name(_ machine: String, _ boot: String) throws(OCIError) -> BootName {
@@ -119,12 +129,13 @@ public final class OCIRuntime: Sendable {
 
     /// Has the end of a machine reported on `exits`.
     func watch(_ name: BootName, pid: Int32, pidfd: Int32) {
+        memoryWatch.watch(name, cgroup: configuration.cgroup(name))
         reaper.watch(pid, pidfd: pidfd) { [self] exit in
-            // Now, while the cgroup is still there.
-            let oomKills = cgroups.oomKills(configuration.cgroup(name))
+            // Now, while the cgroup is still there. What was killed in it long ago is not why it ended.
+            let isShort = memoryWatch.hasJustKilled(name)
             let wasKilled = exit.signal == SIGKILL || exit.code == 128 + SIGKILL || exit.code == nil && exit.signal == nil
             let end = MachineExit(
-                machine: name.machine, boot: name.boot, code: exit.code, signal: exit.signal, oomKilled: oomKills > 0 && wasKilled)
+                machine: name.machine, boot: name.boot, code: exit.code, signal: exit.signal, oomKilled: isShort && wasKilled)
             let exits = exitContinuation
             log.flush(name) { exits.yield(end) }
         }

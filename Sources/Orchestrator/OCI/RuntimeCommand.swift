@@ -46,7 +46,7 @@ struct RuntimeCommand: Sendable {
             path, global(log: nil) + arguments, environment: Self.environment, directory: "/", timeout: timeout, outputLimit: 16 << 10)
     }
 
-    /// Runs `create`, whose standard streams and descriptors 3 and 4 become the machine's own.
+    /// Runs `create`, whose standard streams and descriptors 3, 4 and 5 become the machine's own.
     ///
     /// - Parameter log: where the runtime writes its own messages, since its standard error is the machine's.
     func create(

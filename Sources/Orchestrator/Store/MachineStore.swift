@@ -40,7 +40,7 @@ struct MachineStore: Sendable {
                 database, sql: "SELECT EXISTS (SELECT 1 FROM machines WHERE app = ? AND name = ? AND state != 'destroyed')",
                 arguments: [machine.app, machine.name])
             guard isTaken == false else { return false }
-            try quota.checkMachine(machine.config, database)
+            try quota.checkMachine(database)
             try database.execute(
                 sql: """
                     INSERT INTO machines (id, app, name, instance, config, state, desired, created_at, updated_at, state_since)
@@ -126,6 +126,19 @@ struct MachineStore: Sendable {
                     reason: row["reason"], request: try request.map { try JSONDecoder().decode(MachineEvent.Request.self, from: Data($0.utf8)) })
             }
         }
+    }
+
+    /// Of its last start that came to its end, whose event may have been pushed out by two hundred others.
+    func lastStart(of machine: String) async throws -> StartStages? {
+        let request = try await read { database in
+            try String.fetchOne(
+                database,
+                sql: """
+                    SELECT request FROM events WHERE machine = ? AND type = 'start' AND status = 'started' AND request IS NOT NULL
+                    ORDER BY number DESC LIMIT 1
+                    """, arguments: [machine])
+        }
+        return try request.map { try JSONDecoder().decode(MachineEvent.Request.self, from: Data($0.utf8)) }?.start_event
     }
 
     /// Forgets machines that were destroyed before then.

@@ -35,6 +35,8 @@ struct MachineRecord: Sendable, Equatable {
     /// The version that an update goes back to when the present one does not become ready.
     var fallback: VersionRecord?
     var boot: BootRecord?
+
+    var memoryBytes: Int { config.memoryMB << 20 }
 }
 
 /// A row of `boots`.

@@ -99,7 +99,11 @@ public final class ConnectionPool {
         return nil
     }
 
-    private func connect(for exchange: PooledExchange) {
+    /// A unix socket whose queue of connections is full refuses further ones at once, where TCP would wait: tried again so often, with
+    /// pauses that double from 5 ms.
+    private static let fullQueueTries = 11
+
+    private func connect(for exchange: PooledExchange, attempt: Int = 1) {
         let connection = ClientConnection(endpoint: exchange.endpoint, pool: self)
         let bound = NIOLoopBound(connection, eventLoop: eventLoop)
         var secured: (security: any ClientSecurity, host: String)?
@@ -124,10 +128,20 @@ public final class ConnectionPool {
                 connection.start(exchange)
             case .success:
                 self.release(connection)
+            case .failure(let error as IOError) where error.errnoCode == EAGAIN && attempt < Self.fullQueueTries && exchange.isWanted:
+                self.eventLoop.assumeIsolated().scheduleTask(in: .milliseconds(5 << Int64(attempt - 1))) {
+                    self.connectAgain(for: exchange, attempt: attempt + 1)
+                }
             case .failure(let error):
                 exchange.fail(ExchangeFailure(.notSent, "cannot connect to \(exchange.endpoint): \(ConnectFailure.words(error))"))
             }
         }
+    }
+
+    private func connectAgain(for exchange: PooledExchange, attempt: Int) {
+        guard exchange.isWanted else { return }
+        guard !isShutDown else { return exchange.fail(ExchangeFailure(.notSent, "the connection pool is shut down")) }
+        connect(for: exchange, attempt: attempt)
     }
 
     private func scheduleSweep() {

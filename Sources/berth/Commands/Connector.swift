@@ -74,7 +74,8 @@ struct ConnectorCommand: ParsableCommand {
                 ("Transport", answer["http"]?.stringValue.map { "Streamable HTTP at http://127.0.0.1:\($0) of its machine" } ?? "STDIO"),
                 ("Era", answer.cell("era") == "auto" ? nil : answer.cell("era")),
                 ("Egress", list("egress") ?? (hasEgress ? nil : "none: no network")), ("  private", list("egress_private")),
-                ("Image", answer.cell("image")),
+                ("Idle", LifeText.idle(answer["life"])),
+                ("Image", answer.cell("image") + (answer["image_bytes"]?.intValue.map { ", \(($0 + 500_000) / 1_000_000) MB of its own" } ?? "")),
                 ("Packages", list("packages")),
             ]
             for (title, text) in rows {

@@ -12,6 +12,7 @@ extension ConnectorCommand {
         @Argument(help: "Name of the connector (a-z, 0-9, -).") var name: String
         @Option(help: ArgumentHelp("A PyPI package, for example mcp-server-time or name==1.2.", valueName: "spec")) var pypi: String?
         @Option(help: ArgumentHelp("A folder with the server; put its command after --.", valueName: "dir")) var dir: String?
+        @OptionGroup var other: SourceOptions
         @Option(help: ArgumentHelp("requirements.txt of the folder's server: locked with hashes and installed.", valueName: "file"))
         var requirements: String?
         @Option(parsing: .singleValue, help: ArgumentHelp("Narrows the resolution, for example 'mcp<2' (repeatable).", valueName: "req"))
@@ -45,7 +46,8 @@ extension ConnectorCommand {
             help: ArgumentHelp(
                 "The same for one host that may have a private address, or one of this host (repeatable).", valueName: "host"))
         var egressPrivate: [String] = []
-        @Argument(parsing: .postTerminator, help: "After --, the server's command (--dir), or one in place of the package's own (--pypi).")
+        @OptionGroup var life: LifeOptions
+        @Argument(parsing: .postTerminator, help: "After --, the server's command (--dir), or one in place of the source's own.")
         var command: [String] = []
 
         /// The request's body; reads secrets and packs the folder, once everything else is known to be right.
@@ -54,6 +56,7 @@ extension ConnectorCommand {
         func body(_ installation: Installation, change: Change? = nil) async throws -> JSONValue {
             try check(change)
             let environment = try Variables.plain(env)
+            let life = try life.json()
             let folder = try dir.map { try FolderArchive(folder: $0, requirements: requirements) }
             let secrets = try Secrets.values(secret)
             for name in secrets.keys.sorted() where environment[name] != nil {
@@ -69,6 +72,7 @@ extension ConnectorCommand {
                 source["requirements"] = .bool(requirements != nil)
                 source["folder"] = .string(folder.name)
             }
+            try await other.add(to: &source, installation)
             let (secretsToDrop, variablesToDrop) = (change?.dropSecret ?? [], change?.dropEnv ?? [])
             return .record(
                 ("name", .string(name)), ("source", source.isEmpty ? nil : .object(source)),
@@ -80,14 +84,15 @@ extension ConnectorCommand {
                 ("reset", change?.reset == true ? .bool(true) : nil), ("memory_mb", memory.map { .int($0) }), ("pids", pids.map { .int($0) }),
                 ("era", era.map { .string($0.rawValue) }), ("http", change?.stdio == true ? .string("") : http.map { .string($0) }),
                 ("egress", egress.isEmpty && change?.noEgress != true ? nil : .strings(egress)),
-                ("egress_private", egressPrivate.isEmpty && change?.noEgress != true ? nil : .strings(egressPrivate)))
+                ("life", life), ("egress_private", egressPrivate.isEmpty && change?.noEgress != true ? nil : .strings(egressPrivate)))
         }
 
         private func check(_ change: Change?) throws {
             guard ConnectorRules.isName(name) else {
                 throw Failure("'\(name.prefix(64))' is no connector name", hint: ConnectorRules.nameHint, code: 64)
             }
-            if pypi != nil && dir != nil { throw Failure("--pypi and --dir exclude each other", hint: "give one of them", code: 64) }
+            let sources = [("--pypi", pypi), ("--dir", dir)].compactMap { $0.1 == nil ? nil : $0.0 } + other.given
+            if sources.count > 1 { throw Failure("\(sources[0]) and \(sources[1]) exclude each other", hint: "give one of them", code: 64) }
             if dir == nil && requirements != nil {
                 throw Failure("--requirements belongs to --dir", hint: "a PyPI package brings its own; narrow them with --constraint", code: 64)
             }
@@ -109,7 +114,7 @@ extension ConnectorCommand {
             try checkEgress(change)
             if let dir { try Self.checkFiles(of: command, in: dir) }
             guard change == nil else { return }
-            if pypi == nil && dir == nil { throw Failure("no source given", hint: "give --pypi SPEC or --dir DIR", code: 64) }
+            if sources.isEmpty { throw Failure("no source given", hint: "give one of \(ConnectorRules.sourceOptions)", code: 64) }
             if dir != nil && command.isEmpty {
                 throw Failure("--dir needs the command of its server", hint: "put it after --, for example -- python3 server.py", code: 64)
             }

@@ -14,20 +14,32 @@ struct Status: AsyncParsableCommand {
         let gateway = try await ControlClient.gateway(installation).get("/api/v1/status")
         let machines = try await Machines.all(installation)
         let doctor = try await ControlClient.orchestrator(installation).get("/v1/berth/doctor")
+        let memory = try await ControlClient.orchestrator(installation).get("/v1/berth/memory")
         let disk = DiskUse(installation)
         let running = machines.filter { $0["state"]?.stringValue == "started" }.count
         if output.json {
             return Output.json(
-                .record(("state", .string(installation.state)), ("gateway", gateway), ("machines", .array(machines)), ("disk", disk.json), ("host", doctor)))
+                .record(("state", .string(installation.state)), ("gateway", gateway), ("machines", .array(machines)), ("memory", memory), ("disk", disk.json), ("host", doctor)))
         }
         Output.line("URL         \(gateway.cell("url"))")
         if !gateway.cell("url").hasSuffix("//" + gateway.cell("listen")) { Output.line("Listens on  \(gateway.cell("listen"))") }
         Output.line("State       \(installation.state)")
         Output.line("Connectors  \(gateway.cell("connectors"))   virtual MCPs \(gateway.cell("vmcps"))   active tokens \(gateway.cell("tokens"))")
         Output.line("Machines    \(running) of \(machines.count) started")
+        Output.line("Memory      \(MemoryLine.text(memory))")
         let room = RunningState.all().first { $0.state == installation.state }?.buildRoom ?? BuildRoom.standard
         Output.line("Disk        \(disk.line(room: room))")
         Output.line("Isolation   \(Isolation.line(doctor))")
+    }
+}
+
+/// What machines may have of the host's memory, in one line.
+enum MemoryLine {
+    static func text(_ memory: JSONValue) -> String {
+        func mebibytes(_ key: String) -> String { "\((memory[key]?.intValue ?? 0) >> 20)" }
+        let machines = memory["machines"]?.intValue ?? 0
+        return "\(mebibytes("promised")) of \(mebibytes("budget")) MiB promised to \(machines) machine\(machines == 1 ? "" : "s"), "
+            + "\(mebibytes("headroom")) MiB headroom (budget \(memory.cell("setting"))); \(mebibytes("host_available")) MiB available on the host"
     }
 }
 

@@ -25,7 +25,21 @@ struct UpSettings: ParsableArguments {
         help: ArgumentHelp("MiB that must be free on the state's disk before anything is built (default: 1024).", valueName: "mib"))
     var givenBuildRoom: Int?
     var buildRoom: Int { givenBuildRoom ?? BuildRoom.standard >> 20 }
+    @Option(
+        name: .customLong("memory-budget"),
+        help: ArgumentHelp(
+            "How much of the host's memory all machines may be promised together: N% or MiB (default: 80%). What would pass it is not started.",
+            valueName: "n%|mib"))
+    var givenMemoryBudget: String?
+    var memoryBudget: MemoryBudgetSetting { givenMemoryBudget.flatMap(MemoryBudgetSetting.init) ?? .standard }
     var packageIndex: String { givenPackageIndex ?? "https://pypi.org/simple" }
+
+    @Option(help: ArgumentHelp("The npm registry that builds resolve from (default: npm's own).", valueName: "url")) var npmRegistry: String?
+    @Option(
+        name: .customLong("image-limit"),
+        help: ArgumentHelp("What an image may weigh unpacked, in MiB: 64 to 65536 (default: 1024).", valueName: "mib"))
+    var givenImageLimit: Int?
+    var imageLimit: Int { givenImageLimit ?? 1_024 }
 
     /// The listen address in its parts.
     func listenAddress() throws -> (host: String, port: Int) {
@@ -63,10 +77,25 @@ struct UpSettings: ParsableArguments {
         guard (0...1 << 24).contains(buildRoom) else {
             throw Failure("--build-room \(buildRoom) is no amount of disk", hint: "MiB, for example 1024", code: 64)
         }
+        if let givenMemoryBudget, MemoryBudgetSetting(givenMemoryBudget) == nil {
+            throw Failure(
+                "--memory-budget '\(givenMemoryBudget.prefix(32))' is no amount of memory", hint: "1% to 100% of the host's, or MiB (64 or more)", code: 64)
+        }
         do {
             _ = try IndexConfiguration(url: packageIndex)
         } catch {
             throw Failure("--package-index: \(error.message)", hint: error.hint, code: 64)
+        }
+        if let npmRegistry {
+            do {
+                _ = try IndexConfiguration(url: npmRegistry)
+            } catch {
+                throw Failure(
+                    "--npm-registry \(npmRegistry.prefix(128)) is no registry", hint: "the address of a registry, https://HOST[:PORT][/PATH]", code: 64)
+            }
+        }
+        guard (64...65_536).contains(imageLimit) else {
+            throw Failure("--image-limit \(imageLimit) is out of range", hint: "64 to 65536 MiB", code: 64)
         }
         guard !isLoopback(host) else { return }
         guard publicURL?.hasPrefix("https://") == true || !behindProxy.isEmpty else {
@@ -101,6 +130,11 @@ struct UpSettings: ParsableArguments {
         }
         if givenBuildRoom != nil, buildRoom != running.buildRoom { result.append("--build-room \(running.buildRoom)") }
         if givenPackageIndex != nil, packageIndex != running.packageIndex { result.append("--package-index \(running.packageIndex)") }
+        if npmRegistry != nil, npmRegistry != running.npmRegistry {
+            result.append(running.npmRegistry.map { "--npm-registry \($0)" } ?? "no --npm-registry")
+        }
+        if givenMemoryBudget != nil, memoryBudget != running.memoryBudget { result.append("--memory-budget \(running.memoryBudget)") }
+        if givenImageLimit != nil, imageLimit != running.imageLimit { result.append("--image-limit \(running.imageLimit)") }
         return result
     }
 
@@ -108,9 +142,12 @@ struct UpSettings: ParsableArguments {
 
     /// The same settings as an argument list.
     func arguments() -> [String] {
-        var result = ["--listen", listen, "--package-index", packageIndex]
+        var result = [
+            "--listen", listen, "--package-index", packageIndex, "--memory-budget", memoryBudget.description, "--image-limit", "\(imageLimit)",
+        ]
         if let state = state.state { result += ["--state", state] }
         if let givenBuildRoom { result += ["--build-room", "\(givenBuildRoom)"] }
+        if let npmRegistry { result += ["--npm-registry", npmRegistry] }
         if let publicURL { result += ["--public-url", publicURL] }
         for network in behindProxy { result += ["--behind-proxy", network] }
         return result

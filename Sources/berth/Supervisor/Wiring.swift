@@ -26,8 +26,15 @@ extension UpSettings {
         } catch {
             throw Failure("--package-index: \(error.message)", hint: error.hint)
         }
+        do {
+            if let npmRegistry { configuration.npmRegistry = try IndexConfiguration(url: npmRegistry) }
+        } catch {
+            throw Failure("--npm-registry: \(error.message)", hint: error.hint)
+        }
+        configuration.imageLimit = imageLimit << 20
         if let bundle = getenv("SSL_CERT_FILE") { configuration.caBundle = String(cString: bundle) }
         configuration.buildRoom = buildRoom << 20
+        configuration.memoryBudget = memoryBudget
         configuration.stopAll = stopAll
         configuration.logLevel = ProcessLog.level
         return configuration

@@ -1,4 +1,6 @@
+import CLinux
 import Foundation
+import Glibc
 import Testing
 
 @testable import Orchestrator
@@ -33,17 +35,14 @@ import Testing
 
     /// Controllers, blocking layers with what they say.
     @Test(
-        "a host is judged by its control groups: version 2 alone is refused whatever it offers",
+        "a host is judged by its control groups",
         arguments: [
             (CgroupSurvey.Hierarchy.hybrid, "memory cpu pids devices freezer", [String]()),
             (.version1, "memory cpu pids devices freezer", []),
             (.version1, "memory cpu", ["cgroup-pids: version 1"]),
             (.hybrid, "memory cpu pids", []),
-            (.version2, "memory cpu pids io cpuset", ["cgroup-hierarchy: machines are not proven on cgroup version 2 yet"]),
-            (
-                .version2, "cpu pids",
-                ["cgroup-hierarchy: machines are not proven on cgroup version 2 yet", "cgroup-memory: version 2"]
-            ),
+            (.version2, "memory cpu pids io cpuset", []),
+            (.version2, "cpu pids", ["cgroup-memory: version 2"]),
             (
                 .none, "",
                 [
@@ -60,9 +59,24 @@ import Testing
         for layer in host.layers { #expect(layer.remedy.isEmpty == (layer.state == .active), "\(layer.name)") }
         let layout = host.layers.first { $0.name == "cgroup-hierarchy" }
         #expect(layout?.isRequired == true)
-        if layout?.state == .missing { #expect(layout?.remedy == "boot with systemd.unified_cgroup_hierarchy=0 (hybrid)") }
+        if layout?.state == .missing { #expect(layout?.remedy == "mount -t cgroup2 none /sys/fs/cgroup") }
         let swap = host.layers.first { $0.name == "swap-limit" }
         #expect((swap == nil) == (hierarchy == .version2 || hierarchy == .none))
+    }
+
+    @Test("a container whose processes live where machines would be made is told what to do")
+    func occupied() {
+        var survey = CgroupSurvey(hierarchy: .version2, controllers: ["memory", "cpu", "pids"], countsSwap: true)
+        survey.isOccupied = true
+        let blocking = HostCapabilities(layers: survey.layers).blocking
+        #expect(blocking.map(\.name) == ["cgroup-hierarchy"])
+        #expect(blocking.first?.remedy.contains("mkdir /sys/fs/cgroup/init") == true)
+    }
+
+    @Test("a file system that is a module counts, and one that the kernel has not does not")
+    func fileSystems() {
+        #expect(clinux_knows_file_system("tmpfs") == (geteuid() == 0 ? 1 : -EPERM))
+        #expect(clinux_knows_file_system("berthfs") == (geteuid() == 0 ? 0 : -EPERM))
     }
 
     @Test("this host can make machines", .enabled(if: OCITestHost.isUsable, "needs root, crun and busybox-static"))

@@ -25,6 +25,9 @@ struct MachineTarget {
         try choose(word, among: try await Machines.all(installation, includesDestroyed: includesDestroyed).compactMap(MachineTarget.init))
     }
 
+    /// A slip of the hand must not stop a machine.
+    private static let fewestDigits = 4
+
     /// An id first, then a connector's name, then the beginning of an id.
     private static func choose(_ word: String, among all: [MachineTarget]) throws -> MachineTarget {
         if let machine = all.first(where: { $0.id == word }) { return machine }
@@ -38,6 +41,9 @@ struct MachineTarget {
         }
         let begun = word.isEmpty ? [] : all.filter { $0.id.hasPrefix(word) }
         if let machine = begun.first {
+            guard word.utf8.count >= fewestDigits else {
+                throw Failure("\(word) is too little of an id", hint: "give \(fewestDigits) digits or more: \(list(begun))", code: 64)
+            }
             guard begun.count == 1 else {
                 throw Failure("\(begun.count) machines' ids begin with \(word)", hint: "give more digits: \(list(begun))", code: 64)
             }

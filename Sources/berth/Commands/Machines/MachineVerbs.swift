@@ -67,7 +67,7 @@ extension MachinesCommand {
 
 /// What every verb takes.
 struct MachineVerb: ParsableArguments {
-    @Argument(help: "Id of the machine, its first digits, or the name of a connector that has one machine.") var machine: String
+    @Argument(help: "Id of the machine, its first four digits or more, or the name of a connector that has one machine.") var machine: String
     @OptionGroup var state: StateOption
     @OptionGroup var output: JSONOption
 
@@ -78,7 +78,7 @@ struct MachineVerb: ParsableArguments {
         let client = ControlClient.orchestrator(installation)
         _ = try await client.json("POST", "\(target.path)/\(verb)", body)
         let settled = try await Self.settled(target, client)
-        let reason = settled["berth"]?["reason"]?.stringValue
+        let reason = settled["berth"]?["reason"]?.stringValue ?? Self.reason(settled, of: verb)
         guard settled["state"]?.stringValue == wanted else {
             throw Failure(
                 "machine \(target.title) is \(settled.cell("state"))" + (reason.map { ": \($0)" } ?? ""),
@@ -86,6 +86,12 @@ struct MachineVerb: ParsableArguments {
         }
         if output.json { return Output.json(Machines.machine(settled, ofApp: target.app)) }
         Output.line("\(done ?? wanted) \(target.title)" + (reason.map { ": \($0)" } ?? ""))
+    }
+
+    /// What its newest event says of what was asked: a machine that serves on has no reason of its own.
+    private static func reason(_ machine: JSONValue, of verb: String) -> String? {
+        guard let event = machine["events"]?.arrayValue?.first, event["type"]?.stringValue == verb else { return nil }
+        return event["reason"]?.stringValue
     }
 
     /// The machine, when it is on its way nowhere; as it is after two minutes.
