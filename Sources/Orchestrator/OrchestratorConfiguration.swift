@@ -27,6 +27,8 @@ public struct OrchestratorConfiguration: Sendable {
     /// What an image may weigh unpacked, in bytes.
     public var imageLimit = TreeLimits().bytes
     public var caBundle = "/etc/ssl/certs/ca-certificates.crt"
+    /// Bytes that must be free on the state's disk before anything is built.
+    public var buildRoom = BuildRoom.standard
     /// crun or runc; empty: the first that is found.
     public var runtimePath = ""
     /// How much memory all machines may be promised together.

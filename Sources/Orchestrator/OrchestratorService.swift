@@ -119,7 +119,7 @@ final class RunningOrchestrator: Sendable {
             settings: ImageSettings(
                 state: configuration.stateDirectory, cache: configuration.cacheDirectory, index: configuration.index,
                 npmRegistry: configuration.npmRegistry,
-                caBundle: configuration.caBundle, limits: TreeLimits(bytes: configuration.imageLimit)),
+                caBundle: configuration.caBundle, limits: TreeLimits(bytes: configuration.imageLimit), room: configuration.buildRoom),
             store: images, uploads: uploads, machine: jobs, logger: logger)
         let orchestrator = MachineService(reconciler: reconciler, lookup: images, images: factory, uploads: uploads, oci: configuration.oci)
         // Before anything boots: a door that is made later must not be taken for a leftover.

@@ -10,7 +10,7 @@ public enum PrivateFile {
     ///
     /// - Throws: `wide_mode` or `wrong_owner` when others could read or change it, `damaged` above `limit` bytes.
     public static func read(_ path: String, limit: Int) throws(StateError) -> [UInt8]? {
-        let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW)
+        let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK)
         if descriptor < 0 {
             if errno == ENOENT { return nil }
             throw .system(errno, "read", path)
@@ -58,7 +58,7 @@ public enum PrivateFile {
 
     /// Checks an existing file: regular, ours, not wider than 0600.
     public static func check(_ path: String) throws(StateError) {
-        let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW)
+        let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK)
         guard descriptor >= 0 else { throw .system(errno, "read", path) }
         defer { close(descriptor) }
         try check(descriptor, path)

@@ -6,7 +6,7 @@ import Orchestrator
 /// One binary, several processes: the commands of the operator, and the supervisor, orchestrator and gateway behind `berth up`.
 @main
 struct Main {
-    /// The orchestrator and the gateway change their mount namespace first, which must happen while the process has a single thread.
+    /// The orchestrator, the gateway and what reads parts of a state change their mount namespace first, which must happen while the process has a single thread.
     static func main() {
         Program.run(Berth.self) {
             switch CommandLine.arguments.dropFirst().first {
@@ -16,6 +16,7 @@ struct Main {
             switch CommandLine.arguments.dropFirst().first {
             case "orchestrator": try OCIRuntime.prepareProcess()
             case "gateway": try GatewayProcess.prepare(Array(CommandLine.arguments.dropFirst(2)))
+            case "state-part": try StatePart.prepare(Array(CommandLine.arguments.dropFirst(2)))
             default: break
             }
         }
@@ -35,8 +36,8 @@ struct Berth: RootCommand {
         version: BerthVersion.current,
         subcommands: [
             Up.self, Down.self, Status.self, Tour.self, ConnectorCommand.self, VMCPCommand.self, TokenCommand.self, AuditCommand.self,
-            MachinesCommand.self, Logs.self,
-        ] + AuthorCommands.all + [Doctor.self, Supervise.self, OrchestratorProcess.self, GatewayProcess.self])
+            MachinesCommand.self, Logs.self, Backup.self, Restore.self,
+        ] + AuthorCommands.all + [Doctor.self, Supervise.self, OrchestratorProcess.self, GatewayProcess.self, StatePart.self])
 
     static let serverCommands = ["connector add", "connector update"].map {
         ServerCommand($0, words: 1, flags: ["--reset", "--no-args", "--no-constraints"])

@@ -9,6 +9,8 @@ struct RunningState {
     var state: String
     /// `address:port`
     var listen: String
+    /// Bytes that must be free before anything is built.
+    var buildRoom: Int
 
     /// All that root started; whoever asks may be looking in the wrong state.
     static func all() -> [RunningState] {
@@ -20,7 +22,7 @@ struct RunningState {
             guard words.count > 2, words[1] == "supervise", let settings = try? UpSettings.parse(Array(words.dropFirst(2))),
                 let state = settings.state.state
             else { return nil }
-            return RunningState(state: state, listen: settings.listen)
+            return RunningState(state: state, listen: settings.listen, buildRoom: settings.buildRoom << 20)
         }
     }
 

@@ -25,7 +25,7 @@ import Testing
 
         let ours = scratch.path + "/ours.tar"
         let output = open(ours, O_WRONLY | O_CREAT, 0o600)
-        let digest = try LayerArchive.digest(of: scratch.path + "/tree", output: output)
+        let digest = try LayerArchive.digest(of: scratch.path + "/tree") { try Files.writeAll(output, $0, ours) }
         close(output)
         let theirs = scratch.path + "/theirs.tar"
         let tar = try await imagesRun([

@@ -31,29 +31,51 @@ public enum AuditVerification {
     /// Reads every segment in `directory`. A chain that breaks is not read further.
     public static func verify(directory: String) throws -> Report {
         let segments = AuditSegments(directory: directory)
-        let format = try AuditLineFormat()
-        var report = Report()
+        var checked = AuditChains(format: try AuditLineFormat())
         for (chain, numbers) in try segments.list().sorted(by: { $0.key < $1.key }) {
-            var state = Report.Chain(chain: chain, rows: 0, lastHash: AuditRow.firstPreviousHash)
-            for (index, number) in numbers.enumerated() {
-                var line = 0
-                let reason =
-                    number == index + 1
-                    ? try check(segments, .init(chain: chain, number: number), number == numbers.last, format, &state, &report, &line)
-                    : "segment \(index + 1) is missing"
-                guard let reason else { continue }
-                if report.firstBroken == nil { report.firstBroken = .init(chain: chain, segment: number, line: line, reason: reason) }
-                break
-            }
-            report.chains.append(state)
+            for number in numbers { try checked.take(.init(chain: chain, number: number), in: segments) }
         }
-        return report
+        return checked.report
+    }
+}
+
+/// Chains checked segment by segment, each of them in the order of its numbers.
+struct AuditChains {
+    private let format: AuditLineFormat
+    private(set) var report = AuditVerification.Report()
+    /// Of the chain at hand, which is the last of the report's.
+    private var next = 1
+    private var isBroken = false
+    /// The line that the last segment was left in the middle of.
+    private var unfinished: (segment: Int, line: Int)?
+
+    init(format: AuditLineFormat) { self.format = format }
+
+    /// Checks the next segment; those of one chain come one after the other.
+    mutating func take(_ segment: AuditSegments.Segment, in segments: AuditSegments) throws {
+        if report.chains.last?.chain != segment.chain {
+            report.chains.append(.init(chain: segment.chain, rows: 0, lastHash: AuditRow.firstPreviousHash))
+            (next, isBroken, unfinished) = (1, false, nil)
+        }
+        guard !isBroken else { return }
+        if let unfinished { return fail(segment.chain, unfinished.segment, unfinished.line, "the line is unfinished") }
+        guard segment.number == next else { return fail(segment.chain, segment.number, 0, "segment \(next) is missing") }
+        next += 1
+        var line = 0
+        var chain = report.chains[report.chains.count - 1]
+        let reason = try check(segments, segment, &chain, &line)
+        report.chains[report.chains.count - 1] = chain
+        if let reason { fail(segment.chain, segment.number, line, reason) }
+    }
+
+    private mutating func fail(_ chain: String, _ segment: Int, _ line: Int, _ reason: String) {
+        isBroken = true
+        if report.firstBroken == nil { report.firstBroken = .init(chain: chain, segment: segment, line: line, reason: reason) }
     }
 
     /// Checks one segment; answers why its row `line` does not hold.
-    private static func check(
-        _ segments: AuditSegments, _ segment: AuditSegments.Segment, _ isLast: Bool, _ format: AuditLineFormat,
-        _ chain: inout Report.Chain, _ report: inout Report, _ line: inout Int
+    private mutating func check(
+        _ segments: AuditSegments, _ segment: AuditSegments.Segment, _ chain: inout AuditVerification.Report.Chain, _ line: inout Int
     ) throws -> String? {
         let bytes = try AuditSegments.read(segments.rows(segment))
         let path = segments.payloads(segment)
@@ -78,8 +100,8 @@ public enum AuditVerification {
             chain.rows += 1
             chain.lastHash = row.hash
         }
-        line += 1
         // A line being written, or torn by a kill, can only be the last of all.
-        return tail.isEmpty || isLast ? nil : "the line is unfinished"
+        if !tail.isEmpty { unfinished = (segment.number, line + 1) }
+        return nil
     }
 }

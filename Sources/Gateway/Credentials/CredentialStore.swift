@@ -46,7 +46,7 @@ struct CredentialStore: Sendable {
         return try CredentialSet(environment: environment, headers: [:], files: [:], fingerprintKey: HMACKey(fingerprintKey))
     }
 
-    private static func identity(_ connector: String, _ name: String) -> String { "secrets/\(connector)/\(name)" }
+    static func identity(_ connector: String, _ name: String) -> String { "secrets/\(connector)/\(name)" }
 }
 
 /// Secrets of a connector, sealed and ready to be written in the transaction that writes its row.

@@ -84,7 +84,8 @@ public final class ImageFactory: ImageBuilding, Sendable {
     func base(_ step: @escaping @Sendable (String) -> Void) async throws -> SharedPart {
         let key = try await parts.baseKey()
         return try await cache.part("base", key: key, into: store, step: step) { tree, scratch in
-            try await self.parts.makeBase(tree, scratch, step)
+            try BuildRoom.check(self.settings.state, needs: self.settings.room)
+            return try await self.parts.makeBase(tree, scratch, step)
         }
     }
 
@@ -98,14 +99,20 @@ public final class ImageFactory: ImageBuilding, Sendable {
         _ kind: String, key: String, _ step: @escaping @Sendable (String) -> Void,
         make: @escaping @Sendable (_ tree: String, _ scratch: String) async throws -> [String: String]
     ) async throws -> SharedPart {
-        try await equals.enter("parts-" + kind) { try await self.cache.part(kind, key: key, into: self.store, step: step, make: make) }
+        try await equals.enter("parts-" + kind) {
+            try await self.cache.part(kind, key: key, into: self.store, step: step) { tree, scratch in
+                try BuildRoom.check(self.settings.state, needs: self.settings.room)
+                return try await make(tree, scratch)
+            }
+        }
     }
 
     func builder(_ base: SharedPart, _ step: @escaping @Sendable (String) -> Void) async throws -> SharedPart {
         let key = try parts.builderKey()
         let layer = store.layerPath(base.layer.hex)
         return try await cache.part("builder", key: key, into: store, step: step) { tree, scratch in
-            try await self.parts.makeBuilder(tree, scratch, layer, step)
+            try BuildRoom.check(self.settings.state, needs: self.settings.room)
+            return try await self.parts.makeBuilder(tree, scratch, layer, step)
         }
     }
 
@@ -137,6 +144,7 @@ public final class ImageFactory: ImageBuilding, Sendable {
         _ step: @escaping @Sendable (String) -> Void, _ build: @escaping @Sendable () async throws -> BuiltImage
     ) async throws -> BuiltImage {
         try await places.enter("", onWait: { step("Waiting for other builds.") }) {
+            try BuildRoom.check(self.settings.state, needs: self.settings.room)
             let built = try await build()
             await self.forgetUploads()
             return built
@@ -172,6 +180,7 @@ public final class ImageFactory: ImageBuilding, Sendable {
                 return record.built
             }
             return try await self.places.enter("", onWait: { step("Waiting for other builds.") }) {
+                try BuildRoom.check(self.settings.state, needs: self.settings.room)
                 let built = try await build()
                 await self.forgetUploads()
                 try await Disk.work {

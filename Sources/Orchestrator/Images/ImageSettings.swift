@@ -16,13 +16,15 @@ public struct ImageSettings: Sendable {
     public var caBundle: String
     /// What an image may weigh unpacked.
     public var limits: TreeLimits
+    /// Bytes that must be free on the state's disk before anything is built.
+    public var room: Int
     /// What a build machine may write that leaves an image behind: caches and archives beside it.
     var workBytes: Int { max(2 << 30, 2 * limits.bytes) }
 
     public init(
         state: String, cache: String = "/var/cache/berth", index: IndexConfiguration = .pypi,
         npmRegistry: IndexConfiguration? = nil,
-        caBundle: String = "/etc/ssl/certs/ca-certificates.crt", limits: TreeLimits = TreeLimits()
+        caBundle: String = "/etc/ssl/certs/ca-certificates.crt", limits: TreeLimits = TreeLimits(), room: Int = BuildRoom.standard
     ) {
         self.state = state
         self.cache = cache
@@ -30,6 +32,7 @@ public struct ImageSettings: Sendable {
         self.npmRegistry = npmRegistry
         self.caBundle = caBundle
         self.limits = limits
+        self.room = room
     }
 }
 

@@ -18,19 +18,21 @@ struct LayerArchive {
 
     private let hash: SHA256
     private var size = 0
-    private let output: Int32?
+    private let output: (([UInt8]) throws -> Void)?
     private var chunk = [UInt8](repeating: 0, count: 256 << 10)
     /// Names of files that have several, by device and inode.
     private var names: [[UInt64]: String] = [:]
 
-    private init(output: Int32?) throws {
+    private init(output: (([UInt8]) throws -> Void)?) throws {
         hash = try SHA256()
         self.output = output
     }
 
     /// The digest of `directory` as a layer.
-    /// - Parameter output: a descriptor that receives the archive, or nil.
-    static func digest(of directory: String, output: Int32? = nil) throws -> Digest {
+    static func digest(of directory: String) throws -> Digest { try digest(of: directory, nil) }
+
+    /// The same, the archive handed out piece by piece.
+    static func digest(of directory: String, _ output: (([UInt8]) throws -> Void)?) throws -> Digest {
         var archive = try LayerArchive(output: output)
         let root = Descriptor(open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW))
         guard root.value >= 0 else { throw Disk.failure("open", directory, errno) }
@@ -144,6 +146,6 @@ struct LayerArchive {
     private mutating func emit(_ bytes: UnsafeRawBufferPointer) throws {
         try hash.update(bytes)
         size += bytes.count
-        if let output { try Disk.write(output, bytes, "layer archive") }
+        if let output { try output(Array(bytes)) }
     }
 }

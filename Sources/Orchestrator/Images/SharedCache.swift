@@ -9,6 +9,10 @@ struct SharedPart: Codable, Sendable, Equatable {
     var layer: LayerArchive.Digest
     /// Facts about it (`python` = the minor version, as in `3.11`).
     var facts: [String: String]
+
+    static func read(_ path: String) -> SharedPart? {
+        Disk.read(path, limit: 1 << 20).flatMap { CanonicalJSON.decode(SharedPart.self, $0) }
+    }
 }
 
 /// Base and builder trees of this host, made once and shared by all state directories.
@@ -30,14 +34,14 @@ struct SharedCache: Sendable {
         make: (_ tree: String, _ scratch: String) async throws -> [String: String]
     ) async throws -> SharedPart {
         let record = store.directory + "/part-\(kind).json"
-        if let part = try await Disk.work({ Self.read(record) }), part.key == key, store.hasLayer(part.layer.hex) { return part }
+        if let part = try await Disk.work({ SharedPart.read(record) }), part.key == key, store.hasLayer(part.layer.hex) { return part }
 
         try await Disk.work { try Disk.makePrivate(directory) }
         let lock = try await Self.lock(directory + "/\(kind)-\(key.prefix(16)).lock", step: step)
         defer { close(lock) }
         let home = directory + "/\(kind)-\(key)"
         let part: SharedPart
-        if let cached = try await Disk.work({ Self.read(home + "/part.json") }), cached.key == key {
+        if let cached = try await Disk.work({ SharedPart.read(home + "/part.json") }), cached.key == key {
             part = cached
             do {
                 try await Disk.work { try Self.adopt(part, tree: home + "/tree", store: store) }
@@ -84,10 +88,6 @@ struct SharedCache: Sendable {
             await Disk.cleanUp(building)
             throw error
         }
-    }
-
-    private static func read(_ path: String) -> SharedPart? {
-        Disk.read(path, limit: 1 << 20).flatMap { CanonicalJSON.decode(SharedPart.self, $0) }
     }
 
     /// Makes the store's own copy of a cached tree, checked.

@@ -37,6 +37,9 @@ struct TarReader {
 
     private enum Record { case gnuName, gnuLink, pax }
 
+    /// Which links an archive may hold.
+    var links = TreeCopy.Links.inside
+
     private var record: Record?
     private var name: [UInt8]?
     private var link: [UInt8]?
@@ -99,7 +102,7 @@ struct TarReader {
         case UInt8(ascii: "5"):
             return Entry(path: path, kind: .directory, size: size)
         case UInt8(ascii: "2"):
-            guard let text = String(validating: target, as: UTF8.self), TreeCopy.staysInside(text, depth: path.count - 1) else {
+            guard let text = String(validating: target, as: UTF8.self), links == .any || TreeCopy.staysInside(text, depth: path.count - 1) else {
                 throw Refusal(reason: "\(path.joined(separator: "/")) is a link that leaves the folder")
             }
             return Entry(path: path, kind: .link(target: text), size: size)

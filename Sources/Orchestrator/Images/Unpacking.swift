@@ -10,18 +10,21 @@ struct Unpacking {
     private var input: Int32
     private var chunk = [UInt8](repeating: 0, count: 256 << 10)
 
-    private init(input: Int32, limits: TreeLimits) {
+    private init(input: Int32, limits: TreeLimits, links: TreeCopy.Links) {
         self.input = input
         self.limits = limits
+        reader.links = links
     }
 
     /// Unpacks the archive at `path` into the existing, empty `directory`.
-    static func unpack(_ path: String, into directory: String, limits: TreeLimits) throws {
+    ///
+    /// - Parameter links: those that the archive may hold. None is followed here, whichever.
+    static func unpack(_ path: String, into directory: String, limits: TreeLimits, links: TreeCopy.Links = .inside) throws {
         let input = Descriptor(open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW))
         guard input.value >= 0 else { throw Disk.failure("open", path, errno) }
         let root = Descriptor(open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW))
         guard root.value >= 0 else { throw Disk.failure("open", directory, errno) }
-        var unpacking = Unpacking(input: input.value, limits: limits)
+        var unpacking = Unpacking(input: input.value, limits: limits, links: links)
         do {
             try unpacking.run(root.value)
         } catch let refusal as TarReader.Refusal {

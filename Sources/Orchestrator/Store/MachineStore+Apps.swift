@@ -84,7 +84,7 @@ extension MachineStore {
         SELECT apps.*, (SELECT count(*) FROM machines WHERE app = apps.name AND state != 'destroyed') AS machine_count FROM apps
         """
 
-    private static func identity(_ app: String, _ id: String) -> String { "apps/\(app)/\(id)/root" }
+    static func identity(_ app: String, _ id: String) -> String { "apps/\(app)/\(id)/root" }
 
     private static func app(_ row: Row) -> AppRecord {
         AppRecord(

@@ -6,16 +6,16 @@ extension MachineStore {
     static let imagesPerApp = 3
 
     /// The images that machines have, and those that an app's next machine may need: the last ones of every app.
-    func imagesInUse() async throws -> Set<String> {
-        try await read { database in
-            try String.fetchSet(
-                database,
-                sql: """
-                    SELECT json_extract(config, '$.image') FROM machines WHERE state != 'destroyed'
-                    UNION SELECT json_extract(fallback, '$.config.image') FROM machines WHERE fallback IS NOT NULL
-                    UNION SELECT image FROM app_images
-                    """)
+    func imagesInUse() async throws -> Set<String> { try await read { try Self.imagesInUse($0) } }
+
+    /// The same of any database that a backup may hold, of an earlier schema too.
+    static func imagesInUse(_ database: Database) throws -> Set<String> {
+        var queries = ["SELECT json_extract(config, '$.image') FROM machines WHERE state != 'destroyed'"]
+        if try database.columns(in: "machines").contains(where: { $0.name == "fallback" }) {
+            queries.append("SELECT json_extract(fallback, '$.config.image') FROM machines WHERE fallback IS NOT NULL")
         }
+        if try database.tableExists("app_images") { queries.append("SELECT image FROM app_images") }
+        return try String.fetchSet(database, sql: queries.joined(separator: " UNION "))
     }
 
     /// Keeps the image of a machine that comes or goes, for the app's next one.

@@ -8,15 +8,45 @@ import JSONText
 struct Down: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Stop Berth and its machines; nothing runs afterwards.",
-        discussion: "A Berth that was killed leaves its machines running, for the next `up` to adopt; `down` stops those too.")
+        discussion: """
+            A Berth that was killed leaves its machines running, for the next `up` to adopt; `down` stops those too.
+            --purge then removes what was made for this state: the state directory, the run directory, and its part of the shared cache \
+            where no other state has it too. It says what it leaves, and why.
+            """)
     @OptionGroup var state: StateOption
+    @Flag(help: "Then remove the state: connectors, keys, tokens, the audit log, images. It asks first.") var purge = false
+    @Flag(help: "With --purge: do not ask.") var yes = false
     @OptionGroup var output: JSONOption
+
+    func validate() throws {
+        if yes, !purge { throw ValidationError("--yes goes with --purge") }
+    }
 
     func run() async throws {
         try Rights.needRoot("what it stops is root's")
         let installation = try state.installation()
+        guard purge else { return try await stop(installation, tells: true) }
+        let purge = try Purge(installation)
+        guard !purge.isEmpty else {
+            throw Failure("there is no state \(installation.state)", hint: RunningState.hint(besides: installation) ?? "name one with --state DIR")
+        }
+        if !yes { try purge.confirm() }
+        try await stop(installation, tells: false)
+        let left = try await purge.run()
+        if output.json {
+            return Output.json(
+                .record(
+                    ("purged", .string(installation.state)),
+                    ("left", .array(left.map { .record(("path", .string($0.path)), ("why", .string($0.why))) }))))
+        }
+        Output.line("Removed \(installation.state)")
+        for item in left { Output.line("Left: \(item.path) (\(item.why))") }
+        Output.line("Left: the system user berth (userdel berth, when no other state is here)")
+    }
+
+    private func stop(_ installation: Installation, tells: Bool) async throws {
         guard let supervisor = StateLock.holder(installation.lock) else {
-            return try await stopWhatLivedOn(installation)
+            return try await stopWhatLivedOn(installation, tells: tells)
         }
         let answer = try await ControlClient.orchestrator(installation).json("POST", "/v1/berth/stop-all", .record(), seconds: 330)
         kill(supervisor, SIGTERM)
@@ -24,14 +54,16 @@ struct Down: AsyncParsableCommand {
             throw Failure("the supervisor (pid \(supervisor)) does not end", hint: "read \(installation.log)")
         }
         RunDirectory.remove(installation)
+        guard tells else { return }
         output.json
             ? Output.json(.record(("stopped", .bool(true)), ("machines", answer["stopped"] ?? .int(0))))
             : Output.line("Berth is down; machines stopped: \(answer.cell("stopped"))")
     }
 
     /// Nothing of ours runs, but machines may: they are stopped by an orchestrator of their own.
-    private func stopWhatLivedOn(_ installation: Installation) async throws {
+    private func stopWhatLivedOn(_ installation: Installation, tells: Bool) async throws {
         guard access(installation.orchestratorState, F_OK) == 0 else {
+            guard tells else { return }
             output.json
                 ? Output.json(.record(("stopped", .bool(false)), ("machines", .int(0))))
                 : Output.line("Berth does not run with the state \(installation.state)")
@@ -44,6 +76,7 @@ struct Down: AsyncParsableCommand {
             throw Failure("the machines could not be stopped\(why)", hint: "then berth down\(installation.stateOption) again; the log is \(installation.log)")
         }
         RunDirectory.remove(installation)
+        guard tells else { return }
         output.json ? Output.json(.record(("stopped", .bool(true)))) : Output.line("Berth was not running; its machines are stopped")
         noteOthers(installation)
     }

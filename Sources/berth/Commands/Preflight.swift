@@ -30,6 +30,7 @@ enum Preflight {
     /// The state directory, when it is there: ours alone, writable, of this version, and not a folder of something else.
     static func check(state path: String) throws {
         guard access(path, F_OK) == 0 else { return }
+        try RestoredState.refuseUnfinished(path)
         do {
             try StateDirectory.check(path)
             if access(path + "/version", F_OK) == 0 { _ = try StateDirectory(path) }

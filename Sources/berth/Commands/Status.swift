@@ -1,6 +1,7 @@
 import ArgumentParser
 import AuthorCommands
 import JSONText
+import Orchestrator
 
 /// `berth status`
 struct Status: AsyncParsableCommand {
@@ -14,10 +15,11 @@ struct Status: AsyncParsableCommand {
         let machines = try await Machines.all(installation)
         let doctor = try await ControlClient.orchestrator(installation).get("/v1/berth/doctor")
         let memory = try await ControlClient.orchestrator(installation).get("/v1/berth/memory")
+        let disk = DiskUse(installation)
         let running = machines.filter { $0["state"]?.stringValue == "started" }.count
         if output.json {
             return Output.json(
-                .record(("state", .string(installation.state)), ("gateway", gateway), ("machines", .array(machines)), ("memory", memory), ("host", doctor)))
+                .record(("state", .string(installation.state)), ("gateway", gateway), ("machines", .array(machines)), ("memory", memory), ("disk", disk.json), ("host", doctor)))
         }
         Output.line("URL         \(gateway.cell("url"))")
         if !gateway.cell("url").hasSuffix("//" + gateway.cell("listen")) { Output.line("Listens on  \(gateway.cell("listen"))") }
@@ -25,6 +27,8 @@ struct Status: AsyncParsableCommand {
         Output.line("Connectors  \(gateway.cell("connectors"))   virtual MCPs \(gateway.cell("vmcps"))   active tokens \(gateway.cell("tokens"))")
         Output.line("Machines    \(running) of \(machines.count) started")
         Output.line("Memory      \(MemoryLine.text(memory))")
+        let room = RunningState.all().first { $0.state == installation.state }?.buildRoom ?? BuildRoom.standard
+        Output.line("Disk        \(disk.line(room: room))")
         Output.line("Isolation   \(Isolation.line(doctor))")
     }
 }

@@ -15,7 +15,8 @@ struct Up: AsyncParsableCommand {
         abstract: "Start Berth on a state directory; prints where it listens when it is ready.",
         discussion: """
             A second `up` of a running state changes nothing and prints the same; other settings than it runs with are refused. Without \
-            --detach it stays in the foreground; Ctrl-C ends Berth and leaves its machines for the next `up`, `berth down` ends them too.
+            --detach it stays in the foreground; Ctrl-C ends Berth and leaves its machines for the next `up`, `berth down` ends them too. \
+            As a service of systemd (Type=notify) it says when it is ready.
             """)
 
     @OptionGroup var settings: UpSettings
@@ -56,6 +57,7 @@ struct Up: AsyncParsableCommand {
         }
         try await report(installation, since: begin, isRunning: false)
         guard !detach else { return }
+        ServiceNotice.send("READY=1")
         try Self.wait(for: supervisor)
     }
 
@@ -143,7 +145,10 @@ struct Up: AsyncParsableCommand {
         }
         var status: Int32 = 0
         while waitpid(supervisor, &status, 0) < 0 && errno == EINTR {}
-        if wasTold { Output.note("machines live on for the next berth up; berth down stops them") }
+        if wasTold {
+            ServiceNotice.send("STOPPING=1")
+            Output.note("machines live on for the next berth up; berth down stops them")
+        }
         let code = status & 0x7f == 0 ? (status >> 8) & 0xff : 1
         if code != 0 { throw ExitCode(code) }
     }

@@ -21,6 +21,11 @@ struct UpSettings: ParsableArguments {
         help: ArgumentHelp("The package index that builds resolve from (default: https://pypi.org/simple).", valueName: "url"))
     var givenPackageIndex: String?
     @Option(
+        name: .customLong("build-room"),
+        help: ArgumentHelp("MiB that must be free on the state's disk before anything is built (default: 1024).", valueName: "mib"))
+    var givenBuildRoom: Int?
+    var buildRoom: Int { givenBuildRoom ?? BuildRoom.standard >> 20 }
+    @Option(
         name: .customLong("memory-budget"),
         help: ArgumentHelp(
             "How much of the host's memory all machines may be promised together: N% or MiB (default: 80%). What would pass it is not started.",
@@ -73,6 +78,9 @@ struct UpSettings: ParsableArguments {
         }
         for network in behindProxy where AddressBlock(network) == nil {
             throw Failure("--behind-proxy '\(network.prefix(64))' is no network", hint: "for example 10.0.0.0/8 or 127.0.0.1/32", code: 64)
+        }
+        guard (0...1 << 24).contains(buildRoom) else {
+            throw Failure("--build-room \(buildRoom) is no amount of disk", hint: "MiB, for example 1024", code: 64)
         }
         if let givenMemoryBudget, MemoryBudgetSetting(givenMemoryBudget) == nil {
             throw Failure(
@@ -129,6 +137,7 @@ struct UpSettings: ParsableArguments {
             let networks = running.behindProxy.map { "--behind-proxy \($0)" }
             result.append(networks.isEmpty ? "no --behind-proxy" : networks.joined(separator: " "))
         }
+        if givenBuildRoom != nil, buildRoom != running.buildRoom { result.append("--build-room \(running.buildRoom)") }
         if givenPackageIndex != nil, packageIndex != running.packageIndex { result.append("--package-index \(running.packageIndex)") }
         if !without.isEmpty, Set(without) != Set(running.without) {
             result.append(running.without.isEmpty ? "no --without" : running.without.map { "--without \($0)" }.joined(separator: " "))
@@ -149,6 +158,7 @@ struct UpSettings: ParsableArguments {
             "--listen", listen, "--package-index", packageIndex, "--memory-budget", memoryBudget.description, "--image-limit", "\(imageLimit)",
         ]
         if let state = state.state { result += ["--state", state] }
+        if let givenBuildRoom { result += ["--build-room", "\(givenBuildRoom)"] }
         if let npmRegistry { result += ["--npm-registry", npmRegistry] }
         if let publicURL { result += ["--public-url", publicURL] }
         for network in behindProxy { result += ["--behind-proxy", network] }

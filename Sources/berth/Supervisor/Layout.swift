@@ -5,8 +5,8 @@ import Persistence
 /// Makes the folders of one installation: owners and modes are half of the boundary between root and the gateway.
 enum Layout {
     static func prepare(_ installation: Installation) throws {
-        guard let user = getpwnam("berth") else { throw Failure("the system user berth is missing", hint: "berth up says how to make it") }
-        let (uid, gid) = (user.pointee.pw_uid, user.pointee.pw_gid)
+        let (uid, gid) = try GatewayUser.ids()
+        try RestoredState.refuseUnfinished(installation.state)
         do {
             _ = try StateDirectory(installation.state)
             try directory(installation.orchestratorState, 0o700, 0, 0)

@@ -33,6 +33,7 @@ extension UpSettings {
         }
         configuration.imageLimit = imageLimit << 20
         if let bundle = getenv("SSL_CERT_FILE") { configuration.caBundle = String(cString: bundle) }
+        configuration.buildRoom = buildRoom << 20
         configuration.memoryBudget = memoryBudget
         configuration.stopAll = stopAll
         configuration.logLevel = ProcessLog.level
