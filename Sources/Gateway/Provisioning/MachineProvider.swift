@@ -40,12 +40,13 @@ actor MachineProvider {
         self.logger = logger
     }
 
-    func ready(_ connector: Connector, for principal: String) async throws -> MachineAddress {
+    /// - Parameter asksAnew: an admin waits for it, who may have made room a moment ago; a call hears a refusal of the last second again.
+    func ready(_ connector: Connector, for principal: String, asksAnew: Bool = false) async throws -> MachineAddress {
         // Where there may be several, each session has a place of its own to find.
         if connector.isolation == .app, connector.maxMachines > 1 { return try await find(connector, for: principal) }
         let key = Key(app: connector.app, generation: connector.generation, principal: connector.isolation == .principal ? principal : nil)
         if let running = starts[key] { return try await running.value }
-        try checkRefusal(key)
+        if !asksAnew { try checkRefusal(key) }
         let task = Task { try await self.find(connector, for: principal) }
         starts[key] = task
         defer { starts[key] = nil }

@@ -177,7 +177,7 @@ struct Provisioner: Sendable {
         var record = built
         guard let connector = record.connector else { throw ProvisioningFailure(error: "build_failed", message: "the build gave no image") }
         say(.step("starting a machine"))
-        let address = try await provider.ready(connector, for: DoorPrincipal.prober)
+        let address = try await provider.ready(connector, for: DoorPrincipal.prober, asksAnew: true)
         // A machine for the probe alone is nobody's: it goes with the probe. What fails half-way takes it with the rest.
         let isProbes = connector.isolation == .principal
         say(.step("asking for its tools"))

@@ -69,8 +69,8 @@ struct OCILogFollowTests {
             var streams = (0..<LogPipes.readers).map { _ in host.runtime.log.follow("0123456789abcd", lines: 0) }
             #expect(streams.allSatisfy { $0 != nil } && host.runtime.log.follow("0123456789abcd", lines: 0) == nil)
             // The log takes a MiB at once, and after a pause some more: together more than may wait for a reader.
-            let flood = "b yes 0123456789012345678901234567890123456789 | b head -c"
-            let spec = host.spec("\(flood) 3000000; b sleep 4; \(flood) 300000; b sleep 3; echo end; exec /bin/busybox sleep 600")
+            let flood = "b yes 0123456789012345678901234567890123456789 | b head -n"
+            let spec = host.spec("\(flood) 73000; b sleep 4; \(flood) 7300; b sleep 3; echo end; exec /bin/busybox sleep 600")
             _ = try await host.runtime.create(spec)
             try await host.runtime.start(spec.machine, boot: spec.boot)
             _ = try await eventually("its end") { host.runtime.log.tail(spec.machine, lines: 1) == "end\n" ? true : nil }
