@@ -107,7 +107,7 @@ struct EgressTests {
                     let row = try await rig.counted("other.invalid", 0, "not_allowed")
                     #expect(row["option"] as? String == "--egress other.invalid", "\(row)")
                     let log = try await rig.berth.run(["logs", "out"]).output
-                    #expect(log.contains("egress refused: other.invalid is not on the list; to allow it: --egress other.invalid"), "\(log)")
+                    #expect(log.contains("egress refused: other.invalid is not on the list; to allow it along with the others: --egress other.invalid"), "\(log)")
                     let show = try await rig.berth.run(["connector", "show", "out"]).output
                     #expect(show.contains("REFUSED") && show.contains("1.1.1.1:\(port)"), "\(show)")
                 }

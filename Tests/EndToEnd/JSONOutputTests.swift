@@ -6,7 +6,7 @@ import Testing
 @Suite struct CommandTreeTests {
     /// Processes behind `berth up`, which nobody starts by hand.
     /// And one whose standard output is the protocol's.
-    private static let silent: Set = ["berth supervise", "berth orchestrator", "berth gateway", "berth connect"]
+    private static let silent: Set = ["berth supervise", "berth orchestrator", "berth gateway", "berth state-part", "berth connect"]
 
     private struct Tree: Decodable { var command: Node }
 
