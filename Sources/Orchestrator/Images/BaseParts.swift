@@ -62,32 +62,10 @@ struct HostParts: BaseParts {
     ) async throws -> [String: String] {
         let pin = BuilderPin.current
         step("Fetching the build tool (\(pin.project) \(pin.version), once per host)")
-        let job = try await BuildSpace.make(in: scratch, name: "fetch", files: ["fetch.py": BuildScripts.fetch], settings: settings)
-        let result = try await machine.run(
-            BuildJob(
-                name: "builder", layers: [base],
-                command: [
-                    "/usr/bin/python3", "-I", "/in/fetch.py", settings.index.url, pin.project, pin.file, pin.sha256,
-                    "\(pin.member)=opt/berth-build/\(pin.project)",
-                ],
-                environment: BuildSpace.environment, output: job.output, inputs: [(job.input, "/in")], egress: settings.index.egress),
-            line: { _ in })
-        guard result.exitCode == 0, !result.timedOut else {
-            var failure = BuildDiagnosis(package: pin.project, python: "", index: settings.index).failure(of: result)
-            if failure.error == "build_failed" { failure.error = "builder_failed" }
-            throw failure
-        }
-        try await Disk.work {
-            var copy = TreeCopy(limits: settings.limits)
-            try copy.copy(job.output, below: "tree", to: tree)
-            // The machine checked the wheel; the host checks the program that it took over.
-            let program = tree + "/opt/berth-build/" + pin.project
-            guard try FileDigest.hex(program) == pin.memberSHA256 else {
-                throw ImageBuildFailure(
-                    error: "builder_failed", message: "\(pin.project) \(pin.version) is not the pinned program.",
-                    hint: "The package index handed out something else.")
-            }
-        }
+        let program = "opt/berth-build/" + pin.project
+        let wheel = PinnedWheel(
+            project: pin.project, version: pin.version, file: pin.file, sha256: pin.sha256, members: ["\(pin.member)=\(program)"])
+        try await unpack(wheel, into: tree, scratch, above: base) { tree in try FileDigest.hex(tree + "/" + program) == pin.memberSHA256 }
         return ["version": pin.version]
     }
 }

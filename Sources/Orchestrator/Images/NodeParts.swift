@@ -15,27 +15,9 @@ extension HostParts {
     ) async throws -> [String: String] {
         let pin = NodePin.current
         step("Fetching Node \(pin.version) and npm (once per host)")
-        let job = try await BuildSpace.make(in: scratch, name: "node", files: ["fetch.py": BuildScripts.fetch], settings: settings)
-        let result = try await machine.run(
-            BuildJob(
-                name: "node", layers: [base],
-                command: ["/usr/bin/python3", "-I", "/in/fetch.py", settings.index.url, pin.project, pin.file, pin.sha256] + NodePin.members,
-                environment: BuildSpace.environment, output: job.output, inputs: [(job.input, "/in")], egress: settings.index.egress),
-            line: { _ in })
-        guard result.exitCode == 0, !result.timedOut else {
-            var failure = BuildDiagnosis(package: pin.project, python: "", index: settings.index).failure(of: result)
-            if failure.error == "build_failed" { failure.error = "builder_failed" }
-            throw failure
-        }
-        try await Disk.work {
-            var copy = TreeCopy(limits: settings.limits)
-            try copy.copy(job.output, below: "tree", to: tree)
-            // The machine checked the wheel; the host checks all that it took over.
-            guard chmod(tree, 0o755) == 0, try LayerArchive.digest(of: tree).hex == pin.layer else {
-                throw ImageBuildFailure(
-                    error: "builder_failed", message: "\(pin.project) \(pin.version) is not the pinned one.",
-                    hint: "The package index handed out something else.")
-            }
+        let wheel = PinnedWheel(project: pin.project, version: pin.version, file: pin.file, sha256: pin.sha256, members: NodePin.members)
+        try await unpack(wheel, into: tree, scratch, above: base) { tree in
+            try chmod(tree, 0o755) == 0 && LayerArchive.digest(of: tree).hex == pin.layer
         }
         guard settings.npmRegistry == nil else { return ["version": pin.version] }
         return ["version": pin.version, "registry": try await defaultRegistry(tree, scratch, base)]

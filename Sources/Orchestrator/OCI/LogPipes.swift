@@ -145,7 +145,11 @@ public final class LogPipes: Sendable {
             var polled = [pollfd(fd: wakePipe.reader, events: Int16(POLLIN), revents: 0)]
             polled += names.map { pollfd(fd: readers[$0]?.descriptor ?? -1, events: Int16(POLLIN), revents: 0) }
             if poll(&polled, nfds_t(polled.count), -1) < 0 && errno != EINTR { usleep(10_000) }
-            if polled[0].revents != 0 { wakePipe.drain() }
+            if polled[0].revents != 0 {
+                // First what was asked for: an observer that came before the first line shall see that line.
+                wakePipe.drain()
+                continue
+            }
             for (index, name) in names.enumerated() where polled[index + 1].revents != 0 { readers[name]?.read(upTo: 4) }
         }
     }
