@@ -75,6 +75,7 @@ final class RealHost: Sendable {
         Leftovers.scan(configuration: configuration, owned: Set(try await store.boots().map(\.name))).items
     }
 
+    /// Ends as a process would: its machines go on.
     func leave() async throws {
         await reconciler.shutdown()
         runtime.shutdown()
@@ -82,6 +83,8 @@ final class RealHost: Sendable {
     }
 
     func close() async throws {
+        // First, for it would bring up again what is removed here.
+        await reconciler.shutdown()
         for machine in try await runtime.survey() { try await runtime.remove(machine.machine, boot: machine.boot) }
         #expect(Leftovers.scan(configuration: configuration, owned: []).items == [])
         try await leave()

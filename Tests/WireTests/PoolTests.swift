@@ -1,3 +1,4 @@
+import Glibc
 import NIOCore
 import NIOPosix
 import TestSupport
@@ -132,6 +133,7 @@ private final class Recorder: ExchangeHandler, @unchecked Sendable {
     /// As a machine's door is when many sessions call at once: the kernel refuses at once what finds the queue full.
     @Test func aFullQueueOfAUnixSocketIsWaitedFor() async throws {
         let path = socketPath()
+        defer { unlink(path) }
         let descriptor = try UnixListener.open(path: path, mode: 0o600, backlog: 1)
         let harness = try await Harness()
         let recorders = (0..<12).map { _ in Recorder(loop: harness.loop, takes: []) }
