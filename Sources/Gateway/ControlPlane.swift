@@ -60,8 +60,10 @@ public actor ControlPlane {
         sessions = SessionStore(database: database.pool)
         credentialStore = try CredentialStore(database: database.pool, keyRing: keyRing)
         provider = MachineProvider(machines: machines, connectors: connectors, asking: asking, rest: rest, placementMemory: placementMemory, logger: logger)
+        let old = OldMachines(machines: machines, provider: provider, asking: asking, drain: drain, logger: logger)
         keeper = MachineKeeper(
-            provider: provider, numbers: MachineNumbers(machines: machines, provider: provider, drain: drain, logger: logger), logger: logger)
+            provider: provider, numbers: MachineNumbers(machines: machines, provider: provider, drain: drain, logger: logger), old: old,
+            logger: logger)
         builder = DirectoryBuilder(connectors: connectors, tokens: tokens, logger: logger)
         self.keyRing = keyRing
         self.org = org
@@ -74,7 +76,7 @@ public actor ControlPlane {
         self.logger = logger
         let master = keyRing.master
         provisioner = Provisioner(
-            store: connectors, credentials: credentialStore, machines: machines, provider: provider, probe: probe, drain: drain, org: org,
+            store: connectors, credentials: credentialStore, machines: machines, provider: provider, probe: probe, oldMachines: old, org: org,
             appRoot: { app in try AppRoot.derive(master: master.secret, org: org, app: app) }, leaves: { tidying.ask($0) }, logger: logger)
     }
 

@@ -40,10 +40,11 @@ struct ConnectorStore: Sendable {
         try await database.write { db in
             try db.execute(
                 sql: """
-                    UPDATE connectors SET state = ?, definition = ?, build = ?, generation = ?, tools = ?, updatedAt = ? WHERE name = ?
+                    UPDATE connectors SET state = ?, definition = ?, build = ?, generation = ?, floor = ?, tools = ?, updatedAt = ? WHERE name = ?
                     """,
                 arguments: [
-                    record.state.rawValue, definition, build, record.generation, record.tools.map { Data($0) }, record.updatedAt, record.name,
+                    record.state.rawValue, definition, build, record.generation, record.floor, record.tools.map { Data($0) }, record.updatedAt,
+                    record.name,
                 ])
             try secrets?.write(to: db)
         }
@@ -142,7 +143,7 @@ struct ConnectorStore: Sendable {
             name: row["name"], app: row["app"], state: ConnectorState(rawValue: state) ?? .building,
             definition: try decoder.decode(ConnectorDefinition.self, from: Data(definition.utf8)),
             build: try build.map { try decoder.decode(from: $0) }, generation: row["generation"],
-            tools: (row["tools"] as Data?).map(Array.init), createdAt: row["createdAt"], updatedAt: row["updatedAt"])
+            floor: row["floor"] ?? row["generation"], tools: (row["tools"] as Data?).map(Array.init), createdAt: row["createdAt"], updatedAt: row["updatedAt"])
     }
 }
 

@@ -69,5 +69,9 @@ enum GatewaySchema {
         Migration("v2: when a pin was taken") { db in
             try db.alter(table: "pins") { table in table.add(column: "takenAt", .integer).notNull().defaults(to: 0) }
         },
+        Migration("v3: sessions that stay") { db in
+            // NULL: none but of its own generation.
+            try db.alter(table: "connectors") { table in table.add(column: "floor", .integer) }
+        },
     ]
 }

@@ -11,8 +11,7 @@ struct Provisioner: Sendable {
     let machines: any MachineControl & ImageBuilding & MachineLogs
     let provider: MachineProvider
     let probe: @Sendable (MachineAddress, Connector, CredentialSet?) async throws -> [UInt8]
-    /// Lets a machine finish its calls, for a bounded time.
-    let drain: @Sendable (MachineAddress, _ app: String) async -> Void
+    let oldMachines: OldMachines
     let org: String
     let appRoot: @Sendable (String) throws -> AppRoot
     /// Hears of a connector of which something half-made stays: ``tidy(_:)`` is wanted.
@@ -39,7 +38,7 @@ struct Provisioner: Sendable {
         let now = WallClock.milliseconds()
         let record = ConnectorRecord(
             name: request.name, app: "\(request.name)-\(org.suffix(6).lowercased())", state: .building, definition: definition, build: nil,
-            generation: 1, tools: nil, createdAt: now, updatedAt: now)
+            generation: 1, floor: 1, tools: nil, createdAt: now, updatedAt: now)
         guard try await store.insert(record) else {
             throw ProvisioningFailure(
                 error: "exists", message: "a connector named \(request.name) is there already", field: "name",
@@ -76,8 +75,18 @@ struct Provisioner: Sendable {
         }
         record.generation += 1
         if let lost = definition.hostsLost(since: old.definition) { say(.step("no longer reachable: \(lost)")) }
+        if let seconds = definition.lifeInForce.drain {
+            let takesAway = request.changesSecrets || definition.takesAway(from: old.definition)
+            if takesAway { record.floor = record.generation }
+            say(.step(
+                takesAway
+                    ? "open sessions move at once: the update takes something away from the version before"
+                    : "open sessions stay on the version before for up to \(seconds) s"))
+        } else {
+            record.floor = record.generation
+        }
         // What an earlier update left that failed would have the new machine's name.
-        try await destroyMachines(app: old.app, exceptGeneration: old.generation)
+        try await destroyMachines(app: old.app, after: old.generation)
         do {
             // The new secrets are only in memory until the new machine has answered with them: the old one's children never see them.
             let preview = try await credentials.credentials(connector: old.name, changing: request.secrets ?? [:], dropping: dropped)
@@ -87,17 +96,18 @@ struct Provisioner: Sendable {
         } catch {
             var failure = await explain(error, record)
             failure.message += "; \(old.name) serves on as it was"
-            await Task { await leaving(old.name) { try await destroyMachines(app: old.app, exceptGeneration: old.generation) } }.value
+            await Task { await leaving(old.name) { try await destroyMachines(app: old.app, after: old.generation) } }.value
             throw failure
         }
     }
 
-    /// After an update whose row the directory tells: what still runs of an older generation finishes its calls and goes.
+    /// After an update whose row the directory tells: what still runs of an older generation finishes its calls and goes, at once or when
+    /// its sessions are over.
     func retireOldMachines(of name: String) async {
         await leaving(name) {
-            guard let record = try await store.connector(name) else { return }
+            guard let record = try await store.connector(name), let connector = record.connector else { return }
             await provider.startsEnded(app: record.app, below: record.generation)
-            try await destroyMachines(app: record.app, exceptGeneration: record.generation, isDrained: true)
+            try await oldMachines.retire(connector)
         }
     }
 
@@ -125,7 +135,8 @@ struct Provisioner: Sendable {
     func tidy(_ name: String) async throws -> Tidied {
         guard let record = try await store.connector(name) else { return .nothing }
         if record.state == .ready {
-            try await destroyMachines(app: record.app, exceptGeneration: record.generation)
+            try await destroyMachines(app: record.app, after: record.generation)
+            if let connector = record.connector { try await oldMachines.retire(connector) }
             return .nothing
         }
         logger.warning("removing an unfinished connector", metadata: ["connector": "\(record.name)"])
@@ -210,10 +221,9 @@ struct Provisioner: Sendable {
     }
 
     /// - Throws: what kept one of them, after the others have gone.
-    private func destroyMachines(app: String, exceptGeneration generation: Int, isDrained: Bool = false) async throws {
+    private func destroyMachines(app: String, after generation: Int) async throws {
         var failure: (any Error)?
-        for machine in try await machines.machines(app: app) where !machine.isOf(generation: generation) {
-            if isDrained, let address = machine.address { await drain(address, app) }
+        for machine in try await machines.machines(app: app) where machine.generation > generation {
             do {
                 try await machines.destroy(app: app, id: machine.id)
             } catch {
@@ -282,6 +292,8 @@ extension ConnectorRecord {
         connector.isolation = definition.lifeInForce.isolation ?? .app
         connector.minMachines = definition.lifeInForce.min ?? 0
         connector.maxMachines = definition.lifeInForce.maxInForce
+        connector.floor = floor
+        connector.floorEnds = updatedAt + Int64(definition.lifeInForce.drain ?? 0) * 1_000
         return connector
     }
 }

@@ -66,7 +66,7 @@ final class Router: MCPService {
 
     func acquire(_ call: RoutedCall, connector: Connector) {
         waiting[call.number] = call
-        perform(table.acquire(call.key, generation: connector.generation, waiter: call.number), connector: connector, principal: call.principal)
+        perform(table.acquire(call.key, floor: connector.floor, waiter: call.number), connector: connector, principal: call.principal)
         // Warm sessions have gone on already.
         guard waiting[call.number] != nil else { return }
         guard queue.enter(connector.name) else {
@@ -212,7 +212,7 @@ final class RoutedCall: MCPCall, MCPSink {
         // Where another call of the session found the new machine first, the session has moved all the same.
         if moved || lostEpoch.map({ $0 != entry.pin.epoch }) ?? false { record.isRepinned = true }
         // The connector was updated while the call waited: this machine is about to go, and another one is there.
-        if let connector = record.connector.map(router.current), connector.generation > entry.generation { return acquire() }
+        if let connector = record.connector.map(router.current), connector.floor > entry.generation { return acquire() }
         let attempt = attempts
         let call = router.next.call(request, in: context, sink: self)
         // It may have ended, or failed and begun anew, before it was returned.

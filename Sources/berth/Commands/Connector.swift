@@ -77,6 +77,7 @@ struct ConnectorCommand: ParsableCommand {
                 ("Era", answer.cell("era") == "auto" ? nil : answer.cell("era")),
                 ("Egress", list("egress") ?? (hasEgress ? nil : "none: no network")), ("  private", list("egress_private")),
                 ("Isolation", LifeText.isolation(answer["life"])), ("Idle", LifeText.idle(answer["life"])),
+                ("Updates", LifeText.updates(answer["life"])),
                 ("Image", answer.cell("image") + (answer["image_bytes"]?.intValue.map { ", \(($0 + 500_000) / 1_000_000) MB of its own" } ?? "")),
                 ("Packages", list("packages")),
             ]
