@@ -276,17 +276,7 @@ public actor ControlPlane {
 
     /// The token itself is in this answer and nowhere else.
     func createToken(principal: String, slug: String?, expiresIn seconds: Int64?) async throws -> (record: TokenRecord, token: String) {
-        guard !principal.isEmpty, principal.utf8.count <= 128, principal.unicodeScalars.allSatisfy(Self.isPlain) else {
-            throw ProvisioningFailure(
-                error: "invalid", message: "the principal is empty, over 128 bytes, or holds blanks or control characters", field: "principal",
-                hint: "for example alice@example.com")
-        }
-        // The names that rows of our own carry.
-        guard !["berth:", "local:"].contains(where: { principal.lowercased().hasPrefix($0) }) else {
-            throw ProvisioningFailure(
-                error: "invalid", message: "principals that begin with berth: or local: are Berth's own", field: "principal",
-                hint: "choose another name")
-        }
+        if let problem = PrincipalName.problem(principal) { throw problem }
         if let slug, try await !connectors.virtualMCPs().contains(where: { $0.slug == slug }) {
             throw try await unknownVirtualMCP(slug, field: "vmcp")
         }
@@ -299,14 +289,6 @@ public actor ControlPlane {
             try await tokens.insert(token: token, principal: principal, slug: slug, now: now, expiresAt: seconds.map { now + $0 * 1_000 })
         }
         return (record, token)
-    }
-
-    /// Neither a blank nor a control, nor a mark that turns the direction of what follows in a log.
-    private static func isPlain(_ scalar: Unicode.Scalar) -> Bool {
-        switch scalar.properties.generalCategory {
-        case .control, .format, .spaceSeparator, .lineSeparator, .paragraphSeparator, .unassigned, .privateUse, .surrogate: false
-        default: true
-        }
     }
 
     func listTokens() async throws -> [TokenRecord] { try await tokens.all() }

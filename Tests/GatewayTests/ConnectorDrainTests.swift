@@ -68,6 +68,13 @@ struct ConnectorDrainTests {
         #expect(fixture.machines.generations == ["g2"])
     }
 
+    @Test func whatStandsStillKeepsItsSessions() async throws {
+        try await add()
+        fixture.machines.state.withLockedValue { $0.machines[0].state = .suspended }
+        #expect(await fixture.put(ConnectorRequest(name: "mine", env: ["A": "1"]), updating: true) == nil)
+        #expect(fixture.machines.generations == ["g1", "g2"])
+    }
+
     @Test func whatDoesNotRunHasNoSessions() async throws {
         try await add()
         use(["m1": 2])

@@ -168,6 +168,7 @@ final class FakeMachines: MachineControl, ImageBuilding, MachineLogs {
             for index in state.machines.indices where state.machines[index].id == id {
                 if action == .start { state.machines[index].state = .started }
                 if action == .cordon { state.machines[index].cordoned = true }
+                if action == .uncordon { state.machines[index].cordoned = nil }
             }
         }
     }

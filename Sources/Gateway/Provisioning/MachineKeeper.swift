@@ -71,8 +71,9 @@ final class MachineKeeper: Sendable {
     private func sweep() async {
         let directory = state.withLock { $0.directory }
         let now = WallClock.milliseconds()
+        numbers.forget(allBut: Set(directory.connectors.values.map(\.app)))
         for connector in directory.connectors.values {
-            if connector.floor < connector.generation {
+            if connector.generation > 1 {
                 do {
                     try await old.retire(connector)
                 } catch {

@@ -31,18 +31,22 @@ struct OldMachines: Sendable {
     }
 
     private func stays(_ machine: Machine, _ connector: Connector) async throws -> Bool {
-        guard machine.generation >= connector.floor, WallClock.milliseconds() < connector.floorEnds, let address = machine.address else { return false }
+        guard machine.generation >= connector.floor, WallClock.milliseconds() < connector.floorEnds, machine.holdsSessions else { return false }
         if machine.cordoned != true {
             try await provider.cordon(machine.id, app: connector.app)
             logger.notice(
                 "open sessions stay on a machine of the version before", metadata: ["connector": "\(connector.name)", "machine": "\(machine.id)"])
         }
-        // An agent that does not tell may have some.
+        // One that stands still, and an agent that does not tell, may have some.
+        guard let address = machine.address else { return true }
         return await asking.use(address, connector.app).map { $0.sessions > 0 } ?? true
     }
 }
 
 extension Machine {
+    /// It runs, or stands still with all that it has.
+    fileprivate var holdsSessions: Bool { address != nil || state == .suspended || state == .suspending }
+
     /// Of its connector; 0 where it has none.
     var generation: Int { config.metadata?["berth_generation"].flatMap { Int($0) } ?? 0 }
 }

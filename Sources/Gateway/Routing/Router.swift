@@ -69,7 +69,7 @@ final class Router: MCPService {
         perform(table.acquire(call.key, floor: connector.floor, waiter: call.number), connector: connector, principal: call.principal)
         // Warm sessions have gone on already.
         guard waiting[call.number] != nil else { return }
-        guard queue.enter(connector.name) else {
+        guard queue.enter(connector.name, of: call.principal) else {
             waiting[call.number] = nil
             table.abandon(call.key, waiter: call.number)
             return call.fail(.queueFull)
@@ -80,7 +80,7 @@ final class Router: MCPService {
     /// The call waits no longer.
     private func take(_ number: Int) -> RoutedCall? {
         guard let call = waiting.removeValue(forKey: number) else { return nil }
-        if call.endWait() { queue.leave(call.key.connector) }
+        if call.endWait() { queue.leave(call.key.connector, of: call.principal) }
         return call
     }
 

@@ -63,6 +63,8 @@ extension BuildScripts {
                         end("unknown_image", "the registry does not have it")
                     if error.code == 429:
                         end("network", "the registry answers no more requests for now")
+                    if error.code in (502, 504):
+                        end("network", "the registry could not be reached (HTTP %d)" % error.code)
                     end("network", "the registry answered HTTP %d" % error.code)
             end("bad_image", "the registry redirects in a circle")
 

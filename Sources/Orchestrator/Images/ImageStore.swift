@@ -46,7 +46,7 @@ public actor ImageStore: ImageLookup {
     /// Every image here.
     public func list() async throws -> [StoredImage] {
         let directory = directory
-        let names = try await Disk.work { Files.names(directory + "/manifests") }
+        let names = try await Disk.look { Files.names(directory + "/manifests") }
         var images: [StoredImage] = []
         for name in names where name.hasSuffix(".json") {
             if let image = try await image("sha256:" + name.dropLast(5)) { images.append(image) }
@@ -58,7 +58,7 @@ public actor ImageStore: ImageLookup {
     func image(_ digest: String) async throws -> StoredImage? {
         guard let hex = Identifier.hex(ofDigest: digest) else { return nil }
         let directory = directory
-        return try await Disk.work { try StoredImage.read(hex, in: directory) }
+        return try await Disk.look { try StoredImage.read(hex, in: directory) }
     }
 
     nonisolated func layerPath(_ hex: String) -> String { directory + "/layers/" + hex }
@@ -144,7 +144,7 @@ public actor ImageStore: ImageLookup {
                 error: "no_agent", message: "\(path) is not there.", hint: "Keep berth-agent beside the berth binary.")
         }
         if let agentLayer, agentLayer.stamp == stamp, hasLayer(agentLayer.hex) { return agentLayer.hex }
-        let hex = try await Disk.work { try self.makeAgentLayer(path) }
+        let hex = try await Disk.look { try self.makeAgentLayer(path) }
         agentLayer = (stamp, hex)
         return hex
     }

@@ -34,7 +34,7 @@ struct PullWork: ImageWork {
             try copy.copy(output, below: "layout", to: layout)
         }
         let foreign = try await Disk.work { [limits, reference] in
-            try OCILayout(layout, name: reference.text).image(tag: reference.digest, limit: limits.bytes)
+            try OCILayout(layout, name: reference.text).image(tag: reference.digest, limit: limits.bytes, isFetched: true)
         }
         var named = source
         named.folder = reference.text

@@ -20,15 +20,16 @@ public struct BackupManifest: Codable, Sendable, Equatable {
     /// A connector, and what its image is built from: for who restores a backup without images.
     public struct Connector: Codable, Sendable, Equatable {
         public var name: String
-        /// The package as it was asked for, where it is one of an index.
-        public var pypi: String?
-        /// The name of the folder, where it is a folder of the operator's.
-        public var folder: String?
+        /// What it is built from, as options of `berth connector update`: `--pypi 'mcp-server-time'`; a part in capitals is for the operator
+        /// to fill in.
+        public var source: String
+        /// What such a part stands for, for people.
+        public var note: String?
 
-        public init(name: String, pypi: String?, folder: String?) {
+        public init(name: String, source: String, note: String?) {
             self.name = name
-            self.pypi = pypi
-            self.folder = folder
+            self.source = source
+            self.note = note
         }
     }
 
