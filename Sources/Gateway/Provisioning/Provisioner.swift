@@ -134,7 +134,7 @@ struct Provisioner: Sendable {
     }
 
     /// Does a clean-up, or says that it is still wanted.
-    private func leaving(_ name: String, _ cleanUp: () async throws -> Void) async {
+    func leaving(_ name: String, _ cleanUp: () async throws -> Void) async {
         do {
             try await cleanUp()
         } catch {
@@ -144,7 +144,7 @@ struct Provisioner: Sendable {
     }
 
     /// Why there is no connector to be changed: there is none, or it is in another state.
-    private func unknown(_ name: String) async throws -> ProvisioningFailure {
+    func unknown(_ name: String) async throws -> ProvisioningFailure {
         let records = try await store.connectors()
         if let record = records.first(where: { $0.name == name }) { return .notReady(record, field: "name") }
         return .unknown("connector", name, among: records.map(\.name), field: "name")
@@ -161,7 +161,8 @@ struct Provisioner: Sendable {
         // Of an update the row is not touched before the new machine has answered: a refresh meanwhile publishes the row as it is.
         if start.state == .building { try await store.update(record) }
         do {
-            return try await startAndProbe(record, with: set, secrets: secrets, say: say)
+            return try await startAndProbe(
+                record, with: set, secrets: secrets, why: start.state == .building ? .added : .updated, say: say)
         } catch let error as MachineAPIError where kept != nil && error.code == "unknown_image" {
             // Collected, or lost with the orchestrator's state.
             return try await bringUp(start, with: set, secrets: secrets, say: say)
@@ -171,29 +172,44 @@ struct Provisioner: Sendable {
     }
 
     /// Starts a machine of an image that is built, and asks it for its tools.
-    private func startAndProbe(
-        _ built: ConnectorRecord, with set: CredentialSet?, secrets: SecretChanges?, say: @Sendable (ProvisioningEvent) -> Void
+    ///
+    /// - Parameter agreed: the digest of the tools that an admin agreed to; nil for any.
+    func startAndProbe(
+        _ built: ConnectorRecord, with set: CredentialSet?, secrets: SecretChanges?, why: ConnectorVersion.Reason, agreed: String? = nil,
+        say: @Sendable (ProvisioningEvent) -> Void
     ) async throws -> Int {
         var record = built
-        guard let connector = record.connector else { throw ProvisioningFailure(error: "build_failed", message: "the build gave no image") }
-        say(.step("starting a machine"))
-        let address = try await provider.ready(connector, for: DoorPrincipal.prober, asksAnew: true)
+        let (address, tools) = try await probed(record, with: set, say: say)
         // A machine for the probe alone is nobody's: it goes with the probe. What fails half-way takes it with the rest.
-        let isProbes = connector.isolation == .principal
-        say(.step("asking for its tools"))
-        let tools = try await probe(address, connector, set)
+        let isProbes = record.connector?.isolation == .principal
         let count = try ToolMerge.merge([.init(connector: record.name, toolsListResult: tools)]).tools.count
+        if let agreed, try VersionChanges.digest(Self.tools(tools)) != agreed {
+            throw ProvisioningFailure(
+                error: "other_tools", message: "the tools that it lists now are others than those that were shown",
+                hint: "run the command again; with --yes they are taken as they are")
+        }
         record.tools = tools
         record.state = .ready
         record.updatedAt = WallClock.milliseconds()
         // The last step that can fail: what threw before it has changed nothing, and nothing may throw after it.
-        try await store.update(record, secrets: secrets)
+        try await store.update(record, secrets: secrets, why: why)
         if isProbes { await leaving(record.name) { try await machines.destroy(app: record.app, id: address.machine) } }
         return count
     }
 
-    private func build(_ source: ImageSource, say: @Sendable (ProvisioningEvent) -> Void) async throws -> BuiltImage {
-        for try await event in machines.build(source) {
+    /// A machine of it that runs, and its `tools/list` result.
+    func probed(
+        _ record: ConnectorRecord, with set: CredentialSet?, say: @Sendable (ProvisioningEvent) -> Void
+    ) async throws -> (MachineAddress, tools: [UInt8]) {
+        guard let connector = record.connector else { throw ProvisioningFailure(error: "build_failed", message: "the build gave no image") }
+        say(.step("starting a machine"))
+        let address = try await provider.ready(connector, for: DoorPrincipal.prober, asksAnew: true)
+        say(.step("asking for its tools"))
+        return (address, try await probe(address, connector, set))
+    }
+
+    func build(_ source: ImageSource, anew: Bool = false, say: @Sendable (ProvisioningEvent) -> Void) async throws -> BuiltImage {
+        for try await event in machines.build(source, anew: anew) {
             switch event {
             case .step(let text): say(.step(text))
             case .done(let image): return image
@@ -204,13 +220,13 @@ struct Provisioner: Sendable {
     }
 
     /// What fails leaves the row as it is.
-    private func discard(_ record: ConnectorRecord) async throws {
+    func discard(_ record: ConnectorRecord) async throws {
         try await machines.deleteApp(record.app)
         try await store.delete(record.name)
     }
 
     /// - Throws: what kept one of them, after the others have gone.
-    private func destroyMachines(app: String, exceptGeneration generation: Int, isDrained: Bool = false) async throws {
+    func destroyMachines(app: String, exceptGeneration generation: Int, isDrained: Bool = false) async throws {
         var failure: (any Error)?
         for machine in try await machines.machines(app: app) where !machine.isOf(generation: generation) {
             if isDrained, let address = machine.address { await drain(address, app) }
@@ -224,7 +240,7 @@ struct Provisioner: Sendable {
     }
 
     /// - Parameter record: As far as it came: with the image, once there is one, and the generation of the machine in question.
-    private func explain(_ error: any Error, _ record: ConnectorRecord) async -> ProvisioningFailure {
+    func explain(_ error: any Error, _ record: ConnectorRecord) async -> ProvisioningFailure {
         let diagnosis = StartDiagnosis(
             packages: record.build?.packages ?? [], isFolder: record.definition.source.upload != nil, http: record.definition.http)
         if var failure = error as? ProvisioningFailure {

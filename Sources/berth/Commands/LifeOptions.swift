@@ -36,7 +36,8 @@ extension ConnectorCommand {
             let members = JSONValue.record(
                 ("isolation", isolation.map { .string($0) }), ("min", min.map { .int($0) }), ("max", max.map { .int($0) }),
                 ("idle_seconds", seconds.map { .int($0) }), ("idle_action", idleAction.map { .string($0) }))
-            return members.objectValue?.isEmpty == true ? nil : members
+            // A bare nil would be JSON's null here.
+            return members.objectValue?.isEmpty == true ? Optional<JSONValue>.none : members
         }
     }
 }
