@@ -136,6 +136,7 @@ final class MachineService: Sendable {
         RunningRoutes(orchestrator: self).add(to: router)
         LogRoutes(orchestrator: self).add(to: router)
         UsageRoutes(orchestrator: self).add(to: router)
+        RegistryRoutes(store: store).add(to: router)
         if let shelf { ImageRoutes(shelf: shelf).add(to: router) }
         return router.buildResponder()
     }

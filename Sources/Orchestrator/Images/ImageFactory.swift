@@ -20,17 +20,23 @@ public final class ImageFactory: ImageBuilding, Sendable {
     private let places = Turnstile(width: 2)
     private let running = RunningBuilds()
 
-    public convenience init(
-        settings: ImageSettings, store: ImageStore, uploads: Uploads, machine: any BuildMachine, logger: Logger
+    /// Who a registry is told that we are; nil for everybody.
+    private let logins: @Sendable (_ registry: String) async throws -> RegistryLogin?
+
+    convenience init(
+        settings: ImageSettings, store: ImageStore, uploads: Uploads, machine: any BuildMachine, logger: Logger,
+        logins: @escaping @Sendable (_ registry: String) async throws -> RegistryLogin? = { _ in nil }
     ) {
         self.init(
             settings: settings, store: store, uploads: uploads, machine: machine, logger: logger,
-            parts: HostParts(settings: settings, machine: machine))
+            parts: HostParts(settings: settings, machine: machine), logins: logins)
     }
 
     init(
-        settings: ImageSettings, store: ImageStore, uploads: Uploads, machine: any BuildMachine, logger: Logger, parts: any BaseParts
+        settings: ImageSettings, store: ImageStore, uploads: Uploads, machine: any BuildMachine, logger: Logger, parts: any BaseParts,
+        logins: @escaping @Sendable (_ registry: String) async throws -> RegistryLogin? = { _ in nil }
     ) {
+        self.logins = logins
         self.settings = settings
         self.store = store
         self.uploads = uploads
@@ -138,7 +144,8 @@ public final class ImageFactory: ImageBuilding, Sendable {
             let reference = try RegistryReference(text)
             let base = try await readyBase(step)
             let key = try BuildInputs(source: source, base: base.layer.hex, builder: "", index: "").key()
-            let work = PullWork(factory: self, step: step, base: base, reference: reference, source: source)
+            let login = try await logins(reference.authority)
+            let work = PullWork(factory: self, step: step, base: base, reference: reference, login: login, source: source)
             return try await recorded(key, isPinned: reference.digest != nil, anew: anew, step) { try await work.image() }
         }
         if source.npm != nil { return try await node(source, anew: anew, step) }

@@ -8,7 +8,7 @@ struct ImageCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "image", abstract: "What connectors' machines are made of: list, show, what is in one, test one, remove what nobody needs.",
         discussion: "IMAGE is an image's digest, its first six digits or more, or the name of a connector.",
-        subcommands: [List.self, Show.self, Bill.self, Test.self, Collect.self])
+        subcommands: [List.self, Show.self, Bill.self, Test.self, Collect.self, Login.self, Logout.self])
 
     struct List: AsyncParsableCommand {
         static let configuration = CommandConfiguration(abstract: "All images of this host.")
