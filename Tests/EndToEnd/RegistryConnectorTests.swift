@@ -43,6 +43,8 @@ struct RegistryConnectorTests {
             #expect(shown["source"] as? String == "127.0.0.1:\(ports.plain)/tools/tiny")
             let recorded = try #require((shown["packages"] as? [String])?.first)
             #expect(recorded.hasPrefix("127.0.0.1:\(ports.plain)/tools/tiny@sha256:"), "\(recorded)")
+            let bill = try await berth.run(["image", "sbom", "plain"])
+            #expect(bill.output.contains("\"purl\":\"pkg:oci/tiny@sha256:") && bill.output.contains("\"unknown\""), "\(bill.output.prefix(2_000)) \(bill.errors)")
             // By that digest it is the same image.
             let again = try await berth.run(["connector", "add", "pinned", "--oci", recorded], seconds: 300)
             #expect(again.status == 0, "\(again.output) \(again.errors)")
