@@ -39,6 +39,14 @@ struct VersionTests {
                 BadInput(["connector", "rebuild", "demo"], code: 64, says: "a rebuild asks before it replaces demo, and nobody can be asked here — add --yes"),
                 BadInput(["connector", "rollback", "demo"], says: "failed: demo has no earlier version with other code — *"),
             ])
+            // Somebody at a terminal is shown the difference, and says no.
+            let declined = try await Command.run(
+                ["/usr/bin/script", "--quiet", "--return", "--command", "\(Repository.binary("berth")) connector rebuild demo", "/dev/null"],
+                environment: ["BERTH_STATE": berth.state], input: "n\n", seconds: 180)
+            #expect(declined.status == 1 && declined.output.contains("Put this in the place of version 1 of demo?"), "\(declined.output)")
+            #expect(declined.output.contains("+ more") && declined.output.contains("demo is as it was"), "\(declined.output)")
+            #expect(try await serving() == "1.0")
+
             let rebuilt = try await berth.run(["connector", "rebuild", "demo", "--yes"])
             #expect(rebuilt.status == 0 && rebuilt.output.contains("~ berth-demo 1.0 → 2.0"), "\(rebuilt.output) \(rebuilt.errors) \(berth.log)")
             #expect(rebuilt.output.contains("+ more") && rebuilt.output.contains(#"/description: "of version 1.0" → "of version 2.0""#), "\(rebuilt.output)")
