@@ -170,7 +170,7 @@ public actor ControlPlane {
         return (found, silent)
     }
 
-    func list() async throws -> [ConnectorRecord] { try await connectors.connectors() }
+    func list() async throws -> [ConnectorRecord] { try await connectors.connectors().filter { !$0.isTrial } }
 
     /// Adds (or changes) a connector; steps are said while it goes on, the end is the last event.
     ///
@@ -178,10 +178,7 @@ public actor ControlPlane {
     func provision(
         _ request: ConnectorRequest, updating: Bool, say: @escaping @Sendable (ProvisioningEvent) -> Void
     ) async -> ProvisioningFailure? {
-        let failed: ProvisioningFailure
-        let clock = ContinuousClock()
-        let begin = clock.now
-        do {
+        await told(request.name, say) { begin in
             let tools = try await exclusively(request.name) {
                 let tools = updating ? try await provisioner.update(request, say: say) : try await provisioner.add(request, say: say)
                 // The row is written. Calls go to the new machine first; then the old one may go. An update leaves what waits for
@@ -193,19 +190,81 @@ public actor ControlPlane {
                 }
                 return tools
             }
-            let seconds = Double((clock.now - begin).components.seconds) + Double((clock.now - begin).components.attoseconds) / 1e18
-            say(.ready(name: request.name, tools: tools, seconds: seconds))
+            return .ready(name: request.name, tools: tools, seconds: Self.seconds(since: begin))
+        }
+    }
+
+    /// Tells what a rebuild would change.
+    func preview(_ name: String, say: @escaping @Sendable (ProvisioningEvent) -> Void) async -> ProvisioningFailure? {
+        await told(name, say) { _ in
+            .changes(try await exclusively(name) { try await provisioner.preview(name, say: say) })
+        }
+    }
+
+    /// Puts another version in the place of the one that serves.
+    func replace(_ name: String, by version: NextVersion, say: @escaping @Sendable (ProvisioningEvent) -> Void) async -> ProvisioningFailure? {
+        await told(name, say) { begin in
+            let tools = try await exclusively(name) {
+                let tools =
+                    switch version {
+                    case .rebuilt(let agreed): try await provisioner.rebuild(name, agreed, say: say)
+                    case .earlier(let number): try await provisioner.rollback(name, to: number, say: say)
+                    }
+                try await change {} then: { [provisioner] in await provisioner.retireOldMachines(of: name) }
+                return tools
+            }
+            return .ready(name: name, tools: tools, seconds: Self.seconds(since: begin))
+        }
+    }
+
+    enum NextVersion: Sendable {
+        case rebuilt(Provisioner.Agreed)
+        /// nil: the last one with other code.
+        case earlier(Int?)
+    }
+
+    /// Newest first.
+    func versions(of name: String) async throws -> [ConnectorVersion] { try await connectors.versions(of: name) }
+
+    /// Tries an image without a connector.
+    ///
+    /// - Returns: why it cannot be hosted as it is; nil when it can.
+    func trial(_ request: ConnectorRequest, say: @escaping @Sendable (ProvisioningEvent) -> Void) async -> ProvisioningFailure? {
+        await told("image test", say) { begin in
+            var request = request
+            // One machine, once.
+            (request.name, request.life) = ("image-test", nil)
+            let record = ConnectorRecord.trial(try ConnectorRules.check(request), org: org)
+            let trial = try await exclusively(record.name) {
+                try await provisioner.trial(record, secrets: request.secrets ?? [:], say: say)
+            }
+            return .passed(trial, seconds: Self.seconds(since: begin))
+        }
+    }
+
+    /// Says how the work ended, which says its steps itself.
+    private func told(
+        _ name: String, _ say: @Sendable (ProvisioningEvent) -> Void, _ work: (_ begin: ContinuousClock.Instant) async throws -> ProvisioningEvent
+    ) async -> ProvisioningFailure? {
+        let failed: ProvisioningFailure
+        do {
+            say(try await work(.now))
             return nil
         } catch {
             if let known = ProvisioningFailure(explaining: error) {
                 failed = known
             } else {
-                logger.error("provisioning failed", metadata: ["connector": "\(request.name)", "error": "\(error)"])
+                logger.error("provisioning failed", metadata: ["connector": "\(name)", "error": "\(error)"])
                 failed = .internalError
             }
         }
         say(.failed(failed))
         return failed
+    }
+
+    private static func seconds(since begin: ContinuousClock.Instant) -> Double {
+        let time = (ContinuousClock.now - begin).components
+        return Double(time.seconds) + Double(time.attoseconds) / 1e18
     }
 
     /// A removal that is broken off is finished by ``tidy(_:)``.

@@ -20,7 +20,7 @@ import Testing
     @Test func anImageIsReadDownToItsLayers() async throws {
         let scratch = ImagesScratch()
         let image = try await layout(scratch, one).image(tag: nil, limit: 1 << 20)
-        #expect(image.layers.map(\.isCompressed) == [true, false] && image.config.entrypoint == ["/x"])
+        #expect(image.layers.map(\.compression) == [.gzip, .none] && image.config.entrypoint == ["/x"])
         for layer in image.layers { #expect(try FileDigest.hex(scratch.path + "/layout/blobs/sha256/" + layer.blob) == layer.blob) }
         let failure = #expect(throws: ImageBuildFailure.self) { _ = try OCILayout(scratch.path + "/layout", name: "it").image(tag: nil, limit: 100) }
         #expect(failure?.error == "image_too_large", "the layers alone are more than that")

@@ -8,14 +8,14 @@ import TestSupport
 @testable import Orchestrator
 
 /// Machines made, started, suspended, stopped, restarted and destroyed at random, while the orchestrator is killed at random: afterwards
-/// there is nothing that no row knows, and with the rows nothing at all. `BERTH_MACHINES=1000` says how many (150 without it),
+/// there is nothing that no row knows, and with the rows nothing at all. `BERTH_MACHINES=1000` says how many (80 without it),
 /// `BERTH_SEED=n` repeats the choices; the moments are the kernel's.
 @Suite(.enabled(if: OCITestHost.isUsable, "needs root, crun and busybox-static"))
 struct RandomLifeTests {
     @Test("whatever is asked for and whenever the orchestrator dies, nothing is orphaned")
     func nothingStays() async throws {
         let variables = ProcessInfo.processInfo.environment
-        let wanted = variables["BERTH_MACHINES"].flatMap(Int.init) ?? 150
+        let wanted = variables["BERTH_MACHINES"].flatMap(Int.init) ?? 80
         let seed = variables["BERTH_SEED"].flatMap(UInt64.init) ?? UInt64.random(in: 1...1_000_000)
         var random = Choices(state: seed)
         let directory = "/tmp/berth-rec-" + String(UInt64.random(in: 0..<1 << 48), radix: 36)

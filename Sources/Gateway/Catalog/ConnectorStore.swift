@@ -33,8 +33,8 @@ struct ConnectorStore: Sendable {
         }
     }
 
-    /// Writes the row and what changes of its secrets: both or neither.
-    func update(_ record: ConnectorRecord, secrets: SecretChanges? = nil) async throws {
+    /// Writes the row, the version that it is where it is ready, and what changes of its secrets: all or nothing.
+    func update(_ record: ConnectorRecord, secrets: SecretChanges? = nil, why: ConnectorVersion.Reason = .updated) async throws {
         let definition = try encode(record.definition)
         let build = try record.build.map { try encode($0) }
         try await database.write { db in
@@ -46,6 +46,7 @@ struct ConnectorStore: Sendable {
                     record.state.rawValue, definition, build, record.generation, record.floor, record.tools.map { Data($0) }, record.updatedAt,
                     record.name,
                 ])
+            try Self.keepVersion(of: record.name, why: why.text, db)
             try secrets?.write(to: db)
         }
     }

@@ -25,6 +25,9 @@ struct BackedUpImages {
             }
             if configs.insert(config).inserted { try document("configs/\(config).json", to: writer) }
             try writer.add("orchestrator/images/manifests/\(hex).json", bytes)
+            if let facts = Disk.read(store + "/facts/\(hex).json", limit: 4 << 20) {
+                try writer.add("orchestrator/images/facts/\(hex).json", facts)
+            }
             for layer in image.layers { layers[layer] = manifest.layers.first { $0.digest == "sha256:" + layer }?.size }
         }
         let kept = digests.subtracting(missing)

@@ -15,12 +15,15 @@ struct OCILayout {
         var layers: [Layer]
     }
 
+    /// How a layer's archive is packed.
+    enum Compression: String, Codable, Sendable { case none, gzip, zstd }
+
     struct Layer: Sendable, Codable, Equatable {
         /// The blob's name in `blobs/sha256`.
         var blob: String
         /// SHA-256 of the uncompressed archive, in hex.
         var diffID: String
-        var isCompressed: Bool
+        var compression: Compression
     }
 
     static let mostLayers = 128
@@ -142,23 +145,20 @@ struct OCILayout {
         guard diffIDs.count == manifest.layers.count else { throw bad("its configuration names other layers than its manifest", nil) }
         var (layers, total): ([Layer], Int) = ([], 0)
         for (layer, diffID) in zip(manifest.layers, diffIDs) {
-            let isCompressed = try compression(layer)
+            let compression = try compression(layer)
             guard let hex = Identifier.hex(ofDigest: diffID) else { throw bad("the digest of a layer is no sha256", nil) }
             total = total.addingReportingOverflow(max(0, layer.size)).partialValue
             guard (0...limit).contains(total) else { throw Self.tooLarge(name, limit) }
-            layers.append(Layer(blob: try verify(layer), diffID: hex, isCompressed: isCompressed))
+            layers.append(Layer(blob: try verify(layer), diffID: hex, compression: compression))
         }
         return Image(digest: descriptor.digest, config: config, layers: layers)
     }
 
-    private func compression(_ layer: Descriptor) throws -> Bool {
+    private func compression(_ layer: Descriptor) throws -> Compression {
         switch layer.mediaType {
-        case "application/vnd.oci.image.layer.v1.tar", "application/vnd.docker.image.rootfs.diff.tar": return false
-        case "application/vnd.oci.image.layer.v1.tar+gzip", "application/vnd.docker.image.rootfs.diff.tar.gzip": return true
-        case let type where type.hasSuffix("zstd"):
-            throw ImageBuildFailure(
-                error: "unsupported_layer", message: "A layer of \(name) is compressed with zstd, which is not supported.",
-                hint: "skopeo copy --dest-compress-format gzip … compresses it anew.")
+        case "application/vnd.oci.image.layer.v1.tar", "application/vnd.docker.image.rootfs.diff.tar": return .none
+        case "application/vnd.oci.image.layer.v1.tar+gzip", "application/vnd.docker.image.rootfs.diff.tar.gzip": return .gzip
+        case "application/vnd.oci.image.layer.v1.tar+zstd": return .zstd
         case let type where type.contains("nondistributable") || type.contains("foreign"):
             throw ImageBuildFailure(
                 error: "unsupported_layer", message: "A layer of \(name) lies elsewhere and may not be handed on.", hint: "Take another base image.")

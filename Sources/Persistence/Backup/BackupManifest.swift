@@ -99,7 +99,7 @@ public enum BackupName {
         case 3: return parts[0] == "orchestrator" && parts[1] == "images" && ["part-base.json", "part-builder.json"].contains(parts[2]) ? 1 << 20 : nil
         case 4 where parts[0] == "orchestrator" && parts[1] == "images":
             if parts[2] == "layers" { return isHex(parts[3], ".tar") ? largest : nil }
-            return ["manifests", "configs", "builds"].contains(parts[2]) && isHex(parts[3], ".json") ? 4 << 20 : nil
+            return ["manifests", "configs", "builds", "facts"].contains(parts[2]) && isHex(parts[3], ".json") ? 4 << 20 : nil
         default: return nil
         }
     }

@@ -42,7 +42,8 @@ extension ConnectorCommand {
                 ("isolation", isolation.map { .string($0) }), ("min", min.map { .int($0) }), ("max", max.map { .int($0) }),
                 ("idle_seconds", try seconds(idle).map { .int($0) }), ("idle_action", idleAction.map { .string($0) }),
                 ("drain_seconds", try seconds(drain).map { .int($0) }))
-            return members.objectValue?.isEmpty == true ? nil : members
+            // A bare nil would be JSON's null here.
+            return members.objectValue?.isEmpty == true ? Optional<JSONValue>.none : members
         }
     }
 }
