@@ -87,7 +87,9 @@ extension Provisioner {
     func rollback(_ name: String, to version: Int?, say: @Sendable (ProvisioningEvent) -> Void) async throws -> Int {
         let old = try await serving(name)
         let versions = try await store.versions(of: name).filter { $0.version < old.generation }
-        func isOther(_ one: ConnectorVersion) -> Bool { one.build != old.build || one.definition.http != old.definition.http || one.definition.era != old.definition.era }
+        func isOther(_ one: ConnectorVersion) -> Bool {
+            one.build != old.build || one.definition.http != old.definition.http || one.definition.era != old.definition.era
+        }
         let list = versions.map { "\($0.version)" }.joined(separator: ", ")
         let found = version.map { wanted in versions.first { $0.version == wanted } } ?? versions.first(where: isOther)
         guard let target = found else {

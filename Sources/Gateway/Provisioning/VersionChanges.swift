@@ -96,10 +96,14 @@ public struct VersionChanges: Sendable, Equatable {
 
     var json: JSONValue {
         .record(
-            ("event", "changes"), ("name", .string(connector)), ("version", .int(version)), ("image_before", imageBefore.map { .string($0) }), ("image", .string(image)), ("same", .bool(isSame)),
-            ("packages", .array(packages.map { .record(("name", .string($0.name)), ("before", $0.before.map { .string($0) }), ("after", $0.after.map { .string($0) })) })),
+            ("event", "changes"), ("name", .string(connector)), ("version", .int(version)), ("image_before", imageBefore.map { .string($0) }),
+            ("image", .string(image)), ("same", .bool(isSame)), ("packages", .array(packages.map(Self.json))),
             ("tools", tools.map { .array($0.map(Self.json)) }), ("reason", reason.map { .string($0) }),
             ("tools_digest", toolsDigest.map { .string($0) }))
+    }
+
+    private static func json(_ package: Package) -> JSONValue {
+        .record(("name", .string(package.name)), ("before", package.before.map { .string($0) }), ("after", package.after.map { .string($0) }))
     }
 
     private static func json(_ tool: Tool) -> JSONValue {

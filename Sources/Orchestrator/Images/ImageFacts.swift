@@ -13,7 +13,8 @@ struct ImageFacts: Codable, Sendable, Equatable {
     var version: String? {
         if let name = source.pypi.flatMap({ try? Requirement($0) })?.name {
             return packages.lazy.compactMap { package -> String? in
-                guard let end = package.firstRange(of: "=="), Requirement.normalized(package[..<end.lowerBound]) == Requirement.normalized(name) else { return nil }
+                guard let end = package.firstRange(of: "=="), Requirement.normalized(package[..<end.lowerBound]) == Requirement.normalized(name)
+                else { return nil }
                 return String(package[end.upperBound...])
             }.first
         }

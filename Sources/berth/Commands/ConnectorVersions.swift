@@ -36,7 +36,7 @@ extension ConnectorCommand {
                 }
             }
             // Whoever was not shown the tools has agreed to none in particular.
-            let tools = yes ? nil : changes["tools_digest"]
+            let tools = yes ? Optional<JSONValue>.none : changes["tools_digest"]
             try await Provisioning.run(
                 "POST", path, .record(("image", changes["image"]), ("tools", tools)), installation, json: output.json)
         }

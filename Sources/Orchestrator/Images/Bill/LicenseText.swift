@@ -14,9 +14,13 @@ enum LicenseText {
 
     private static func plain(_ text: String) -> String? {
         let text = text.trimmingBlanks
-        guard !text.isEmpty, text.utf8.count <= 200, text.unicodeScalars.allSatisfy({ !$0.properties.isDefaultIgnorableCodePoint && $0.value >= 0x20 && $0.value != 0x7f })
-        else { return nil }
+        guard !text.isEmpty, text.utf8.count <= 200, text.unicodeScalars.allSatisfy(isShown) else { return nil }
         return text
+    }
+
+    /// Neither a control nor what turns or hides the text beside it.
+    private static func isShown(_ scalar: Unicode.Scalar) -> Bool {
+        scalar.value >= 0x20 && scalar.value != 0x7F && !scalar.properties.isDefaultIgnorableCodePoint
     }
 
     /// `MIT`, `(MIT OR Apache-2.0)`, `GPL-2.0-only WITH x`: identifiers with operators between them, as many brackets open as closed.

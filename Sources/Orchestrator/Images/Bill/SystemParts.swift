@@ -19,7 +19,8 @@ struct SystemParts {
     /// `/var/lib/dpkg/status`: stanzas of fields.
     func debian(_ text: String) -> [BillOfMaterials.Component] {
         stanzas(text, separator: ": ").compactMap { fields in
-            guard fields["Status"].map({ $0.hasSuffix(" installed") }) ?? true, let name = fields["Package"], let version = fields["Version"] else { return nil }
+            guard fields["Status"].map({ $0.hasSuffix(" installed") }) ?? true, let name = fields["Package"], let version = fields["Version"]
+            else { return nil }
             return component("deb", name, version, fields["Architecture"])
         }
     }
