@@ -14,7 +14,10 @@ struct FolderArchive {
     static let maximumBytes = 256 << 20
     private static let requirementsName = "requirements.txt"
 
-    init(folder: String, requirements: String?) throws {
+    /// - Parameters:
+    ///   - requirements: a file that takes the place of the folder's `requirements.txt`.
+    ///   - lines: the lines of one, where there is no file.
+    init(folder: String, requirements: String?, lines: [String]? = nil) throws {
         guard let resolved = realpath(folder, nil) else {
             throw Failure("--dir \(folder) cannot be read: \(String(cString: strerror(errno)))", hint: "give a folder", code: 64)
         }
@@ -22,7 +25,7 @@ struct FolderArchive {
         free(resolved)
         var writer = TarWriter()
         var left: [String] = []
-        try Self.add("", root: root, replaced: requirements == nil ? nil : Self.requirementsName, to: &writer, leftOut: &left, depth: 0)
+        try Self.add("", root: root, replaced: requirements == nil && lines == nil ? nil : Self.requirementsName, to: &writer, leftOut: &left, depth: 0)
         if let requirements {
             guard let content = readFile(requirements) else {
                 throw Failure("--requirements \(requirements) cannot be read: \(String(cString: strerror(errno)))", hint: "give a file", code: 64)
@@ -30,6 +33,7 @@ struct FolderArchive {
             // The builder looks for it by this name, beside the folder's own files; the folder's own file of that name gives way.
             writer.file(Self.requirementsName, content, executable: false)
         }
+        if let lines { writer.file(Self.requirementsName, Array((lines.joined(separator: "\n") + "\n").utf8), executable: false) }
         name = root.split(separator: "/").last.map(String.init) ?? "/"
         tar = writer.finish()
         leftOut = left
