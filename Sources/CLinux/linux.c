@@ -14,6 +14,7 @@
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/vfs.h>
 #include <sys/wait.h>
@@ -58,6 +59,11 @@ int clinux_knows_file_system(const char *name) {
     if (context < 0) return errno == ENODEV ? 0 : -errno;
     close(context);
     return 1;
+}
+int64_t clinux_mount_id(int fd) {
+    struct statx found;
+    if (statx(fd, "", AT_EMPTY_PATH, STATX_MNT_ID, &found) < 0 || !(found.stx_mask & STATX_MNT_ID)) return -1;
+    return (int64_t)found.stx_mnt_id;
 }
 int clinux_umount_detach(const char *target) { return RESULT(umount2(target, MNT_DETACH)); }
 unsigned long clinux_ms_private_rec(void) { return MS_PRIVATE | MS_REC; }

@@ -60,8 +60,10 @@ public actor ControlPlane {
         sessions = SessionStore(database: database.pool)
         credentialStore = try CredentialStore(database: database.pool, keyRing: keyRing)
         provider = MachineProvider(machines: machines, connectors: connectors, asking: asking, rest: rest, placementMemory: placementMemory, logger: logger)
+        let old = OldMachines(machines: machines, provider: provider, asking: asking, drain: drain, logger: logger)
         keeper = MachineKeeper(
-            provider: provider, numbers: MachineNumbers(machines: machines, provider: provider, drain: drain, logger: logger), logger: logger)
+            provider: provider, numbers: MachineNumbers(machines: machines, provider: provider, drain: drain, logger: logger), old: old,
+            logger: logger)
         builder = DirectoryBuilder(connectors: connectors, tokens: tokens, logger: logger)
         self.keyRing = keyRing
         self.org = org
@@ -74,7 +76,7 @@ public actor ControlPlane {
         self.logger = logger
         let master = keyRing.master
         provisioner = Provisioner(
-            store: connectors, credentials: credentialStore, machines: machines, provider: provider, probe: probe, drain: drain, org: org,
+            store: connectors, credentials: credentialStore, machines: machines, provider: provider, probe: probe, oldMachines: old, org: org,
             appRoot: { app in try AppRoot.derive(master: master.secret, org: org, app: app) }, leaves: { tidying.ask($0) }, logger: logger)
     }
 
@@ -168,7 +170,7 @@ public actor ControlPlane {
         return (found, silent)
     }
 
-    func list() async throws -> [ConnectorRecord] { try await connectors.connectors() }
+    func list() async throws -> [ConnectorRecord] { try await connectors.connectors().filter { !$0.isTrial } }
 
     /// Adds (or changes) a connector; steps are said while it goes on, the end is the last event.
     ///
@@ -176,10 +178,7 @@ public actor ControlPlane {
     func provision(
         _ request: ConnectorRequest, updating: Bool, say: @escaping @Sendable (ProvisioningEvent) -> Void
     ) async -> ProvisioningFailure? {
-        let failed: ProvisioningFailure
-        let clock = ContinuousClock()
-        let begin = clock.now
-        do {
+        await told(request.name, say) { begin in
             let tools = try await exclusively(request.name) {
                 let tools = updating ? try await provisioner.update(request, say: say) : try await provisioner.add(request, say: say)
                 // The row is written. Calls go to the new machine first; then the old one may go. An update leaves what waits for
@@ -191,19 +190,81 @@ public actor ControlPlane {
                 }
                 return tools
             }
-            let seconds = Double((clock.now - begin).components.seconds) + Double((clock.now - begin).components.attoseconds) / 1e18
-            say(.ready(name: request.name, tools: tools, seconds: seconds))
+            return .ready(name: request.name, tools: tools, seconds: Self.seconds(since: begin))
+        }
+    }
+
+    /// Tells what a rebuild would change.
+    func preview(_ name: String, say: @escaping @Sendable (ProvisioningEvent) -> Void) async -> ProvisioningFailure? {
+        await told(name, say) { _ in
+            .changes(try await exclusively(name) { try await provisioner.preview(name, say: say) })
+        }
+    }
+
+    /// Puts another version in the place of the one that serves.
+    func replace(_ name: String, by version: NextVersion, say: @escaping @Sendable (ProvisioningEvent) -> Void) async -> ProvisioningFailure? {
+        await told(name, say) { begin in
+            let tools = try await exclusively(name) {
+                let tools =
+                    switch version {
+                    case .rebuilt(let agreed): try await provisioner.rebuild(name, agreed, say: say)
+                    case .earlier(let number): try await provisioner.rollback(name, to: number, say: say)
+                    }
+                try await change {} then: { [provisioner] in await provisioner.retireOldMachines(of: name) }
+                return tools
+            }
+            return .ready(name: name, tools: tools, seconds: Self.seconds(since: begin))
+        }
+    }
+
+    enum NextVersion: Sendable {
+        case rebuilt(Provisioner.Agreed)
+        /// nil: the last one with other code.
+        case earlier(Int?)
+    }
+
+    /// Newest first.
+    func versions(of name: String) async throws -> [ConnectorVersion] { try await connectors.versions(of: name) }
+
+    /// Tries an image without a connector.
+    ///
+    /// - Returns: why it cannot be hosted as it is; nil when it can.
+    func trial(_ request: ConnectorRequest, say: @escaping @Sendable (ProvisioningEvent) -> Void) async -> ProvisioningFailure? {
+        await told("image test", say) { begin in
+            var request = request
+            // One machine, once.
+            (request.name, request.life) = ("image-test", nil)
+            let record = ConnectorRecord.trial(try ConnectorRules.check(request), org: org)
+            let trial = try await exclusively(record.name) {
+                try await provisioner.trial(record, secrets: request.secrets ?? [:], say: say)
+            }
+            return .passed(trial, seconds: Self.seconds(since: begin))
+        }
+    }
+
+    /// Says how the work ended, which says its steps itself.
+    private func told(
+        _ name: String, _ say: @Sendable (ProvisioningEvent) -> Void, _ work: (_ begin: ContinuousClock.Instant) async throws -> ProvisioningEvent
+    ) async -> ProvisioningFailure? {
+        let failed: ProvisioningFailure
+        do {
+            say(try await work(.now))
             return nil
         } catch {
             if let known = ProvisioningFailure(explaining: error) {
                 failed = known
             } else {
-                logger.error("provisioning failed", metadata: ["connector": "\(request.name)", "error": "\(error)"])
+                logger.error("provisioning failed", metadata: ["connector": "\(name)", "error": "\(error)"])
                 failed = .internalError
             }
         }
         say(.failed(failed))
         return failed
+    }
+
+    private static func seconds(since begin: ContinuousClock.Instant) -> Double {
+        let time = (ContinuousClock.now - begin).components
+        return Double(time.seconds) + Double(time.attoseconds) / 1e18
     }
 
     /// A removal that is broken off is finished by ``tidy(_:)``.
@@ -274,17 +335,7 @@ public actor ControlPlane {
 
     /// The token itself is in this answer and nowhere else.
     func createToken(principal: String, slug: String?, expiresIn seconds: Int64?) async throws -> (record: TokenRecord, token: String) {
-        guard !principal.isEmpty, principal.utf8.count <= 128, principal.unicodeScalars.allSatisfy(Self.isPlain) else {
-            throw ProvisioningFailure(
-                error: "invalid", message: "the principal is empty, over 128 bytes, or holds blanks or control characters", field: "principal",
-                hint: "for example alice@example.com")
-        }
-        // The names that rows of our own carry.
-        guard !["berth:", "local:"].contains(where: { principal.lowercased().hasPrefix($0) }) else {
-            throw ProvisioningFailure(
-                error: "invalid", message: "principals that begin with berth: or local: are Berth's own", field: "principal",
-                hint: "choose another name")
-        }
+        if let problem = PrincipalName.problem(principal) { throw problem }
         if let slug, try await !connectors.virtualMCPs().contains(where: { $0.slug == slug }) {
             throw try await unknownVirtualMCP(slug, field: "vmcp")
         }
@@ -297,14 +348,6 @@ public actor ControlPlane {
             try await tokens.insert(token: token, principal: principal, slug: slug, now: now, expiresAt: seconds.map { now + $0 * 1_000 })
         }
         return (record, token)
-    }
-
-    /// Neither a blank nor a control, nor a mark that turns the direction of what follows in a log.
-    private static func isPlain(_ scalar: Unicode.Scalar) -> Bool {
-        switch scalar.properties.generalCategory {
-        case .control, .format, .spaceSeparator, .lineSeparator, .paragraphSeparator, .unassigned, .privateUse, .surrogate: false
-        default: true
-        }
     }
 
     func listTokens() async throws -> [TokenRecord] { try await tokens.all() }

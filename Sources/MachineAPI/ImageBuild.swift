@@ -119,5 +119,11 @@ public struct ImageBuildFailure: Codable, Error, Sendable, Equatable {
 
 /// Builds images; the orchestrator's `/v1/berth/images` behind it.
 public protocol ImageBuilding: Sendable {
-    func build(_ source: ImageSource) -> AsyncThrowingStream<ImageBuildEvent, any Error>
+    /// - Parameter anew: resolve again, whatever an equal build gave before.
+    func build(_ source: ImageSource, anew: Bool) -> AsyncThrowingStream<ImageBuildEvent, any Error>
+}
+
+extension ImageBuilding {
+    /// The result of an equal build before, else of this one.
+    public func build(_ source: ImageSource) -> AsyncThrowingStream<ImageBuildEvent, any Error> { build(source, anew: false) }
 }

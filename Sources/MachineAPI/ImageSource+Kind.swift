@@ -21,4 +21,7 @@ extension ImageSource {
 
     /// The upload that it is made of, whatever the kind.
     public var uploaded: String? { upload ?? binary ?? layout }
+
+    /// What it is, in a word: the package, or the folder and its digest.
+    public var title: String { pypi ?? npm ?? oci ?? uploaded.map { "\(folder ?? "folder") (\($0.prefix(15)))" } ?? "-" }
 }

@@ -20,7 +20,7 @@ public protocol MachineControl: Sendable {
 }
 
 /// Verbs on one machine.
-public enum MachineAction: String, Sendable { case start, stop, restart, cordon }
+public enum MachineAction: String, Sendable { case start, stop, restart, cordon, uncordon }
 
 /// An answer of the Machines API other than success, in Fly's shape: human text, stable code.
 public struct MachineAPIError: Error, Sendable, Equatable {

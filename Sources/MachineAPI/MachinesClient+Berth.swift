@@ -52,12 +52,12 @@ extension MachinesClient {
 
 extension MachinesClient: ImageBuilding {
     /// Builds an image at the orchestrator; dropping the stream cancels the build.
-    public func build(_ source: ImageSource) -> AsyncThrowingStream<ImageBuildEvent, any Error> {
+    public func build(_ source: ImageSource, anew: Bool) -> AsyncThrowingStream<ImageBuildEvent, any Error> {
         AsyncThrowingStream { continuation in
             let task = Task {
                 do {
                     let body = ByteBuffer(bytes: try JSONEncoder().encode(source))
-                    let response = try await open("POST", "/v1/berth/images", bytes: body, seconds: 60)
+                    let response = try await open("POST", "/v1/berth/images" + (anew ? "?anew=true" : ""), bytes: body, seconds: 60)
                     var isOver = false
                     for try await line in response.lines where !isOver {
                         let event = try decode(BuildLine.self, line).event

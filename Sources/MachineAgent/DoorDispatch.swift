@@ -31,7 +31,7 @@ struct DoorDispatch {
     // MARK: Calls
 
     private func call() {
-        if server.sessions.isDraining { return exchange.reply(503, error: DoorErrorCode.draining, "the machine is draining") }
+        if server.takesNoCalls { return exchange.reply(503, error: DoorErrorCode.draining, "the machine is draining") }
         guard let key = sessionKey() else { return }
         let request: MCPRequest
         do throws(MCPError) {
@@ -116,13 +116,18 @@ struct DoorDispatch {
             guard let wanted = Int(text), wanted >= 0 else {
                 return exchange.reply(400, error: "bad_request", "\(DoorHeaders.ifIdle) is no number of milliseconds")
             }
-            guard server.sessions.isDraining || server.idleMilliseconds.map({ $0 >= wanted }) ?? false else {
+            guard server.takesNoCalls || server.idleMilliseconds.map({ $0 >= wanted }) ?? false else {
                 return exchange.reply(409, error: DoorErrorCode.inUse, "the machine is in use")
             }
+            server.closeForNow()
+            return drains()
         }
-        let children = server.sessions.count
         server.sessions.drain { [log = server.log] in log(.info, "drained") }
-        exchange.reply(202, .object(JSONObject([("draining", .bool(true)), ("children", .number(String(children)))])))
+        drains()
+    }
+
+    private func drains() {
+        exchange.reply(202, .object(JSONObject([("draining", .bool(true)), ("children", .number(String(server.sessions.count)))])))
     }
 
     /// Ready = a child has answered the handshake. With a fingerprint it is that session's child, for servers that do not

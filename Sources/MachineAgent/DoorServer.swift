@@ -121,6 +121,11 @@ final class DoorServer {
     func callBegan() { use.begin() }
     func callEnded() { use.end(now: .now()) }
 
+    /// Whoever asked for it ends the machine within a minute, or is not to be reckoned with: then it serves on.
+    func closeForNow() { use.close(now: .now()) }
+
+    var takesNoCalls: Bool { sessions.isDraining || use.isClosed(now: .now()) }
+
     /// Milliseconds for which nobody has used the machine; nil while somebody does.
     var idleMilliseconds: Int? { use.idle(now: .now(), isWaiting: sessions.busy > 0)?.milliseconds }
 
@@ -204,7 +209,7 @@ final class DoorServer {
                 ("children", .number(String(sessions.count))), ("busy", .number(String(sessions.busy))),
                 ("limit", .number(String(sessions.limit))),
                 ("spare", sessions.sparePID.map { .number(String($0)) } ?? .null), ("answered", .number(String(answered))),
-                ("credentials", .number(String(plans.vault.count))), ("draining", .bool(sessions.isDraining)),
+                ("credentials", .number(String(plans.vault.count))), ("draining", .bool(takesNoCalls)),
                 ("refusals", .object(JSONObject(refusals))), ("last_failure", failure),
                 ("open", .number(String(use.open))), ("idle_ms", idleMilliseconds.map { .number(String($0)) } ?? .null),
             ]))

@@ -7,6 +7,10 @@ struct DoorUse {
     /// Requests that have no outcome yet.
     private(set) var open = 0
     private var lastEnd: NIODeadline
+    private var closedUntil: NIODeadline?
+
+    /// Within this time whoever had an idle machine take no more calls has ended it. One that was forgotten serves on after it.
+    static let closedTime = TimeAmount.seconds(60)
 
     init(now: NIODeadline) { lastEnd = now }
 
@@ -16,6 +20,11 @@ struct DoorUse {
         open -= 1
         lastEnd = max(lastEnd, now)
     }
+
+    /// It takes no calls for a while.
+    mutating func close(now: NIODeadline) { closedUntil = now + Self.closedTime }
+
+    func isClosed(now: NIODeadline) -> Bool { closedUntil.map { now < $0 } ?? false }
 
     /// How long nobody has used it; nil while somebody does.
     ///

@@ -18,10 +18,15 @@ final class MachineService: Sendable {
     let isolation: [String]
 
     let lookup: any ImageLookup
+    /// nil where there are no images to look at.
+    private let shelf: ImageShelf?
     private let oci: OCIConfiguration?
     private let address = Mutex<MachinesBootstrap?>(nil)
 
-    init(reconciler: Reconciler, lookup: any ImageLookup, images: any ImageBuilding, uploads: Uploads, oci: OCIConfiguration?) {
+    init(
+        reconciler: Reconciler, lookup: any ImageLookup, images: any ImageBuilding, uploads: Uploads, oci: OCIConfiguration?, shelf: ImageStore? = nil
+    ) {
+        self.shelf = shelf.map { ImageShelf(images: $0, machines: reconciler.host.store) }
         self.reconciler = reconciler
         self.images = images
         self.uploads = uploads
@@ -131,6 +136,8 @@ final class MachineService: Sendable {
         RunningRoutes(orchestrator: self).add(to: router)
         LogRoutes(orchestrator: self).add(to: router)
         UsageRoutes(orchestrator: self).add(to: router)
+        RegistryRoutes(store: store).add(to: router)
+        if let shelf { ImageRoutes(shelf: shelf).add(to: router) }
         return router.buildResponder()
     }
 }

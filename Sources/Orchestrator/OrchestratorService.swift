@@ -120,8 +120,8 @@ final class RunningOrchestrator: Sendable {
                 state: configuration.stateDirectory, cache: configuration.cacheDirectory, index: configuration.index,
                 npmRegistry: configuration.npmRegistry,
                 caBundle: configuration.caBundle, limits: TreeLimits(bytes: configuration.imageLimit), room: configuration.buildRoom),
-            store: images, uploads: uploads, machine: jobs, logger: logger)
-        let orchestrator = MachineService(reconciler: reconciler, lookup: images, images: factory, uploads: uploads, oci: configuration.oci)
+            store: images, uploads: uploads, machine: jobs, logger: logger, logins: { try await store.login(of: $0) })
+        let orchestrator = MachineService(reconciler: reconciler, lookup: images, images: factory, uploads: uploads, oci: configuration.oci, shelf: images)
         // Before anything boots: a door that is made later must not be taken for a leftover.
         try RunDirectories.removeLeftovers(configuration, boots: try await store.boots())
         try await OrchestratorService.removeUnownedLogs(configuration.oci, store)

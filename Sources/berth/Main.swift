@@ -35,13 +35,13 @@ struct Berth: RootCommand {
             """,
         version: BerthVersion.current,
         subcommands: [
-            Up.self, Down.self, Status.self, Tour.self, ConnectorCommand.self, ImportCommand.self, VMCPCommand.self, TokenCommand.self, AuditCommand.self,
-            MachinesCommand.self, Logs.self, Backup.self, Restore.self,
+            Up.self, Down.self, Status.self, Tour.self, ConnectorCommand.self, ImportCommand.self, VMCPCommand.self, TokenCommand.self,
+            AuditCommand.self, MachinesCommand.self, ImageCommand.self, Logs.self, Backup.self, Restore.self,
         ] + AuthorCommands.all + [Doctor.self, Supervise.self, OrchestratorProcess.self, GatewayProcess.self, StatePart.self])
 
-    static let serverCommands = ["connector add", "connector update"].map {
-        ServerCommand($0, words: 1, flags: ["--reset", "--no-args", "--no-constraints"])
-    }
+    static let serverCommands =
+        ["connector add", "connector update"].map { ServerCommand($0, words: 1, flags: ["--reset", "--no-args", "--no-constraints"]) }
+        + [ServerCommand("image test")]
     static let administersBerth = true
 
     static var lastHint: String { "berth status, and berth.log in the state directory, tell more" }

@@ -10,6 +10,8 @@ struct BackupTests {
         try await berth.up()
         let folder = (berth.state as NSString).deletingLastPathComponent
         try writeFile("hidden-\(UUID().uuidString)\n", to: folder + "/secret")
+        // As deep as a folder may be.
+        try writeFile("deep", to: folder + "/fixture-source/" + String(repeating: "d/", count: 62) + "file")
         try await berth.add("fixture", fixture: "fixture.py", ["--secret", "KEY=@\(folder)/secret"])
         try await berth.json(["vmcp", "create", "office", "fixture"])
         let alice = try await berth.token(for: "alice", vmcp: "office")
@@ -38,6 +40,11 @@ struct BackupTests {
             var info = stat()
             #expect(stat(file, &info) == 0 && info.st_mode & 0o7777 == 0o600)
             #expect(try await client.call("echo", ["text": "after"]).text == "after", "it runs on")
+            // Whoever it is piped to may end: so does it, and what it had started.
+            let cut = "\(Repository.binary("berth")) backup - --state \(berth.state) | head -c 1 > /dev/null; echo over"
+            #expect(try await Command.run(["/bin/sh", "-c", cut], seconds: 120).output == "over\n")
+            let isOver = await eventually { (try? await Command.run(["/usr/bin/pgrep", "-f", "state-part pack .*\(berth.state)"]))?.status == 1 }
+            #expect(isOver)
             // Nothing of it can be read without its keys but what is no secret.
             let bytes = try Data(contentsOf: URL(fileURLWithPath: file))
             #expect(bytes.range(of: Data(key.utf8)) == nil && bytes.range(of: Data(alice.token.utf8)) == nil)
@@ -103,11 +110,11 @@ struct BackupTests {
             #expect(try await berth.run(["down"]).status == 0)
             let file = (berth.state as NSString).deletingLastPathComponent + "/small.backup"
             let made = try await berth.run(["backup", file, "--no-images"])
-            #expect(made.status == 0 && made.output.contains("berth connector update fixture --dir DIR"), "\(made)")
+            #expect(made.status == 0 && made.output.contains("berth connector update fixture --state \(berth.state) --dir DIR    (the folder fixture-source)"), "\(made)")
             let size = try FileManager.default.attributesOfItem(atPath: file)[.size] as? Int ?? 0
             #expect(size < 8 << 20, "\(size)")
             let restored = try await other.run(["restore", file])
-            #expect(restored.status == 0 && restored.output.contains("berth connector update fixture --dir DIR"), "\(restored)")
+            #expect(restored.status == 0 && restored.output.contains("berth connector update fixture --state \(other.state) --dir DIR"), "\(restored)")
             try await other.up()
             let folder = (berth.state as NSString).deletingLastPathComponent + "/fixture-source"
             let update = try await other.run(["connector", "update", "fixture", "--dir", folder, "--", "/usr/bin/python3", "server.py"])

@@ -49,7 +49,7 @@ struct Snapshot: Equatable, CustomStringConvertible {
 
     /// What is in the state directory, but for logs, journals and the layers of images, which are kept for the next build.
     private static func stateFiles(_ berth: Berth) throws -> [String] {
-        let kept = ["images/layers", "images/configs", "images/manifests", "images/builds", "uploads/"]
+        let kept = ["images/layers", "images/configs", "images/manifests", "images/builds", "images/facts", "uploads/"]
         let all = FileManager.default.enumerator(atPath: berth.state)?.allObjects as? [String] ?? []
         return all.filter { path in
             !kept.contains { path.contains($0) } && !path.contains("/audit") && ![".db-wal", ".db-shm", ".log"].contains { path.hasSuffix($0) }

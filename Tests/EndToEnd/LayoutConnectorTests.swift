@@ -54,6 +54,24 @@ struct LayoutConnectorTests {
             let first = try await berth.run(["connector", "add", "scratch", "--oci", scratch])
             #expect(first.status == 0 && first.output.contains("scratch ready: 2 tools"), "\(first.output) \(first.errors) \(berth.log)")
 
+            // Layers that are packed otherwise, each for itself.
+            let packed = try await shop.layout(
+                "packed",
+                [
+                    "images": [
+                        [
+                            "config": ["Entrypoint": ["/tiny"]],
+                            "layers": [
+                                ["entries": [["name": "zeros", "size": 8 << 20]], "compression": "zstd"],
+                                ["entries": [["name": "tiny", "path": program]], "compression": "zstd"],
+                                ["entries": [["name": "x", "text": "y"]], "compression": "none"],
+                            ],
+                        ]
+                    ]
+                ])
+            let fourth = try await berth.run(["connector", "add", "packed", "--oci", packed])
+            #expect(fourth.status == 0 && fourth.output.contains("packed ready: 2 tools"), "\(fourth.output) \(fourth.errors) \(berth.log)")
+
             // A C library and nothing beside it.
             let glibc = try await CompiledFixture.make("tiny", [], in: shop.folder, as: "glibc")
             let libraries = "lib/x86_64-linux-gnu/libc.so.6"
@@ -97,7 +115,7 @@ struct LayoutConnectorTests {
                 moved.status == 0 && moved.output.contains("web ready") && !moved.output.contains("npacking"),
                 "no build: \(moved.output) \(moved.errors)")
 
-            try await echo(berth, ["scratch", "distroless", "small", "web"])
+            try await echo(berth, ["scratch", "distroless", "small", "web", "packed"])
         }
     }
 
@@ -234,7 +252,10 @@ struct LayoutConnectorTests {
                 "trailing", "broken-trailing cannot be used: a layer is no whole archive*",
                 try await broken("trailing", ["images": [["layers": [["entries": [program], "trailing": "1f8b0800"]]]]]))
             refuse(
-                "zstd", "a layer of broken-zstd is compressed with zstd, which is not supported *",
+                "zstd-trailing", "broken-zstd-trailing cannot be used: a layer is no whole archive: it is no zstd stream *",
+                try await broken("zstd-trailing", ["images": [["layers": [["entries": [program], "compression": "zstd", "trailing": "00112233"]]]]]))
+            refuse(
+                "zstd", "broken-zstd cannot be used: a layer is no whole archive: it is no zstd stream *",
                 try await broken(
                     "zstd", ["images": [["layers": [["entries": [program], "media_type": "application/vnd.oci.image.layer.v1.tar+zstd"]]]]]))
             refuse(

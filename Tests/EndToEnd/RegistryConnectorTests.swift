@@ -43,6 +43,8 @@ struct RegistryConnectorTests {
             #expect(shown["source"] as? String == "127.0.0.1:\(ports.plain)/tools/tiny")
             let recorded = try #require((shown["packages"] as? [String])?.first)
             #expect(recorded.hasPrefix("127.0.0.1:\(ports.plain)/tools/tiny@sha256:"), "\(recorded)")
+            let bill = try await berth.run(["image", "sbom", "plain"])
+            #expect(bill.output.contains("\"purl\":\"pkg:oci/tiny@sha256:") && bill.output.contains("\"unknown\""), "\(bill.output.prefix(2_000)) \(bill.errors)")
             // By that digest it is the same image.
             let again = try await berth.run(["connector", "add", "pinned", "--oci", recorded], seconds: 300)
             #expect(again.status == 0, "\(again.output) \(again.errors)")
@@ -58,6 +60,41 @@ struct RegistryConnectorTests {
             try await berth.json(["vmcp", "create", "desk", "plain"])
             let alice = try await berth.token(for: "alice", vmcp: "desk")
             #expect(try await RawClient(url: alice.url, token: alice.token).call("echo", ["text": "pulled"]).text == "pulled")
+        }
+    }
+
+    /// With a user and a password, which nobody but the registry and its token service hears.
+    @Test func whatIsNotForEverybodyIsFetchedByALogin() async throws {
+        try await withRegistry(["private/tiny", "closed/tiny"]) { berth, ports in
+            let (front, password) = ("127.0.0.1:\(ports.front)", "s3cret-of-a-registry")
+            func trial(_ name: String) async throws -> CommandResult { try await berth.run(["image", "test", "--oci", "\(front)/\(name)"], seconds: 300) }
+            for name in ["private/tiny", "closed/tiny"] {
+                let denied = try await trial(name)
+                #expect(denied.status == 1 && denied.errors.contains("berth image login \(front) --user USER"), "\(denied.errors)")
+            }
+            let wrong = try await berth.run(["image", "login", front, "--user", "alice"], input: "another\n")
+            #expect(wrong.status == 0, "\(wrong.errors)")
+            let refused = try await trial("private/tiny")
+            #expect(refused.status == 1 && refused.errors.contains("Check user and password"), "\(refused.errors)")
+            let right = try await berth.run(["image", "login", front, "--user", "alice"], input: password + "\n")
+            #expect(right.status == 0 && right.output == "\(front): images are fetched as alice\n", "\(right.output) \(right.errors)")
+            for name in ["private/tiny", "closed/tiny"] {
+                let passed = try await trial(name)
+                #expect(passed.status == 0 && passed.output.contains("passed: 2 tools"), "\(passed.output) \(passed.errors) \(berth.log)")
+                #expect(passed.output.contains("sends to 127.0.0.1:\(ports.elsewhere)"), "it redirects, and refuses whoever brings a login along")
+            }
+            // Sealed where it is kept, gone where it was used, in no answer and no log.
+            let found = try await Command.run(["/bin/grep", "--recursive", "--files-with-matches", "--fixed-strings", password, berth.state])
+            #expect(found.status == 1 && found.output.isEmpty, "\(found.output)")
+            let listed = try await berth.run(["image", "login", "--json"])
+            #expect(listed.output.contains("alice") && !listed.output.contains(password))
+            let out = try await berth.run(["image", "logout", front])
+            #expect(out.status == 0 && out.output == "forgot the login of \(front)\n", "\(out.errors)")
+            try await berth.refuses([
+                BadInput(["image", "logout", front], says: "there is no login of \(front) — berth image login lists them"),
+                BadInput(["image", "login", "not a host", "--user", "x"], says: "not a host is no registry — HOST or HOST:PORT, as in front of an image's name", input: "longer than four\n"),
+                BadInput(["image", "login", front], code: 64, says: "--user is missing — berth image login --help shows how"),
+            ])
         }
     }
 

@@ -63,7 +63,7 @@ struct ScriptTests {
             #expect(try complete() == 0)
             try FileManager.default.removeItem(atPath: folder + "/broken")
             #expect(try await run().status == 0)
-            #expect(try complete() == 5)
+            #expect(try complete() == 6)
         }
     }
 

@@ -148,6 +148,16 @@ def echo(call, text=""):
     return text
 
 
+COUNTED = [0]
+
+
+@tool
+def count(call):
+    "How often this process was asked, and its pid."
+    COUNTED[0] += 1
+    return "%d %d" % (COUNTED[0], os.getpid())
+
+
 @tool
 def raw(call, **_):
     "Its arguments as they came, byte for byte."

@@ -4,6 +4,7 @@ The description is JSON: {"images": [{"tag", "platform", "architecture", "config
 "media_type", "trailing"}]}], "break": …}. An entry is {"name", "type" (file, dir, link, same, device, fifo), "text", "path", "size" (that many
 zeros), "link", "mode"}; a folder is taken as it is. `break` spoils the layout in a named way. Nothing is checked: that is the tests' matter.
 """
+import ctypes
 import gzip
 import hashlib
 import io
@@ -65,6 +66,14 @@ class Hashed:
         pass
 
 
+def zstd(data):
+    library = ctypes.CDLL("libzstd.so.1")
+    library.ZSTD_compressBound.restype = library.ZSTD_compress.restype = ctypes.c_size_t
+    room = ctypes.create_string_buffer(library.ZSTD_compressBound(ctypes.c_size_t(len(data))))
+    size = library.ZSTD_compress(room, ctypes.c_size_t(len(room)), data, ctypes.c_size_t(len(data)), 3)
+    return room.raw[:size]
+
+
 def layer_blob(layer):
     data = io.BytesIO()
     if layer.get("compression", "gzip") == "gzip":
@@ -76,6 +85,8 @@ def layer_blob(layer):
         hashed = Hashed(data)
         archive(layer, hashed)
         kind = "application/vnd.oci.image.layer.v1.tar"
+    if layer.get("compression") == "zstd":
+        data, kind = io.BytesIO(zstd(data.getvalue())), "application/vnd.oci.image.layer.v1.tar+zstd"
     found = blob(data.getvalue() + bytes.fromhex(layer.get("trailing", "")), layer.get("media_type", kind))
     return found, "sha256:" + hashed.hash.hexdigest()
 

@@ -2,8 +2,10 @@
 
 `plain` is the registry itself. `front` stands before it as public registries are: it asks for a token (of its own /token, or of another port
 for names that begin with `away/`), and hands blobs out by a redirect to another port; for names that begin with `lost/` to `localhost`, which
-is another name for a private address. There a request that still carries the token is refused. GET /report on `front` tells what was asked.
+is another name for a private address. Names that begin with `closed/` are for a user and a password (alice, s3cret-of-a-registry), those that begin
+with `private/` for a token that only they give. There a request that still carries the token is refused. GET /report on `front` tells what was asked.
 """
+import base64
 import ctypes
 import hashlib
 import http.client
@@ -62,6 +64,7 @@ for name, layout in layouts.items():
             push(descriptor, descriptor.get("annotations", {}).get("org.opencontainers.image.ref.name", "latest"))
 
 asked, lock = [], threading.Lock()
+LOGIN = "Basic " + base64.b64encode(b"alice:s3cret-of-a-registry").decode()
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -102,12 +105,16 @@ class Front(Handler):
         here, there = self.server.server_address[1], elsewhere.server_address[1]
         if self.path == "/report":
             return self.answer(200, json.dumps({"asked": asked}).encode())
-        if self.path.startswith("/token?"):
+        if self.path.startswith("/private-token?") and self.headers.get("Authorization") != LOGIN:
+            return self.answer(401)
+        if self.path.startswith(("/token?", "/private-token?")):
             return self.answer(200, json.dumps({"token": hashlib.sha256(b"secret").hexdigest()}).encode())
-        if self.headers.get("Authorization") != "Bearer " + hashlib.sha256(b"secret").hexdigest():
+        if "/closed/" in self.path and self.headers.get("Authorization") == LOGIN:
+            pass
+        elif self.headers.get("Authorization") != "Bearer " + hashlib.sha256(b"secret").hexdigest():
             if "/closed/" in self.path:
                 return self.answer(401, WWW_Authenticate='Basic realm="x"')
-            realm = "http://127.0.0.1:%d/token" % (there if "/away/" in self.path else here)
+            realm = "http://127.0.0.1:%d/%stoken" % (there if "/away/" in self.path else here, "private-" if "/private/" in self.path else "")
             return self.answer(401, WWW_Authenticate='Bearer realm="%s",service="berth",scope="pull"' % realm)
         if "/blobs/" in self.path and "/lying/" not in self.path:
             host = "localhost" if "/lost/" in self.path else "127.0.0.1"

@@ -95,11 +95,12 @@ final class DataPathFixture: Sendable {
     /// - Parameter expiring: when the tokens `alice` and `root` do.
     static func directory(
         version: Int = 1, without missing: Set<String> = [], expiring: Int64? = nil, secretNames: [String] = [],
-        generation: Int = 1, renamed: String = "echo"
+        generation: Int = 1, floor: Int? = nil, renamed: String = "echo"
     ) throws -> Directory {
-        let connector = Connector(
+        var connector = Connector(
             name: "time", app: "app-time", machineConfig: MachineTemplate(image: "i", command: [], environment: [:]), secretNames: secretNames,
             generation: generation)
+        if let floor { connector.floor = floor }
         var tools: [String: ExposedTool] = [:]
         for tool in Self.tools { tools[tool] = ExposedTool(connector: "time", original: tool) }
         tools["time__renamed"] = ExposedTool(connector: "time", original: "echo")
@@ -129,7 +130,7 @@ final class DataPathFixture: Sendable {
     }
 
     func publish(
-        without missing: Set<String> = [], expiring: Int64? = nil, secretNames: [String] = [], generation: Int = 1, renamed: String = "echo"
+        without missing: Set<String> = [], expiring: Int64? = nil, secretNames: [String] = [], generation: Int = 1, floor: Int? = nil, renamed: String = "echo"
     ) throws {
         let version = versions.withLockedValue { version in
             version += 1
@@ -137,7 +138,7 @@ final class DataPathFixture: Sendable {
         }
         path.publish(
             try Self.directory(
-                version: version, without: missing, expiring: expiring, secretNames: secretNames, generation: generation, renamed: renamed))
+                version: version, without: missing, expiring: expiring, secretNames: secretNames, generation: generation, floor: floor, renamed: renamed))
     }
 
     // MARK: Requests

@@ -22,4 +22,21 @@ struct DataPathUpdateTests {
             await second.stop()
         }
     }
+
+    /// `--drain`: a session that is open stays where it is; whoever comes later has the new one.
+    @Test func aSessionThatMayStayStays() async throws {
+        try await DataPathFixture.with { (fixture) async throws in
+            let old = try #require(try await fixture.initialize().session)
+            #expect(try await fixture.legacyCall("echo", session: old).content == "boot1")
+            let second = try await fixture.boot("boot2", machine: "fedcba98765432")
+            fixture.support.state.withLockedValue { $0.machines["time"] = second.address }
+            try fixture.publish(generation: 2, floor: 1)
+            #expect(try await fixture.legacyCall("echo", session: old).content == "boot1")
+            let new = try #require(try await fixture.initialize().session)
+            #expect(try await fixture.legacyCall("echo", session: new).content == "boot2")
+            try fixture.publish(generation: 3, floor: 3)
+            #expect(try await fixture.legacyCall("echo", session: old).content == "boot2")
+            await second.stop()
+        }
+    }
 }

@@ -72,6 +72,40 @@ struct MachineNumbersTests {
         }
     }
 
+    @Test func whatWasToGoStaysWhereThereMayBeAsManyAgain() async throws {
+        try await with(.init(max: 2), placementMemory: .zero) { (fixture, connector) async throws in
+            use(fixture, ["m1": 2, "m2": 2])
+            _ = try await ready(fixture, connector)
+            #expect(fixture.machines.generations == ["g1", "g1-2"])
+            let numbers = MachineNumbers(
+                machines: fixture.machines, provider: fixture.plane.provider, drain: { _, _ in },
+                logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
+            var fewer = connector
+            fewer.maxMachines = 1
+            try await numbers.tend(fewer)
+            let cordoned = fixture.machines.state.withLockedValue { $0.machines.filter { $0.cordoned == true }.map(\.id) }
+            #expect(cordoned.count == 1)
+            try await numbers.tend(connector)
+            #expect(fixture.machines.state.withLockedValue { $0.machines.allSatisfy { $0.cordoned != true } })
+        }
+    }
+
+    /// Of the same name, and so of the same app.
+    @Test func aConnectorThatWasMadeAnewIsToldAnew() async throws {
+        try await with(.init(min: 2)) { (fixture, connector) async throws in
+            let numbers = MachineNumbers(
+                machines: fixture.machines, provider: fixture.plane.provider, drain: { _, _ in },
+                logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
+            try await numbers.tell(connector)
+            fixture.machines.state.withLockedValue { $0.kept = nil }
+            try await numbers.tell(connector)
+            #expect(fixture.machines.state.withLockedValue { $0.kept } == nil)
+            numbers.forget(allBut: [])
+            try await numbers.tell(connector)
+            #expect(fixture.machines.state.withLockedValue { $0.kept } == 2)
+        }
+    }
+
     @Test func anotherNumberAloneReplacesNoMachine() async throws {
         try await with(.init(max: 2)) { (fixture, connector) async throws in
             let life = ConnectorLifeRequest(min: 2, max: 4)

@@ -36,6 +36,16 @@ struct MachinePlacementTests {
         #expect(MachinePlacement.choose(among: [], max: 0) == .none)
     }
 
+    /// One that does not answer may have too much to do, or be stuck: whoever else there is comes first.
+    @Test func whoSaysNothingIsTheLastChoice() {
+        let silent = Candidate(machine: "a", state: .silent, sessions: 0, limit: nil)
+        #expect(MachinePlacement.choose(among: [silent, ready("b", 4)], max: 2) == .use("b"))
+        #expect(MachinePlacement.choose(among: [silent], max: 2) == .create)
+        #expect(MachinePlacement.choose(among: [silent, stopped("b")], max: 2) == .wait("b"))
+        #expect(MachinePlacement.choose(among: [silent, ready("b", 5)], max: 2) == .use("b"))
+        #expect(MachinePlacement.choose(among: [silent], max: 1) == .use("a"))
+    }
+
     @Test func whoLeaves() {
         let all = [(ready("a", 2), false), (stopped("b"), false), (ready("c", 4), true), (ready("d", 0), false)]
             .map { (candidate: $0.0, isCordoned: $0.1) }

@@ -21,6 +21,10 @@ final class ProvisioningFixture: Sendable {
     let onDrain = Locked<(@Sendable () async -> Void)?>(nil)
     /// Connectors whose probe fails.
     let deaf = Locked<Set<String>>([])
+    /// What every server lists.
+    let tools = Locked(#"{"tools":[{"name":"echo","inputSchema":{}}]}"#)
+    /// Of each probe, whether it came with credentials.
+    let probed = Locked<[Bool]>([])
 
     /// How machines are used, by their ids; who is not here does not tell.
     let uses = Locked<[String: MachineUse]>([:])
@@ -32,13 +36,14 @@ final class ProvisioningFixture: Sendable {
         try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
         database = try DatabaseFile(directory + "/gateway.db", migrations: GatewaySchema.migrations)
         let (machines, published, forgotten, ended, onDrain, deaf) = (machines, published, forgotten, ended, onDrain, deaf)
-        let (uses, stubborn) = (uses, stubborn)
+        let (uses, stubborn, tools, probed) = (uses, stubborn, tools, probed)
         plane = try ControlPlane(
             database: database, keyRing: KeyRing(path: directory + "/keys"), org: "01JORG00000000000000000000", publicURL: "", listen: "",
             machines: machines,
-            probe: { _, connector, _ in
+            probe: { _, connector, credentials in
+                probed.withLockedValue { $0.append(credentials != nil) }
                 if deaf.withLockedValue({ $0.contains(connector.name) }) { throw ProvisioningFailure(error: "not_ready", message: "deaf") }
-                return Array(#"{"tools":[{"name":"echo","inputSchema":{}}]}"#.utf8)
+                return Array(tools.withLockedValue { $0 }.utf8)
             },
             drain: { address, _ in
                 machines.say("drain \(address.machine)")
@@ -90,6 +95,17 @@ final class FakeMachines: MachineControl, ImageBuilding, MachineLogs {
     struct State: Sendable {
         var machines: [Machine] = []
         var builds: [ImageSource] = []
+        /// Of each build, whether it was to resolve anew.
+        var anew: [Bool] = []
+        /// Every machine that was ever made.
+        var made: [Machine] = []
+        /// What every image holds.
+        var packages: [String] = []
+        /// An equal build before is answered again, as the orchestrator does.
+        var remembersBuilds = false
+        var results: [(source: ImageSource, image: BuiltImage)] = []
+        /// What every build gives.
+        var onlyImage: String?
         /// What happened, in order.
         var story: [String] = []
         var lastNumber = 0
@@ -147,6 +163,7 @@ final class FakeMachines: MachineControl, ImageBuilding, MachineLogs {
                 id: "m\(state.lastNumber)", name: name, state: .started, instance_id: "i", config: config, created_at: "", updated_at: "",
                 berth: BerthMachine(door: "unix:/x\(state.lastNumber)", boot_id: "b\(state.lastNumber)"))
             state.machines.append(machine)
+            state.made.append(machine)
             state.story.append("create \(name)")
             return machine
         }
@@ -168,6 +185,7 @@ final class FakeMachines: MachineControl, ImageBuilding, MachineLogs {
             for index in state.machines.indices where state.machines[index].id == id {
                 if action == .start { state.machines[index].state = .started }
                 if action == .cordon { state.machines[index].cordoned = true }
+                if action == .uncordon { state.machines[index].cordoned = nil }
             }
         }
     }
@@ -185,19 +203,22 @@ final class FakeMachines: MachineControl, ImageBuilding, MachineLogs {
 
     func logs(app: String, id: String, lines: Int) async throws -> String { "" }
 
-    func build(_ source: ImageSource) -> AsyncThrowingStream<ImageBuildEvent, any Error> {
-        let number = state.withLockedValue { state in
+    func build(_ source: ImageSource, anew: Bool) -> AsyncThrowingStream<ImageBuildEvent, any Error> {
+        if let error = state.withLockedValue({ $0.buildError }) { return AsyncThrowingStream { $0.finish(throwing: error) } }
+        let image = state.withLockedValue { state in
+            if state.remembersBuilds, !anew, let known = state.results.last(where: { $0.source == source }) { return known.image }
             state.builds.append(source)
-            state.images?.insert("sha256:image\(state.builds.count)")
-            return state.builds.count
+            state.anew.append(anew)
+            let digest = state.onlyImage ?? "sha256:image\(state.builds.count)"
+            state.images?.insert(digest)
+            // As the orchestrator looks words up.
+            let command = (source.command ?? ["tool"]).map { $0 == "python3" ? "/usr/bin/python3" : $0 } + (source.arguments ?? [])
+            let image = BuiltImage(image: digest, command: command, directory: "/opt/mcp/app", environment: [:], packages: state.packages)
+            state.results.append((source, image))
+            return image
         }
-        // As the orchestrator looks words up.
-        let command = (source.command ?? ["tool"]).map { $0 == "python3" ? "/usr/bin/python3" : $0 } + (source.arguments ?? [])
-        let error = state.withLockedValue { $0.buildError }
         return AsyncThrowingStream { continuation in
-            if let error { return continuation.finish(throwing: error) }
-            continuation.yield(
-                .done(BuiltImage(image: "sha256:image\(number)", command: command, directory: "/opt/mcp/app", environment: [:], packages: [])))
+            continuation.yield(.done(image))
             continuation.finish()
         }
     }

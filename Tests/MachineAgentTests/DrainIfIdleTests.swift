@@ -21,6 +21,17 @@ struct DoorUseTests {
         #expect(use.idle(now: begin + .seconds(15), isWaiting: false) == .seconds(3))
         #expect(use.idle(now: begin + .seconds(15), isWaiting: true) == nil, "a client is being asked")
     }
+
+    /// Whoever closed it died, or was refused what was to follow.
+    @Test func whatIsClosedAndForgottenOpensAgain() {
+        let begin = NIODeadline.uptimeNanoseconds(1_000_000_000)
+        var use = DoorUse(now: begin)
+        #expect(!use.isClosed(now: begin))
+        use.close(now: begin)
+        #expect(use.isClosed(now: begin + .seconds(59)) && !use.isClosed(now: begin + .seconds(60)))
+        use.close(now: begin + .seconds(50))
+        #expect(use.isClosed(now: begin + .seconds(109)) && !use.isClosed(now: begin + .seconds(110)))
+    }
 }
 
 @Suite(.enabled(if: AgentRig.isPossible)) struct DrainIfIdleTests {

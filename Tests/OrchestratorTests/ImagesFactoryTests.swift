@@ -47,6 +47,28 @@ import Testing
         #expect(failure?.error == "image_too_large" && failure?.hint?.contains("--image-limit") == true && fixture.leftovers.isEmpty)
     }
 
+    @Test func whatIsBuiltAnewIsResolvedAgain() async throws {
+        let number = Mutex(0)
+        let machine = ImagesMachine { job in
+            let count = number.withLock { number in
+                number += 1
+                return number
+            }
+            return try ImagesMachine.installed(job, script: "demo = demo.cli:main\nother\(count) = demo.cli:other")
+        }
+        let fixture = try ImagesFixture(machine: machine)
+        let source = ImageSource(pypi: "demo==1.0")
+        let first = try #require(try await fixture.build(source).outcome.built?.image)
+        #expect(try await fixture.build(source).outcome.built?.image == first && machine.jobs.count == 1)
+        let second = try #require(try await ImagesFixture.drain(fixture.factory.build(source, anew: true)).outcome.built?.image)
+        #expect(second != first && machine.jobs.count == 2)
+        // From here on it is what an equal build gives; the one before stays as long as somebody needs it.
+        #expect(try await fixture.build(source).outcome.built?.image == second && machine.jobs.count == 2)
+        #expect(try await fixture.store.image(first) != nil)
+        let facts = try #require(ImageFacts.read(String(second.dropFirst(7)), in: fixture.store.directory))
+        #expect(facts.source == source && facts.packages == ["demo==1.0"])
+    }
+
     @Test func equalSourcesAreBuiltOnce() async throws {
         let gate = Mutex(0)
         let machine = ImagesMachine { job in

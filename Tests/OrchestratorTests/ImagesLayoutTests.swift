@@ -20,7 +20,7 @@ import Testing
     @Test func anImageIsReadDownToItsLayers() async throws {
         let scratch = ImagesScratch()
         let image = try await layout(scratch, one).image(tag: nil, limit: 1 << 20)
-        #expect(image.layers.map(\.isCompressed) == [true, false] && image.config.entrypoint == ["/x"])
+        #expect(image.layers.map(\.compression) == [.gzip, .none] && image.config.entrypoint == ["/x"])
         for layer in image.layers { #expect(try FileDigest.hex(scratch.path + "/layout/blobs/sha256/" + layer.blob) == layer.blob) }
         let failure = #expect(throws: ImageBuildFailure.self) { _ = try OCILayout(scratch.path + "/layout", name: "it").image(tag: nil, limit: 100) }
         #expect(failure?.error == "image_too_large", "the layers alone are more than that")
@@ -42,6 +42,48 @@ import Testing
         let lying = ImagesScratch()
         let false_ = try await layout(lying, #"{"images":[\#(image("amd64", "a", "arm64"))]}"#)
         #expect(#expect(throws: ImageBuildFailure.self) { _ = try false_.image(tag: nil, limit: 1 << 20) }?.error == "exec_format")
+    }
+
+    /// An index that is named a thousand times is read once; those that are too many are refused before they are read.
+    @Test func noIndexIsReadTwice() async throws {
+        let scratch = ImagesScratch()
+        let home = scratch.path + "/layout"
+        let found = try await layout(scratch, one)
+        let index = try #require(try JSONSerialization.jsonObject(with: Data(contentsOf: URL(fileURLWithPath: home + "/index.json"))) as? [String: Any])
+        let images = try #require(index["manifests"] as? [[String: Any]])
+        func blob(_ value: [String: Any]) throws -> [String: Any] {
+            let bytes = [UInt8](try JSONSerialization.data(withJSONObject: value, options: .sortedKeys))
+            let path = home + "/blobs/sha256/new"
+            try Files.write(path, bytes)
+            let hex = try FileDigest.hex(path)
+            rename(path, home + "/blobs/sha256/" + hex)
+            return ["mediaType": "application/vnd.oci.image.index.v1+json", "digest": "sha256:" + hex, "size": bytes.count]
+        }
+        func write(_ manifests: [[String: Any]]) throws {
+            try Files.write(home + "/index.json", [UInt8](try JSONSerialization.data(withJSONObject: ["schemaVersion": 2, "manifests": manifests])))
+        }
+        // Padded to the bound: read each time it would be gigabytes.
+        let inner = try blob(["manifests": images, "annotations": ["x": String(repeating: "x", count: 4_000_000)]])
+        try write(Array(repeating: inner, count: 900))
+        #expect(try found.image(tag: nil, limit: 1 << 20).layers.count == 2)
+        try write([try blob(["manifests": Array(repeating: inner, count: 999)]), inner])
+        #expect(#expect(throws: ImageBuildFailure.self) { _ = try found.image(tag: nil, limit: 1 << 20) }?.message.contains("more than 1000") == true)
+        try write(try (0..<40).map { try blob(["manifests": [], "annotations": ["number": "\($0)"]]) } + images)
+        #expect(#expect(throws: ImageBuildFailure.self) { _ = try found.image(tag: nil, limit: 1 << 20) }?.message.contains("more than 32 indices") == true)
+    }
+
+    /// A registry's image of which one was fetched, of two for this platform.
+    @Test func theOneThatWasFetchedIsTaken() async throws {
+        let scratch = ImagesScratch()
+        let layers = #""layers":[{"entries":[{"name":"x","text":"%"}]}]"#
+        let images = ["a", "b"].map {
+            #"{"platform":{"os":"linux","architecture":"amd64"},"architecture":"amd64",\#(layers.replacingOccurrences(of: "%", with: $0))}"#
+        }
+        let both = try await layout(scratch, #"{"nested":true,"images":[\#(images.joined(separator: ","))]}"#)
+        #expect(#expect(throws: ImageBuildFailure.self) { _ = try both.image(tag: nil, limit: 1 << 20) }?.error == "ambiguous_image")
+        let alone = ImagesScratch()
+        let first = try await layout(alone, #"{"images":[\#(images[0])]}"#)
+        #expect(try both.image(tag: nil, limit: 1 << 20, isFetched: true).layers == first.image(tag: nil, limit: 1 << 20).layers)
     }
 
     @Test(arguments: ["no-marker", "marker-link", "index", "index-huge", "blob-link", "many-layers", "config-huge", "empty"])

@@ -35,6 +35,12 @@ import Testing
         #expect(found.packages == ["@s/b@2.0.0", "a@1.0.0"] && found.withScripts == ["@s/b"])
         // Its archives may lie beside the registry's own path.
         #expect(try NpmLock(lock(good), registry: "https://r.example/npm/team").packages == ["a@1.0.0"])
+        // What came in the archive of another has that one's hash alone; without another it came from nowhere.
+        let bundled = #""node_modules/a/node_modules/b":{"version":"2.0.0","inBundle":true}"#
+        #expect(try NpmLock(lock(good + "," + bundled), registry: "https://r.example").packages == ["a@1.0.0", "b@2.0.0"])
+        for orphan in [#""node_modules/b":{"version":"2.0.0","inBundle":true}"#, bundled.replacing("/a/", with: "/c/")] {
+            #expect(throws: ImageBuildFailure.self) { _ = try NpmLock(lock(good + "," + orphan), registry: "https://r.example") }
+        }
         #expect(throws: ImageBuildFailure.self) { _ = try NpmLock(lock(good), registry: "http://r.example") }
     }
 

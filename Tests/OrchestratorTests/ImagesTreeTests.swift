@@ -1,6 +1,7 @@
 import Foundation
 import Glibc
 import MachineAPI
+import TestSupport
 import Testing
 
 @testable import Orchestrator
@@ -78,6 +79,22 @@ import Testing
             try each.copy(scratch.path, below: "from", to: try scratch.directory("each"))
         }
         #expect(failure.error == "image_too_large")
+    }
+
+    @Test(.enabled(if: SmallDisk.isPossible, "a small file system needs root"))
+    func aCopyLeavesRoomOnTheDisk() async throws {
+        let scratch = ImagesScratch()
+        for number in 0..<6 { try scratch.file("from/\(number)", String(repeating: "x", count: 20 << 20)) }
+        let from = scratch.path
+        let (error, free, total) = try await SmallDisk.run(bytes: 100 << 20) { folder in
+            var copy = TreeCopy(limits: TreeLimits())
+            var code: String?
+            do { try copy.copy(from, below: "from", to: folder) } catch { code = (error as? ImageBuildFailure)?.error }
+            var space = statvfs()
+            statvfs(folder, &space)
+            return (code, Int(space.f_bavail) * Int(space.f_frsize), Int(space.f_blocks) * Int(space.f_frsize))
+        }
+        #expect(error == "low_disk" && free >= total / 16, "\(error ?? "none") \(free) of \(total)")
     }
 
     @Test(arguments: ["absolute", "escaping", "fifo", "device", "socket", "whiteout"])

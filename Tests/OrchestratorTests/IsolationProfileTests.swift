@@ -216,4 +216,24 @@ struct RuntimeTrialTests {
             await #expect(throws: RuntimeTrial.Failure.self) { _ = try await RuntimeTrial.run(runtime: open, agentPath: Self.agent, state: folder) }
         }
     }
+
+    /// Whoever owns a folder on the way, or may write into it, can put another program in its place.
+    @Test("one in a folder that others can change is none, on whatever way")
+    func elsewhere() async throws {
+        try await inFolder { folder in
+            try FileManager.default.createDirectory(atPath: folder + "/own/bin", withIntermediateDirectories: true, attributes: [.posixPermissions: 0o755])
+            let program = folder + "/own/bin/crun"
+            try Files.write(program, Array("#!/bin/sh\n".utf8), mode: 0o755)
+            chmod(program, 0o755)
+            symlink(folder + "/own", folder + "/way")
+            let isRoots = TriedRuntimes.mark("/bin/sh") != nil
+            #expect(isRoots, "the host's own is")
+            #expect(TriedRuntimes.mark(program) != nil && TriedRuntimes.mark(folder + "/way/bin/crun") != nil)
+            chown(folder + "/own", 65_534, 65_534)
+            #expect(TriedRuntimes.mark(program) == nil && TriedRuntimes.mark(folder + "/way/bin/crun") == nil)
+            chown(folder + "/own", 0, 0)
+            chmod(folder + "/own/bin", 0o777)
+            #expect(TriedRuntimes.mark(program) == nil)
+        }
+    }
 }

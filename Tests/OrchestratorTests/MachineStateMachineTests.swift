@@ -203,6 +203,7 @@ struct MachineStateMachineTests {
         _ = waiting.handle(.exited(MachineEnd(code: 1), seconds: 1))
         _ = waiting.handle(.removed)
         #expect(acts(waiting.handle(.destroy(source: "user"))) == [.disarm, .erase])
+        #expect(waiting.life == .none, "its share of the host's memory is given back")
 
         var booting = fresh()
         _ = booting.handle(.start(source: "user"))

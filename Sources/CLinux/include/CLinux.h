@@ -36,6 +36,8 @@ long clinux_file_system(const char *path);
 void clinux_resolve_as_written(int on);
 /// Whether the kernel has a file system of that name, 1 or 0; loads its module where it is one, as a mount would. `-errno` when it cannot be asked.
 int clinux_knows_file_system(const char *name);
+/// Which mount an open file lies on: two binds of one file system differ. -1 where the kernel does not tell (before 5.8).
+int64_t clinux_mount_id(int fd);
 unsigned long clinux_ms_private_rec(void);
 unsigned long clinux_ms_bind(void);
 unsigned long clinux_ms_rdonly_nosuid_nodev(void);

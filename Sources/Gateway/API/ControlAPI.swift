@@ -30,6 +30,8 @@ struct ControlAPI: Sendable {
                 return .record(("removed", .string(name)))
             }
         }
+        api.post("image-tests") { request, context in try await trial(request, context) }
+        addVersions(to: api)
         addVirtualMCPs(to: api)
         addTokens(to: api)
         api.get("audit") { request, _ in try await auditRows(request) }
@@ -74,6 +76,7 @@ struct ControlAPI: Sendable {
         }
         let definition = record.definition
         let tools = try record.tools.map { try JSONValue(parsing: $0)["tools"]?.arrayValue ?? [] }
+        let versions = try await plane.versions(of: name).map { $0.json(isServing: $0.version == record.generation) }
         return ControlAnswer(
             .record(
                 ("name", .string(record.name)), ("app", .string(record.app)), ("state", .string(record.state.rawValue)),
@@ -88,8 +91,8 @@ struct ControlAPI: Sendable {
                 ("egress_private", Self.strings(definition.egressPrivate ?? [])), ("life", definition.lifeInForce.json),
                 ("image", (record.build?.image).map { .string($0) }), ("image_bytes", (record.build?.bytes).map { .int($0) }),
                 ("packages", (record.build?.packages).map(Self.strings)),
-                ("tools", tools.map { .array($0) }), ("generation", .int(record.generation)), ("created_at", .int(Int(record.createdAt))),
-                ("updated_at", .int(Int(record.updatedAt)))))
+                ("tools", tools.map { .array($0) }), ("generation", .int(record.generation)), ("versions", .array(versions)),
+                ("created_at", .int(Int(record.createdAt))), ("updated_at", .int(Int(record.updatedAt)))))
     }
 
     private static func strings(_ values: [String]) -> JSONValue { .array(values.map { .string($0) }) }
@@ -110,12 +113,14 @@ struct ControlAPI: Sendable {
         if let name, name != body.name {
             throw ProvisioningFailure(error: "invalid", message: "the name in the body differs from the path's", field: "name", hint: "give one name")
         }
-        let action = AdminAction(
-            caller: context.caller, action: name == nil ? "connector.add" : "connector.update", subject: body.name, append: recordAdmin)
-        let answer = ProvisioningAnswer(work: { await plane.provision(body, updating: name != nil, say: $0) }, record: action.record)
-        return .ndjson { writer in
-            try await answer.write { try await writer.line($0.json) }
+        return try await events(context, name == nil ? "connector.add" : "connector.update", body.name) {
+            await plane.provision(body, updating: name != nil, say: $0)
         }
+    }
+
+    private func trial(_ request: Request, _ context: ControlContext) async throws -> Response {
+        let body = try await Self.decode(ConnectorRequest.self, request)
+        return try await events(context, "image.test", body.source?.title ?? "") { await plane.trial(body, say: $0) }
     }
 
     // MARK: Virtual MCPs and tokens
@@ -207,7 +212,7 @@ struct ControlAPI: Sendable {
     private static let controlSocketOnly = ProvisioningFailure(
         error: "forbidden", message: "this is answered on the control socket only", hint: "run berth on the host as root")
 
-    private static func decode<T: Decodable>(_ type: T.Type, _ request: Request) async throws -> T {
+    static func decode<T: Decodable>(_ type: T.Type, _ request: Request) async throws -> T {
         guard let content = request.headers[.contentType], content.lowercased().hasPrefix("application/json") else {
             throw ProvisioningFailure(
                 error: "unsupported_media_type", message: "the body must be JSON", field: "content-type", hint: "Content-Type: application/json")
@@ -223,12 +228,5 @@ struct ControlAPI: Sendable {
         } catch {
             throw ProvisioningFailure(error: "invalid", message: "the body is no valid JSON", field: "body")
         }
-    }
-}
-
-extension ImageSource {
-    /// What it is, in a word: the package, or the folder and its digest.
-    fileprivate var title: String {
-        pypi ?? npm ?? oci ?? uploaded.map { "\(folder ?? "folder") (\($0.prefix(15)))" } ?? "-"
     }
 }

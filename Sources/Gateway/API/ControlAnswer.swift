@@ -3,6 +3,7 @@ import HTTPTypes
 import Hummingbird
 import JSONText
 import Logging
+import MachineAPI
 import NIOCore
 
 /// A JSON answer of the control surface.
@@ -71,6 +72,13 @@ extension ProvisioningEvent {
         case .ready(let name, let tools, let seconds):
             return .record(
                 ("event", "ready"), ("name", .string(name)), ("tools", .int(tools)), ("seconds", .number("\((seconds * 10).rounded() / 10)")))
+        case .passed(let trial, let seconds):
+            let tools = (try? JSONValue(parsing: trial.tools))?["tools"]?.arrayValue ?? []
+            return .record(
+                ("event", "passed"), ("image", .string(trial.image.image)), ("image_bytes", trial.image.bytes.map { .int($0) }),
+                ("packages", .array(trial.image.packages.map { .string($0) })), ("tools", .array(tools)),
+                ("seconds", .number("\((seconds * 10).rounded() / 10)")))
+        case .changes(let changes): return changes.json
         case .failed(let failure):
             guard var members = failure.json.objectValue else { return failure.json }
             members["event"] = "failed"

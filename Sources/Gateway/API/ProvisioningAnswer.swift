@@ -26,7 +26,7 @@ struct ProvisioningAnswer: Sendable {
         let failure = await work { event in
             switch event {
             case .step: step(event)
-            case .ready, .failed: said.withLock { $0 = event }
+            case .ready, .passed, .changes, .failed: said.withLock { $0 = event }
             }
         }
         do throws(ProvisioningFailure) {

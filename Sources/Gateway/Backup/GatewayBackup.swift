@@ -98,13 +98,12 @@ public enum GatewayBackup {
     }
 
     private static func connectors(_ database: Database) throws -> [BackupManifest.Connector] {
-        let sql = """
-            SELECT name, json_extract(definition, '$.source.pypi') AS pypi, json_extract(definition, '$.source.folder') AS folder
-            FROM connectors WHERE state = 'ready' ORDER BY name LIMIT 4096
-            """
+        let sql = "SELECT name, definition FROM connectors WHERE state = 'ready' ORDER BY name LIMIT 4096"
         return try Row.fetchAll(database, sql: sql).map { row in
-            let (pypi, folder): (String?, String?) = (row["pypi"], row["folder"])
-            return .init(name: row["name"], pypi: pypi.map { String($0.prefix(200)) }, folder: folder.map { String($0.prefix(200)) })
+            let text: String = row["definition"]
+            let source = try JSONDecoder().decode(ConnectorDefinition.self, from: Data(text.utf8)).source
+            let (option, note) = source.rebuilding
+            return .init(name: row["name"], source: option, note: note)
         }
     }
 

@@ -20,11 +20,15 @@ public struct ConnectorLife: Codable, Sendable, Equatable {
     public var min: Int?
     /// Machines at most; nil for the default.
     public var max: Int?
+    /// How many seconds open sessions may stay on an older version after an update; nil for none.
+    public var drain: Int?
 
     /// With a machine per principal.
     static let standardMax = 16
     static let standardIdle = MachineConfig.Idle(seconds: 900)
     static let maxRange = 1...256
+    /// Seconds.
+    static let drainRange = 0...86_400
 
     public init() {}
 
@@ -52,8 +56,13 @@ public struct ConnectorLifeRequest: Codable, Sendable, Equatable {
     /// 0 for none.
     public var min: Int?
     public var max: Int?
+    /// Seconds; 0 for none.
+    public var drain_seconds: Int?
 
-    public init(idle_seconds: Int? = nil, idle_action: String? = nil, isolation: String? = nil, min: Int? = nil, max: Int? = nil) {
+    public init(
+        idle_seconds: Int? = nil, idle_action: String? = nil, isolation: String? = nil, min: Int? = nil, max: Int? = nil, drain_seconds: Int? = nil
+    ) {
+        self.drain_seconds = drain_seconds
         self.min = min
         self.idle_seconds = idle_seconds
         self.idle_action = idle_action
@@ -104,6 +113,12 @@ public struct ConnectorLifeRequest: Codable, Sendable, Equatable {
             }
             new.idle = .init(seconds: idle.seconds, action: action)
         }
+        if let drain_seconds {
+            guard ConnectorLife.drainRange.contains(drain_seconds) else {
+                throw Self.failure("drain_seconds", "--drain \(drain_seconds) s is out of range", "1s to 1d, or off")
+            }
+            new.drain = drain_seconds == 0 ? nil : drain_seconds
+        }
         return new == ConnectorLife() ? nil : new
     }
 
@@ -117,12 +132,13 @@ extension ConnectorLife {
     var json: JSONValue {
         .record(
             ("isolation", .string((isolation ?? .app).rawValue)), ("min", .int(min ?? 0)), ("max", .int(maxInForce)),
-            ("idle_seconds", idleInForce.map { .int($0.seconds) }), ("idle_action", idleInForce.map { .string($0.action.rawValue) }))
+            ("idle_seconds", idleInForce.map { .int($0.seconds) }), ("idle_action", idleInForce.map { .string($0.action.rawValue) }),
+            ("drain_seconds", drain.map { .int($0) }))
     }
 }
 
 extension ConnectorDefinition {
-    /// Whether it is the same as `other` but for how many machines there are: those that run are as good for both.
+    /// Whether it is the same as `other` but for how many machines there are and what comes of them later: those that run are as good for both.
     func differsOnlyInNumber(from other: ConnectorDefinition) -> Bool {
         self != other && withoutNumbers == other.withoutNumbers
     }
@@ -132,6 +148,7 @@ extension ConnectorDefinition {
         var life = lifeInForce
         life.min = nil
         life.max = nil
+        life.drain = nil
         same.life = life
         return same
     }

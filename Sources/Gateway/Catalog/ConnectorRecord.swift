@@ -47,6 +47,8 @@ public struct ConnectorRecord: Sendable, Equatable {
     public var definition: ConnectorDefinition
     public var build: BuiltImage?
     public var generation: Int
+    /// Sessions that were open on machines of this generation, or a later one, may stay there.
+    public var floor: Int
     /// The `tools/list` result of the last probe, as the server gave it.
     public var tools: [UInt8]?
     public var createdAt: Int64

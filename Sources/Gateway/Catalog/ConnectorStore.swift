@@ -33,18 +33,20 @@ struct ConnectorStore: Sendable {
         }
     }
 
-    /// Writes the row and what changes of its secrets: both or neither.
-    func update(_ record: ConnectorRecord, secrets: SecretChanges? = nil) async throws {
+    /// Writes the row, the version that it is where it is ready, and what changes of its secrets: all or nothing.
+    func update(_ record: ConnectorRecord, secrets: SecretChanges? = nil, why: ConnectorVersion.Reason = .updated) async throws {
         let definition = try encode(record.definition)
         let build = try record.build.map { try encode($0) }
         try await database.write { db in
             try db.execute(
                 sql: """
-                    UPDATE connectors SET state = ?, definition = ?, build = ?, generation = ?, tools = ?, updatedAt = ? WHERE name = ?
+                    UPDATE connectors SET state = ?, definition = ?, build = ?, generation = ?, floor = ?, tools = ?, updatedAt = ? WHERE name = ?
                     """,
                 arguments: [
-                    record.state.rawValue, definition, build, record.generation, record.tools.map { Data($0) }, record.updatedAt, record.name,
+                    record.state.rawValue, definition, build, record.generation, record.floor, record.tools.map { Data($0) }, record.updatedAt,
+                    record.name,
                 ])
+            try Self.keepVersion(of: record.name, why: why.text, db)
             try secrets?.write(to: db)
         }
     }
@@ -142,7 +144,7 @@ struct ConnectorStore: Sendable {
             name: row["name"], app: row["app"], state: ConnectorState(rawValue: state) ?? .building,
             definition: try decoder.decode(ConnectorDefinition.self, from: Data(definition.utf8)),
             build: try build.map { try decoder.decode(from: $0) }, generation: row["generation"],
-            tools: (row["tools"] as Data?).map(Array.init), createdAt: row["createdAt"], updatedAt: row["updatedAt"])
+            floor: row["floor"] ?? row["generation"], tools: (row["tools"] as Data?).map(Array.init), createdAt: row["createdAt"], updatedAt: row["updatedAt"])
     }
 }
 

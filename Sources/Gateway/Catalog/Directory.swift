@@ -109,6 +109,10 @@ public struct Connector: Sendable {
     public var secretNames: [String]
     /// Grows when the connector or its secrets change: pins of an older generation move.
     public var generation: Int
+    /// Pins of this generation, or a later one, stay where they are.
+    public var floor: Int
+    /// Until when those of an older generation than the connector's do, in milliseconds since 1970.
+    public var floorEnds: Int64 = 0
     /// Who shares a machine.
     public var isolation = Isolation.app
     /// Machines that are kept started.
@@ -122,6 +126,7 @@ public struct Connector: Sendable {
         self.machineConfig = machineConfig
         self.secretNames = secretNames
         self.generation = generation
+        floor = generation
     }
 }
 

@@ -23,8 +23,13 @@ struct DirectoryBuilder: Sendable {
                 serverInfo: Self.text([("name", .string(slug)), ("title", .string(slug)), ("version", .string(BerthVersion.current))]),
                 capabilities: Self.text([("tools", ["listChanged": true])]), instructions: nil)
         }
+        let grants = try await tokens.grants()
+        let sound = grants.filter { PrincipalName.isNormal($0.value.principal) }
+        if sound.count < grants.count {
+            logger.error("tokens of principals whose names have other spellings open nothing", metadata: ["tokens": "\(grants.count - sound.count)"])
+        }
         return Directory(
-            grants: try await tokens.grants(), virtualMCPs: virtualMCPs,
+            grants: sound, virtualMCPs: virtualMCPs,
             connectors: Dictionary(uniqueKeysWithValues: records.compactMap { record in record.connector.map { (record.name, $0) } }),
             version: version)
     }

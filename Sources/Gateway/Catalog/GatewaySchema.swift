@@ -69,5 +69,27 @@ enum GatewaySchema {
         Migration("v2: when a pin was taken") { db in
             try db.alter(table: "pins") { table in table.add(column: "takenAt", .integer).notNull().defaults(to: 0) }
         },
+        Migration("v3: sessions that stay") { db in
+            // NULL: none but of its own generation.
+            try db.alter(table: "connectors") { table in table.add(column: "floor", .integer) }
+        },
+        Migration("v4: versions of connectors") { db in
+            try db.create(table: "connectorVersions") { table in
+                table.column("connector", .text).notNull().references("connectors", onDelete: .cascade)
+                // The connector's generation.
+                table.column("version", .integer).notNull()
+                table.column("definition", .jsonText).notNull()
+                table.column("build", .jsonText).notNull()
+                table.column("tools", .blob)
+                table.column("why", .text).notNull()
+                table.column("madeAt", .integer).notNull()
+                table.primaryKey(["connector", "version"])
+            }
+            try db.execute(
+                sql: """
+                    INSERT INTO connectorVersions SELECT name, generation, definition, build, tools, 'updated', updatedAt
+                    FROM connectors WHERE state = 'ready' AND build IS NOT NULL
+                    """)
+        },
     ]
 }

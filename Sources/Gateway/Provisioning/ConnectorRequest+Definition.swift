@@ -9,7 +9,9 @@ extension ConnectorRequest {
     }
 
     /// Beside the definition: nothing is to be built anew, and no secret changes.
-    var changesNothingElse: Bool { keepsImage && (secrets ?? [:]).isEmpty && (drop_secrets ?? []).isEmpty }
+    var changesNothingElse: Bool { keepsImage && !changesSecrets }
+
+    var changesSecrets: Bool { !(secrets ?? [:]).isEmpty || !(drop_secrets ?? []).isEmpty }
 
     /// The definition that the request makes, of nothing or of an old one.
     func definition(changing old: ConnectorDefinition? = nil) -> ConnectorDefinition {
@@ -49,6 +51,12 @@ extension ConnectorRequest {
 }
 
 extension ConnectorDefinition {
+    /// Whether `old` could do what this one must not: its machines serve nobody any more.
+    func takesAway(from old: ConnectorDefinition) -> Bool {
+        hostsLost(since: old) != nil || lifeInForce.isolation != old.lifeInForce.isolation || hosting?.profile != old.hosting?.profile
+            || hosting?.runtime != old.hosting?.runtime
+    }
+
     /// Hosts that `old` could reach and this one cannot, for people: a list that is given replaces the one before.
     func hostsLost(since old: ConnectorDefinition) -> String? {
         let now = ((egress ?? []) + (egressPrivate ?? [])).compactMap { try? EgressRule($0) }

@@ -20,7 +20,7 @@ public struct MachineUse: Sendable, Equatable {
 
 /// How the control plane asks machines; the data path has the keys and the connections.
 public struct MachineAsking: Sendable {
-    /// nil when the agent does not tell.
+    /// nil when the agent does not tell within a second: one that takes longer has enough to do.
     public var use: @Sendable (MachineAddress, _ app: String) async -> MachineUse?
     /// Has the agent take no more calls if nobody has used it for so long.
     ///
@@ -41,7 +41,7 @@ public struct MachineAsking: Sendable {
 
 extension GatewayDataPath {
     func use(of address: MachineAddress, app: String) async -> MachineUse? {
-        guard let answer = try? await ask(.stats, of: address, app: app), answer.status == 200,
+        guard let answer = try? await ask(.stats, of: address, app: app, within: .seconds(1)), answer.status == 200,
             let stats = try? JSONValue(parsing: answer.body.readableBytesSpan), let sessions = stats["children"]?.intValue
         else { return nil }
         // A process that waits for the next session is nobody's.

@@ -6,7 +6,8 @@ import Sealing
 import Synchronization
 
 /// Looks after connectors' machines, from time to time and after every change of the directory. Of those that are principals' own: whoever
-/// may not use a connector any more loses his machine of it, and one that nobody has needed for long goes. Of the others: their number.
+/// may not use a connector any more loses his machine of it, and one that nobody has needed for long goes. Of the others: their number. Of
+/// connectors that were updated: the machines whose sessions stayed.
 final class MachineKeeper: Sendable {
     private struct State {
         var directory = Directory.empty
@@ -15,6 +16,7 @@ final class MachineKeeper: Sendable {
 
     private let provider: MachineProvider
     private let numbers: MachineNumbers
+    private let old: OldMachines
     private let interval: Duration
     /// How long a machine is kept that does not run.
     private let keep: Duration
@@ -25,7 +27,11 @@ final class MachineKeeper: Sendable {
 
     static let keep = Duration.seconds(86_400)
 
-    init(provider: MachineProvider, numbers: MachineNumbers, interval: Duration = .seconds(15), keep: Duration = keep, logger: Logger) {
+    init(
+        provider: MachineProvider, numbers: MachineNumbers, old: OldMachines, interval: Duration = .seconds(15), keep: Duration = keep,
+        logger: Logger
+    ) {
+        self.old = old
         self.provider = provider
         self.numbers = numbers
         self.interval = interval
@@ -65,7 +71,15 @@ final class MachineKeeper: Sendable {
     private func sweep() async {
         let directory = state.withLock { $0.directory }
         let now = WallClock.milliseconds()
+        numbers.forget(allBut: Set(directory.connectors.values.map(\.app)))
         for connector in directory.connectors.values {
+            if connector.generation > 1 {
+                do {
+                    try await old.retire(connector)
+                } catch {
+                    logger.error("a machine of the version before stays", metadata: ["connector": "\(connector.name)", "error": "\(error)"])
+                }
+            }
             guard connector.isolation == .principal else {
                 do {
                     try await numbers.tend(connector)

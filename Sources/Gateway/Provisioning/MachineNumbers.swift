@@ -7,8 +7,8 @@ final class MachineNumbers: Sendable {
     private struct State {
         /// What the orchestrator was told, by app.
         var told: [String: Int] = [:]
-        /// Since when machines are to go.
-        var leaving: [String: ContinuousClock.Instant] = [:]
+        /// Machines that are to go, and since when.
+        var leaving: [String: (app: String, since: ContinuousClock.Instant)] = [:]
     }
 
     /// How long sessions of a machine that is to go may stay.
@@ -39,12 +39,32 @@ final class MachineNumbers: Sendable {
         for _ in there.count..<max(there.count, connector.minMachines) {
             guard try await provider.add(to: connector, below: connector.minMachines) else { break }
         }
-        guard there.count > connector.maxMachines else { return }
+        guard there.count > connector.maxMachines else { return try await keep(there, of: connector) }
         let candidates = await provider.candidates(there, connector.app)
         let cordoned = Set(there.filter { $0.cordoned == true }.map(\.id))
         for id in MachinePlacement.excess(candidates.map { ($0, cordoned.contains($0.machine)) }, max: connector.maxMachines) {
             guard let machine = there.first(where: { $0.id == id }) else { continue }
             try await leave(machine, sessions: candidates.first { $0.machine == id }?.sessions ?? 0, of: connector)
+        }
+    }
+
+    /// There may be as many again: those that were to go take new sessions.
+    private func keep(_ there: [Machine], of connector: Connector) async throws {
+        let left = state.withLock { state in
+            let ids = state.leaving.filter { $0.value.app == connector.app }.map(\.key)
+            for id in ids { state.leaving[id] = nil }
+            return Set(ids)
+        }
+        for machine in there where left.contains(machine.id) && machine.cordoned == true {
+            try await provider.uncordon(machine.id, app: connector.app)
+        }
+    }
+
+    /// Of apps that are no more nothing is known: one of the same name is told anew.
+    func forget(allBut apps: Set<String>) {
+        state.withLock { state in
+            state.told = state.told.filter { apps.contains($0.key) }
+            state.leaving = state.leaving.filter { apps.contains($0.value.app) }
         }
     }
 
@@ -60,8 +80,8 @@ final class MachineNumbers: Sendable {
     private func leave(_ machine: Machine, sessions: Int, of connector: Connector) async throws {
         let now = ContinuousClock.now
         let since = state.withLock { state in
-            let since = state.leaving[machine.id] ?? now
-            state.leaving[machine.id] = since
+            let since = state.leaving[machine.id]?.since ?? now
+            state.leaving[machine.id] = (connector.app, since)
             return since
         }
         if machine.cordoned != true {

@@ -7,6 +7,8 @@ enum MachinePlacement {
             case starting
             /// It runs when somebody starts it.
             case stopped
+            /// It runs, and does not tell how much it has to do.
+            case silent
         }
 
         var machine: String
@@ -41,7 +43,7 @@ enum MachinePlacement {
             if let stopped = least(.stopped, withRoom: false) { return .wait(stopped.machine) }
             if candidates.count < max { return .create }
         }
-        if let ready = least(.ready, withRoom: false) { return .use(ready.machine) }
+        if let ready = least(.ready, withRoom: false) ?? least(.silent, withRoom: false) { return .use(ready.machine) }
         if let coming = least(.starting, withRoom: false) ?? least(.stopped, withRoom: false) { return .wait(coming.machine) }
         return .none
     }

@@ -206,7 +206,7 @@ actor MachineProvider {
     private func other(
         than machine: String, _ candidates: [MachinePlacement.Candidate], _ fitting: [Machine], _ refusal: MachineAPIError
     ) throws -> Choice {
-        let ready = candidates.filter { $0.state == .ready && $0.machine != machine }.min { $0.sessions < $1.sessions }
+        let ready = candidates.filter { [.ready, .silent].contains($0.state) && $0.machine != machine }.min { $0.sessions < $1.sessions }
         guard let ready, let address = fitting.first(where: { $0.id == ready.machine })?.address else { throw refusal }
         placements.add(ready.machine, now: .now)
         return .runs(address)
@@ -227,7 +227,8 @@ actor MachineProvider {
         return machines.compactMap { machine in
             let state: MachinePlacement.Candidate.State
             switch machine.state {
-            case .started: state = .ready
+            // One that says nothing may have too much to do to say it.
+            case .started: state = told[machine.id] == nil ? .silent : .ready
             case .starting, .replacing: state = .starting
             case .created, .stopped, .stopping, .suspended, .suspending, .failed: state = .stopped
             case .destroying, .destroyed: return nil
@@ -267,6 +268,10 @@ actor MachineProvider {
         try await turns.take(app) { [machines] in try await machines.perform(.cordon, app: app, id: machine) }
     }
 
+    func uncordon(_ machine: String, app: String) async throws {
+        try await turns.take(app) { [machines] in try await machines.perform(.uncordon, app: app, id: machine) }
+    }
+
     // MARK: Room
 
     /// Does what needs room on the host; where there is none, once more after another principal's machine has given way.
@@ -291,7 +296,7 @@ actor MachineProvider {
         let residents = try await residents(there, connector.app)
         guard try await givesWay(residents, connector) else {
             throw PinSearch.NotFound(
-                reason: "all \(connector.maxMachines) machines of the connector are in use", code: "at_capacity",
+                reason: "all \(connector.maxMachines) machines that the connector may have (--max) are in use", code: "at_capacity",
                 retryAfter: PrincipalRoom.retryAfter(residents, rest: rest))
         }
     }
@@ -341,10 +346,17 @@ actor MachineProvider {
     /// Destroys machines of an app that `isOver` says, while nobody is given one of it.
     func destroy(app: String, where isOver: @escaping @Sendable (Machine) -> Bool) async throws {
         try await turns.take(app) { [machines, logger] in
+            var failure: (any Error)?
             for machine in try await machines.machines(app: app) where isOver(machine) {
-                try await machines.destroy(app: app, id: machine.id)
-                logger.info("a principal's machine is over", metadata: ["app": "\(app)", "machine": "\(machine.id)"])
+                do {
+                    try await machines.destroy(app: app, id: machine.id)
+                    logger.info("a principal's machine is over", metadata: ["app": "\(app)", "machine": "\(machine.id)"])
+                } catch {
+                    // Somebody works on it, or it is stuck: the others go all the same.
+                    failure = error
+                }
             }
+            if let failure { throw failure }
         }
     }
 }

@@ -11,8 +11,7 @@ struct Provisioner: Sendable {
     let machines: any MachineControl & ImageBuilding & MachineLogs
     let provider: MachineProvider
     let probe: @Sendable (MachineAddress, Connector, CredentialSet?) async throws -> [UInt8]
-    /// Lets a machine finish its calls, for a bounded time.
-    let drain: @Sendable (MachineAddress, _ app: String) async -> Void
+    let oldMachines: OldMachines
     let org: String
     let appRoot: @Sendable (String) throws -> AppRoot
     /// Hears of a connector of which something half-made stays: ``tidy(_:)`` is wanted.
@@ -39,7 +38,7 @@ struct Provisioner: Sendable {
         let now = WallClock.milliseconds()
         let record = ConnectorRecord(
             name: request.name, app: "\(request.name)-\(org.suffix(6).lowercased())", state: .building, definition: definition, build: nil,
-            generation: 1, tools: nil, createdAt: now, updatedAt: now)
+            generation: 1, floor: 1, tools: nil, createdAt: now, updatedAt: now)
         guard try await store.insert(record) else {
             throw ProvisioningFailure(
                 error: "exists", message: "a connector named \(request.name) is there already", field: "name",
@@ -76,8 +75,9 @@ struct Provisioner: Sendable {
         }
         record.generation += 1
         if let lost = definition.hostsLost(since: old.definition) { say(.step("no longer reachable: \(lost)")) }
+        record.floor = floor(of: record, after: old, atOnce: request.changesSecrets, say: say)
         // What an earlier update left that failed would have the new machine's name.
-        try await destroyMachines(app: old.app, exceptGeneration: old.generation)
+        try await destroyMachines(app: old.app, after: old.generation)
         do {
             // The new secrets are only in memory until the new machine has answered with them: the old one's children never see them.
             let preview = try await credentials.credentials(connector: old.name, changing: request.secrets ?? [:], dropping: dropped)
@@ -87,17 +87,29 @@ struct Provisioner: Sendable {
         } catch {
             var failure = await explain(error, record)
             failure.message += "; \(old.name) serves on as it was"
-            await Task { await leaving(old.name) { try await destroyMachines(app: old.app, exceptGeneration: old.generation) } }.value
+            await Task { await leaving(old.name) { try await destroyMachines(app: old.app, after: old.generation) } }.value
             throw failure
         }
     }
 
-    /// After an update whose row the directory tells: what still runs of an older generation finishes its calls and goes.
+    /// Of which generation on machines keep the sessions that they have, once `record` takes the place of `old`.
+    func floor(of record: ConnectorRecord, after old: ConnectorRecord, atOnce: Bool, say: @Sendable (ProvisioningEvent) -> Void) -> Int {
+        guard let seconds = record.definition.lifeInForce.drain else { return record.generation }
+        guard !atOnce, !record.definition.takesAway(from: old.definition) else {
+            say(.step("open sessions move at once: what they run on is to serve nobody any more"))
+            return record.generation
+        }
+        say(.step("open sessions stay on the version before for up to \(seconds) s"))
+        return old.floor
+    }
+
+    /// After an update whose row the directory tells: what still runs of an older generation finishes its calls and goes, at once or when
+    /// its sessions are over.
     func retireOldMachines(of name: String) async {
         await leaving(name) {
-            guard let record = try await store.connector(name) else { return }
+            guard let record = try await store.connector(name), let connector = record.connector else { return }
             await provider.startsEnded(app: record.app, below: record.generation)
-            try await destroyMachines(app: record.app, exceptGeneration: record.generation, isDrained: true)
+            try await oldMachines.retire(connector)
         }
     }
 
@@ -125,7 +137,8 @@ struct Provisioner: Sendable {
     func tidy(_ name: String) async throws -> Tidied {
         guard let record = try await store.connector(name) else { return .nothing }
         if record.state == .ready {
-            try await destroyMachines(app: record.app, exceptGeneration: record.generation)
+            try await destroyMachines(app: record.app, after: record.generation)
+            if let connector = record.connector { try await oldMachines.retire(connector) }
             return .nothing
         }
         logger.warning("removing an unfinished connector", metadata: ["connector": "\(record.name)"])
@@ -134,7 +147,7 @@ struct Provisioner: Sendable {
     }
 
     /// Does a clean-up, or says that it is still wanted.
-    private func leaving(_ name: String, _ cleanUp: () async throws -> Void) async {
+    func leaving(_ name: String, _ cleanUp: () async throws -> Void) async {
         do {
             try await cleanUp()
         } catch {
@@ -144,7 +157,7 @@ struct Provisioner: Sendable {
     }
 
     /// Why there is no connector to be changed: there is none, or it is in another state.
-    private func unknown(_ name: String) async throws -> ProvisioningFailure {
+    func unknown(_ name: String) async throws -> ProvisioningFailure {
         let records = try await store.connectors()
         if let record = records.first(where: { $0.name == name }) { return .notReady(record, field: "name") }
         return .unknown("connector", name, among: records.map(\.name), field: "name")
@@ -161,7 +174,8 @@ struct Provisioner: Sendable {
         // Of an update the row is not touched before the new machine has answered: a refresh meanwhile publishes the row as it is.
         if start.state == .building { try await store.update(record) }
         do {
-            return try await startAndProbe(record, with: set, secrets: secrets, say: say)
+            return try await startAndProbe(
+                record, with: set, secrets: secrets, why: start.state == .building ? .added : .updated, say: say)
         } catch let error as MachineAPIError where kept != nil && error.code == "unknown_image" {
             // Collected, or lost with the orchestrator's state.
             return try await bringUp(start, with: set, secrets: secrets, say: say)
@@ -171,29 +185,44 @@ struct Provisioner: Sendable {
     }
 
     /// Starts a machine of an image that is built, and asks it for its tools.
-    private func startAndProbe(
-        _ built: ConnectorRecord, with set: CredentialSet?, secrets: SecretChanges?, say: @Sendable (ProvisioningEvent) -> Void
+    ///
+    /// - Parameter agreed: the digest of the tools that an admin agreed to; nil for any.
+    func startAndProbe(
+        _ built: ConnectorRecord, with set: CredentialSet?, secrets: SecretChanges?, why: ConnectorVersion.Reason, agreed: String? = nil,
+        say: @Sendable (ProvisioningEvent) -> Void
     ) async throws -> Int {
         var record = built
-        guard let connector = record.connector else { throw ProvisioningFailure(error: "build_failed", message: "the build gave no image") }
-        say(.step("starting a machine"))
-        let address = try await provider.ready(connector, for: DoorPrincipal.prober, asksAnew: true)
+        let (address, tools) = try await probed(record, with: set, say: say)
         // A machine for the probe alone is nobody's: it goes with the probe. What fails half-way takes it with the rest.
-        let isProbes = connector.isolation == .principal
-        say(.step("asking for its tools"))
-        let tools = try await probe(address, connector, set)
+        let isProbes = record.connector?.isolation == .principal
         let count = try ToolMerge.merge([.init(connector: record.name, toolsListResult: tools)]).tools.count
+        if let agreed, try VersionChanges.digest(Self.tools(tools)) != agreed {
+            throw ProvisioningFailure(
+                error: "other_tools", message: "the tools that it lists now are others than those that were shown",
+                hint: "run the command again; with --yes they are taken as they are")
+        }
         record.tools = tools
         record.state = .ready
         record.updatedAt = WallClock.milliseconds()
         // The last step that can fail: what threw before it has changed nothing, and nothing may throw after it.
-        try await store.update(record, secrets: secrets)
+        try await store.update(record, secrets: secrets, why: why)
         if isProbes { await leaving(record.name) { try await machines.destroy(app: record.app, id: address.machine) } }
         return count
     }
 
-    private func build(_ source: ImageSource, say: @Sendable (ProvisioningEvent) -> Void) async throws -> BuiltImage {
-        for try await event in machines.build(source) {
+    /// A machine of it that runs, and its `tools/list` result.
+    func probed(
+        _ record: ConnectorRecord, with set: CredentialSet?, say: @Sendable (ProvisioningEvent) -> Void
+    ) async throws -> (MachineAddress, tools: [UInt8]) {
+        guard let connector = record.connector else { throw ProvisioningFailure(error: "build_failed", message: "the build gave no image") }
+        say(.step("starting a machine"))
+        let address = try await provider.ready(connector, for: DoorPrincipal.prober, asksAnew: true)
+        say(.step("asking for its tools"))
+        return (address, try await probe(address, connector, set))
+    }
+
+    func build(_ source: ImageSource, anew: Bool = false, say: @Sendable (ProvisioningEvent) -> Void) async throws -> BuiltImage {
+        for try await event in machines.build(source, anew: anew) {
             switch event {
             case .step(let text): say(.step(text))
             case .done(let image): return image
@@ -204,16 +233,15 @@ struct Provisioner: Sendable {
     }
 
     /// What fails leaves the row as it is.
-    private func discard(_ record: ConnectorRecord) async throws {
+    func discard(_ record: ConnectorRecord) async throws {
         try await machines.deleteApp(record.app)
         try await store.delete(record.name)
     }
 
     /// - Throws: what kept one of them, after the others have gone.
-    private func destroyMachines(app: String, exceptGeneration generation: Int, isDrained: Bool = false) async throws {
+    func destroyMachines(app: String, after generation: Int) async throws {
         var failure: (any Error)?
-        for machine in try await machines.machines(app: app) where !machine.isOf(generation: generation) {
-            if isDrained, let address = machine.address { await drain(address, app) }
+        for machine in try await machines.machines(app: app) where machine.generation > generation {
             do {
                 try await machines.destroy(app: app, id: machine.id)
             } catch {
@@ -224,7 +252,7 @@ struct Provisioner: Sendable {
     }
 
     /// - Parameter record: As far as it came: with the image, once there is one, and the generation of the machine in question.
-    private func explain(_ error: any Error, _ record: ConnectorRecord) async -> ProvisioningFailure {
+    func explain(_ error: any Error, _ record: ConnectorRecord) async -> ProvisioningFailure {
         let diagnosis = StartDiagnosis(
             packages: record.build?.packages ?? [], isFolder: record.definition.source.upload != nil, http: record.definition.http)
         if var failure = error as? ProvisioningFailure {
@@ -282,6 +310,8 @@ extension ConnectorRecord {
         connector.isolation = definition.lifeInForce.isolation ?? .app
         connector.minMachines = definition.lifeInForce.min ?? 0
         connector.maxMachines = definition.lifeInForce.maxInForce
+        connector.floor = floor
+        connector.floorEnds = updatedAt + Int64(definition.lifeInForce.drain ?? 0) * 1_000
         return connector
     }
 }

@@ -5,6 +5,8 @@ public import MachineAPI
 public enum ProvisioningEvent: Sendable {
     case step(String)
     case ready(name: String, tools: Int, seconds: Double)
+    case passed(ImageTrial, seconds: Double)
+    case changes(VersionChanges)
     case failed(ProvisioningFailure)
 }
 

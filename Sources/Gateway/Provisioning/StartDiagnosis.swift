@@ -32,7 +32,9 @@ struct StartDiagnosis {
             return "it speaks HTTP on port \(port), and not on standard input and output: give --http \(port)"
         }
         // Not what the bridge says of itself.
-        let said = lines.filter { line in !["server process ", "serving machine "].contains { line.contains($0) } }
+        let said = lines.filter { line in
+            !line.hasPrefix("incident ") && !["server process ", "serving machine "].contains { line.contains($0) }
+        }
         if !said.isEmpty, said.allSatisfy({ $0.contains(Self.noise) }) {
             return "it prints what is no MCP message: is it \(kind)?"
         }

@@ -74,12 +74,15 @@ final class HopCall: MCPCall, ExchangeHandler {
         switch phase {
         case .finished: return
         case .putting:
-            putting?.cancel()
+            // What its end tells is our own doing, and says nothing of the machine.
+            let reply = putting
             finish(.failed(Undelivered(.notDelivered, "cancelled")))
+            reply?.cancel()
         case .posting, .reading:
             // Closing the connection is how the machine hears of it.
-            exchange?.cancel()
+            let open = exchange
             finish(.failed(Undelivered(.outcomeUnknown, "cancelled")))
+            open?.cancel()
         }
     }
 
@@ -209,8 +212,9 @@ final class HopCall: MCPCall, ExchangeHandler {
 
     /// Nothing sensible can come any more, though the machine may have run the call.
     private func giveUp(_ reason: String) {
-        exchange?.cancel()
+        let open = exchange
         finish(.failed(Undelivered(.outcomeUnknown, reason)))
+        open?.cancel()
     }
 
     private func finish(_ outcome: consuming MCPOutcome, suspect: Bool = false) {

@@ -50,7 +50,9 @@ struct PinTable {
     var count: Int { states.count }
 
     /// A call needs its machine.
-    mutating func acquire(_ key: Key, generation: Int, waiter: Int) -> [Action] {
+    ///
+    /// - Parameter floor: a machine of an older generation of the connector does not serve any more.
+    mutating func acquire(_ key: Key, floor: Int, waiter: Int) -> [Action] {
         switch states[key] {
         case nil:
             connectorsOfSession[key.session, default: []].insert(key.connector)
@@ -61,7 +63,7 @@ struct PinTable {
             states[key] = .searching(ticket: ticket, waiters: waiters)
             return []
         case .ready(let entry, let isSuspect):
-            if entry.generation < generation { return search(key, .renew(entry.pin), waiter) }
+            if entry.generation < floor { return search(key, .renew(entry.pin), waiter) }
             if isSuspect { return search(key, .verify(entry.pin), waiter) }
             return [.proceed(waiter: waiter, entry, moved: false)]
         case .lost(let pin):

@@ -75,7 +75,8 @@ extension GatewayDataPath {
     /// - Parameter field: a header of the route's own.
     /// - Throws: `ExchangeFailure`, or why no token can be minted.
     public func ask(
-        _ route: DoorRoute, of address: MachineAddress, app: String, session: String = "", field: (name: String, value: String)? = nil
+        _ route: DoorRoute, of address: MachineAddress, app: String, session: String = "", field: (name: String, value: String)? = nil,
+        within limit: TimeAmount = .seconds(10)
     ) async throws -> (status: Int, body: ByteBuffer) {
         let loop = loops[0]
         return try await loop.eventLoop.flatSubmit {
@@ -86,7 +87,7 @@ extension GatewayDataPath {
                 let head = try door.head(route, principal: Self.prober, session: session, length: 0, field: field)
                 let reply = DoorReply { promise.completeWith($0.mapError { $0 as any Error }) }
                 reply.start(hop.pool.request(to: door.endpoint, head: head.bytes, options: .init(method: route.method), handler: reply))
-                loop.eventLoop.assumeIsolated().scheduleTask(in: .seconds(10)) { reply.cancel() }
+                loop.eventLoop.assumeIsolated().scheduleTask(in: limit) { reply.cancel() }
             } catch {
                 promise.fail(error)
             }

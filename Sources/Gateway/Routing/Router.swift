@@ -66,10 +66,10 @@ final class Router: MCPService {
 
     func acquire(_ call: RoutedCall, connector: Connector) {
         waiting[call.number] = call
-        perform(table.acquire(call.key, generation: connector.generation, waiter: call.number), connector: connector, principal: call.principal)
+        perform(table.acquire(call.key, floor: connector.floor, waiter: call.number), connector: connector, principal: call.principal)
         // Warm sessions have gone on already.
         guard waiting[call.number] != nil else { return }
-        guard queue.enter(connector.name) else {
+        guard queue.enter(connector.name, of: call.principal) else {
             waiting[call.number] = nil
             table.abandon(call.key, waiter: call.number)
             return call.fail(.queueFull)
@@ -80,7 +80,7 @@ final class Router: MCPService {
     /// The call waits no longer.
     private func take(_ number: Int) -> RoutedCall? {
         guard let call = waiting.removeValue(forKey: number) else { return nil }
-        if call.endWait() { queue.leave(call.key.connector) }
+        if call.endWait() { queue.leave(call.key.connector, of: call.principal) }
         return call
     }
 
@@ -212,7 +212,7 @@ final class RoutedCall: MCPCall, MCPSink {
         // Where another call of the session found the new machine first, the session has moved all the same.
         if moved || lostEpoch.map({ $0 != entry.pin.epoch }) ?? false { record.isRepinned = true }
         // The connector was updated while the call waited: this machine is about to go, and another one is there.
-        if let connector = record.connector.map(router.current), connector.generation > entry.generation { return acquire() }
+        if let connector = record.connector.map(router.current), connector.floor > entry.generation { return acquire() }
         let attempt = attempts
         let call = router.next.call(request, in: context, sink: self)
         // It may have ended, or failed and begun anew, before it was returned.

@@ -1,22 +1,32 @@
 /// How many calls wait for a machine of each connector: bounded, so that a connector whose machines do not come up holds no more than
-/// its share of everybody's calls. A pure value.
+/// its share of everybody's calls, and a principal no more than a quarter of that. A pure value.
 struct WakeQueue {
+    private struct Waiting {
+        var count = 0
+        var byPrincipal: [String: Int] = [:]
+    }
+
     let limit: Int
-    private var waiting: [String: Int] = [:]
+    private var waiting: [String: Waiting] = [:]
 
     init(limit: Int) { self.limit = limit }
 
+    private var share: Int { max(1, limit / 4) }
+
     /// - Returns: whether there is room for one more.
-    mutating func enter(_ connector: String) -> Bool {
-        let count = waiting[connector, default: 0]
-        guard count < limit else { return false }
-        waiting[connector] = count + 1
+    mutating func enter(_ connector: String, of principal: String) -> Bool {
+        let there = waiting[connector] ?? Waiting()
+        guard there.count < limit, there.byPrincipal[principal, default: 0] < share else { return false }
+        waiting[connector, default: Waiting()].count += 1
+        waiting[connector, default: Waiting()].byPrincipal[principal, default: 0] += 1
         return true
     }
 
-    mutating func leave(_ connector: String) {
-        let left = waiting[connector, default: 1] - 1
-        waiting[connector] = left > 0 ? left : nil
+    mutating func leave(_ connector: String, of principal: String) {
+        guard var there = waiting[connector] else { return }
+        there.count -= 1
+        there.byPrincipal[principal] = there.byPrincipal[principal].flatMap { $0 > 1 ? $0 - 1 : nil }
+        waiting[connector] = there.count > 0 ? there : nil
     }
 
     var isEmpty: Bool { waiting.isEmpty }

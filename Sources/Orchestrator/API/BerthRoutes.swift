@@ -32,7 +32,7 @@ struct BerthRoutes: Sendable {
     private func build(_ request: Request) async throws -> Response {
         let buffer = try await request.body.collect(upTo: MachinesDelegate.bodyLimit)
         let source = try JSONCoding.decode(ImageSource.self, Array(buffer: buffer))
-        let events = orchestrator.images.build(source)
+        let events = orchestrator.images.build(source, anew: request.uri.queryParameters["anew"] == "true")
         return Response(
             status: .ok, headers: [.contentType: "application/x-ndjson", .cacheControl: "no-store"],
             body: .init { writer in

@@ -25,6 +25,9 @@ struct BackedUpImages {
             }
             if configs.insert(config).inserted { try document("configs/\(config).json", to: writer) }
             try writer.add("orchestrator/images/manifests/\(hex).json", bytes)
+            if let facts = Disk.read(store + "/facts/\(hex).json", limit: 4 << 20) {
+                try writer.add("orchestrator/images/facts/\(hex).json", facts)
+            }
             for layer in image.layers { layers[layer] = manifest.layers.first { $0.digest == "sha256:" + layer }?.size }
         }
         let kept = digests.subtracting(missing)
@@ -123,7 +126,9 @@ struct RestoredImages {
             try reader.copy(to: archive)
             guard reader.digest(entry.name) == hex else { throw refused }
             guard mkdir(tree, 0o755) == 0 else { throw Disk.failure("mkdir", tree, errno) }
-            try Unpacking.unpack(archive, into: tree, limits: TreeLimits(bytes: 8 << 30, entries: 1_000_000), links: .any)
+            // What a build of any setting may have made; the archive is all there, and each entry takes a block of it.
+            let limits = TreeLimits(bytes: entry.size, entries: entry.size / 512, depth: 1_024)
+            try Unpacking.unpack(archive, into: tree, limits: limits, links: .any)
             unlink(archive)
             guard try store.publishLayer(tree).hex == hex else { throw refused }
         } else {

@@ -67,6 +67,9 @@ public enum OrchestratorBackup {
             if let token = try Data.fetchOne(database, sql: "SELECT value FROM settings WHERE name = 'token'") {
                 _ = try ring.open(Array(token), identity: "settings/token")
             }
+            for row in try Row.fetchAll(database, sql: "SELECT name, value FROM settings WHERE substr(name, 1, 9) = 'registry/'") {
+                _ = try ring.open(Array(row["value"] as Data), identity: MachineStore.loginIdentity(row["name"]))
+            }
             summary.machines = try Int.fetchOne(database, sql: "SELECT count(*) FROM machines WHERE state != 'destroyed'") ?? 0
             return try MachineStore.imagesInUse(database)
         }

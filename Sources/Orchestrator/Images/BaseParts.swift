@@ -75,10 +75,17 @@ enum FileDigest {
     static func hex(_ path: String) throws -> String {
         let descriptor = Descriptor(open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW))
         guard descriptor.value >= 0 else { throw Disk.failure("open", path, errno) }
+        return try hex(of: descriptor.value, path)
+    }
+
+    /// Of an open one, from where it stands.
+    ///
+    /// - Parameter path: what it is called where it cannot be read.
+    static func hex(of descriptor: Int32, _ path: String) throws -> String {
         let hash = try SHA256()
         var chunk = [UInt8](repeating: 0, count: 256 << 10)
         while true {
-            let count = read(descriptor.value, &chunk, chunk.count)
+            let count = read(descriptor, &chunk, chunk.count)
             if count < 0 && errno == EINTR { continue }
             guard count >= 0 else { throw Disk.failure("read", path, errno) }
             if count == 0 { return Hex.encode(try hash.finish()) }

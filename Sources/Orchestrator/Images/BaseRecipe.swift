@@ -5,7 +5,7 @@ import MachineAPI
 /// package's scripts. `images/README.md` says it for people.
 struct BaseRecipe: Codable, Equatable, Sendable {
     /// Raised when what is done to the tree changes.
-    var version = 1
+    var version = 2
     var release: String
     var architecture: String
     var packages: [String]
@@ -48,6 +48,9 @@ struct BaseRecipe: Codable, Equatable, Sendable {
             // One place for programs and libraries, as every present release has it; links that exist before the packages
             // come need no script of theirs.
             "--setup-hook=mkdir -p \"$1/usr\" && cd \"$1\" && for d in bin sbin lib lib64; do mkdir -p usr/$d && ln -s usr/$d $d; done",
+            // Packages that are only extracted are in no list: theirs is made, so that an image says what is in it.
+            "--extract-hook=cd \"$1/var/cache/apt/archives\" && for f in *.deb; do dpkg-deb -f \"$f\" Package Version Architecture Source"
+                + " && printf 'Status: install ok installed\\n\\n'; done > \"$1/var/lib/dpkg/status\"",
             release, tree,
         ]
         if !lines.isEmpty {
@@ -100,7 +103,8 @@ enum BaseTree {
     private static let leftOut: [String] = [
         "etc/hostname", "etc/hosts", "etc/resolv.conf", "etc/machine-id", "etc/fstab", "etc/apt", "etc/cron.daily", "etc/logrotate.d",
         "usr/share/man", "usr/share/locale", "usr/share/info", "usr/share/lintian", "usr/share/bug", "usr/share/pixmaps",
-        "usr/share/applications", "usr/lib/systemd", "var/lib/apt", "var/lib/dpkg", "var/cache", "var/log",
+        "usr/share/applications", "usr/lib/systemd", "var/lib/apt", "var/cache", "var/log",
+        "var/lib/dpkg/alternatives", "var/lib/dpkg/arch", "var/lib/dpkg/info", "var/lib/dpkg/triggers", "var/lib/dpkg/updates",
     ]
     private static let leftOutBelow = ["dev/", "proc/", "sys/", "tmp/", "run/"]
 
@@ -135,6 +139,7 @@ enum BaseTree {
         try write(tree + "/etc/passwd", users)
         try write(tree + "/etc/group", groups)
         try write(tree + "/etc/nsswitch.conf", nameServices)
+        try write(tree + "/etc/os-release", release(Files.read("/etc/os-release") ?? Files.read("/usr/lib/os-release") ?? ""))
         try write(tree + "/etc/ssl/certs/ca-certificates.crt", try certificates(tree + "/usr/share/ca-certificates"))
         // Where the TLS library looks first, whichever way its package linked it.
         let link = tree + "/usr/lib/ssl/cert.pem"
@@ -146,6 +151,13 @@ enum BaseTree {
             throw ImageBuildFailure(error: "base_failed", message: "The base system holds no Python.", hint: "Check the mirrors in /etc/apt.")
         }
         return python
+    }
+
+    /// What names a distribution and its release, of the host's own file: the base system is of the same.
+    static func release(_ text: String) -> String {
+        let kept = ["ID", "VERSION_ID", "VERSION_CODENAME"]
+        let lines = text.split(whereSeparator: \.isNewline).filter { line in kept.contains { line.hasPrefix($0 + "=") } }
+        return lines.sorted().joined(separator: "\n") + "\n"
     }
 
     /// `3.11`, from what `python3` is a link to.

@@ -5,7 +5,7 @@ extension BuildScripts {
     /// their own: links on the way are followed inside it, and what would leave it ends the build. The last line of a refusal is
     /// `berth-refused WORD TEXT`.
     static let layers = #"""
-        import gzip, hashlib, json, os, shutil, stat, sys, tarfile, zlib
+        import ctypes, gzip, hashlib, json, os, shutil, stat, sys, tarfile, zlib
 
         plan = json.load(open("/in/layers.json"))
         root, limit, most, depth = "/out/tree", plan["bytes"], plan["entries"], plan["depth"]
@@ -18,6 +18,34 @@ extension BuildScripts {
 
         def too_large(what):
             refuse("image_too_large", what)
+
+        class Zstandard:
+            """A zstd stream, by the base system's own library: this Python has none."""
+            class Part(ctypes.Structure):
+                _fields_ = [("at", ctypes.c_void_p), ("size", ctypes.c_size_t), ("done", ctypes.c_size_t)]
+            def __init__(self, file):
+                self.file, self.library = file, ctypes.CDLL("libzstd.so.1")
+                self.library.ZSTD_createDStream.restype = ctypes.c_void_p
+                self.library.ZSTD_decompressStream.restype = ctypes.c_size_t
+                self.stream = ctypes.c_void_p(self.library.ZSTD_createDStream())
+                self.room = ctypes.create_string_buffer(1 << 17)
+                self.source, self.wants, self.began = self.Part(None, 0, 0), 0, False
+            def read(self, size):
+                while True:
+                    if self.source.done == self.source.size:
+                        self.data = self.file.read(1 << 17)
+                        self.source = self.Part(ctypes.cast(ctypes.c_char_p(self.data), ctypes.c_void_p), len(self.data), 0)
+                        if not self.data and not self.wants and self.began:
+                            return b""
+                    out = self.Part(ctypes.cast(self.room, ctypes.c_void_p), min(size, len(self.room)), 0)
+                    before, self.began = self.source.done, True
+                    self.wants = self.library.ZSTD_decompressStream(self.stream, ctypes.byref(out), ctypes.byref(self.source))
+                    if self.library.ZSTD_isError(ctypes.c_size_t(self.wants)):
+                        raise ValueError("it is no zstd stream")
+                    if out.done:
+                        return self.room.raw[:out.done]
+                    if not self.data and self.source.done == before:
+                        raise EOFError("a zstd stream is cut off")
 
         class Archive:
             """The uncompressed bytes of a layer, counted and hashed."""
@@ -196,7 +224,7 @@ extension BuildScripts {
             own.clear()
             try:
                 with open("/blobs/" + layer["blob"], "rb") as raw:
-                    archive = Archive(gzip.GzipFile(fileobj=raw) if layer["isCompressed"] else raw)
+                    archive = Archive({"gzip": lambda: gzip.GzipFile(fileobj=raw), "zstd": lambda: Zstandard(raw)}.get(layer["compression"], lambda: raw)())
                     with tarfile.open(fileobj=archive, mode="r|") as tar:
                         for entry in tar:
                             apply(tar, entry)

@@ -1,15 +1,17 @@
 extension BuildScripts {
     /// `pull.py`: fetches the image that `/in/pull.json` names, as an OCI image layout at `/out/layout`.
     ///
-    /// Anonymous, with a token where the registry asks for one. Every blob is held against its digest and size, here and on the
+    /// Anonymous or by the user and password that it is given, with a token where the registry asks for one. Every blob is held against its digest and size, here and on the
     /// host again. A host beside the registry (its token service, where it keeps blobs) that is not allowed yet ends the script
     /// with `berth-needs HOST:PORT`, a refusal with `berth-refused WORD TEXT`.
     static let pull = #"""
-        import hashlib, json, os, re, ssl, sys, urllib.error, urllib.parse, urllib.request
+        import base64, hashlib, json, os, re, ssl, sys, urllib.error, urllib.parse, urllib.request
 
         plan = json.load(open("/in/pull.json"))
         base, name, allowed, limit = plan["base"], plan["name"], set(plan["allowed"]), plan["bytes"]
         blobs, token, total = "/out/layout/blobs/sha256/", None, 0
+        login = plan.get("login")
+        basic = "Basic " + base64.b64encode(("%s:%s" % (login["user"], login["password"])).encode()).decode() if login else None
         INDICES = ["application/vnd.oci.image.index.v1+json", "application/vnd.docker.distribution.manifest.list.v2+json"]
         MANIFESTS = ["application/vnd.oci.image.manifest.v1+json", "application/vnd.docker.distribution.manifest.v2+json"]
 
@@ -47,7 +49,7 @@ extension BuildScripts {
                 parts = check(url)
                 fields = {"Accept": ", ".join(accept), "User-Agent": "berth"}
                 if token and parts.netloc == home:
-                    fields["Authorization"] = "Bearer " + token
+                    fields["Authorization"] = token
                 try:
                     return opener.open(urllib.request.Request(url, headers=fields), timeout=60)
                 except urllib.error.HTTPError as error:
@@ -58,15 +60,20 @@ extension BuildScripts {
                         asked, token = True, ask(error.headers.get("WWW-Authenticate", ""))
                         continue
                     if error.code in (401, 403):
-                        end("denied", "the registry does not give it to everybody")
+                        end("denied", "the registry does not give it to " + ("this user" if login else "everybody"))
                     if error.code == 404:
                         end("unknown_image", "the registry does not have it")
                     if error.code == 429:
                         end("network", "the registry answers no more requests for now")
+                    if error.code in (502, 504):
+                        end("network", "the registry could not be reached (HTTP %d)" % error.code)
                     end("network", "the registry answered HTTP %d" % error.code)
             end("bad_image", "the registry redirects in a circle")
 
         def ask(challenge):
+            """What goes before the next request: the login itself, or a token that the registry's own service gives for it."""
+            if basic and challenge.lower().startswith("basic"):
+                return basic
             if not challenge.lower().startswith("bearer "):
                 end("denied", "the registry wants a user and a password")
             fields = dict(re.findall(r'([a-z_]+)="([^"]*)"', challenge))
@@ -74,14 +81,15 @@ extension BuildScripts {
             url = fields.get("realm", "") + "?" + query
             check(url)
             try:
-                with opener.open(urllib.request.Request(url, headers={"User-Agent": "berth"}), timeout=60) as answer:
+                headers = {"User-Agent": "berth", **({"Authorization": basic} if basic else {})}
+                with opener.open(urllib.request.Request(url, headers=headers), timeout=60) as answer:
                     document = json.loads(answer.read(1 << 20))
                 found = document.get("token") or document.get("access_token")
                 if not isinstance(found, str) or not re.fullmatch(r"[\x21-\x7e]{1,65536}", found):
                     raise ValueError
-                return found
+                return "Bearer " + found
             except (urllib.error.HTTPError, ValueError, AttributeError):
-                end("denied", "the registry's token service gives nobody a token")
+                end("denied", "the registry's token service gives " + ("this user" if login else "nobody") + (" none" if login else " a token"))
 
         def save(digest, data):
             with open(blobs + digest[7:], "wb") as file:

@@ -5,8 +5,20 @@ import NIOPosix
 
 /// File work of images: failures are ones that a person can act upon, and nothing blocks a caller's executor.
 enum Disk {
-    /// Runs blocking work on the threads that NIO keeps for it.
+    /// Builds' own threads: what takes long, or as long as foreign content has it take, keeps no machine from its start.
+    private static let builders = {
+        let pool = NIOThreadPool(numberOfThreads: 4)
+        pool.start()
+        return pool
+    }()
+
+    /// Runs blocking work of a build.
     static func work<T: Sendable>(_ body: @escaping @Sendable () throws -> T) async throws -> T {
+        try await builders.runIfActive(body)
+    }
+
+    /// Reads something small, for whoever waits for a machine.
+    static func look<T: Sendable>(_ body: @escaping @Sendable () throws -> T) async throws -> T {
         try await NIOThreadPool.singleton.runIfActive(body)
     }
 

@@ -13,6 +13,8 @@ struct ELFFile: Equatable, Sendable {
     var loader: String?
     /// Names of the libraries that it is linked to.
     var libraries: [String]
+    /// Whether it says where they lie (`DT_RPATH`, `DT_RUNPATH`): the loader's own folders are not all then.
+    var hasSearchPath = false
 
     struct Malformed: Error, Equatable { var reason: String }
 
@@ -59,7 +61,9 @@ struct ELFFile: Equatable, Sendable {
         }
         // A library has no entry, and nobody who would start it.
         isProgram = loader != nil || Self.number(head, 24) != 0
-        if let dynamic = headers.first(where: { $0.type == 2 }) { libraries = try Self.libraries(file, dynamic, segments) }
+        if let dynamic = headers.first(where: { $0.type == 2 }) {
+            (libraries, hasSearchPath) = try Self.libraries(file, dynamic, segments)
+        }
     }
 
     private struct Header {
@@ -81,11 +85,12 @@ struct ELFFile: Equatable, Sendable {
         return headers
     }
 
-    private static func libraries(_ file: Int32, _ dynamic: Header, _ segments: [Header]) throws(Malformed) -> [String] {
+    private static func libraries(_ file: Int32, _ dynamic: Header, _ segments: [Header]) throws(Malformed) -> ([String], Bool) {
         guard dynamic.fileSize <= mostDynamic else { throw Malformed(reason: "its dynamic section is too long") }
         let table = try bytes(file, at: dynamic.offset, dynamic.fileSize)
         var needed: [Int] = []
         var strings = (address: 0, size: 0)
+        var hasSearchPath = false
         for start in stride(from: 0, to: table.count - 15, by: 16) {
             let value = number(table, start + 8)
             switch number(table, start) {
@@ -93,10 +98,11 @@ struct ELFFile: Equatable, Sendable {
             case 1: needed.append(value)
             case 5: strings.address = value
             case 10: strings.size = value
+            case 15, 29: hasSearchPath = true
             default: break
             }
         }
-        guard !needed.isEmpty else { return [] }
+        guard !needed.isEmpty else { return ([], hasSearchPath) }
         guard needed.count <= mostLibraries, strings.address >= 0, (1...16 << 20).contains(strings.size),
             let segment = segments.first(where: { segment in
                 (0...strings.address).contains(segment.address) && strings.address - segment.address < segment.fileSize
@@ -112,7 +118,7 @@ struct ELFFile: Equatable, Sendable {
             else { throw Malformed(reason: "the name of a library is malformed") }
             names.append(name)
         }
-        return names
+        return (names, hasSearchPath)
     }
 
     /// Up to the zero byte; nil without one, or where it is no text.

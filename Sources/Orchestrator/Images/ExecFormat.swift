@@ -47,6 +47,7 @@ struct ExecFormat {
         guard let loader = program.loader else { return }
         guard root.isExecutable(loader) else { throw failure("needs \(loader), which its root does not have", remedy) }
         // What it carries along it names itself, and a search path of its own is the loader's business.
+        guard !program.hasSearchPath else { return }
         if let missing = program.libraries.first(where: { library in
             !library.contains("/") && Self.libraryIsSure(library) && !Self.folders.contains { root.status($0 + "/" + library) != nil }
         }) {

@@ -29,47 +29,69 @@ struct ImageCollection: Sendable {
         var graves: [String] = []
     }
 
-    /// Decides what goes and takes it out of the store, each thing in one step; nobody may take up anything meanwhile.
-    func setAside() throws -> Found {
-        var found = Found()
+    /// What goes: names without their folder and suffix.
+    struct Plan: Sendable, Equatable {
+        var images: [String] = []
+        var layers: [String] = []
+        var configs: [String] = []
+        /// Results of builds whose image goes, or is gone.
+        var builds: [String] = []
+        var facts: [String] = []
+        /// Images that stay for their age alone.
+        var young: [String] = []
+    }
+
+    /// Looks at what is here; nobody may take up anything meanwhile, where the plan is to be carried out.
+    func plan() -> Plan {
+        var plan = Plan()
         // Before the images are read: a build that ends in between has written its image.
         var layers = layers.union(LayerPins.all(in: directory))
-        var configs: Set<String> = []
+        var (configs, images): (Set<String>, Set<String>) = ([], [])
         for hex in names("manifests") {
-            let digest = "sha256:" + hex
             let path = directory + "/manifests/\(hex).json"
-            guard keeping.contains(digest) || isYoung(path) else {
-                guard unlink(path) == 0 else { throw Disk.failure("unlink", path, errno) }
-                found.images += 1
-                continue
+            if !keeping.contains("sha256:" + hex) {
+                guard isYoung(path) else {
+                    plan.images.append(hex)
+                    continue
+                }
+                plan.young.append(hex)
             }
+            images.insert(hex)
             guard let bytes = Disk.read(path, limit: 4 << 20), let manifest = CanonicalJSON.decode(ImageManifest.self, bytes) else { continue }
             if let hex = Identifier.hex(ofDigest: manifest.config.digest) { configs.insert(hex) }
             layers.formUnion(manifest.layers.compactMap { Identifier.hex(ofDigest: $0.digest) })
         }
-        for hex in names("configs") where !configs.contains(hex) {
-            let path = directory + "/configs/\(hex).json"
-            if !isYoung(path) { unlink(path) }
+        plan.configs = names("configs").filter { !configs.contains($0) && !isYoung(directory + "/configs/\($0).json") }
+        plan.builds = names("builds").filter { key in
+            guard let bytes = Disk.read(directory + "/builds/\(key).json", limit: 4 << 20),
+                let record = CanonicalJSON.decode(BuildRecord.self, bytes), let hex = Identifier.hex(ofDigest: record.built.image)
+            else { return true }
+            return !images.contains(hex)
         }
-        for key in names("builds") {
-            let path = directory + "/builds/\(key).json"
-            guard let bytes = Disk.read(path, limit: 4 << 20), let record = CanonicalJSON.decode(BuildRecord.self, bytes),
-                let hex = Identifier.hex(ofDigest: record.built.image), Files.status(directory + "/manifests/\(hex).json") != nil
-            else {
-                unlink(path)
-                continue
-            }
-        }
+        plan.facts = names("facts").filter { !images.contains($0) }
         // The parts that the next build starts from stay, for they are what takes longest to make.
         for name in Files.names(directory) where name.hasPrefix("part-") && name.hasSuffix(".json") {
-            guard let bytes = Disk.read(directory + "/" + name, limit: 1 << 20), let part = CanonicalJSON.decode(SharedPart.self, bytes) else {
-                continue
-            }
+            guard let part = SharedPart.read(directory + "/" + name) else { continue }
             layers.insert(part.layer.hex)
         }
-        for hex in Files.names(directory + "/layers") where !layers.contains(hex) {
+        plan.layers = Files.names(directory + "/layers").filter { !layers.contains($0) && !isYoung(directory + "/layers/" + $0) }
+        return plan
+    }
+
+    /// Decides what goes and takes it out of the store, each thing in one step; nobody may take up anything meanwhile.
+    func setAside() throws -> Found {
+        let plan = plan()
+        var found = Found()
+        for hex in plan.images {
+            let path = directory + "/manifests/\(hex).json"
+            guard unlink(path) == 0 else { throw Disk.failure("unlink", path, errno) }
+            found.images += 1
+        }
+        for (kind, names) in [("configs", plan.configs), ("builds", plan.builds), ("facts", plan.facts)] {
+            for name in names { unlink(directory + "/\(kind)/\(name).json") }
+        }
+        for hex in plan.layers {
             let path = directory + "/layers/" + hex
-            if isYoung(path) { continue }
             let grave = directory + "/building/" + Identifier.random()
             guard rename(path, grave) == 0 else { throw Disk.failure("rename", path, errno) }
             found.graves.append(grave)

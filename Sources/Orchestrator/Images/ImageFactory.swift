@@ -20,17 +20,23 @@ public final class ImageFactory: ImageBuilding, Sendable {
     private let places = Turnstile(width: 2)
     private let running = RunningBuilds()
 
-    public convenience init(
-        settings: ImageSettings, store: ImageStore, uploads: Uploads, machine: any BuildMachine, logger: Logger
+    /// Who a registry is told that we are; nil for everybody.
+    private let logins: @Sendable (_ registry: String) async throws -> RegistryLogin?
+
+    convenience init(
+        settings: ImageSettings, store: ImageStore, uploads: Uploads, machine: any BuildMachine, logger: Logger,
+        logins: @escaping @Sendable (_ registry: String) async throws -> RegistryLogin? = { _ in nil }
     ) {
         self.init(
             settings: settings, store: store, uploads: uploads, machine: machine, logger: logger,
-            parts: HostParts(settings: settings, machine: machine))
+            parts: HostParts(settings: settings, machine: machine), logins: logins)
     }
 
     init(
-        settings: ImageSettings, store: ImageStore, uploads: Uploads, machine: any BuildMachine, logger: Logger, parts: any BaseParts
+        settings: ImageSettings, store: ImageStore, uploads: Uploads, machine: any BuildMachine, logger: Logger, parts: any BaseParts,
+        logins: @escaping @Sendable (_ registry: String) async throws -> RegistryLogin? = { _ in nil }
     ) {
+        self.logins = logins
         self.settings = settings
         self.store = store
         self.uploads = uploads
@@ -41,8 +47,13 @@ public final class ImageFactory: ImageBuilding, Sendable {
     }
 
     /// Builds an image: steps for people, then exactly one `.done` or `.failed`. Dropping the stream cancels the build.
-    public func build(_ source: ImageSource) -> AsyncThrowingStream<ImageBuildEvent, any Error> {
-        stream { step in .done(try await self.image(of: source, step: step)) }
+    public func build(_ source: ImageSource, anew: Bool) -> AsyncThrowingStream<ImageBuildEvent, any Error> {
+        stream { step in
+            let built = try await self.image(of: source, anew: anew, step: step)
+            let directory = self.store.directory
+            try await Disk.work { try ImageFacts.keep(built, of: source, in: directory) }
+            return .done(built)
+        }
     }
 
     /// Makes what every build starts from, ahead of the first one: steps, then the end, or one `.failed`.
@@ -118,7 +129,8 @@ public final class ImageFactory: ImageBuilding, Sendable {
 
     // MARK: Images
 
-    private func image(of source: ImageSource, step: @escaping @Sendable (String) -> Void) async throws -> BuiltImage {
+    /// - Parameter anew: what an equal build gave before does not count.
+    private func image(of source: ImageSource, anew: Bool, step: @escaping @Sendable (String) -> Void) async throws -> BuiltImage {
         try source.check()
         if let upload = source.binary {
             let work = BinaryWork(factory: self, step: step, upload: upload, command: source.start, arguments: source.arguments ?? [])
@@ -132,11 +144,12 @@ public final class ImageFactory: ImageBuilding, Sendable {
             let reference = try RegistryReference(text)
             let base = try await readyBase(step)
             let key = try BuildInputs(source: source, base: base.layer.hex, builder: "", index: "").key()
-            let work = PullWork(factory: self, step: step, base: base, reference: reference, source: source)
-            return try await recorded(key, isPinned: reference.digest != nil, step) { try await work.image() }
+            let login = try await logins(reference.authority)
+            let work = PullWork(factory: self, step: step, base: base, reference: reference, login: login, source: source)
+            return try await recorded(key, isPinned: reference.digest != nil, anew: anew, step) { try await work.image() }
         }
-        if source.npm != nil { return try await node(source, step) }
-        return try await python(source, step)
+        if source.npm != nil { return try await node(source, anew: anew, step) }
+        return try await python(source, anew: anew, step)
     }
 
     /// What is made of an upload alone: its layers are found again by their content, so nothing is remembered.
@@ -155,7 +168,7 @@ public final class ImageFactory: ImageBuilding, Sendable {
     private func forgetUploads() async { _ = try? await uploads.remove(olderThan: .seconds(3_600)) }
 
     /// An image of Python packages, or of a folder.
-    private func python(_ source: ImageSource, _ step: @escaping @Sendable (String) -> Void) async throws -> BuiltImage {
+    private func python(_ source: ImageSource, anew: Bool, _ step: @escaping @Sendable (String) -> Void) async throws -> BuiltImage {
         let plan = try BuildPlan(source)
         let (base, builder) = try await equals.enter("parts") {
             let base = try await self.base(step)
@@ -164,16 +177,17 @@ public final class ImageFactory: ImageBuilding, Sendable {
         let inputs = BuildInputs(source: source, base: base.layer.hex, builder: builder.layer.hex, index: settings.index.url)
         let key = try inputs.key()
         let work = BuildRun(factory: self, plan: plan, base: base, builder: builder, step: step)
-        return try await recorded(key, isPinned: plan.isPinned, step) { try await work.image() }
+        return try await recorded(key, isPinned: plan.isPinned, anew: anew, step) { try await work.image() }
     }
 
     /// The result of an equal build before, else of this one, which is kept.
     func recorded(
-        _ key: String, isPinned: Bool, _ step: @escaping @Sendable (String) -> Void, _ build: @escaping @Sendable () async throws -> BuiltImage
+        _ key: String, isPinned: Bool, anew: Bool, _ step: @escaping @Sendable (String) -> Void,
+        _ build: @escaping @Sendable () async throws -> BuiltImage
     ) async throws -> BuiltImage {
         try await equals.enter(key, onWait: { step("Waiting for the same build that is under way.") }) {
             let store = self.store
-            if let record = try await Disk.work({ BuildRecord.read(key, in: store) }),
+            if !anew, let record = try await Disk.work({ BuildRecord.read(key, in: store) }),
                 try await Disk.work({ store.renewImage(record.built.image) }), try await store.image(record.built.image) != nil
             {
                 step("Built before: nothing to do.")

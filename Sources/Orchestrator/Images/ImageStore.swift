@@ -11,6 +11,7 @@ import Synchronization
 /// <directory>/layers/<hex>/      named by diff id
 /// <directory>/manifests/<hex>.json   <directory>/configs/<hex>.json   OCI documents
 /// <directory>/builds/<key>.json  finished builds by what went into them
+/// <directory>/facts/<hex>.json   what an image was made of, for people
 /// ```
 /// Everything gets its final name in one rename, after its content is on the disk.
 public actor ImageStore: ImageLookup {
@@ -30,7 +31,7 @@ public actor ImageStore: ImageLookup {
         agentPath = agent
         try Disk.makePrivate(directory)
         try Files.removeTree(directory + "/building")
-        for name in ["building", "layers", "manifests", "configs", "builds"] { try Disk.makePrivate(directory + "/" + name) }
+        for name in ["building", "layers", "manifests", "configs", "builds", "facts"] { try Disk.makePrivate(directory + "/" + name) }
     }
 
     // MARK: Reading
@@ -46,7 +47,7 @@ public actor ImageStore: ImageLookup {
     /// Every image here.
     public func list() async throws -> [StoredImage] {
         let directory = directory
-        let names = try await Disk.work { Files.names(directory + "/manifests") }
+        let names = try await Disk.look { Files.names(directory + "/manifests") }
         var images: [StoredImage] = []
         for name in names where name.hasSuffix(".json") {
             if let image = try await image("sha256:" + name.dropLast(5)) { images.append(image) }
@@ -58,7 +59,7 @@ public actor ImageStore: ImageLookup {
     func image(_ digest: String) async throws -> StoredImage? {
         guard let hex = Identifier.hex(ofDigest: digest) else { return nil }
         let directory = directory
-        return try await Disk.work { try StoredImage.read(hex, in: directory) }
+        return try await Disk.look { try StoredImage.read(hex, in: directory) }
     }
 
     nonisolated func layerPath(_ hex: String) -> String { directory + "/layers/" + hex }
@@ -144,7 +145,7 @@ public actor ImageStore: ImageLookup {
                 error: "no_agent", message: "\(path) is not there.", hint: "Keep berth-agent beside the berth binary.")
         }
         if let agentLayer, agentLayer.stamp == stamp, hasLayer(agentLayer.hex) { return agentLayer.hex }
-        let hex = try await Disk.work { try self.makeAgentLayer(path) }
+        let hex = try await Disk.look { try self.makeAgentLayer(path) }
         agentLayer = (stamp, hex)
         return hex
     }
@@ -174,6 +175,14 @@ public actor ImageStore: ImageLookup {
             return try collection.remove(found)
         }
     }
+
+    /// What ``collect(keeping:youngerThan:)`` would remove now.
+    func collectable(keeping: Set<String>, youngerThan grace: Duration = .seconds(3600)) async throws -> ImageCollection.Plan {
+        let agent = agentLayer?.hex
+        let collection = ImageCollection(
+            directory: directory, keeping: keeping, grace: Int(grace.components.seconds), layers: Set(agent.map { [$0] } ?? []))
+        return try await Disk.work { self.collecting.withLock { _ in collection.plan() } }
+    }
 }
 
 /// An image as the store holds it.
@@ -182,6 +191,8 @@ public struct StoredImage: Sendable, Equatable {
     public var digest: String
     /// Diff ids in hex, lowest first, without the agent's.
     public var layers: [String]
+    /// Bytes of each layer as an archive.
+    public var sizes: [Int]
     public var command: [String]
     public var directory: String
     public var environment: [String: String]
@@ -198,9 +209,11 @@ public struct StoredImage: Sendable, Equatable {
             let config = CanonicalJSON.decode(ImageConfig.self, configBytes)
         else { return nil }
         let layers = config.rootfs.diff_ids.compactMap(Identifier.hex(ofDigest:))
-        guard layers.count == config.rootfs.diff_ids.count, layers.allSatisfy({ Files.isDirectory(store + "/layers/" + $0) }) else { return nil }
+        guard layers.count == config.rootfs.diff_ids.count, layers.count == manifest.layers.count,
+            layers.allSatisfy({ Files.isDirectory(store + "/layers/" + $0) })
+        else { return nil }
         return StoredImage(
-            digest: "sha256:" + hex, layers: layers, command: config.config.Entrypoint, directory: config.config.WorkingDir,
+            digest: "sha256:" + hex, layers: layers, sizes: manifest.layers.map(\.size), command: config.config.Entrypoint, directory: config.config.WorkingDir,
             environment: config.environment)
     }
 }

@@ -17,6 +17,8 @@ struct NpmLock {
             var integrity: String?
             var link: Bool?
             var hasInstallScript: Bool?
+            /// It came in the archive of the package that it lies below.
+            var inBundle: Bool?
         }
 
         var lockfileVersion: Int
@@ -36,17 +38,24 @@ struct NpmLock {
             }
             let name = String(path[end...].prefix(214))
             guard let version = entry.version, entry.link != true else { throw Self.bad("\(name) is no package of the registry.") }
+            packages.append("\(name)@\(version.prefix(100))")
+            if entry.hasInstallScript == true { scripts.append(name) }
+            if entry.inBundle == true, Self.isBelow(path, document.packages.keys) { continue }
             guard let place = entry.resolved, place.hasPrefix(origin) else {
                 throw Self.bad("\(name) does not come from the registry.")
             }
             guard let hash = entry.integrity,
                 hash.hasPrefix("sha512-") || hash.hasPrefix("sha384-") || hash.hasPrefix("sha256-") || hash.hasPrefix("sha1-")
             else { throw Self.bad("\(name) has no hash to be checked against.") }
-            packages.append("\(name)@\(version.prefix(100))")
-            if entry.hasInstallScript == true { scripts.append(name) }
         }
         self.packages = Set(packages).sorted()
         withScripts = Set(scripts).sorted()
+    }
+
+    /// Whether it lies in another package, whose hash is that of its archive with everything in it.
+    private static func isBelow(_ path: String, _ packages: Dictionary<String, Document.Entry>.Keys) -> Bool {
+        guard let own = path.range(of: "/node_modules/", options: .backwards)?.lowerBound else { return false }
+        return packages.contains(String(path[..<own]))
     }
 
     private static func bad(_ message: String) -> ImageBuildFailure {

@@ -15,18 +15,23 @@ struct OCILayout {
         var layers: [Layer]
     }
 
+    /// How a layer's archive is packed.
+    enum Compression: String, Codable, Sendable { case none, gzip, zstd }
+
     struct Layer: Sendable, Codable, Equatable {
         /// The blob's name in `blobs/sha256`.
         var blob: String
         /// SHA-256 of the uncompressed archive, in hex.
         var diffID: String
-        var isCompressed: Bool
+        var compression: Compression
     }
 
     static let mostLayers = 128
     static let mostManifest = 4 << 20
     static let mostConfig = 8 << 20
+    /// Of all its indices together.
     private static let mostManifests = 1_000
+    private static let mostIndices = 32
 
     private let directory: String
     /// What the image is called, for people.
@@ -39,8 +44,9 @@ struct OCILayout {
 
     /// - Parameters:
     ///   - tag: which image of several, by the name that its layout gives it.
+    ///   - isFetched: only one was fetched, the first for this host's platform, whatever else its index names.
     /// - Throws: `bad_image`, `ambiguous_image`, `exec_format` (for other platforms only), `unsupported_layer`, `image_too_large`.
-    func image(tag: String?, limit: Int) throws -> Image {
+    func image(tag: String?, limit: Int, isFetched: Bool = false) throws -> Image {
         guard let marker = Disk.read(directory + "/oci-layout", limit: 4_096), let layout = CanonicalJSON.decode(Marker.self, marker) else {
             throw bad(
                 "it is no OCI image layout: it has no file oci-layout", "skopeo copy docker-archive:FILE oci:DIR makes one of an older docker save.")
@@ -49,13 +55,13 @@ struct OCILayout {
         guard let bytes = Disk.read(directory + "/index.json", limit: Self.mostManifest), let index = CanonicalJSON.decode(Index.self, bytes) else {
             throw bad("its index.json is missing, malformed or over 4 MiB", nil)
         }
-        let manifest = try choose(index, tag)
+        let manifest = try choose(index, tag, isFetched)
         return try image(manifest, limit: limit)
     }
 
     // MARK: Choosing
 
-    private func choose(_ index: Index, _ tag: String?) throws -> Descriptor {
+    private func choose(_ index: Index, _ tag: String?, _ isFetched: Bool) throws -> Descriptor {
         var named = index.manifests ?? []
         guard named.count <= Self.mostManifests else { throw bad("it names more than \(Self.mostManifests) images", nil) }
         let tags = Set(named.compactMap(\.tag)).sorted()
@@ -67,9 +73,10 @@ struct OCILayout {
                     tags.isEmpty ? "Its images have no names." : "It has \(tags.prefix(20).joined(separator: ", ")).")
             }
         }
-        var (found, platforms): ([Descriptor], Set<String>) = ([], [])
-        try collect(named, into: &found, platforms: &platforms, depth: 0)
-        guard let first = found.first else {
+        var walk = Walk()
+        try collect(named, &walk, depth: 0)
+        let platforms = walk.platforms
+        guard let first = walk.found.first else {
             guard !platforms.isEmpty else { throw bad("it holds no image", nil) }
             throw ImageBuildFailure(
                 error: "exec_format",
@@ -77,7 +84,8 @@ struct OCILayout {
                     "\(name) is for \(platforms.sorted().prefix(8).joined(separator: ", ")), and this host is linux/\(ImageConfig.hostArchitecture).",
                 hint: "Build or copy the image for this platform.")
         }
-        guard found.allSatisfy({ $0.digest == first.digest }) else {
+        if isFetched { return walk.found.first { $0.platform != nil } ?? first }
+        guard walk.found.allSatisfy({ $0.digest == first.digest }) else {
             throw ImageBuildFailure(
                 error: "ambiguous_image", message: "\(name) holds several images: \(tags.prefix(20).joined(separator: ", ")).",
                 hint: "Name one: --oci LAYOUT:NAME.")
@@ -85,20 +93,33 @@ struct OCILayout {
         return first
     }
 
-    private func collect(_ descriptors: [Descriptor], into found: inout [Descriptor], platforms: inout Set<String>, depth: Int) throws {
+    /// What a walk through indices has come by. Each index is read once, however often it is named.
+    private struct Walk {
+        var found: [Descriptor] = []
+        var platforms: Set<String> = []
+        var indices: Set<String> = []
+        var entries = 0
+    }
+
+    private func collect(_ descriptors: [Descriptor], _ walk: inout Walk, depth: Int) throws {
+        walk.entries += descriptors.count
+        guard walk.entries <= Self.mostManifests else { throw bad("it names more than \(Self.mostManifests) images", nil) }
         for descriptor in descriptors {
+            try Task.checkCancellation()
             if let platform = descriptor.platform, !platform.isHost {
                 // Attestations are listed beside images, as of no platform.
-                if platform.os != "unknown" { platforms.insert(platform.text) }
+                if platform.os != "unknown" { walk.platforms.insert(platform.text) }
                 continue
             }
             switch descriptor.mediaType {
             case "application/vnd.oci.image.index.v1+json", "application/vnd.docker.distribution.manifest.list.v2+json":
-                guard depth < 3, found.count < Self.mostManifests else { throw bad("its indices are nested too deep", nil) }
+                guard depth < 3 else { throw bad("its indices are nested too deep", nil) }
+                guard walk.indices.insert(descriptor.digest).inserted else { continue }
+                guard walk.indices.count <= Self.mostIndices else { throw bad("it has more than \(Self.mostIndices) indices", nil) }
                 let index: Index = try document(descriptor, limit: Self.mostManifest)
-                try collect(index.manifests ?? [], into: &found, platforms: &platforms, depth: depth + 1)
+                try collect(index.manifests ?? [], &walk, depth: depth + 1)
             case "application/vnd.oci.image.manifest.v1+json", "application/vnd.docker.distribution.manifest.v2+json":
-                found.append(descriptor)
+                walk.found.append(descriptor)
             default: continue
             }
         }
@@ -124,23 +145,20 @@ struct OCILayout {
         guard diffIDs.count == manifest.layers.count else { throw bad("its configuration names other layers than its manifest", nil) }
         var (layers, total): ([Layer], Int) = ([], 0)
         for (layer, diffID) in zip(manifest.layers, diffIDs) {
-            let isCompressed = try compression(layer)
+            let compression = try compression(layer)
             guard let hex = Identifier.hex(ofDigest: diffID) else { throw bad("the digest of a layer is no sha256", nil) }
             total = total.addingReportingOverflow(max(0, layer.size)).partialValue
             guard (0...limit).contains(total) else { throw Self.tooLarge(name, limit) }
-            layers.append(Layer(blob: try verify(layer), diffID: hex, isCompressed: isCompressed))
+            layers.append(Layer(blob: try verify(layer), diffID: hex, compression: compression))
         }
         return Image(digest: descriptor.digest, config: config, layers: layers)
     }
 
-    private func compression(_ layer: Descriptor) throws -> Bool {
+    private func compression(_ layer: Descriptor) throws -> Compression {
         switch layer.mediaType {
-        case "application/vnd.oci.image.layer.v1.tar", "application/vnd.docker.image.rootfs.diff.tar": return false
-        case "application/vnd.oci.image.layer.v1.tar+gzip", "application/vnd.docker.image.rootfs.diff.tar.gzip": return true
-        case let type where type.hasSuffix("zstd"):
-            throw ImageBuildFailure(
-                error: "unsupported_layer", message: "A layer of \(name) is compressed with zstd, which is not supported.",
-                hint: "skopeo copy --dest-compress-format gzip … compresses it anew.")
+        case "application/vnd.oci.image.layer.v1.tar", "application/vnd.docker.image.rootfs.diff.tar": return .none
+        case "application/vnd.oci.image.layer.v1.tar+gzip", "application/vnd.docker.image.rootfs.diff.tar.gzip": return .gzip
+        case "application/vnd.oci.image.layer.v1.tar+zstd": return .zstd
         case let type where type.contains("nondistributable") || type.contains("foreign"):
             throw ImageBuildFailure(
                 error: "unsupported_layer", message: "A layer of \(name) lies elsewhere and may not be handed on.", hint: "Take another base image.")

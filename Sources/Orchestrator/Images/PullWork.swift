@@ -9,6 +9,8 @@ struct PullWork: ImageWork {
     let step: @Sendable (String) -> Void
     let base: SharedPart
     let reference: RegistryReference
+    /// Given to the job that fetches, as a file of its own, and to nothing else of the build.
+    let login: RegistryLogin?
     let source: ImageSource
 
     /// A registry has one place for tokens, one for blobs, and perhaps another for each.
@@ -22,6 +24,7 @@ struct PullWork: ImageWork {
         var digest: String?
         var allowed: [String]
         var bytes: Int
+        var login: RegistryLogin?
     }
 
     func image(in building: String) async throws -> BuiltImage {
@@ -34,7 +37,7 @@ struct PullWork: ImageWork {
             try copy.copy(output, below: "layout", to: layout)
         }
         let foreign = try await Disk.work { [limits, reference] in
-            try OCILayout(layout, name: reference.text).image(tag: reference.digest, limit: limits.bytes)
+            try OCILayout(layout, name: reference.text).image(tag: reference.digest, limit: limits.bytes, isFetched: true)
         }
         var named = source
         named.folder = reference.text
@@ -50,13 +53,14 @@ struct PullWork: ImageWork {
         while true {
             let plan = Plan(
                 base: reference.base, name: reference.name, reference: reference.digest ?? reference.tag, architecture: ImageConfig.hostArchitecture,
-                digest: reference.digest, allowed: [reference.destination] + others, bytes: limits.bytes)
+                digest: reference.digest, allowed: [reference.destination] + others, bytes: limits.bytes, login: login)
             let job = try await BuildSpace.make(
                 in: building, name: "pull\(others.count)",
                 files: ["pull.py": BuildScripts.pull, "pull.json": String(decoding: try CanonicalJSON.encode(plan), as: UTF8.self)],
                 settings: factory.settings)
             // The registry is the operator's choice, wherever it lies, and so is its host at another port; what it sends to is not.
             let own = others.filter { $0.hasPrefix(reference.host + ":") }
+            defer { unlink(job.input + "/pull.json") }
             let result = try await factory.machine.run(
                 BuildJob(
                     name: "pull", layers: [store.layerPath(base.layer.hex)], command: ["/usr/bin/python3", "-I", "/in/pull.py"],
@@ -95,7 +99,9 @@ struct PullWork: ImageWork {
         }
         let hints = [
             "unknown_image": "Check its name and tag.",
-            "denied": "Only images that everybody may fetch are; copy others: skopeo copy docker://… oci:DIR, then --oci DIR.",
+            "denied": login == nil
+                ? "For images that not everybody may fetch: berth image login \(reference.authority) --user USER."
+                : "Check user and password: berth image login \(reference.authority) --user USER.",
             "network":
                 "Builds reach \(([reference.destination] + others).joined(separator: ", ")) and nothing else; check that this host reaches it too.",
             "bad_image": "Try again, or take another.",

@@ -77,6 +77,19 @@ struct TreeCopy {
 
     /// The directory that is copied into, while it is.
     private var root: Int32 = -1
+    /// Bytes since the last look at the disk.
+    private var unlooked = Self.lookBytes
+
+    private static let lookBytes = 16 << 20
+    private static let entryBytes = 4_096
+
+    /// Calls, databases and the audit log need the rest of the disk.
+    private mutating func look(before bytes: Int, in directory: Int32) throws {
+        unlooked += bytes + Self.entryBytes
+        guard unlooked >= Self.lookBytes else { return }
+        unlooked = 0
+        try BuildRoom.check(directory, fits: bytes)
+    }
 
     private mutating func copy(_ from: Int32, _ to: Int32, path: String, depth: Int) throws {
         guard depth <= limits.depth else { throw Self.refusal(path, "lies too deep (more than \(limits.depth) directories)") }
@@ -84,6 +97,7 @@ struct TreeCopy {
             let entry = path.isEmpty ? name : path + "/" + name
             if leavesOut(entry) { continue }
             entries += 1
+            try look(before: 0, in: to)
             guard entries <= limits.entries else {
                 throw ImageBuildFailure(error: "image_too_large", message: "The image holds more than \(limits.entries) files.")
             }
@@ -132,6 +146,7 @@ struct TreeCopy {
                 error: "image_too_large", message: "The image holds more than \(limits.bytes >> 20) MiB.",
                 hint: "Leave something out of it, or raise the bound: berth up --image-limit MIB.")
         }
+        try look(before: Int(status.st_size), in: to)
         let target = Descriptor(openat(to, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0o600))
         guard target.value >= 0 else {
             throw errno == EEXIST ? Self.refusal(entry, "is there twice") : Disk.failure("open", entry, errno)

@@ -33,9 +33,14 @@ struct MachineHost: Sendable {
 
     /// Whether a machine may start here: its profile's layers, its runtime, its share of the memory, which it then has.
     func admit(_ id: String, _ config: MachineConfig) throws(MachineFailure) {
+        try check(config)
+        try budget.take(id, bytes: config.memoryMB << 20)
+    }
+
+    /// Whether a machine of that configuration may run here at all, however much room there is.
+    func check(_ config: MachineConfig) throws(MachineFailure) {
         try config.profile.check(layers)
         if let runtime = config.berth?.runtime { try runtimes.check(runtime) }
-        try budget.take(id, bytes: config.memoryMB << 20)
     }
 
     /// Where the machine's agent answers.

@@ -58,9 +58,13 @@ struct MachineLoop {
             }
             machine.policy = record.config.policy
         }
-        if let input, machine.startsBoot(input) || record.memoryBytes > before.memoryBytes && machine.life != .none {
+        if let input {
             do {
-                try host.admit(record.id, record.config)
+                // Before what runs is ended for it.
+                if case .update(_, launches: true) = input { try host.check(record.config) }
+                if machine.startsBoot(input) || record.memoryBytes > before.memoryBytes && machine.life != .none {
+                    try host.admit(record.id, record.config)
+                }
             } catch {
                 // As if nobody had asked.
                 record = before

@@ -301,6 +301,7 @@ struct MachineStateMachine: Sendable, Equatable {
         let record = Effect.record(type: "destroy", status: "destroying", source: source, reason: nil)
         switch life {
         case .none, .waiting:
+            life = .none
             return [record, .disarm] + erase()
         case .probing, .up, .closing, .ending, .frozen, .thawing:
             return [record] + remove(.request)

@@ -79,7 +79,7 @@ final class MemoryBudget: Sendable {
                 return Self.refusal(
                     "memory_budget",
                     "\(bytes >> 20) MiB more would pass this host's memory budget: \(sum >> 20) of \(budget >> 20) MiB are promised to \(shares.count) machines",
-                    hint: "stop machines, give them less (--memory), or raise the budget: berth up --memory-budget")
+                    hint: "stop machines, or raise the budget: berth up --memory-budget (an update starts its machine beside the one that serves)")
             }
             // What is starting has not taken yet what it may.
             let coming = shares.reduce(0) { $0 + ($1.key == owner || $1.value.isSettled ? 0 : $1.value.bytes) }

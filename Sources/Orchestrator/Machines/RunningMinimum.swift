@@ -74,7 +74,13 @@ extension Reconciler {
                 let machines = try await host.store.machines(app: app.name)
                 for machine in RunningMinimum.toStart(machines, minimum: minimum, leased: leased, now: now) {
                     host.logger.info("starting a machine that is to run", metadata: ["machine": "\(machine.id)", "app": "\(app.name)"])
-                    try await send(.start(source: "berth"), to: machine.id)
+                    do {
+                        try await send(.start(source: "berth"), to: machine.id)
+                    } catch {
+                        // The others are not to wait for it.
+                        host.logger.warning(
+                            "a machine that is to run is not started", metadata: ["machine": "\(machine.id)", "app": "\(app.name)", "error": "\(error)"])
+                    }
                 }
             }
         } catch {

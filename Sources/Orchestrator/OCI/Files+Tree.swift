@@ -1,9 +1,10 @@
+import CLinux
 import Glibc
 
 /// Trees that foreign code made: names that are no UTF-8, paths longer than any call takes, any number of entries. So
 /// names are bytes here, and every step is relative to an open directory.
 extension Files {
-    /// Removes a file or a tree without following links or crossing into another file system. What is gone already is no error.
+    /// Removes a file or a tree without following links or crossing into another mount, of whatever file system. What is gone already is no error.
     static func removeTree(_ path: String) throws(OCIError) {
         guard let root = status(path) else { return }
         guard root.st_mode & S_IFMT == S_IFDIR else {
@@ -58,6 +59,7 @@ extension Files {
 private struct TreeRemoval {
     let root: Int32
     let device: dev_t
+    let mount: Int64
     /// For messages.
     let path: String
     private var moved = 0
@@ -70,6 +72,7 @@ private struct TreeRemoval {
     init(root: Int32, device: dev_t, path: String) {
         self.root = root
         self.device = device
+        mount = clinux_mount_id(root)
         self.path = path
     }
 
@@ -109,6 +112,7 @@ private struct TreeRemoval {
             if errno == ENOENT { return }
             throw failure("open", name)
         }
+        guard clinux_mount_id(child.value) == mount else { throw OCIError(.notRemoved, "\(shown(name)) is a mount point") }
         try empty(child.value, depth: depth + 1)
         guard unlinkat(directory, name, AT_REMOVEDIR) == 0 || errno == ENOENT else { throw failure("rmdir", name) }
     }

@@ -39,12 +39,32 @@ struct TriedRuntimes: Sendable {
         }
     }
 
-    /// What the program is now: device, inode, size and time of its last change. `nil` where it is none that root alone can change.
+    /// What the program is now: device, inode, size and time of its last change. `nil` where it is none that root alone can change, or
+    /// put another one in the place of.
     static func mark(_ path: String) -> String? {
         var status = stat()
-        guard stat(path, &status) == 0, status.st_mode & S_IFMT == S_IFREG, status.st_uid == 0, status.st_mode & 0o022 == 0, access(path, X_OK) == 0
+        guard isRootsAlone(path), stat(path, &status) == 0, status.st_mode & S_IFMT == S_IFREG, status.st_uid == 0, status.st_mode & 0o022 == 0, access(path, X_OK) == 0
         else { return nil }
         let changed = Files.parts(of: status.st_ctim)
         return "\(status.st_dev):\(status.st_ino):\(status.st_size):\(changed.seconds).\(changed.nanoseconds)"
+    }
+
+    /// Whether root alone can change where a path leads: every directory up to `/`, of the path as it is written and of where its links
+    /// lead, is root's, and nobody else may write into it, or take away what is root's in it (`/tmp`).
+    private static func isRootsAlone(_ path: String) -> Bool {
+        guard path.hasPrefix("/"), !path.split(separator: "/").contains(".."), let resolved = realpath(path, nil) else { return false }
+        defer { free(resolved) }
+        for way in [path, String(cString: resolved)] {
+            var steps = way.split(separator: "/").dropLast()
+            while true {
+                var status = stat()
+                guard stat("/" + steps.joined(separator: "/"), &status) == 0, status.st_uid == 0,
+                    status.st_mode & 0o022 == 0 || status.st_mode & S_ISVTX != 0
+                else { return false }
+                if steps.isEmpty { break }
+                steps.removeLast()
+            }
+        }
+        return true
     }
 }

@@ -3,10 +3,37 @@ import MachineAPI
 
 extension MachineStore {
     /// How many images an app keeps beyond those of its machines: that of the last machine, and those of updates that failed.
-    static let imagesPerApp = 3
+    static let imagesPerApp = 5
 
     /// The images that machines have, and those that an app's next machine may need: the last ones of every app.
     func imagesInUse() async throws -> Set<String> { try await read { try Self.imagesInUse($0) } }
+
+    /// A reason for which an image stays.
+    struct ImageUse: Sendable, Equatable {
+        var image: String
+        var app: String
+        /// nil: an app's next machine may be made of it.
+        var machine: String?
+        /// Whose server the machine runs.
+        var connector: String?
+        var state: String?
+    }
+
+    /// The same as ``imagesInUse()``, with the reasons.
+    func imageUses() async throws -> [ImageUse] {
+        try await read { database in
+            try Row.fetchAll(
+                database,
+                sql: """
+                    SELECT json_extract(config, '$.image') AS image, app, id, json_extract(config, '$.metadata.berth_connector') AS connector, state
+                    FROM machines WHERE state != 'destroyed'
+                    UNION SELECT json_extract(fallback, '$.config.image'), app, id, json_extract(config, '$.metadata.berth_connector'), state
+                    FROM machines WHERE fallback IS NOT NULL
+                    UNION SELECT image, app, NULL, NULL, NULL FROM app_images ORDER BY 2, 3
+                    """
+            ).map { ImageUse(image: $0["image"], app: $0["app"], machine: $0["id"], connector: $0["connector"], state: $0["state"]) }
+        }
+    }
 
     /// The same of any database that a backup may hold, of an earlier schema too.
     static func imagesInUse(_ database: Database) throws -> Set<String> {

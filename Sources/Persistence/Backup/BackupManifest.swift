@@ -20,15 +20,16 @@ public struct BackupManifest: Codable, Sendable, Equatable {
     /// A connector, and what its image is built from: for who restores a backup without images.
     public struct Connector: Codable, Sendable, Equatable {
         public var name: String
-        /// The package as it was asked for, where it is one of an index.
-        public var pypi: String?
-        /// The name of the folder, where it is a folder of the operator's.
-        public var folder: String?
+        /// What it is built from, as options of `berth connector update`: `--pypi 'mcp-server-time'`; a part in capitals is for the operator
+        /// to fill in.
+        public var source: String
+        /// What such a part stands for, for people.
+        public var note: String?
 
-        public init(name: String, pypi: String?, folder: String?) {
+        public init(name: String, source: String, note: String?) {
             self.name = name
-            self.pypi = pypi
-            self.folder = folder
+            self.source = source
+            self.note = note
         }
     }
 
@@ -98,7 +99,7 @@ public enum BackupName {
         case 3: return parts[0] == "orchestrator" && parts[1] == "images" && ["part-base.json", "part-builder.json"].contains(parts[2]) ? 1 << 20 : nil
         case 4 where parts[0] == "orchestrator" && parts[1] == "images":
             if parts[2] == "layers" { return isHex(parts[3], ".tar") ? largest : nil }
-            return ["manifests", "configs", "builds"].contains(parts[2]) && isHex(parts[3], ".json") ? 4 << 20 : nil
+            return ["manifests", "configs", "builds", "facts"].contains(parts[2]) && isHex(parts[3], ".json") ? 4 << 20 : nil
         default: return nil
         }
     }

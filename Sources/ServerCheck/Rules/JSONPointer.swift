@@ -2,17 +2,7 @@ import JSONText
 
 /// Pointers into JSON (RFC 6901).
 enum JSONPointer {
-    static func appending(_ token: String, to pointer: String) -> String {
-        var escaped = ""
-        for character in token {
-            switch character {
-            case "~": escaped += "~0"
-            case "/": escaped += "~1"
-            default: escaped.append(character)
-            }
-        }
-        return pointer + "/" + escaped
-    }
+    static func appending(_ token: String, to pointer: String) -> String { JSONDifference.appending(token, to: pointer) }
 
     /// The value at a pointer; nil where there is none, and where finding it would take more steps than are left.
     static func value(at pointer: String, in root: JSONValue, _ steps: inout Int) -> JSONValue? {

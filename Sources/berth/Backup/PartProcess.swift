@@ -8,7 +8,7 @@ final class PartProcess {
     private let part: StatePart.Part
     private let pid: pid_t
     /// What it writes; ours to read.
-    let output: Int32
+    private(set) var output: Int32
     private var input: Int32
     private let errors: Int32
     private var isOver = false
@@ -50,11 +50,13 @@ final class PartProcess {
         input = -1
     }
 
-    /// Waits for its end.
+    /// Waits for its end. What it has still to say is not read: it would wait for a reader for ever.
     ///
     /// - Throws: as it worded its failure.
     func end() throws {
         closeInput()
+        if output >= 0 { close(output) }
+        output = -1
         isOver = true
         var status: Int32 = 0
         while waitpid(pid, &status, 0) < 0 && errno == EINTR {}

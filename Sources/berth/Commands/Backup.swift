@@ -49,7 +49,7 @@ struct Backup: ParsableCommand {
             (manifest, size) = try write(installation, to: target.descriptor, name: file)
             try target.publish()
         }
-        report(manifest, size)
+        try report(manifest, size)
     }
 
     private func write(_ installation: Installation, to descriptor: Int32, name: String) throws -> (BackupManifest, Int) {
@@ -83,9 +83,9 @@ struct Backup: ParsableCommand {
         }
     }
 
-    private func report(_ manifest: BackupManifest, _ size: Int) {
+    private func report(_ manifest: BackupManifest, _ size: Int) throws {
         let images = manifest.files.filter { $0.name.hasPrefix("orchestrator/images/manifests/") }.count
-        let needs = ImageNeeds(manifest)
+        let needs = try ImageNeeds(manifest, stateOption: state.installation().stateOption)
         if output.json {
             let names: JSONValue = .strings(manifest.connectors.map(\.name))
             return Output.json(
@@ -106,7 +106,8 @@ struct Backup: ParsableCommand {
 struct ImageNeeds {
     let lines: [String]
 
-    init(_ manifest: BackupManifest) {
+    /// - Parameter stateOption: for the commands.
+    init(_ manifest: BackupManifest, stateOption: String) {
         if !manifest.missingImages.isEmpty {
             lines = ["\(manifest.missingImages.count) images were not in the store and are not in it: their connectors start no new machine until berth connector update NAME"]
             return
@@ -117,8 +118,8 @@ struct ImageNeeds {
         }
         lines = ["Images are not in it. After a restore no machine starts until its connector is built anew:"]
             + manifest.connectors.map { connector in
-                if let pypi = connector.pypi { return "  berth connector update \(connector.name) --pypi '\(pypi)'" }
-                return "  berth connector update \(connector.name) --dir DIR    (the folder \(connector.folder ?? "that it came from"))"
+                let line = "  berth connector update \(connector.name)\(stateOption) \(connector.source)" + (connector.note.map { "    (\($0))" } ?? "")
+                return String(Printable.line(line))
             }
     }
 }

@@ -6,17 +6,19 @@ import Wire
 /// `berth connector`
 struct ConnectorCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "connector", abstract: "Hosted MCP servers: add, list, show, update, remove.",
-        subcommands: [Add.self, List.self, Show.self, Update.self, Remove.self])
+        commandName: "connector", abstract: "Hosted MCP servers: add, list, show, update, rebuild, rollback, remove.",
+        subcommands: [Add.self, List.self, Show.self, Update.self, Rebuild.self, Rollback.self, Remove.self])
 
     struct Add: AsyncParsableCommand {
         static let configuration = CommandConfiguration(abstract: "Build, start and probe a server; ready when it has listed its tools.")
+        @OptionGroup var connector: Named
         @OptionGroup var definition: Definition
         @OptionGroup var state: StateOption
         @OptionGroup var output: JSONOption
         func run() async throws {
             let installation = try state.installation()
-            try await Provisioning.run("POST", "/api/v1/connectors", try await definition.body(installation), installation, json: output.json)
+            let body = try await definition.body(connector.name, installation)
+            try await Provisioning.run("POST", "/api/v1/connectors", body, installation, json: output.json)
         }
     }
 
@@ -28,14 +30,15 @@ struct ConnectorCommand: ParsableCommand {
                 --pypi, --dir, --constraint, --no-constraints or --reset is given (--pypi again looks for a newer version), or after -- another \
                 program of the image by its bare name. A folder is read again only with --dir, and its requirements with --requirements.
                 """)
+        @OptionGroup var connector: Named
         @OptionGroup var definition: Definition
         @OptionGroup var change: Change
         @OptionGroup var state: StateOption
         @OptionGroup var output: JSONOption
         func run() async throws {
             let installation = try state.installation()
-            let body = try await definition.body(installation, change: change)
-            try await Provisioning.run("PATCH", "/api/v1/connectors/\(URLPath.segment(definition.name))", body, installation, json: output.json)
+            let body = try await definition.body(connector.name, installation, change: change)
+            try await Provisioning.run("PATCH", "/api/v1/connectors/\(URLPath.segment(connector.name))", body, installation, json: output.json)
         }
     }
 
@@ -77,6 +80,7 @@ struct ConnectorCommand: ParsableCommand {
                 ("Era", answer.cell("era") == "auto" ? nil : answer.cell("era")),
                 ("Egress", list("egress") ?? (hasEgress ? nil : "none: no network")), ("  private", list("egress_private")),
                 ("Isolation", LifeText.isolation(answer["life"])), ("Idle", LifeText.idle(answer["life"])),
+                ("Updates", LifeText.updates(answer["life"])),
                 ("Image", answer.cell("image") + (answer["image_bytes"]?.intValue.map { ", \(($0 + 500_000) / 1_000_000) MB of its own" } ?? "")),
                 ("Packages", list("packages")),
             ]
@@ -89,6 +93,21 @@ struct ConnectorCommand: ParsableCommand {
                 (answer["tools"]?.arrayValue ?? []).map { tool in
                     [tool.cell("name"), String(Printable.line(tool["description"]?.stringValue ?? "").prefix(100))]
                 })
+            let versions = answer["versions"]?.arrayValue ?? []
+            if versions.count > 1 {
+                let images = try? await Images.present(state.installation())
+                Output.line("")
+                Output.table(
+                    ["VERSION", "IMAGE", "SOURCE", "MADE", "BY"],
+                    versions.map { version in
+                        let isHere = images?.contains(version.cell("image")) ?? true
+                        return [
+                            version.cell("version") + (version["serving"]?.boolValue == true ? " serves" : ""),
+                            String(version.cell("image").dropFirst(7).prefix(12)) + (isHere ? "" : " (gone)"), version.cell("source"),
+                            Time.text(milliseconds: version["made_at"]?.intValue ?? 0), version.cell("why"),
+                        ]
+                    })
+            }
             refused?.show()
         }
     }

@@ -7,9 +7,13 @@ import MCP
 import StdioBridge
 
 extension ConnectorCommand {
-    /// What `add` and `update` have in common.
-    struct Definition: ParsableArguments {
+    /// Whose definition it is.
+    struct Named: ParsableArguments {
         @Argument(help: "Name of the connector (a-z, 0-9, -).") var name: String
+    }
+
+    /// What `add`, `update` and `image test` have in common.
+    struct Definition: ParsableArguments {
         @Option(help: ArgumentHelp("A PyPI package, for example mcp-server-time or name==1.2.", valueName: "spec")) var pypi: String?
         @Option(help: ArgumentHelp("A folder with the server; put its command after --.", valueName: "dir")) var dir: String?
         @OptionGroup var other: SourceOptions
@@ -54,8 +58,8 @@ extension ConnectorCommand {
         /// The request's body; reads secrets and packs the folder, once everything else is known to be right.
         ///
         /// - Parameter change: For an update, which needs nothing but a name.
-        func body(_ installation: Installation, change: Change? = nil) async throws -> JSONValue {
-            try check(change)
+        func body(_ name: String, _ installation: Installation, change: Change? = nil) async throws -> JSONValue {
+            try check(name, change)
             let environment = try Variables.plain(env)
             let hosting = try hosting.json()
             let life = try life.json()
@@ -90,7 +94,7 @@ extension ConnectorCommand {
                 ("life", life), ("egress_private", egressPrivate.isEmpty && change?.noEgress != true ? nil : .strings(egressPrivate)))
         }
 
-        private func check(_ change: Change?) throws {
+        private func check(_ name: String, _ change: Change?) throws {
             guard ConnectorRules.isName(name) else {
                 throw Failure("'\(name.prefix(64))' is no connector name", hint: ConnectorRules.nameHint, code: 64)
             }

@@ -25,7 +25,10 @@ struct FolderArchive {
         free(resolved)
         var writer = TarWriter()
         var left: [String] = []
-        try Self.add("", root: root, replaced: requirements == nil && lines == nil ? nil : Self.requirementsName, to: &writer, leftOut: &left, depth: 0)
+        let top = open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        guard top >= 0 else { throw Failure("\(root) cannot be read: \(String(cString: strerror(errno)))", hint: "give a folder", code: 64) }
+        defer { close(top) }
+        try Self.add(top, "", root: root, replaced: requirements == nil && lines == nil ? nil : Self.requirementsName, to: &writer, leftOut: &left, depth: 0)
         if let requirements {
             guard let content = readFile(requirements) else {
                 throw Failure("--requirements \(requirements) cannot be read: \(String(cString: strerror(errno)))", hint: "give a file", code: 64)
@@ -39,33 +42,35 @@ struct FolderArchive {
         leftOut = left
     }
 
-    /// - Parameter replaced: a path in the folder that something else takes the place of.
+    /// Whoever owns the folder may change it meanwhile: each step is taken from an open directory, and no link is followed on the way.
+    ///
+    /// - Parameters:
+    ///   - directory: open.
+    ///   - replaced: a path in the folder that something else takes the place of.
     private static func add(
-        _ path: String, root: String, replaced: String?, to writer: inout TarWriter, leftOut: inout [String], depth: Int
+        _ directory: Int32, _ path: String, root: String, replaced: String?, to writer: inout TarWriter, leftOut: inout [String], depth: Int
     ) throws {
         guard depth <= 64 else { throw Failure("the folder is nested deeper than 64 levels at \(path)", hint: "flatten it", code: 64) }
-        guard let names = directoryNames(root + "/" + path) else {
-            throw Failure("\(root)/\(path) cannot be read: \(String(cString: strerror(errno)))", hint: "give a folder that you can read", code: 64)
-        }
+        guard let names = directoryNames("/proc/self/fd/\(directory)") else { throw unreadable(root, path) }
         for name in names {
             let inner = path.isEmpty ? name : path + "/" + name
             let full = root + "/" + inner
             var info = stat()
-            guard inner != replaced, lstat(full, &info) == 0 else { continue }
-            if isLeftOut(name, full) {
+            guard inner != replaced, fstatat(directory, name, &info, AT_SYMLINK_NOFOLLOW) == 0 else { continue }
+            if isLeftOut(name, in: directory) {
                 leftOut.append(inner)
                 continue
             }
             switch info.st_mode & S_IFMT {
             case S_IFDIR:
+                let child = openat(directory, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
+                guard child >= 0 else { throw unreadable(root, inner) }
+                defer { close(child) }
                 writer.directory(inner)
-                try add(inner, root: root, replaced: replaced, to: &writer, leftOut: &leftOut, depth: depth + 1)
+                try add(child, inner, root: root, replaced: replaced, to: &writer, leftOut: &leftOut, depth: depth + 1)
             case S_IFREG:
-                guard writer.count + Int(info.st_size) < maximumBytes else {
-                    throw Failure("the folder is over 256 MiB", hint: "leave data out of it", code: 64)
-                }
-                guard let content = readFile(full) else { throw Failure("\(full) cannot be read", hint: "give a folder that you can read", code: 64) }
-                writer.file(inner, content, executable: info.st_mode & 0o100 != 0)
+                let (content, mode) = try read(name, in: directory, atMost: maximumBytes - writer.count, of: root, inner)
+                writer.file(inner, content, executable: mode & 0o100 != 0)
             case S_IFLNK:
                 guard let target = realpath(full, nil) else { throw Failure("the link \(inner) leads nowhere", hint: "remove it", code: 64) }
                 let reached = String(cString: target)
@@ -73,7 +78,8 @@ struct FolderArchive {
                 guard reached.hasPrefix(root + "/") else {
                     throw Failure("the link \(inner) leaves the folder", hint: "copy what it names into the folder", code: 64)
                 }
-                guard let text = linkText(full), !text.hasPrefix("/") else {
+                // What it says now is looked at once more where it is unpacked.
+                guard let text = linkText(name, in: directory), !text.hasPrefix("/") else {
                     throw Failure("the link \(inner) has an absolute target", hint: "make it relative", code: 64)
                 }
                 writer.link(inner, to: text)
@@ -83,17 +89,42 @@ struct FolderArchive {
         }
     }
 
-    private static func isLeftOut(_ name: String, _ path: String) -> Bool {
+    private static func unreadable(_ root: String, _ path: String) -> Failure {
+        Failure("\(root)/\(path) cannot be read: \(String(cString: strerror(errno)))", hint: "give a folder that you can read", code: 64)
+    }
+
+    /// A regular file, as what was opened says.
+    private static func read(_ name: String, in directory: Int32, atMost limit: Int, of root: String, _ path: String) throws -> ([UInt8], mode_t) {
+        let file = openat(directory, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC)
+        guard file >= 0 else { throw unreadable(root, path) }
+        defer { close(file) }
+        var info = stat()
+        guard fstat(file, &info) == 0, info.st_mode & S_IFMT == S_IFREG else {
+            throw Failure("\(root)/\(path) changed while it was read", hint: "run the command again", code: 64)
+        }
+        guard Int(info.st_size) < limit else { throw Failure("the folder is over 256 MiB", hint: "leave data out of it", code: 64) }
+        var content = [UInt8](repeating: 0, count: Int(info.st_size))
+        var count = 0
+        while count < content.count {
+            let got = content.withUnsafeMutableBytes { Glibc.read(file, $0.baseAddress.map { $0 + count }, $0.count - count) }
+            if got < 0, errno == EINTR { continue }
+            guard got > 0 else { throw Failure("\(root)/\(path) changed while it was read", hint: "run the command again", code: 64) }
+            count += got
+        }
+        return (content, info.st_mode)
+    }
+
+    private static func isLeftOut(_ name: String, in directory: Int32) -> Bool {
         if [".git", ".hg", ".svn", "__pycache__", ".venv", "venv", "node_modules", ".mypy_cache", ".pytest_cache"].contains(name) { return true }
         if name.hasPrefix(".env") || name.hasPrefix("id_rsa") || name.hasPrefix("id_ed25519") || name.hasPrefix("id_ecdsa") { return true }
         if [".pem", ".key", ".p12", ".pfx", ".kdbx"].contains(where: name.hasSuffix) { return true }
         // A virtual environment under any other name.
-        return access(path + "/pyvenv.cfg", F_OK) == 0
+        return faccessat(directory, name + "/pyvenv.cfg", F_OK, AT_SYMLINK_NOFOLLOW) == 0
     }
 
-    private static func linkText(_ path: String) -> String? {
-        var bytes = [UInt8](repeating: 0, count: 4_096)
-        let count = bytes.withUnsafeMutableBytes { readLink(path, $0) }
-        return count < 0 ? nil : String(decoding: bytes.prefix(count), as: UTF8.self)
+    private static func linkText(_ name: String, in directory: Int32) -> String? {
+        var bytes = [CChar](repeating: 0, count: 4_096)
+        let count = readlinkat(directory, name, &bytes, bytes.count)
+        return count < 0 ? nil : String(decoding: bytes.prefix(count).map { UInt8(bitPattern: $0) }, as: UTF8.self)
     }
 }

@@ -35,7 +35,7 @@ struct LayoutPlace {
         var info = stat()
         guard stat(path, &info) == 0 else {
             throw Failure(
-                "--oci \(text) cannot be read: \(String(cString: strerror(errno)))", hint: "give an OCI image layout: a directory or a .tar", code: 64
+                "--oci \(text) cannot be read: \(String(cString: strerror(errno)))", hint: "give an OCI image layout, a directory or a .tar, or HOST/NAME[:TAG] of a registry", code: 64
             )
         }
         (self.path, self.tag) = (path, tag)
@@ -47,7 +47,13 @@ struct LayoutPlace {
 
     /// The layout as an archive; of a directory what belongs to a layout.
     func packed() throws -> ByteBuffer {
-        guard !isArchive else { return ByteBuffer(bytes: try content(path)) }
+        if isArchive {
+            let bytes = try content(path)
+            guard !bytes.starts(with: [0x1f, 0x8b]) else {
+                throw Failure("--oci \(path) is compressed", hint: "gunzip it first: the archive itself is wanted", code: 64)
+            }
+            return ByteBuffer(bytes: bytes)
+        }
         guard access(path + "/index.json", F_OK) == 0 else {
             throw Failure("--oci \(path) is no OCI image layout: it has no index.json", hint: "skopeo copy … oci:DIR makes one", code: 64)
         }

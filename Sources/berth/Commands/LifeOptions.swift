@@ -29,14 +29,21 @@ extension ConnectorCommand {
                 "What becomes of it then: stop (gives its memory back; sessions begin anew) or suspend (keeps it, and the sessions).",
                 valueName: "stop|suspend"))
         var idleAction: String?
+        @Option(
+            help: ArgumentHelp(
+                "How long open sessions may stay on the version before an update: 90s, 15m, 12h, 1d, or off (default: off, they move at once).",
+                valueName: "duration"))
+        var drain: String?
 
         /// The request's member; nil where nothing is given.
         func json() throws -> JSONValue? {
-            let seconds = try idle.map { $0 == "off" ? 0 : try DurationText.seconds($0) }
+            func seconds(_ text: String?) throws -> Int? { try text.map { $0 == "off" ? 0 : try DurationText.seconds($0) } }
             let members = JSONValue.record(
                 ("isolation", isolation.map { .string($0) }), ("min", min.map { .int($0) }), ("max", max.map { .int($0) }),
-                ("idle_seconds", seconds.map { .int($0) }), ("idle_action", idleAction.map { .string($0) }))
-            return members.objectValue?.isEmpty == true ? nil : members
+                ("idle_seconds", try seconds(idle).map { .int($0) }), ("idle_action", idleAction.map { .string($0) }),
+                ("drain_seconds", try seconds(drain).map { .int($0) }))
+            // A bare nil would be JSON's null here.
+            return members.objectValue?.isEmpty == true ? Optional<JSONValue>.none : members
         }
     }
 }
@@ -54,6 +61,10 @@ enum LifeText {
     static func idle(_ life: JSONValue?) -> String? {
         guard let seconds = life?["idle_seconds"]?.intValue else { return nil }
         return "\(life?["idle_action"]?.stringValue == "suspend" ? "suspended" : "stopped") after \(duration(seconds)) without a call"
+    }
+
+    static func updates(_ life: JSONValue?) -> String? {
+        (life?["drain_seconds"]?.intValue).map { "open sessions stay on the version before for up to \(duration($0))" }
     }
 
     /// In the largest unit that says it exactly.

@@ -67,6 +67,10 @@ struct Purge {
             guard [.process, .cgroup, .mount].contains(item.kind) else { continue }
             throw Failure("\(item.kind.rawValue) \(item.name) of a machine is still there", hint: "berth doctor --leftovers\(installation.stateOption)")
         }
+        // Before anything goes: what somebody has mounted there is somebody else's.
+        if let mount = HostFiles.mounts(below: installation.state).first {
+            throw Failure("\(mount) is a mount point, which --purge does not enter", hint: "unmount it, then run the command again")
+        }
         // The lock last, so that nobody takes what is half gone for a state.
         for path in paths where path != installation.lock { remove(path, &left) }
         if left.isEmpty, !paths.isEmpty {

@@ -119,7 +119,7 @@ struct Restore: ParsableCommand {
                 + "secrets \(gateway.cell("secrets"))")
         Output.line("Audit rows  \(gateway.cell("auditRows"))")
         Output.line("Machines    \(orchestrator.cell("machines"))   images \(orchestrator.cell("images"))")
-        for line in ImageNeeds(manifest).lines { Output.line(line) }
+        for line in ImageNeeds(manifest, stateOption: installation?.stateOption ?? "").lines { Output.line(line) }
         if let installation { Output.line("Next: berth up --detach\(installation.stateOption)") }
     }
 }

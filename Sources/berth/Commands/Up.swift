@@ -34,7 +34,11 @@ struct Up: AsyncParsableCommand {
         try Preflight.check(state: installation.state)
         if let supervisor = StateLock.holder(installation.lock) {
             try refuseOther(than: supervisor)
-            return try await report(installation, since: begin, isRunning: true)
+            try await report(installation, since: begin, isRunning: true)
+            // A service that lost its foreground alone: its next start stands in for it.
+            guard !detach, ServiceNotice.isWanted else { return }
+            ServiceNotice.send("READY=1")
+            return try Self.wait(for: supervisor, isChild: false)
         }
         let (host, port) = try settings.listenAddress()
         try RunningState.refuse(host: host, port: port)
@@ -135,7 +139,11 @@ struct Up: AsyncParsableCommand {
     nonisolated(unsafe) private static var wasTold = false
 
     /// In the foreground: a signal to us is handed on, and the supervisor's end is ours.
-    private static func wait(for supervisor: pid_t) throws {
+    ///
+    /// - Parameter isChild: else how it ended is not told.
+    private static func wait(for supervisor: pid_t, isChild: Bool = true) throws {
+        let pidfd = isChild ? -1 : clinux_pidfd_open(supervisor)
+        defer { if pidfd >= 0 { close(pidfd) } }
         foreground = supervisor
         for number in [SIGINT, SIGTERM, SIGHUP] {
             signal(number) { _ in
@@ -144,7 +152,14 @@ struct Up: AsyncParsableCommand {
             }
         }
         var status: Int32 = 0
-        while waitpid(supervisor, &status, 0) < 0 && errno == EINTR {}
+        if isChild {
+            while waitpid(supervisor, &status, 0) < 0 && errno == EINTR {}
+        } else if pidfd >= 0 {
+            var polled = pollfd(fd: pidfd, events: Int16(POLLIN), revents: 0)
+            while poll(&polled, 1, -1) < 0 && errno == EINTR {}
+            // It was not to end; systemd starts it anew.
+            if !wasTold { status = 1 << 8 }
+        }
         if wasTold {
             ServiceNotice.send("STOPPING=1")
             Output.note("machines live on for the next berth up; berth down stops them")

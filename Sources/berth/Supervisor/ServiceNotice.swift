@@ -2,6 +2,9 @@ import Glibc
 
 /// Tells systemd how far a service is (`Type=notify`): a datagram to the socket that `NOTIFY_SOCKET` names.
 enum ServiceNotice {
+    /// Whether somebody waits for it.
+    static var isWanted: Bool { getenv("NOTIFY_SOCKET") != nil }
+
     /// `READY=1`, `STOPPING=1`, …; nothing where nobody asked for it. Of no consequence if it fails: systemd waits in vain then.
     static func send(_ text: String) {
         guard let name = getenv("NOTIFY_SOCKET").map({ String(cString: $0) }), name.hasPrefix("/") || name.hasPrefix("@") else { return }

@@ -138,7 +138,7 @@ extension RawClient.Answer {
     func has(_ bytes: String) -> Bool { body.range(of: Data(bytes.utf8)) != nil }
 
     /// Of the tools, in their order.
-    fileprivate var names: [String] {
+    var names: [String] {
         ((json["result"] as? [String: Any])?["tools"] as? [[String: Any]])?.compactMap { $0["name"] as? String } ?? []
     }
 }

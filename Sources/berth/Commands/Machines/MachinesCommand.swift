@@ -28,7 +28,7 @@ struct MachinesCommand: ParsableCommand {
                 machines.map { row in
                     var cells = [row.cell("id"), Machines.connector(of: row) ?? "-"]
                     if areOwned { cells.append(Machines.principal(of: row).map { Printable.line($0) } ?? "-") }
-                    cells.append(row.cell("state"))
+                    cells.append(row.cell("state") + (row["cordoned"]?.boolValue == true ? ", cordoned" : ""))
                     cells.append(row["config"]?["berth"]?["http"]?["port"]?.intValue.map { "http:\($0)" } ?? "stdio")
                     cells.append(row["berth"]?["boot_id"]?.stringValue ?? "-")
                     cells.append(row["berth"]?["since"]?.stringValue ?? row.cell("updated_at"))

@@ -1,0 +1,53 @@
+import Door
+import JSONText
+import MachineAPI
+import Sealing
+
+/// What a test of an image found: it starts, and these are its tools.
+public struct ImageTrial: Sendable {
+    public var image: BuiltImage
+    /// The `tools/list` result, as the server gave it.
+    public var tools: [UInt8]
+}
+
+extension ConnectorRecord {
+    /// What a test has in the place of a connector. No connector has such a name, so nobody can use or change it; its row is there so
+    /// that a gateway that ends in between finds what is to be removed.
+    static func trial(_ definition: ConnectorDefinition, org: String) -> ConnectorRecord {
+        let now = WallClock.milliseconds()
+        let mark = ULID().description.suffix(10).lowercased()
+        return ConnectorRecord(
+            name: trialPrefix + mark, app: "image-test-\(mark)-\(org.suffix(6).lowercased())", state: .building, definition: definition, build: nil,
+            generation: 1, floor: 1, tools: nil, createdAt: now, updatedAt: now)
+    }
+
+    var isTrial: Bool { name.hasPrefix(Self.trialPrefix) }
+
+    private static let trialPrefix = "test~"
+}
+
+extension Provisioner {
+    /// Builds what the request names, starts a machine of it and asks it for its tools; afterwards nothing is left but the image.
+    ///
+    /// - Throws: why it cannot be hosted as it is.
+    func trial(_ record: ConnectorRecord, secrets: [String: String], say: @Sendable (ProvisioningEvent) -> Void) async throws -> ImageTrial {
+        var record = record
+        guard try await store.insert(record) else { throw ProvisioningFailure.internalError }
+        let result: Result<ImageTrial, any Error>
+        do {
+            try await machines.createApp(record.app, org: org, appRoot: appRoot(record.app).secret.copy)
+            try await store.update(record, secrets: credentials.changes(secrets, connector: record.name))
+            let image = try await build(record.definition.source, say: say)
+            record.build = image
+            try await store.update(record)
+            let (_, tools) = try await probed(record, with: credentials.credentials(connector: record.name), say: say)
+            _ = try ToolMerge.merge([.init(connector: record.name, toolsListResult: tools)])
+            result = .success(ImageTrial(image: image, tools: tools))
+        } catch {
+            result = .failure(await explain(error, record))
+        }
+        // The caller may be gone: the clean-up runs to its end all the same.
+        await Task { [record] in await leaving(record.name) { try await discard(record) } }.value
+        return try result.get()
+    }
+}

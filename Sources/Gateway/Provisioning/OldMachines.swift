@@ -1,0 +1,52 @@
+import Door
+import Logging
+import MachineAPI
+import Sealing
+
+/// Machines of a connector whose place an update has taken. Those whose sessions may stay get no new ones, and go when the last of these is
+/// over, or their time is; the others finish their calls and go.
+struct OldMachines: Sendable {
+    let machines: any MachineControl
+    let provider: MachineProvider
+    let asking: MachineAsking
+    /// Lets a machine finish its calls, for a bounded time.
+    let drain: @Sendable (MachineAddress, _ app: String) async -> Void
+    let logger: Logger
+
+    /// One look at the machines of older generations than the connector's.
+    ///
+    /// - Throws: what kept one of them, after the others have gone.
+    func retire(_ connector: Connector) async throws {
+        var failure: (any Error)?
+        for machine in try await machines.machines(app: connector.app) where machine.generation < connector.generation {
+            do {
+                if try await stays(machine, connector) { continue }
+                if let address = machine.address { await drain(address, connector.app) }
+                try await machines.destroy(app: connector.app, id: machine.id)
+            } catch {
+                failure = error
+            }
+        }
+        if let failure { throw failure }
+    }
+
+    private func stays(_ machine: Machine, _ connector: Connector) async throws -> Bool {
+        guard machine.generation >= connector.floor, WallClock.milliseconds() < connector.floorEnds, machine.holdsSessions else { return false }
+        if machine.cordoned != true {
+            try await provider.cordon(machine.id, app: connector.app)
+            logger.notice(
+                "open sessions stay on a machine of the version before", metadata: ["connector": "\(connector.name)", "machine": "\(machine.id)"])
+        }
+        // One that stands still, and an agent that does not tell, may have some.
+        guard let address = machine.address else { return true }
+        return await asking.use(address, connector.app).map { $0.sessions > 0 } ?? true
+    }
+}
+
+extension Machine {
+    /// It runs, or stands still with all that it has.
+    fileprivate var holdsSessions: Bool { address != nil || state == .suspended || state == .suspending }
+
+    /// Of its connector; 0 where it has none.
+    var generation: Int { config.metadata?["berth_generation"].flatMap { Int($0) } ?? 0 }
+}

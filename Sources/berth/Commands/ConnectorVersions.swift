@@ -1,0 +1,109 @@
+import ArgumentParser
+import AuthorCommands
+import Glibc
+import JSONText
+import Wire
+
+extension ConnectorCommand {
+    struct Rebuild: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Resolve a connector's source anew, show what would change, ask, and put the new version in the old one's place.",
+            discussion: """
+                Before you have said yes the new code runs once, in a machine without the connector's secrets and without a network, to list its tools. \
+                The old machine serves until the new one has answered; what fails leaves it as it was. berth connector rollback takes it back.
+                """)
+        @OptionGroup var connector: Named
+        @Flag(help: "Do not ask, and take the new version's tools as they are.") var yes = false
+        @OptionGroup var state: StateOption
+        @OptionGroup var output: JSONOption
+
+        func run() async throws {
+            guard yes || isatty(0) == 1 else {
+                throw Failure("a rebuild asks before it replaces \(connector.name), and nobody can be asked here", hint: "add --yes", code: 64)
+            }
+            let installation = try state.installation()
+            let path = "/api/v1/connectors/\(URLPath.segment(connector.name))/rebuild"
+            let changes = try await Provisioning.follow("POST", path, .object(JSONObject()), installation, json: output.json)
+            if changes["same"]?.boolValue == true {
+                if !output.json { Output.line("nothing has changed: version \(changes.cell("version")) is built of the same") }
+                return
+            }
+            if !output.json || !yes { ChangesText(changes).show(onError: output.json) }
+            if !yes {
+                Output.prompt("Put this in the place of version \(changes.cell("version")) of \(connector.name)? [y/N] ")
+                guard let answer = readLine(), ["y", "yes"].contains(answer.lowercased()) else {
+                    throw Failure("\(connector.name) is as it was", hint: "berth connector rebuild \(connector.name) --yes does not ask")
+                }
+            }
+            // Whoever was not shown the tools has agreed to none in particular.
+            let tools = yes ? nil : changes["tools_digest"]
+            try await Provisioning.run(
+                "POST", path, .record(("image", changes["image"]), ("tools", tools)), installation, json: output.json)
+        }
+    }
+
+    struct Rollback: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Put the code of an earlier version of a connector back in its place.",
+            discussion: """
+                The code is its image and how that is started. Secrets, environment, hosts, limits and machines stay as they are now. It becomes a new \
+                version; berth connector show lists them. The one that serves does so until the earlier one has answered again.
+                """)
+        @OptionGroup var connector: Named
+        @Option(help: ArgumentHelp("The version; without it the last one before with other code.", valueName: "version")) var to: Int?
+        @OptionGroup var state: StateOption
+        @OptionGroup var output: JSONOption
+
+        func run() async throws {
+            let path = "/api/v1/connectors/\(URLPath.segment(connector.name))/rollback"
+            try await Provisioning.run("POST", path, .record(("to", to.map { .int($0) })), try state.installation(), json: output.json)
+        }
+    }
+}
+
+/// What a new version differs in, for people.
+struct ChangesText {
+    let changes: JSONValue
+
+    init(_ changes: JSONValue) { self.changes = changes }
+
+    /// - Parameter onError: standard output is a program's.
+    func show(onError: Bool) {
+        for line in lines { onError ? Output.error(line) : Output.line(line) }
+    }
+
+    var lines: [String] {
+        func short(_ key: String) -> String { String(changes.cell(key).dropFirst(7).prefix(12)) }
+        var lines = ["Image      \(short("image_before")) → \(short("image"))"]
+        let packages = changes["packages"]?.arrayValue ?? []
+        lines.append("Packages   " + (packages.isEmpty ? "the same" : "\(packages.count) differ"))
+        for package in packages {
+            let (name, before, after) = (package.cell("name"), package["before"]?.stringValue, package["after"]?.stringValue)
+            switch (before, after) {
+            case (let before?, let after?): lines.append("  ~ \(name) \(before) → \(after)")
+            case (let before?, nil): lines.append("  - \(name) \(before)")
+            default: lines.append("  + \(name) \(after ?? "")")
+            }
+        }
+        guard let tools = changes["tools"]?.arrayValue else {
+            return lines.map(Printable.line) + ["Tools      not known: " + Printable.line(changes.cell("reason"))]
+        }
+        lines.append("Tools      " + (tools.isEmpty ? "the same" : "\(tools.count) differ"))
+        for tool in tools {
+            switch tool.cell("change") {
+            case "added": lines.append("  + \(tool.cell("name"))")
+            case "removed": lines.append("  - \(tool.cell("name"))")
+            default:
+                lines.append("  ~ \(tool.cell("name"))")
+                for difference in tool["differences"]?.arrayValue ?? [] {
+                    let sides = [difference["before"], difference["after"]].map { $0.map { Self.shown($0.text) } ?? "nothing" }
+                    lines.append("      \(difference.cell("pointer")): \(sides[0]) → \(sides[1])")
+                }
+            }
+        }
+        return lines.map(Printable.line)
+    }
+
+    /// Long descriptions are cut where they begin to differ no more than a line can show; --json has them whole.
+    private static func shown(_ text: String) -> String { text.count > 160 ? text.prefix(159) + "…" : text }
+}
