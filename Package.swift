@@ -63,11 +63,13 @@ let targets: [[Target]] = [
         library("Persistence", ["Sealing", grdb]),
         library("Orchestrator", ["ControlSurface", "MachineAPI", "Door", "Wire", "Persistence", "Sealing", "JSONText", "CLinux", nioCore, nioPosix, nioHTTP1, nioLocks, logging, hummingbird, httpTypes, grdb]),
         library("Gateway", ["ControlSurface", "MCP", "Door", "Wire", "MachineAPI", "Persistence", "Sealing", "JSONText", nioCore, nioLocks, nioPosix, nioHTTP1, logging, hummingbird, httpTypes, grdb]),
+        // What the configuration of an AI client says, as connectors: pure.
+        library("ConfigImport", ["JSONText"]),
         // What needs no Berth on the host, and how every command speaks to people.
         library("AuthorCommands", ["Standalone", "RemoteClient", "StdioBridge", "ServerCheck", "RemoteTLS", "MCP", "Wire", "JSONText", nioCore, arguments]),
         .executableTarget(
             name: "berth",
-            dependencies: ["AuthorCommands", "Gateway", "Orchestrator", "StdioBridge", "MCP", "MachineAPI", "Persistence", "Wire", "CLinux", "Sealing", "JSONText", nioCore, nioPosix, logging, arguments],
+            dependencies: ["AuthorCommands", "ConfigImport", "Gateway", "Orchestrator", "StdioBridge", "MCP", "MachineAPI", "Persistence", "Wire", "CLinux", "Sealing", "JSONText", nioCore, nioPosix, logging, arguments],
             swiftSettings: settings),
         .executableTarget(
             name: "berth-agent",
@@ -86,6 +88,7 @@ let targets: [[Target]] = [
     ],
     tests("SealingTests", ["Sealing"]),
     tests("JSONTextTests", ["JSONText", "JSONReference"]),
+    tests("ConfigImportTests", ["ConfigImport", "JSONText"]),
     tests("WireTests", ["Wire", nioCore, nioPosix, nioHTTP1, nioEmbedded]),
     tests("MCPTests", ["MCP", "JSONText", nioCore, nioEmbedded]),
     tests("DoorTests", ["Door", "Sealing", "JSONText"]),

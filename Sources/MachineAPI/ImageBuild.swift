@@ -8,6 +8,8 @@ public struct ImageSource: Codable, Sendable, Equatable {
     public var oci: String?
     /// Further requirements that narrow the resolution (`mcp<2`).
     public var constraints: [String]?
+    /// Further packages that are installed beside it (`mcp[cli]`).
+    public var with: [String]?
     /// Digest of an uploaded folder (`sha256:…`), or nil.
     public var upload: String?
     /// Digest of an upload that holds one executable file, or nil.
@@ -29,9 +31,10 @@ public struct ImageSource: Codable, Sendable, Equatable {
         pypi: String? = nil, constraints: [String]? = nil, upload: String? = nil, requirements: Bool? = nil, folder: String? = nil,
         command: [String]? = nil, arguments: [String]? = nil, binary: String? = nil,
         layout: String? = nil, tag: String? = nil,
-        npm: String? = nil, oci: String? = nil
+        npm: String? = nil, oci: String? = nil, with: [String]? = nil
     ) {
         self.pypi = pypi
+        self.with = with
         self.constraints = constraints
         self.upload = upload
         self.requirements = requirements

@@ -35,8 +35,8 @@ struct Berth: RootCommand {
             """,
         version: BerthVersion.current,
         subcommands: [
-            Up.self, Down.self, Status.self, Tour.self, ConnectorCommand.self, VMCPCommand.self, TokenCommand.self, AuditCommand.self,
-            MachinesCommand.self, ImageCommand.self, Logs.self, Backup.self, Restore.self,
+            Up.self, Down.self, Status.self, Tour.self, ConnectorCommand.self, ImportCommand.self, VMCPCommand.self, TokenCommand.self,
+            AuditCommand.self, MachinesCommand.self, ImageCommand.self, Logs.self, Backup.self, Restore.self,
         ] + AuthorCommands.all + [Doctor.self, Supervise.self, OrchestratorProcess.self, GatewayProcess.self, StatePart.self])
 
     static let serverCommands =

@@ -60,6 +60,26 @@ struct NpmConnectorTests {
         }
     }
 
+    /// `berth import`: what stands among a Node server's arguments is told to it another way.
+    @Test func aSecretAmongImportedArgumentsIsInNoProcessList() async throws {
+        try await withRegistry { berth, _ in
+            let secret = "s3cret-\(UUID().uuidString)"
+            let file = (berth.state as NSString).deletingLastPathComponent + "/mcp.json"
+            let text = #"{"mcpServers": {"echo": {"command": "npx", "args": ["-y", "berth-echo", "--api-key=\#(secret)", "plain"]}}}"#
+            try text.write(toFile: file, atomically: true, encoding: .utf8)
+            let imported = try await berth.run(["import", file, "--yes", "--into", "desk", "--json"], seconds: 300)
+            #expect(imported.status == 0 && !imported.output.contains(secret), "\(imported.output) \(imported.errors) \(berth.log)")
+            let client = RawClient(url: berth.url + "/v/desk/mcp", token: imported.lastJSON?["token"] as? String)
+            #expect(try await client.call("arguments").text == "--api-key=\(secret) plain v24.19.0")
+            for entry in try FileManager.default.contentsOfDirectory(atPath: "/proc") where Int(entry) != nil {
+                let line = (try? String(contentsOfFile: "/proc/\(entry)/cmdline", encoding: .utf8)) ?? ""
+                #expect(!line.contains(secret))
+            }
+            let grep = try await Command.run(["/usr/bin/grep", "-rlaF", "--", secret, berth.state, "/run/berth"])
+            #expect(grep.output.isEmpty, "in \(grep.output)")
+        }
+    }
+
     @Test func whatIsNoGoodPackageIsRefused() async throws {
         try await withRegistry { berth, _ in
             // The shared parts are made once.

@@ -22,6 +22,7 @@ import Testing
         Case(source: ImageSource(upload: "sha256:x", binary: "sha256:y"), field: "source"),
         Case(source: ImageSource(pypi: "a", npm: "b"), field: "source"), Case(source: ImageSource(npm: ""), field: "source.npm"),
         Case(source: ImageSource(constraints: ["mcp<2"], npm: "a"), field: "source.constraints"),
+        Case(source: ImageSource(npm: "a", with: ["b"]), field: "source.with"), Case(source: ImageSource(upload: "sha256:x", command: ["x"], with: ["b"]), field: "source.with"),
         Case(source: ImageSource(constraints: ["mcp<2"], binary: "sha256:x"), field: "source.constraints"),
         Case(source: ImageSource(oci: String(repeating: "a", count: 513)), field: "source.oci"),
         Case(source: ImageSource(layout: "sha256:x", tag: String(repeating: "a", count: 257)), field: "source.tag"),
@@ -80,6 +81,9 @@ import Testing
         #expect(try Self.change(ConnectorRequest(name: "mine", args: [])).source.arguments == [])
         let unbound = ConnectorRequest(name: "mine", source: ImageSource(constraints: []))
         #expect(try Self.change(unbound).source.constraints == [] && !unbound.keepsImage)
+        let more = ConnectorRequest(name: "m", source: ImageSource(with: ["b"]))
+        let packaged = ConnectorDefinition(source: ImageSource(pypi: "a", with: ["c"]))
+        #expect(try ConnectorRules.check(more, changing: packaged).source == ImageSource(pypi: "a", with: ["b"]) && !more.keepsImage)
     }
 
     @Test func aListOfHostsIsReplacedAndTakenAway() throws {

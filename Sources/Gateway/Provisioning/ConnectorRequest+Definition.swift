@@ -5,7 +5,7 @@ extension ConnectorRequest {
     /// Whether the image stays: nothing is named of what goes into it. Command, arguments, environment, secrets and limits
     /// are the machine's.
     var keepsImage: Bool {
-        reset != true && (source?.kinds ?? []).isEmpty && source?.requirements == nil && source?.constraints == nil
+        reset != true && (source?.kinds ?? []).isEmpty && source?.requirements == nil && source?.constraints == nil && source?.with == nil
     }
 
     /// Beside the definition: nothing is to be built anew, and no secret changes.
@@ -32,6 +32,7 @@ extension ConnectorRequest {
                 new.source.folder = source.folder
             }
             new.source.constraints = source.constraints ?? new.source.constraints
+            new.source.with = source.with ?? new.source.with
         }
         new.source.command = command ?? source?.command ?? new.source.command
         new.source.arguments = args ?? source?.arguments ?? new.source.arguments

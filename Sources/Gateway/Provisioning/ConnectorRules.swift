@@ -139,12 +139,15 @@ public enum ConnectorRules {
         if let kind = source.kind, ![.pypi, .folder].contains(kind), !(source.constraints ?? []).isEmpty {
             throw failure("source.constraints", "--constraint narrows Python packages", "name a version in the source itself, where it has any")
         }
+        if source.kind != .pypi, !(source.with ?? []).isEmpty {
+            throw failure("source.with", "--with adds to a PyPI package", "of a folder they belong into its requirements.txt")
+        }
         let words = (source.command ?? []) + (source.arguments ?? [])
         if let bad = words.first(where: { $0.utf8.contains(0) || $0.utf8.count > variableBytes }) {
             throw failure("args", "the argument '\(bad.prefix(32))…' is over 64 KiB or holds a NUL byte", "put long input into a file of the image")
         }
-        guard words.count <= 256, (source.constraints ?? []).count <= 64 else {
-            throw failure("args", "too many arguments or constraints", "at most 256 arguments and 64 constraints")
+        guard words.count <= 256, (source.constraints ?? []).count <= 64, (source.with ?? []).count <= 64 else {
+            throw failure("args", "too many arguments, constraints or packages", "at most 256 arguments, 64 constraints and 64 of --with")
         }
     }
 

@@ -20,7 +20,8 @@ struct BuildRun: ImageWork {
         switch plan.content {
         case .package(let requirement):
             step("Resolving \(requirement.text)")
-            let installed = try await install(building, requirements: .text(requirement.text + "\n"), folder: nil)
+            let texts = [requirement.text] + plan.with.map(\.text)
+            let installed = try await install(building, requirements: .text(texts.joined(separator: "\n") + "\n"), folder: nil)
             own.append(installed.layer)
             packages = installed.packages
         case .upload(let digest, let wantsRequirements):

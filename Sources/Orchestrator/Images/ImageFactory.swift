@@ -238,6 +238,8 @@ struct BuildPlan: Sendable {
     }
 
     var content: Content
+    /// Installed beside the package.
+    var with: [Requirement]
     var constraints: [Requirement]
     var command: [String]?
     var arguments: [String]
@@ -251,6 +253,9 @@ struct BuildPlan: Sendable {
         var constraints: [Requirement] = []
         for text in source.constraints ?? [] { constraints.append(try Requirement(text)) }
         self.constraints = constraints
+        var with: [Requirement] = []
+        for text in source.with ?? [] { with.append(try Requirement(text)) }
+        self.with = with
         command = source.start
         arguments = source.arguments ?? []
     }
@@ -262,7 +267,7 @@ struct BuildPlan: Sendable {
 
     var isPinned: Bool {
         switch content {
-        case .package(let requirement): requirement.isPinned
+        case .package(let requirement): requirement.isPinned && with.allSatisfy(\.isPinned)
         case .upload(_, let requirements): !requirements
         }
     }

@@ -14,7 +14,10 @@ struct FolderArchive {
     static let maximumBytes = 256 << 20
     private static let requirementsName = "requirements.txt"
 
-    init(folder: String, requirements: String?) throws {
+    /// - Parameters:
+    ///   - requirements: a file that takes the place of the folder's `requirements.txt`.
+    ///   - lines: the lines of one, where there is no file.
+    init(folder: String, requirements: String?, lines: [String]? = nil) throws {
         guard let resolved = realpath(folder, nil) else {
             throw Failure("--dir \(folder) cannot be read: \(String(cString: strerror(errno)))", hint: "give a folder", code: 64)
         }
@@ -25,7 +28,7 @@ struct FolderArchive {
         let top = open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
         guard top >= 0 else { throw Failure("\(root) cannot be read: \(String(cString: strerror(errno)))", hint: "give a folder", code: 64) }
         defer { close(top) }
-        try Self.add(top, "", root: root, replaced: requirements == nil ? nil : Self.requirementsName, to: &writer, leftOut: &left, depth: 0)
+        try Self.add(top, "", root: root, replaced: requirements == nil && lines == nil ? nil : Self.requirementsName, to: &writer, leftOut: &left, depth: 0)
         if let requirements {
             guard let content = readFile(requirements) else {
                 throw Failure("--requirements \(requirements) cannot be read: \(String(cString: strerror(errno)))", hint: "give a file", code: 64)
@@ -33,6 +36,7 @@ struct FolderArchive {
             // The builder looks for it by this name, beside the folder's own files; the folder's own file of that name gives way.
             writer.file(Self.requirementsName, content, executable: false)
         }
+        if let lines { writer.file(Self.requirementsName, Array((lines.joined(separator: "\n") + "\n").utf8), executable: false) }
         name = root.split(separator: "/").last.map(String.init) ?? "/"
         tar = writer.finish()
         leftOut = left

@@ -70,7 +70,8 @@ enum Secrets {
     /// For the signal handler only.
     nonisolated(unsafe) private static var shown = termios()
 
-    private static func ask(_ name: String) throws -> String {
+    /// On the terminal, without showing what is typed.
+    static func ask(_ name: String) throws -> String {
         tcgetattr(0, &shown)
         var silent = shown
         silent.c_lflag &= ~UInt32(ECHO)

@@ -16,6 +16,10 @@ struct SourceOptions: ParsableArguments {
             "An OCI image: a layout on this host (a directory or a .tar, with :NAME behind it where it holds several images), or HOST/NAME[:TAG] of a registry.",
             valueName: "image"))
     var oci: String?
+    @Option(
+        parsing: .singleValue,
+        help: ArgumentHelp("A further package to install beside that of --pypi, as uvx has it (repeatable).", valueName: "req"))
+    var with: [String] = []
 
     /// The options that are given, as they are written.
     var given: [String] { [("--npm", npm), ("--binary", binary), ("--oci", oci)].compactMap { $0.1 == nil ? nil : $0.0 } }
@@ -23,6 +27,7 @@ struct SourceOptions: ParsableArguments {
     /// Uploads what is to be uploaded, and names it in the request's source.
     func add(to source: inout JSONObject, _ installation: Installation) async throws {
         if let npm { source["npm"] = .string(npm) }
+        if !with.isEmpty { source["with"] = .strings(with) }
         if let binary {
             let (name, tar) = try Self.packed(binary)
             let answer = try await ControlClient.orchestrator(installation).upload("/v1/berth/uploads", tar)
@@ -41,7 +46,7 @@ struct SourceOptions: ParsableArguments {
     }
 
     /// One file as an archive; what it is, the build looks at.
-    private static func packed(_ path: String) throws -> (name: String, tar: ByteBuffer) {
+    static func packed(_ path: String) throws -> (name: String, tar: ByteBuffer) {
         var info = stat()
         guard stat(path, &info) == 0 else {
             throw Failure("--binary \(path) cannot be read: \(String(cString: strerror(errno)))", hint: "give an executable file", code: 64)
