@@ -19,7 +19,10 @@ struct ArgumentSecrets {
             defer { option = text.hasPrefix("-") && !text.contains("=") && text.utf8.count > 1 ? text : nil }
             if text.hasPrefix("-"), let equals = text.firstIndex(of: "=") {
                 let (name, value) = (String(text[..<equals]), String(text[text.index(after: equals)...]))
-                guard isSecret(value, of: name, word.isFilled) else { result.append(text); continue }
+                guard isSecret(value, of: name, word.isFilled) else {
+                    result.append(text)
+                    continue
+                }
                 result.append("\(name)=\(keep(value, name, index))")
             } else if !text.hasPrefix("-") || Looks.isSecretValue(text), isSecret(text, of: option, word.isFilled) {
                 result.append(keep(text, option, index))

@@ -65,7 +65,8 @@ public struct ImportFile: Sendable, Equatable {
         let text = bytes.starts(with: [0xEF, 0xBB, 0xBF]) ? Array(bytes.dropFirst(3)) : bytes
         let root: JSONValue
         do {
-            root = try JSONValue(parsing: CommentedJSON.plain(text), limits: ScanLimits(maximumBytes: Self.maximumBytes, maximumDepth: Self.maximumDepth))
+            root = try JSONValue(
+                parsing: CommentedJSON.plain(text), limits: ScanLimits(maximumBytes: Self.maximumBytes, maximumDepth: Self.maximumDepth))
         } catch {
             let (line, column) = ConfigEdit.place(error.offset, in: text)
             throw Refusal("\(file) is no JSON: line \(line), column \(column): \(error.reason.rawValue)", "mend that line")

@@ -51,7 +51,8 @@ public struct ImportPlan: Sendable, Equatable {
             return .refused(Refusal("it is a server elsewhere, at \(host)", "Berth hosts what runs here: leave it in the client's configuration"))
         case .process(let process):
             do throws(Refusal) {
-                var connector = try Recognition(process: process, values: values, open: open, registry: registry, surroundings: surroundings).connector()
+                var connector = try Recognition(process: process, values: values, open: open, registry: registry, surroundings: surroundings)
+                    .connector()
                 connector.remarks = server.remarks + connector.remarks
                 return .connector(connector)
             } catch {

@@ -5,15 +5,20 @@ extension LauncherWords {
     private static let dockerOptions: [(spellings: String, kind: Options.Kind)] = [
         ("--env -e", .value), ("--memory -m", .value), ("--cpus", .value), ("--entrypoint", .value),
         ("--volume -v", .refused(filesRemedy)), ("--mount --volumes-from --tmpfs", .refused(filesRemedy)),
-        ("--publish -p", .refused("a server that speaks HTTP: berth connector add NAME --oci IMAGE --http PORT")), ("--publish-all -P --expose", .refused(ownRemedy)),
+        ("--publish -p", .refused("a server that speaks HTTP: berth connector add NAME --oci IMAGE --http PORT")),
+        ("--publish-all -P --expose", .refused(ownRemedy)),
         ("--network --net", .refused("leave it out, and name the hosts that it is to reach: --egress SERVER=HOST")),
         ("--add-host --dns --link", .refused("leave it out, and name the hosts that it is to reach: --egress SERVER=HOST")),
         ("--env-file", .refused("write its lines into env")),
         ("--privileged --cap-add --device --security-opt --pid --ipc --userns --uts --gpus --group-add --sysctl --cgroupns", .refused(ownRemedy)),
         ("--workdir -w", .refused("the image's own working directory is used: leave it out")),
-        ("--platform", .refused("leave it out: the image of this host's platform is taken")), ("--runtime", .refused("berth connector update NAME --runtime PATH")),
+        ("--platform", .refused("leave it out: the image of this host's platform is taken")),
+        ("--runtime", .refused("berth connector update NAME --runtime PATH")),
         ("--pids-limit", .refused("berth connector update NAME --pids N")),
-        ("--name --pull --label -l --restart --hostname -h --user -u --log-driver --log-opt --cap-drop --stop-timeout --ulimit --cidfile --memory-swap --shm-size", .ignoredWithValue),
+        (
+            "--name --pull --label -l --restart --hostname -h --user -u --log-driver --log-opt --cap-drop --stop-timeout --ulimit --cidfile --memory-swap --shm-size",
+            .ignoredWithValue
+        ),
         ("--interactive -i --tty -t --rm --init --read-only --detach -d --quiet -q --sig-proxy --no-healthcheck", .ignored),
     ]
 
@@ -24,7 +29,8 @@ extension LauncherWords {
         if verb == "container" { verb = try rest.next("command").text }
         guard verb == "run" else {
             throw Refusal(
-                verb == "mcp" ? "\(program) mcp starts a gateway of its own" : "\(program) \(verb.prefix(32)) starts no image", "name the server's image: docker run -i --rm IMAGE")
+                verb == "mcp" ? "\(program) mcp starts a gateway of its own" : "\(program) \(verb.prefix(32)) starts no image",
+                "name the server's image: docker run -i --rm IMAGE")
         }
         rest = Options(words: rest.words, launcher: "\(program) run")
         let options = try rest.take(Self.dockerOptions)
@@ -38,7 +44,9 @@ extension LauncherWords {
                 guard let size = Self.mebibytes(option.value.text) else { throw Refusal("--memory is no size", "for example 512m") }
                 launch.memoryMB = size
             case "--cpus":
-                guard let number = Double(option.value.text), (0.01...4_096).contains(number) else { throw Refusal("--cpus is no number", "for example 0.5") }
+                guard let number = Double(option.value.text), (0.01...4_096).contains(number) else {
+                    throw Refusal("--cpus is no number", "for example 0.5")
+                }
                 launch.cpus = max(0.1, number)
             default: launch.command = [option.value.text]
             }
@@ -71,7 +79,9 @@ extension LauncherWords {
         let hasHost = image.contains("/") && (first.contains(".") || first.contains(":") || first == "localhost")
         if hasHost { return image }
         guard let registry else {
-            throw Refusal("\(image.prefix(100)) names no registry", "--registry HOST says where such images are, as \(LauncherWords.base(words.first?.text ?? "docker")) has it set")
+            throw Refusal(
+                "\(image.prefix(100)) names no registry",
+                "--registry HOST says where such images are, as \(LauncherWords.base(words.first?.text ?? "docker")) has it set")
         }
         return "\(registry)/\(image.contains("/") ? image : "library/" + image)"
     }

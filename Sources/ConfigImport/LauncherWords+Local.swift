@@ -5,7 +5,9 @@ extension LauncherWords {
             let isWindows = command.contains("\\") || command.dropFirst().hasPrefix(":")
             throw Refusal(
                 isWindows ? "its command is a path of Windows" : "\(command.prefix(64)) is a program of the client's host",
-                isWindows ? "name its package: uvx PACKAGE or npx -y PACKAGE" : "name its package (uvx \(command.prefix(64)), npx -y PACKAGE), or the whole path of one executable file")
+                isWindows
+                    ? "name its package: uvx PACKAGE or npx -y PACKAGE"
+                    : "name its package (uvx \(command.prefix(64)), npx -y PACKAGE), or the whole path of one executable file")
         }
         switch surroundings.look(path) {
         case .nothing: throw Refusal("\(path) is not on this host", "copy it here, or name its package: uvx PACKAGE or npx -y PACKAGE")

@@ -2,7 +2,10 @@ extension LauncherWords {
     private static let npxOptions: [(spellings: String, kind: Options.Kind)] = [
         ("--package -p", .value), ("--call -c", .refused("write the program itself, and each word of its line into args")),
         ("--registry", .refused("packages come from the one registry that this host builds from: berth up --npm-registry URL")),
-        ("--yes -y --no --quiet -q --silent -s --prefer-online --prefer-offline --ignore-existing --bun --no-install --verbose --no-update-notifier --force -f", .ignored),
+        (
+            "--yes -y --no --quiet -q --silent -s --prefer-online --prefer-offline --ignore-existing --bun --no-install --verbose --no-update-notifier --force -f",
+            .ignored
+        ),
         ("--loglevel --cache --workspace -w --prefix --node-options -n --userconfig", .ignoredWithValue),
     ]
 

@@ -7,21 +7,29 @@ extension LauncherWords {
         ("--with-editable --editable", .refused("a folder goes by berth connector add NAME --dir DIR -- COMMAND")),
         ("--index-url --index --default-index --extra-index-url --find-links -i -f", .refused(indexRemedy)),
         ("--env-file", .refused("write its lines into env")),
-        ("--python-preference --prerelease --resolution --cache-dir --color --exclude-newer --link-mode --group --extra --constraints --constraint -c --package --index-strategy",
-         .ignoredWithValue),
-        ("--quiet -q --verbose -v --isolated --no-cache --refresh --offline --upgrade -U --reinstall --native-tls --system-certs --no-progress --no-project --active --frozen --locked --no-sync --no-config --managed-python --no-managed-python --no-env-file --all-extras --no-dev --script -s --exact",
-         .ignored),
+        (
+            "--python-preference --prerelease --resolution --cache-dir --color --exclude-newer --link-mode --group --extra --constraints --constraint -c --package --index-strategy",
+            .ignoredWithValue
+        ),
+        (
+            "--quiet -q --verbose -v --isolated --no-cache --refresh --offline --upgrade -U --reinstall --native-tls --system-certs --no-progress --no-project --active --frozen --locked --no-sync --no-config --managed-python --no-managed-python --no-env-file --all-extras --no-dev --script -s --exact",
+            .ignored
+        ),
     ]
 
     func uvx(_ rest: inout Options) throws(Refusal) -> Launch {
         let options = try rest.take(Self.uvOptions)
-        if let folder = options.last(where: { $0.name == "--directory" }), surroundings.look(folder.value.text) == .directory, options.contains(where: { $0.name == "--module" }) {
+        if let folder = options.last(where: { $0.name == "--directory" }), surroundings.look(folder.value.text) == .directory,
+            options.contains(where: { $0.name == "--module" })
+        {
             throw Refusal("uvx runs a folder", "berth connector add NAME --dir DIR -- COMMAND")
         }
         let first = try rest.next("package")
         let from = options.last { $0.name == "--from" }?.value.text
         let with = options.filter { $0.name == "--with" }.flatMap { $0.value.text.split(separator: ",").map(String.init) }
-        return try package(from ?? first.text, command: from == nil ? nil : first.text, with: with, rest.words, python: options.last { $0.name == "--python" }?.value.text)
+        return try package(
+            from ?? first.text, command: from == nil ? nil : first.text, with: with, rest.words,
+            python: options.last { $0.name == "--python" }?.value.text)
     }
 
     func uv(_ rest: inout Options) throws(Refusal) -> Launch {
@@ -57,7 +65,8 @@ extension LauncherWords {
             let place = try script(path, in: folder)
             words.removeFirst(2)
             return Launch(
-                source: .folder(place.folder, requirements: try requirements(of: place.folder, with: with)), command: [first.text, "run", place.name + object],
+                source: .folder(place.folder, requirements: try requirements(of: place.folder, with: with)),
+                command: [first.text, "run", place.name + object],
                 arguments: words, launcher: .none)
         }
         if first.text.hasSuffix(".py") { return try script(first.text, words, folder: folder, with: with) }
@@ -68,7 +77,8 @@ extension LauncherWords {
         }
         throw Refusal(
             "uv run \(first.text.prefix(64)) is a command of the project in \(folder)",
-            "in it: uv export --no-hashes --no-emit-project > requirements.txt; then berth connector add NAME --dir \(folder) --requirements \(folder)/requirements.txt -- python3 -m MODULE")
+            "in it: uv export --no-hashes --no-emit-project > requirements.txt; then berth connector add NAME --dir \(folder) --requirements \(folder)/requirements.txt -- python3 -m MODULE"
+        )
     }
 
     private static func split(_ text: String) -> (path: String, object: String) {
@@ -81,20 +91,25 @@ extension LauncherWords {
         guard verb == "run" else { throw Refusal("pipx \(verb.prefix(32)) starts no server", "pipx run PACKAGE starts one") }
         let options = try rest.take([
             ("--spec", .value), ("--with", .value), ("--python", .value), ("--index-url -i", .refused(Self.indexRemedy)),
-            ("--pip-args", .refused("leave them out: packages are resolved and locked once")), ("--no-cache --quiet -q --verbose -v --system-site-packages", .ignored),
+            ("--pip-args", .refused("leave them out: packages are resolved and locked once")),
+            ("--no-cache --quiet -q --verbose -v --system-site-packages", .ignored),
         ])
         let first = try rest.next("package")
         let spec = options.last { $0.name == "--spec" }?.value.text
         let with = options.filter { $0.name == "--with" }.map(\.value.text)
-        return try package(spec ?? first.text, command: spec == nil ? nil : first.text, with: with, rest.words, python: options.last { $0.name == "--python" }?.value.text)
+        return try package(
+            spec ?? first.text, command: spec == nil ? nil : first.text, with: with, rest.words,
+            python: options.last { $0.name == "--python" }?.value.text)
     }
 
     /// `python [-u] -m MODULE`, `python FILE`.
     func python(_ rest: inout Options, interpreter: String, folder: String? = nil, with: [String] = []) throws(Refusal) -> Launch {
-        let options = try rest.take([
-            ("-m", .value), ("-c", .refused("write the code into a file of a folder: --dir DIR -- python3 FILE")), ("-u -B -E -I -O -OO -P -s -S -q -v -b", .ignored),
-            ("-W -X", .ignoredWithValue),
-        ], endingBehind: "-m")
+        let options = try rest.take(
+            [
+                ("-m", .value), ("-c", .refused("write the code into a file of a folder: --dir DIR -- python3 FILE")),
+                ("-u -B -E -I -O -OO -P -s -S -q -v -b", .ignored),
+                ("-W -X", .ignoredWithValue),
+            ], endingBehind: "-m")
         if let name = options.last(where: { $0.name == "-m" })?.value.text { return try module(name, rest.words, folder: folder, with: with) }
         return try script(try rest.next("file").text, rest.words, folder: folder, with: with)
     }
@@ -116,7 +131,9 @@ extension LauncherWords {
     /// As the index's tools take it, of what uv takes: `name@1.2`, `name@latest` too.
     static func requirement(_ text: String) throws(Refusal) -> String {
         if text.contains("://") || text.hasPrefix("git+") || text.contains(" @ ") {
-            throw Refusal("\(text.prefix { $0 != ":" && $0 != "+" && $0 != " " }.prefix(32))… is an address, and packages come from the index only", "name a released version: NAME==VERSION")
+            throw Refusal(
+                "\(text.prefix { $0 != ":" && $0 != "+" && $0 != " " }.prefix(32))… is an address, and packages come from the index only",
+                "name a released version: NAME==VERSION")
         }
         if text.hasPrefix("/") || text.hasPrefix(".") || text.hasPrefix("~") || text.hasSuffix(".whl") {
             throw Refusal("a package of the client's own disk is started", "berth connector add NAME --dir DIR --requirements FILE -- COMMAND")
@@ -133,12 +150,17 @@ extension LauncherWords {
             throw Refusal("python -m is told no module", "for example -m mcp_server_time")
         }
         let first = String(name.prefix { $0 != "." })
-        if let folder = folder ?? directory, folder.hasPrefix("/"), surroundings.has("\(folder)/\(first)") || surroundings.has("\(folder)/\(first).py") {
+        if let folder = folder ?? directory, folder.hasPrefix("/"),
+            surroundings.has("\(folder)/\(first)") || surroundings.has("\(folder)/\(first).py")
+        {
             return Launch(
-                source: .folder(try Self.whole(folder), requirements: try requirements(of: folder, with: with)), command: ["python3", "-m", name], arguments: words,
+                source: .folder(try Self.whole(folder), requirements: try requirements(of: folder, with: with)), command: ["python3", "-m", name],
+                arguments: words,
                 launcher: .pythonModule(name))
         }
-        var launch = Launch(source: .pypi(first.replacing("_", with: "-"), with: with), command: ["python3", "-m", name], arguments: words, launcher: .pythonModule(name))
+        var launch = Launch(
+            source: .pypi(first.replacing("_", with: "-"), with: with), command: ["python3", "-m", name], arguments: words,
+            launcher: .pythonModule(name))
         launch.remarks.append("the package of the module \(first) is taken to be \(first.replacing("_", with: "-"))")
         return launch
     }
@@ -146,7 +168,8 @@ extension LauncherWords {
     private func script(_ path: String, _ words: [Word], folder: String?, with: [String]) throws(Refusal) -> Launch {
         let place = try script(path, in: folder)
         return Launch(
-            source: .folder(place.folder, requirements: try requirements(of: place.folder, with: with)), command: ["python3", place.name], arguments: words,
+            source: .folder(place.folder, requirements: try requirements(of: place.folder, with: with)), command: ["python3", place.name],
+            arguments: words,
             launcher: .pythonScript(place.name))
     }
 
@@ -170,8 +193,10 @@ extension LauncherWords {
     private static func whole(_ folder: String) throws(Refusal) -> String {
         let parts = folder.split(separator: "/")
         let isHome = parts.count == 2 && ["home", "Users"].contains(parts[0])
-        guard parts.count > 1 || (parts.count == 1 && !["root", "tmp", "home", "usr", "etc", "var", "opt", "srv", "mnt"].contains(parts[0])), !isHome else {
-            throw Refusal("its file lies in \(folder.isEmpty ? "/" : folder), all of which would go into an image", "move it into a folder of its own")
+        guard parts.count > 1 || (parts.count == 1 && !["root", "tmp", "home", "usr", "etc", "var", "opt", "srv", "mnt"].contains(parts[0])), !isHome
+        else {
+            throw Refusal(
+                "its file lies in \(folder.isEmpty ? "/" : folder), all of which would go into an image", "move it into a folder of its own")
         }
         return folder
     }
@@ -188,7 +213,9 @@ extension LauncherWords {
             return .list(list)
         }
         guard !surroundings.has(folder + "/pyproject.toml") else {
-            throw Refusal("the folder \(folder) is a project without a requirements.txt", "in it: uv export --no-hashes --no-emit-project > requirements.txt; then import again")
+            throw Refusal(
+                "the folder \(folder) is a project without a requirements.txt",
+                "in it: uv export --no-hashes --no-emit-project > requirements.txt; then import again")
         }
         return nil
     }

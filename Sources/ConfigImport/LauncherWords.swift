@@ -12,7 +12,9 @@ struct LauncherWords {
     func launch() throws(Refusal) -> Launch {
         var words = words
         // Windows' way to find a script: `cmd /c npx …`.
-        if let first = words.first, ["cmd", "cmd.exe"].contains(Self.base(first.text).lowercased()), words.count > 2, words[1].text.lowercased() == "/c" {
+        if let first = words.first, ["cmd", "cmd.exe"].contains(Self.base(first.text).lowercased()), words.count > 2,
+            words[1].text.lowercased() == "/c"
+        {
             words.removeFirst(2)
         }
         guard let first = words.first else { throw Refusal("it has no command", ImportFile.example) }

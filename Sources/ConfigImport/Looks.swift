@@ -7,8 +7,12 @@ enum Looks {
         let text = String(upper)
         // Of a secret, and none: MAX_TOKENS, AUTH_TYPE, TOKEN_LIMIT, NO_AUTH.
         if text.hasSuffix("TOKENS") || harmlessEndings.contains(where: { text.hasSuffix($0) }) || text.hasPrefix("NO_") { return false }
-        return ["TOKEN", "APIKEY", "API_KEY", "ACCESS_KEY", "SECRET", "PASSWORD", "PASSWD", "PASSPHRASE", "CREDENTIAL", "PRIVATE_KEY", "BEARER", "AUTH", "COOKIE", "DSN"]
-            .contains { text.contains($0) } || text.hasSuffix("_KEY") || text == "KEY" || text.hasSuffix("_PAT") || text == "PAT" || text.hasSuffix("_PWD")
+        return [
+            "TOKEN", "APIKEY", "API_KEY", "ACCESS_KEY", "SECRET", "PASSWORD", "PASSWD", "PASSPHRASE", "CREDENTIAL", "PRIVATE_KEY", "BEARER", "AUTH",
+            "COOKIE", "DSN",
+        ]
+        .contains { text.contains($0) } || text.hasSuffix("_KEY") || text == "KEY" || text.hasSuffix("_PAT") || text == "PAT"
+            || text.hasSuffix("_PWD")
     }
 
     private static let harmlessEndings = ["_LIMIT", "_TYPE", "_MODE", "_LEVEL", "_TIMEOUT", "_TTL", "_METHOD", "_SCHEME"]
@@ -39,7 +43,9 @@ enum Looks {
 
     /// One word of letters and digits mixed, long enough that nobody made it up; or a UUID.
     private static func isRandom(_ text: String) -> Bool {
-        guard (16...4_096).contains(text.utf8.count), !text.contains(where: { " ,;:(){}<>\\$".contains($0) }), !text.hasPrefix("/"), !text.hasPrefix(".") else {
+        guard (16...4_096).contains(text.utf8.count), !text.contains(where: { " ,;:(){}<>\\$".contains($0) }), !text.hasPrefix("/"),
+            !text.hasPrefix(".")
+        else {
             return false
         }
         let parts = text.split(separator: "-", omittingEmptySubsequences: false)
@@ -57,11 +63,13 @@ enum Looks {
         "readonly", "read-only", "bearer", "basic", "oauth", "oauth2", "api-key", "token",
     ]
     private static let plainEndings = [
-        "_LEVEL", "_REGION", "_TIMEOUT", "_PORT", "_MODE", "_ENV", "_LOCALE", "_LANG", "_TZ", "_TIMEZONE", "_VERSION", "_MODEL", "_FORMAT", "_TRANSPORT",
+        "_LEVEL", "_REGION", "_TIMEOUT", "_PORT", "_MODE", "_ENV", "_LOCALE", "_LANG", "_TZ", "_TIMEZONE", "_VERSION", "_MODEL", "_FORMAT",
+        "_TRANSPORT",
         "_DIR", "_PATH", "_HOME",
     ]
     private static let plainNames: Set<String> = [
-        "LOG_LEVEL", "NODE_ENV", "TZ", "LANG", "LC_ALL", "PORT", "HOME", "PATH", "PYTHONUNBUFFERED", "PYTHONPATH", "PYTHONIOENCODING", "NO_COLOR", "DEBUG",
+        "LOG_LEVEL", "NODE_ENV", "TZ", "LANG", "LC_ALL", "PORT", "HOME", "PATH", "PYTHONUNBUFFERED", "PYTHONPATH", "PYTHONIOENCODING", "NO_COLOR",
+        "DEBUG",
         "USER",
     ]
 
@@ -86,7 +94,8 @@ enum Looks {
     /// What documentation has where a value belongs.
     static func isExample(_ value: String) -> Bool {
         let lower = value.lowercased()
-        return (value.hasPrefix("<") && value.hasSuffix(">")) || (lower.hasPrefix("your") && value.utf8.count <= 64 && !lower.contains(where: \.isNumber))
+        return (value.hasPrefix("<") && value.hasSuffix(">"))
+            || (lower.hasPrefix("your") && value.utf8.count <= 64 && !lower.contains(where: \.isNumber))
             || ["xxx", "changeme", "todo", "..."].contains(lower) || lower.hasPrefix("replace_with")
     }
 }

@@ -1,6 +1,9 @@
 /// A value that the file leaves to whoever runs the client.
 public struct Placeholder: Sendable, Hashable {
-    public enum Kind: String, Sendable, Hashable { case environment = "env", input }
+    public enum Kind: String, Sendable, Hashable {
+        case environment = "env"
+        case input
+    }
     public var kind: Kind
     public var name: String
     /// As the file writes it.
@@ -25,7 +28,8 @@ struct Template: Equatable {
     let parts: [Part]
 
     private static let foreign = [
-        "workspaceFolder", "workspaceFolderBasename", "workspaceRoot", "userHome", "file", "fileDirname", "cwd", "execPath", "pathSeparator", "extensionPath",
+        "workspaceFolder", "workspaceFolderBasename", "workspaceRoot", "userHome", "file", "fileDirname", "cwd", "execPath", "pathSeparator",
+        "extensionPath",
         "CLAUDE_PLUGIN_ROOT", "CLAUDE_PROJECT_DIR",
     ]
 
@@ -52,8 +56,12 @@ struct Template: Equatable {
     }
 
     private static func part(_ inner: String, _ own: Set<String>) -> Part? {
-        if inner.hasPrefix("env:"), Variable.isName(inner.dropFirst(4)) { return .value(Placeholder(.environment, String(inner.dropFirst(4))), standard: nil) }
-        if inner.hasPrefix("input:"), (7...70).contains(inner.utf8.count) { return .value(Placeholder(.input, String(inner.dropFirst(6))), standard: nil) }
+        if inner.hasPrefix("env:"), Variable.isName(inner.dropFirst(4)) {
+            return .value(Placeholder(.environment, String(inner.dropFirst(4))), standard: nil)
+        }
+        if inner.hasPrefix("input:"), (7...70).contains(inner.utf8.count) {
+            return .value(Placeholder(.input, String(inner.dropFirst(6))), standard: nil)
+        }
         let name = inner.prefix { $0 != ":" }
         if foreign.contains(String(name)) || ["command", "config"].contains(name) || inner == "/" { return .foreign(String(inner.prefix(64))) }
         guard Variable.isName(name), !own.contains(String(name)) else { return nil }
@@ -85,7 +93,9 @@ struct Template: Equatable {
             case .text(let own): text += own
             case .value(let placeholder, let standard):
                 guard let value = values[placeholder] ?? standard else {
-                    throw Refusal("it needs a value for \(placeholder.text)", "--secret \(placeholder.name) asks for it, --secret \(placeholder.name)=@FILE reads a file")
+                    throw Refusal(
+                        "it needs a value for \(placeholder.text)",
+                        "--secret \(placeholder.name) asks for it, --secret \(placeholder.name)=@FILE reads a file")
                 }
                 text += value
             case .foreign(let name):

@@ -107,18 +107,26 @@ struct Recognition {
             let host = port == 443 ? address.host : "\(address.host):\(port)"
             if !connector.egress.contains(host), connector.egress.count < 16 { connector.egress.append(host) }
         }
-        if unreached { connector.remarks.append("an address of this host or network is among its settings: --egress-private HOST:PORT of connector update opens one") }
+        if unreached {
+            connector.remarks.append(
+                "an address of this host or network is among its settings: --egress-private HOST:PORT of connector update opens one")
+        }
     }
 
     private func addRemarks(_ directory: String?, to connector: inout ImportPlan.Connector) {
-        if directory != nil, case .folder = connector.source {} else if directory != nil {
+        if directory != nil, case .folder = connector.source {
+        } else if directory != nil {
             connector.remarks.append("cwd is a folder of the client's host: its machine has none of it")
         }
         let paths = connector.arguments.filter { word in
             let value = word.hasPrefix("-") ? String(word.drop { $0 != "=" }.dropFirst()) : word
             return value.hasPrefix("/") || value.hasPrefix("~/") || (value.count > 2 && value.dropFirst().hasPrefix(":\\"))
         }
-        if !paths.isEmpty { connector.remarks.append("\(Count.text(paths.count, "argument")) of it name\(paths.count == 1 ? "s" : "") a path of the client's host: its machine has none of it") }
+        if !paths.isEmpty {
+            connector.remarks.append(
+                "\(Count.text(paths.count, "argument")) of it name\(paths.count == 1 ? "s" : "") a path of the client's host: its machine has none of it"
+            )
+        }
         if connector.environment.contains(where: { $0.value.hasPrefix("/") && $0.key != "PATH" }) {
             connector.remarks.append("a variable names a path of the client's host: its machine has none of it")
         }

@@ -13,7 +13,8 @@ struct WebAddress: Equatable {
     /// A name with a dot that anybody can look up, and no address.
     var isPublicName: Bool {
         let parts = host.split(separator: ".", omittingEmptySubsequences: false)
-        guard parts.count > 1, parts.allSatisfy({ !$0.isEmpty }), let last = parts.last, last.utf8.contains(where: { (0x61...0x7A).contains($0) }) else {
+        guard parts.count > 1, parts.allSatisfy({ !$0.isEmpty }), let last = parts.last, last.utf8.contains(where: { (0x61...0x7A).contains($0) })
+        else {
             return false
         }
         return !["local", "localhost", "internal", "lan", "home", "test", "invalid"].contains(String(last))

@@ -30,8 +30,11 @@ import Testing
                 // The launcher's own code is not looked at here.
                 let command = connector.command.contains("-c") ? Array(connector.command.suffix(2)) : connector.command
                 let environment = connector.environment.filter { $0.key != "NODE_OPTIONS" }.map { "\($0.key)=\($0.value)" }.sorted()
-                return ["\(item.name): \(connector.source.text)", "\(command)", "\(connector.arguments)", "\(environment)", "\(connector.secrets.keys.sorted())", "\(connector.egress)"]
-                    .joined(separator: " ")
+                return [
+                    "\(item.name): \(connector.source.text)", "\(command)", "\(connector.arguments)", "\(environment)",
+                    "\(connector.secrets.keys.sorted())", "\(connector.egress)",
+                ]
+                .joined(separator: " ")
             }
         }
     }
@@ -118,7 +121,8 @@ import Testing
                 switch item.outcome {
                 case .refused(let refusal): told = [refusal.reason, refusal.remedy]
                 case .connector(let connector):
-                    told = connector.remarks + connector.arguments + connector.command + connector.egress + [connector.source.text]
+                    told =
+                        connector.remarks + connector.arguments + connector.command + connector.egress + [connector.source.text]
                         + connector.environment.map(\.value)
                 case .disabled: break
                 }

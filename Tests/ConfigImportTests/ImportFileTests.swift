@@ -64,7 +64,8 @@ import Testing
     }
 
     @Test(arguments: [
-        ("${env:A}", ["env:A"]), ("x${input:my id}y${B}", ["input:my id", "env:B"]), ("${C:-d}", []), ("${own}", []), ("${a b} ${", []), ("${env:}", []),
+        ("${env:A}", ["env:A"]), ("x${input:my id}y${B}", ["input:my id", "env:B"]), ("${C:-d}", []), ("${own}", []), ("${a b} ${", []),
+        ("${env:}", []),
     ])
     func placeholders(text: String, needs: [String]) {
         #expect(Template(text, own: ["own"]).needs.map { "\($0.kind.rawValue):\($0.name)" } == needs)

@@ -33,12 +33,15 @@ import Testing
 
     @Test func python() async throws {
         let folder = try folder([
-            "app/run.py": Self.tells + "\nimport beside\nif __name__ == '__main__': main()\n", "app/beside.py": "", "lib/mod.py": Self.tells + "\nif __name__ == '__main__': main()\n",
+            "app/run.py": Self.tells + "\nimport beside\nif __name__ == '__main__': main()\n", "app/beside.py": "",
+            "lib/mod.py": Self.tells + "\nif __name__ == '__main__': main()\n",
             "lib/tells.py": Self.tells, "lib/a_tool-1.0.dist-info/METADATA": "Metadata-Version: 2.1\nName: a-tool\nVersion: 1.0\n",
             "lib/a_tool-1.0.dist-info/entry_points.txt": "[console_scripts]\nother-name = tells:main\n",
         ])
         defer { try? FileManager.default.removeItem(atPath: folder) }
-        for (launcher, name) in [(Launcher.pythonScript(folder + "/app/run.py"), "run.py"), (.pythonModule("mod"), "mod.py"), (.pythonProgram("a_tool"), "other-name")] {
+        for (launcher, name) in [
+            (Launcher.pythonScript(folder + "/app/run.py"), "run.py"), (.pythonModule("mod"), "mod.py"), (.pythonProgram("a_tool"), "other-name"),
+        ] {
             let command = connector(launcher).command
             let result = try await Command.run(
                 ["/usr/bin/python3"] + command.dropFirst() + ["--key=${secret:ARG_KEY}", "${secret:NONE}", "-x"],
@@ -49,7 +52,8 @@ import Testing
             #expect(Array(argv.dropFirst()) == ["--key=\(secret)", "${secret:NONE}", "-x"])
             #expect(told["shown"] as? Bool == false, "the kernel shows it")
         }
-        let none = try await Command.run(["/usr/bin/python3"] + connector(.pythonProgram("nowhere")).command.dropFirst(), environment: ["PYTHONPATH": folder + "/lib"])
+        let none = try await Command.run(
+            ["/usr/bin/python3"] + connector(.pythonProgram("nowhere")).command.dropFirst(), environment: ["PYTHONPATH": folder + "/lib"])
         #expect(none.status == 1 && none.errors == "no command nowhere is installed\n")
     }
 

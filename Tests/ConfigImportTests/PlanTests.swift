@@ -8,7 +8,8 @@ import Testing
     private static let disk = Surroundings { path in
         switch path {
         case "/srv/app", "/srv/app/pkg", "/home/ada", "/home/ada/proj", "/srv/uvproject": .directory
-        case "/srv/app/server.py", "/srv/app/sub/run.py", "/home/ada/server.py", "/srv/uvproject/pyproject.toml", "/srv/uvproject/main.py": .text(interpreter: "")
+        case "/srv/app/server.py", "/srv/app/sub/run.py", "/home/ada/server.py", "/srv/uvproject/pyproject.toml", "/srv/uvproject/main.py":
+            .text(interpreter: "")
         case "/srv/app/tool": .text(interpreter: "/usr/bin/python3")
         case "/srv/app/start.sh": .text(interpreter: "/bin/bash")
         case "/srv/venv/bin/mcp-x": .text(interpreter: "/srv/venv/bin/python")
@@ -58,7 +59,10 @@ import Testing
         ("npm start", "x: no: npm start runs a project of the client's host"),
         ("npx github:o/r", "x: no: npx starts something that is no package of the registry"),
         ("npx -c echo", "x: no: npx --call cannot be had"),
-        ("docker run -it --rm -m 512m --cpus=0.5 -eTZ=UTC -e K=abcdefgh --name n r.example/a:1 serve", #"x: --oci r.example/a:1 [] ["serve"] ["TZ=UTC"] ["K"] []"#),
+        (
+            "docker run -it --rm -m 512m --cpus=0.5 -eTZ=UTC -e K=abcdefgh --name n r.example/a:1 serve",
+            #"x: --oci r.example/a:1 [] ["serve"] ["TZ=UTC"] ["K"] []"#
+        ),
         ("docker run -i --rm mcp/time", "x: no: mcp/time names no registry"),
         ("docker run -v /home/ada:/data r.example/a", "x: no: docker run --volume cannot be had"),
         ("docker run --mount=type=bind r.example/a", "x: no: docker run --mount cannot be had"),
@@ -66,7 +70,10 @@ import Testing
         ("docker run -p 80:80 r.example/a", "x: no: docker run --publish cannot be had"),
         ("docker run --privileged r.example/a", "x: no: docker run --privileged cannot be had"),
         ("docker compose up", "x: no: docker compose starts no image"),
-        ("docker run r.example/a --api-key=abcdefgh", "x: no: a secret stands among its arguments (--api-key), which everybody on this host could read in the process list"),
+        (
+            "docker run r.example/a --api-key=abcdefgh",
+            "x: no: a secret stands among its arguments (--api-key), which everybody on this host could read in the process list"
+        ),
         ("/srv/grafana -t stdio", #"x: --binary /srv/grafana [] ["-t", "stdio"] [] [] []"#),
         ("/srv/app/tool a", #"x: --dir /srv/app ["python3", "tool"] ["a"] [] [] []"#),
         ("/srv/app/start.sh", "x: no: /srv/app/start.sh is a script of bash, which images of folders have not"),
@@ -92,12 +99,15 @@ import Testing
         ("-k sk-0123456789abcdef", ["-k", "${secret:ARG_K}"]), ("ghp_0123456789abcdefABCDEF0123456789abcd", ["${secret:ARG_1}"]),
         ("--header Authorization:Bearer_abc", ["--header", "${secret:ARG_HEADER}"]), ("API_TOKEN=abcdefgh", ["API_TOKEN=${secret:ARG_API_TOKEN}"]),
         ("redis://:pw@h.example/0", ["${secret:ARG_1}"]), ("https://hooks.example.com/T012/aB3dE5fG7hI9jK1lM3", ["${secret:ARG_1}"]),
-        ("--password 1234", ["--password", "${secret:ARG_PASSWORD}"]), ("--token a --token b", ["--token", "${secret:ARG_TOKEN}", "--token", "${secret:ARG_TOKEN_2}"]),
+        ("--password 1234", ["--password", "${secret:ARG_PASSWORD}"]),
+        ("--token a --token b", ["--token", "${secret:ARG_TOKEN}", "--token", "${secret:ARG_TOKEN_2}"]),
         ("123e4567-e89b-12d3-a456-426614174000", ["${secret:ARG_1}"]), ("--url=https://x.example/?api_key=abc", ["--url=${secret:ARG_URL}"]),
         ("--max-tokens 4096", ["--max-tokens", "4096"]), ("--auth none", ["--auth", "none"]), ("--auth-type bearer", ["--auth-type", "bearer"]),
-        ("--no-auth serve", ["--no-auth", "serve"]), ("--key-file /srv/key", ["--key-file", "/srv/key"]), ("--url https://x.example/a", ["--url", "https://x.example/a"]),
+        ("--no-auth serve", ["--no-auth", "serve"]), ("--key-file /srv/key", ["--key-file", "/srv/key"]),
+        ("--url https://x.example/a", ["--url", "https://x.example/a"]),
         ("--local-timezone=America/Argentina/Buenos_Aires", ["--local-timezone=America/Argentina/Buenos_Aires"]),
-        ("postgresql://localhost/shop", ["postgresql://localhost/shop"]), ("--model claude-3-5-sonnet-20241022", ["--model", "claude-3-5-sonnet-20241022"]),
+        ("postgresql://localhost/shop", ["postgresql://localhost/shop"]),
+        ("--model claude-3-5-sonnet-20241022", ["--model", "claude-3-5-sonnet-20241022"]),
     ])
     func words(text: String, hidden: [String]) {
         var hider = ArgumentSecrets(taken: [])
@@ -106,20 +116,25 @@ import Testing
     }
 
     @Test(arguments: [
-        ("LOG_LEVEL", "debug", true), ("DEBUG", "true", true), ("PORT", "3000", true), ("AWS_REGION", "us-east-1", true), ("X_URL", "https://a.example/v1", true),
-        ("X_URL", "https://u:p@a.example", false), ("X_URL", "https://a.example/?q=1", false), ("ANYTHING", "else", false), ("API_KEY", "true", false),
-        ("PASSWORD", "1", false), ("HOME", "/home/ada", true), ("CODE", "ghp_0123456789abcdefABCDEF0123456789abcd", false), ("EMPTY_KEY", "", true), ("MAX_TOKENS", "4096", true),
+        ("LOG_LEVEL", "debug", true), ("DEBUG", "true", true), ("PORT", "3000", true), ("AWS_REGION", "us-east-1", true),
+        ("X_URL", "https://a.example/v1", true),
+        ("X_URL", "https://u:p@a.example", false), ("X_URL", "https://a.example/?q=1", false), ("ANYTHING", "else", false),
+        ("API_KEY", "true", false),
+        ("PASSWORD", "1", false), ("HOME", "/home/ada", true), ("CODE", "ghp_0123456789abcdefABCDEF0123456789abcd", false), ("EMPTY_KEY", "", true),
+        ("MAX_TOKENS", "4096", true),
     ])
     func aVariable(name: String, value: String, isPlain: Bool) { #expect(Looks.isPlain(name, value) == isPlain) }
 
     @Test(arguments: [
-        ("a.example", false), ("https://API.Example.com/x?y", true), ("http://localhost:3000", false), ("http://10.0.0.1/", false), ("http://db.internal", false),
+        ("a.example", false), ("https://API.Example.com/x?y", true), ("http://localhost:3000", false), ("http://10.0.0.1/", false),
+        ("http://db.internal", false),
         ("https://a.example:70000", false), ("https://[::1]/", false), ("https://x.local", false),
     ])
     func aHostThatAnybodyCanLookUp(text: String, isPublic: Bool) { #expect((WebAddress(text)?.isPublicName ?? false) == isPublic) }
 
     @Test(arguments: [
-        ("GitHub", "github"), ("brave search", "brave-search"), ("@scope/x_y", "scope-x-y"), ("2fa", "s-2fa"), ("日本", "server"), ("", "server"), ("a", "a-2"),
+        ("GitHub", "github"), ("brave search", "brave-search"), ("@scope/x_y", "scope-x-y"), ("2fa", "s-2fa"), ("日本", "server"), ("", "server"),
+        ("a", "a-2"),
         ("a-name-that-is-far-longer-than-any-name", "a-name-that-is-far-longer-than-a"),
     ])
     func aName(given: String, name: String) { #expect(ConnectorName.make(given, besides: ["a"]) == name) }

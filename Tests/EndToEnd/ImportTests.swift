@@ -30,7 +30,10 @@ struct ImportTests {
                 [
                     "Time": ["command": "uvx", "args": ["--with", "iniconfig", "mcp-server-time", "--local-timezone=UTC"]],
                     "calc": ["command": "pipx", "args": ["run", "--spec", "mcp-server-calculator", "mcp-server-calculator"]],
-                    "argued": ["command": "python3", "args": [folder + "/server.py", "--token", argument, "plain"], "env": ["API_KEY": key, "LOG_LEVEL": "debug"]],
+                    "argued": [
+                        "command": "python3", "args": [folder + "/server.py", "--token", argument, "plain"],
+                        "env": ["API_KEY": key, "LOG_LEVEL": "debug"],
+                    ],
                     "wrong": ["command": "uvx", "args": ["berth-no-such-package-anywhere"], "env": ["OTHER_KEY": key]],
                     "far": ["type": "http", "url": "https://mcp.example.com/x", "headers": ["Authorization": "Bearer \(key)"]],
                 ])
@@ -40,7 +43,9 @@ struct ImportTests {
             let unsure = try await berth.run(["import", file])
             #expect(unsure.status == 64 && unsure.errors.contains("--yes imports without asking"), "\(unsure.errors)")
             let dry = try await berth.run(["import", file, "--dry-run"])
-            #expect(dry.status == 0 && dry.output.contains("API_KEY, ARG_TOKEN") && dry.output.contains("Virtual MCP: desk"), "\(dry.output) \(dry.errors)")
+            #expect(
+                dry.status == 0 && dry.output.contains("API_KEY, ARG_TOKEN") && dry.output.contains("Virtual MCP: desk"),
+                "\(dry.output) \(dry.errors)")
             #expect((try await berth.json(["connector", "list"])["connectors"] as? [Any])?.isEmpty == true)
 
             // One that fails does not lose the others, and the end says so.
@@ -67,7 +72,8 @@ struct ImportTests {
             #expect(again.status == 0, "\(again.output) \(again.errors)")
             #expect(again.lastJSON?["imported"] as? [String] == ["calc", "time"] || again.lastJSON?["imported"] as? [String] == ["time", "calc"])
             #expect(again.lastJSON?["token"] == nil)
-            let other = try write(berth, ["time": ["command": "uvx", "args": ["mcp-server-time", "--local-timezone=Europe/Berlin"]]], name: "other.json")
+            let other = try write(
+                berth, ["time": ["command": "uvx", "args": ["mcp-server-time", "--local-timezone=Europe/Berlin"]]], name: "other.json")
             let clash = try await berth.run(["import", other, "--yes"])
             #expect(clash.status == 1 && clash.output.contains("another connector is called time"), "\(clash.output) \(clash.errors)")
             let replaced = try await berth.run(["import", other, "--yes", "--replace", "--into", "desk"], seconds: 400)
@@ -105,13 +111,17 @@ struct ImportTests {
         try FileManager.default.createDirectory(atPath: (berth.state as NSString).deletingLastPathComponent, withIntermediateDirectories: true)
         let file = Repository.fixture("Clients/vscode.mcp.json")
         let plan = try await berth.run(["import", file, "--dry-run", "--json"])
-        let servers = plan.output.split(separator: "\n").first.flatMap { try? JSONSerialization.jsonObject(with: Data($0.utf8)) as? [String: Any] }?["servers"] as? [[String: Any]] ?? []
-        #expect(plan.status == 0 && servers.count == 4 && servers[1]["args"] as? [String] == ["--local-timezone", "UTC"], "\(plan.output) \(plan.errors)")
+        let servers =
+            plan.output.split(separator: "\n").first.flatMap { try? JSONSerialization.jsonObject(with: Data($0.utf8)) as? [String: Any] }?["servers"]
+            as? [[String: Any]] ?? []
+        #expect(
+            plan.status == 0 && servers.count == 4 && servers[1]["args"] as? [String] == ["--local-timezone", "UTC"], "\(plan.output) \(plan.errors)")
         #expect(servers.first?["hint"] as? String == "--secret perplexity-key asks for it, --secret perplexity-key=@FILE reads a file")
         let text = #"{"mcpServers": {"time": {"command": "uvx", "args": ["mcp-server-time"]}}}"#
         for row in [
             BadInput("import", "-", "--dry-run", code: 64, says: "standard input has no object mcpServers, nor servers — *", input: "{}"),
-            BadInput("import", "-", "--yes", "--secret", "K", code: 64, says: "standard input is the file, and --secret would ask there — *", input: text),
+            BadInput(
+                "import", "-", "--yes", "--secret", "K", code: 64, says: "standard input is the file, and --secret would ask there — *", input: text),
             BadInput("import", "/nowhere.json", code: 64, says: "/nowhere.json cannot be read: No such file or directory — *"),
             BadInput("import", "/", code: 64, says: "/ cannot be read: Is a directory — *"),
             BadInput("import", file, "--into", "No Name", code: 64, says: "'No Name' is no name for a virtual MCP — *"),

@@ -21,14 +21,17 @@ struct ImportCommand: AsyncParsableCommand {
     @Option(help: ArgumentHelp("The virtual MCP that groups them (default: after the file).", valueName: "name")) var into: String?
     @Option(parsing: .singleValue, help: ArgumentHelp("Only this server of the file (repeatable).", valueName: "server")) var only: [String] = []
     @Flag(help: "Take the place of connectors of the same name.") var replace = false
-    @Option(parsing: .singleValue, help: ArgumentHelp("A host that one of them may reach, as connector add has it (repeatable).", valueName: "server=host"))
+    @Option(
+        parsing: .singleValue,
+        help: ArgumentHelp("A host that one of them may reach, as connector add has it (repeatable).", valueName: "server=host"))
     var egress: [String] = []
     @Option(
         parsing: .singleValue,
         help: ArgumentHelp("The value of ${env:K} or ${input:K}: K asks for it, K=@FILE reads a file (repeatable).", valueName: "k[=@file]"))
     var secret: [String] = []
     @Option(help: ArgumentHelp("The registry of images that name none, as docker run takes them.", valueName: "host")) var registry: String?
-    @Option(name: .customLong("for"), help: ArgumentHelp("Whose token the URL is printed with (default: you).", valueName: "principal")) var principal: String?
+    @Option(name: .customLong("for"), help: ArgumentHelp("Whose token the URL is printed with (default: you).", valueName: "principal"))
+    var principal: String?
     @Flag(help: "Show the plan and change nothing.") var dryRun = false
     @Flag(help: "Do not ask.") var yes = false
     @OptionGroup var state: StateOption
@@ -37,7 +40,9 @@ struct ImportCommand: AsyncParsableCommand {
     func run() async throws {
         let installation = try state.installation()
         let vmcp = into ?? ConnectorName.ofFile(realPath(file))
-        guard ConnectorRules.isName(vmcp) else { throw Failure("'\(vmcp.prefix(64))' is no name for a virtual MCP", hint: ConnectorRules.nameHint, code: 64) }
+        guard ConnectorRules.isName(vmcp) else {
+            throw Failure("'\(vmcp.prefix(64))' is no name for a virtual MCP", hint: ConnectorRules.nameHint, code: 64)
+        }
         let parsed = try selected(try parsed())
         if file == "-", secret.contains(where: { !$0.contains("=@") }) {
             throw Failure("standard input is the file, and --secret would ask there", hint: "--secret K=@FILE reads a file", code: 64)
@@ -88,7 +93,8 @@ struct ImportCommand: AsyncParsableCommand {
         for text in egress {
             let parts = text.split(separator: "=", maxSplits: 1).map(String.init)
             guard parts.count == 2 else {
-                throw Failure("--egress \(text.prefix(64)) names no server", hint: "SERVER=HOST, for example --egress github=api.github.com", code: 64)
+                throw Failure(
+                    "--egress \(text.prefix(64)) names no server", hint: "SERVER=HOST, for example --egress github=api.github.com", code: 64)
             }
             guard let index = plan.items.firstIndex(where: { $0.given == parts[0] || $0.name == parts[0] }) else {
                 throw Failure("the file has no server \(parts[0].prefix(64))", hint: Suggestion.text(for: parts[0], among: names), code: 64)
@@ -103,7 +109,9 @@ struct ImportCommand: AsyncParsableCommand {
     private func confirm(_ canAsk: Bool) throws {
         if yes { return }
         guard canAsk, !output.json else {
-            throw Failure("nothing is imported without a yes, and nobody can be asked here", hint: "--yes imports without asking, --dry-run shows the plan", code: 64)
+            throw Failure(
+                "nothing is imported without a yes, and nobody can be asked here", hint: "--yes imports without asking, --dry-run shows the plan",
+                code: 64)
         }
         Output.prompt("Import them? [y/N] ")
         guard ["y", "yes"].contains(readLine(strippingNewline: true)?.trimmed.lowercased() ?? "") else {
@@ -128,7 +136,7 @@ struct ImportCommand: AsyncParsableCommand {
                 }
                 let group = try await gateway.get("/api/v1/vmcps")["vmcps"]?.arrayValue?.first { $0.cell("name") == vmcp }
                 behind = group.map { ($0["connectors"]?.arrayValue ?? []).compactMap(\.stringValue) }
-            } catch where isOptional {
+            } catch  where isOptional {
                 Output.note("warning: what is there already is not known: \(Failure(of: error).message)")
             }
         }

@@ -35,11 +35,14 @@ struct ImportDecision {
                 }
                 let secrets = (old["secrets"]?.arrayValue ?? []).compactMap(\.stringValue)
                 if isReplacing { return Item(given: item.given, name: item.name, outcome: .take(.replace, connector, secretsBefore: secrets)) }
-                if Self.isSame(connector, old) { return Item(given: item.given, name: item.name, outcome: .take(.keep, connector, secretsBefore: secrets)) }
+                if Self.isSame(connector, old) {
+                    return Item(given: item.given, name: item.name, outcome: .take(.keep, connector, secretsBefore: secrets))
+                }
                 return Item(
                     given: item.given, name: item.name,
                     outcome: .refused(
-                        Refusal("another connector is called \(item.name)", "--replace takes its place; or give the server another name in the file")))
+                        Refusal("another connector is called \(item.name)", "--replace takes its place; or give the server another name in the file"))
+                )
             }
         }
     }

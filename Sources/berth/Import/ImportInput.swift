@@ -24,7 +24,9 @@ enum ImportInput {
     }
 
     private static func unreadable(_ path: String, _ code: Int32) -> Failure {
-        Failure("\(path) cannot be read: \(String(cString: strerror(code)))", hint: "give the client's configuration file, or - for standard input", code: 64)
+        Failure(
+            "\(path) cannot be read: \(String(cString: strerror(code)))", hint: "give the client's configuration file, or - for standard input",
+            code: 64)
     }
 
     /// What this host's disk holds.

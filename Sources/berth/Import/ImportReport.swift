@@ -26,7 +26,11 @@ struct ImportReport {
         for item in decision.items {
             switch item.outcome {
             case .take(_, let connector, _):
-                if !connector.egress.isEmpty { Output.line("  \(Printable.line(item.name)): may reach \(Printable.line(connector.egress.joined(separator: ", "))), which its settings name") }
+                if !connector.egress.isEmpty {
+                    Output.line(
+                        "  \(Printable.line(item.name)): may reach \(Printable.line(connector.egress.joined(separator: ", "))), which its settings name"
+                    )
+                }
                 for remark in connector.remarks { Output.line("  \(Printable.line(item.name)): \(Printable.line(remark))") }
             case .refused(let refusal): Output.line("  \(Printable.line(item.given)): \(Printable.line(refusal.remedy))")
             case .disabled: break
@@ -40,22 +44,25 @@ struct ImportReport {
     var json: JSONValue {
         .record(
             ("event", "plan"), ("vmcp", .string(vmcp)),
-            ("servers",
-             .array(
-                decision.items.map { item in
-                    switch item.outcome {
-                    case .take(let verb, let connector, _):
-                        return .record(
-                            ("server", .string(item.given)), ("connector", .string(item.name)), ("action", .string(verb.rawValue)),
-                            ("source", .string(connector.source.text)), ("args", .strings(connector.arguments)),
-                            ("env", .strings(connector.environment)), ("secrets", .strings(connector.secrets.keys.sorted())),
-                            ("egress", .strings(connector.egress)), ("remarks", .strings(connector.remarks)))
-                    case .refused(let refusal):
-                        return .record(
-                            ("server", .string(item.given)), ("action", "none"), ("reason", .string(refusal.reason)), ("hint", .string(refusal.remedy)))
-                    case .disabled: return .record(("server", .string(item.given)), ("action", "none"), ("reason", "the file switches it off"))
-                    }
-                })),
+            (
+                "servers",
+                .array(
+                    decision.items.map { item in
+                        switch item.outcome {
+                        case .take(let verb, let connector, _):
+                            return .record(
+                                ("server", .string(item.given)), ("connector", .string(item.name)), ("action", .string(verb.rawValue)),
+                                ("source", .string(connector.source.text)), ("args", .strings(connector.arguments)),
+                                ("env", .strings(connector.environment)), ("secrets", .strings(connector.secrets.keys.sorted())),
+                                ("egress", .strings(connector.egress)), ("remarks", .strings(connector.remarks)))
+                        case .refused(let refusal):
+                            return .record(
+                                ("server", .string(item.given)), ("action", "none"), ("reason", .string(refusal.reason)),
+                                ("hint", .string(refusal.remedy)))
+                        case .disabled: return .record(("server", .string(item.given)), ("action", "none"), ("reason", "the file switches it off"))
+                        }
+                    })
+            ),
             ("remarks", .strings(remarks)))
     }
 }

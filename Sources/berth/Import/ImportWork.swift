@@ -53,7 +53,9 @@ struct ImportWork {
         let token = behind == nil || principal != nil ? try await token(for: principal ?? Self.caller) : nil
         tell(ready, failed, url: url, token: token, principal: principal ?? Self.caller, file: file, section: section)
         if !failed.isEmpty {
-            throw Failure("\(Count.text(failed.count, "server")) of \(file) not imported", hint: "mend what is said of each, and run the command again", isTold: true)
+            throw Failure(
+                "\(Count.text(failed.count, "server")) of \(file) not imported", hint: "mend what is said of each, and run the command again",
+                isTold: true)
         }
     }
 
@@ -61,7 +63,8 @@ struct ImportWork {
         switch verb {
         case .keep: break
         case .add:
-            try await Provisioning.run("POST", "/api/v1/connectors", try await connector.body(name, secretsBefore: nil, installation), installation, json: json)
+            try await Provisioning.run(
+                "POST", "/api/v1/connectors", try await connector.body(name, secretsBefore: nil, installation), installation, json: json)
         case .replace:
             let body = try await connector.body(name, secretsBefore: before, installation)
             try await Provisioning.run("PATCH", "/api/v1/connectors/\(URLPath.segment(name))", body, installation, json: json)
@@ -93,7 +96,9 @@ struct ImportWork {
         guard !json else {
             return Output.json(.record(("event", "done"), ("imported", .array([])), ("not_imported", Self.json(failed))))
         }
-        for item in failed { Output.line("  \(Printable.line(item.server)): \(Printable.line(item.message))" + (item.hint.map { " — " + Printable.line($0) } ?? "")) }
+        for item in failed {
+            Output.line("  \(Printable.line(item.server)): \(Printable.line(item.message))" + (item.hint.map { " — " + Printable.line($0) } ?? ""))
+        }
     }
 
     private static func json(_ failed: [Failed]) -> JSONValue {
@@ -113,7 +118,8 @@ struct ImportWork {
                 .record(
                     ("event", "done"), ("url", .string(url)), ("vmcp", .string(vmcp)), ("token", token.map { .string($0) }),
                     ("principal", token.map { _ in .string(principal) }), ("imported", .strings(ready)), ("not_imported", Self.json(failed)),
-                    ("secrets", .object(JSONObject(secrets.map { ($0.name, .strings($0.connector.secrets.keys.sorted())) }))), ("configuration", snippet)))
+                    ("secrets", .object(JSONObject(secrets.map { ($0.name, .strings($0.connector.secrets.keys.sorted())) }))),
+                    ("configuration", snippet)))
         }
         Output.line("\nURL    \(url)")
         if let token {
@@ -121,11 +127,14 @@ struct ImportWork {
         } else {
             Output.line("Token  as before; another one: berth token create --for \(principal) --vmcp \(vmcp)\(installation.stateOption)")
         }
-        Output.line("\nIn the client's configuration, in the place of \(ready.count == 1 ? "the server" : "the \(ready.count) servers"):\n  \(snippet.text)")
+        Output.line(
+            "\nIn the client's configuration, in the place of \(ready.count == 1 ? "the server" : "the \(ready.count) servers"):\n  \(snippet.text)")
         if section == "mcpServers", vmcp == "claude-desktop" || file.hasSuffix("claude_desktop_config.json") {
             Output.line(
                 "Claude Desktop starts programs only; with the token in a file:\n  "
-                    + JSONValue.record((section, .record((vmcp, .record(("command", "berth"), ("args", .strings(["connect", url, "--token-file", "FILE"]))))))).text)
+                    + JSONValue.record(
+                        (section, .record((vmcp, .record(("command", "berth"), ("args", .strings(["connect", url, "--token-file", "FILE"]))))))
+                    ).text)
         }
         if !failed.isEmpty {
             Output.line("\nNot imported:")
@@ -133,7 +142,9 @@ struct ImportWork {
         }
         let unreached = decision.taken.filter { ready.contains($0.name) && $0.connector.egress.isEmpty && $0.verb != .keep }.map(\.name)
         if !unreached.isEmpty {
-            Output.line("\nWithout a network: \(unreached.joined(separator: ", ")). A host is allowed by: berth connector update NAME --egress HOST\(installation.stateOption)")
+            Output.line(
+                "\nWithout a network: \(unreached.joined(separator: ", ")). A host is allowed by: berth connector update NAME --egress HOST\(installation.stateOption)"
+            )
         }
         if !secrets.isEmpty, file != "-" {
             let names = secrets.map { "\($0.name) (\($0.connector.secrets.keys.sorted().joined(separator: ", ")))" }.joined(separator: ", ")
