@@ -24,7 +24,7 @@ struct ArgumentSecrets {
                     continue
                 }
                 result.append("\(name)=\(keep(value, name, index))")
-            } else if !text.hasPrefix("-") || Looks.isSecretValue(text), isSecret(text, of: option, word.isFilled) {
+            } else if !text.hasPrefix("-") || word.isFilled || Looks.isSecretValue(text), isSecret(text, of: option, word.isFilled) {
                 result.append(keep(text, option, index))
             } else if let equals = text.firstIndex(of: "="), Variable.isName(text[..<equals]),
                 isSecret(String(text[text.index(after: equals)...]), of: String(text[..<equals]), word.isFilled)
@@ -41,10 +41,12 @@ struct ArgumentSecrets {
     private func isSecret(_ value: String, of name: String?, _ isFilled: Bool) -> Bool {
         guard !value.isEmpty else { return false }
         if Looks.isSecretValue(value) { return true }
+        // What somebody typed unseen, or has in his environment, is a secret whatever it looks like, but for a path.
+        if isFilled, !(value.hasPrefix("/") && Looks.isPlainWord(value)) { return true }
         let name = name.map { $0.drop { $0 == "-" } } ?? ""
         // `--auth none`, `--token-limit 100` are no secrets; a password may be four digits.
         if Looks.isPlainWord(value), !(name.uppercased().contains("PASSW") && value.utf8.allSatisfy { (0x30...0x39).contains($0) }) { return false }
-        return isFilled || Looks.isSecretName(name)
+        return Looks.isSecretName(name)
     }
 
     private mutating func keep(_ value: String, _ option: String?, _ index: Int) -> String {

@@ -142,6 +142,24 @@ public struct Surroundings: Sendable {
     func has(_ path: String) -> Bool { look(path) != .nothing }
 }
 
+extension ImportPlan {
+    private static let wholes: Set<Substring> = ["root", "tmp", "home", "usr", "etc", "var", "opt", "srv", "mnt"]
+    private static let keepers: Set<Substring> = [".ssh", ".aws", ".azure", ".gnupg", ".kube", ".docker", ".password-store"]
+
+    /// Why all of an absolute path's folder must not go into an image; nil where it may.
+    public static func problem(ofFolder folder: String) -> Refusal? {
+        let parts = folder.split(separator: "/").filter { $0 != "." }
+        let remedy = "move it into a folder of its own"
+        guard !parts.contains(".."), parts.count > 1 || parts.count == 1 && !wholes.contains(parts[0]),
+            !(parts.count == 2 && ["home", "Users"].contains(parts[0]))
+        else {
+            return Refusal("its file lies in \(folder.isEmpty ? "/" : folder), all of which would go into an image", remedy)
+        }
+        guard let keeper = parts.first(where: keepers.contains) else { return nil }
+        return Refusal("its file lies in \(folder), and \(keeper) is where keys are kept", remedy)
+    }
+}
+
 /// Names that clients let their users choose freely, as those of connectors: parts of URLs and prefixes of tools.
 public enum ConnectorName {
     private static let longest = 32

@@ -151,7 +151,7 @@ extension LauncherWords {
         }
         let first = String(name.prefix { $0 != "." })
         if let folder = folder ?? directory, folder.hasPrefix("/"),
-            surroundings.has("\(folder)/\(first)") || surroundings.has("\(folder)/\(first).py")
+            surroundings.look("\(folder)/\(first)") == .directory || surroundings.has("\(folder)/\(first).py")
         {
             return Launch(
                 source: .folder(try Self.whole(folder), requirements: try requirements(of: folder, with: with)), command: ["python3", "-m", name],
@@ -191,13 +191,7 @@ extension LauncherWords {
 
     /// Not somebody's everything.
     private static func whole(_ folder: String) throws(Refusal) -> String {
-        let parts = folder.split(separator: "/")
-        let isHome = parts.count == 2 && ["home", "Users"].contains(parts[0])
-        guard parts.count > 1 || (parts.count == 1 && !["root", "tmp", "home", "usr", "etc", "var", "opt", "srv", "mnt"].contains(parts[0])), !isHome
-        else {
-            throw Refusal(
-                "its file lies in \(folder.isEmpty ? "/" : folder), all of which would go into an image", "move it into a folder of its own")
-        }
+        if let problem = ImportPlan.problem(ofFolder: folder) { throw problem }
         return folder
     }
 

@@ -52,24 +52,30 @@ struct Recognition {
 
     /// - Parameter chosen: the only ones that the server gets, where a launcher chooses them.
     private func addVariables(_ chosen: [(name: String, value: Word?)]?, to connector: inout ImportPlan.Connector) throws(Refusal) {
-        var own: [(name: String, value: String)] = []
-        for (name, value) in process.environment { own.append((name, try Template(value).filled(values))) }
+        var own: [(name: String, value: String, isFilled: Bool)] = []
+        for (name, value) in process.environment {
+            let template = Template(value)
+            own.append((name, try template.filled(values), template.isFilled(besides: open)))
+        }
         var all = own
         if let chosen {
             all = []
             for (name, word) in chosen {
                 if let word {
-                    all.append((name, word.text))
-                } else if let value = own.first(where: { $0.name == name })?.value ?? values[Placeholder(.environment, name)] {
-                    all.append((name, value))
+                    all.append((name, word.text, word.isFilled))
+                } else if let given = own.first(where: { $0.name == name }) {
+                    all.append(given)
+                } else if let value = values[Placeholder(.environment, name)] {
+                    all.append((name, value, true))
                 } else {
                     connector.remarks.append("\(name) is passed on from the client's environment, and env has no value for it: left out")
                 }
             }
         }
-        for (name, value) in all {
+        for (name, value, isFilled) in all {
             guard value.utf8.count <= 64 << 10 else { throw Refusal("the value of \(name) is over 64 KiB", "put it into a file of the server's") }
-            if Looks.isPlain(name, value) {
+            // What somebody typed unseen, or has in his environment, is a secret whatever it looks like.
+            if value.isEmpty || !isFilled && Looks.isPlain(name, value) {
                 connector.environment[name] = value
                 connector.secrets[name] = nil
             } else {

@@ -3,7 +3,7 @@ struct WebAddress: Equatable {
     let scheme: String
     let host: String
     let port: Int?
-    /// A password stands before the host.
+    /// A password, or what may be one, stands before the host.
     let hasPassword: Bool
     /// What is behind the host: path, query, fragment.
     let rest: String
@@ -32,7 +32,8 @@ struct WebAddress: Equatable {
         rest = String(text[authority.endIndex...])
         var hasPassword = false
         if let at = authority.lastIndex(of: "@") {
-            hasPassword = authority[..<at].contains(":")
+            // A token stands there without a name, or a name without a password: nobody can tell which.
+            hasPassword = at > authority.startIndex
             authority = authority[authority.index(after: at)...]
         }
         self.hasPassword = hasPassword

@@ -204,7 +204,7 @@ import Testing
             chmod(folder + "/moved", 0o700)
             try writeFile(config.replacingOccurrences(of: "%", with: folder), to: folder + "/mcp.json")
             try await BridgeRig.run(["--config", folder + "/mcp.json"], command: []) { bridge in
-                #expect(await bridge.says("/one/mcp serves 26 tools"), "\(bridge.lines)")
+                #expect(await bridge.says("/one/mcp serves 27 tools"), "\(bridge.lines)")
                 let reason = "spawn \(folder)/moved, whose first line (#!) names /gone/python, which is not there"
                 #expect(bridge.process.output.contains("/moved/mcp serves nothing of moved yet: the server could not be started: \(reason)"), "\(bridge.lines)")
             }

@@ -16,7 +16,7 @@ import Testing
     @Test(arguments: [("fixture.py", "2025-11-25 (legacy)"), ("modern.py", "2026-07-28 (modern)")])
     func aCommandIsAServer(_ fixture: String, _ protocolLine: String) async throws {
         let inspected = try await Self.berth(["inspect"] + Self.local(fixture))
-        #expect(inspected.status == 0 && inspected.output.contains(protocolLine) && inspected.output.contains("26 tools"), "\(inspected)")
+        #expect(inspected.status == 0 && inspected.output.contains(protocolLine) && inspected.output.contains("27 tools"), "\(inspected)")
         let called = try await Self.berth(["call", "progress"] + Self.local(fixture))
         #expect(called.status == 0 && called.output == "done\n", "\(called)")
         #expect(called.errors.contains("berth: progress 2/3 step 2\n"), "\(called)")

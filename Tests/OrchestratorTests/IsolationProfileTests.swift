@@ -229,6 +229,13 @@ struct RuntimeTrialTests {
             let isRoots = TriedRuntimes.mark("/bin/sh") != nil
             #expect(isRoots, "the host's own is")
             #expect(TriedRuntimes.mark(program) != nil && TriedRuntimes.mark(folder + "/way/bin/crun") != nil)
+            // A link in the middle of the way is somebody else's.
+            mkdir(folder + "/eves", 0o755)
+            symlink(folder + "/own", folder + "/eves/link")
+            symlink("eves/link", folder + "/long")
+            #expect(TriedRuntimes.mark(folder + "/long/bin/crun") != nil)
+            lchown(folder + "/eves/link", 65_534, 65_534)
+            #expect(TriedRuntimes.mark(folder + "/long/bin/crun") == nil)
             chown(folder + "/own", 65_534, 65_534)
             #expect(TriedRuntimes.mark(program) == nil && TriedRuntimes.mark(folder + "/way/bin/crun") == nil)
             chown(folder + "/own", 0, 0)

@@ -53,8 +53,17 @@ extension ConnectorRequest {
 extension ConnectorDefinition {
     /// Whether `old` could do what this one must not: its machines serve nobody any more.
     func takesAway(from old: ConnectorDefinition) -> Bool {
-        hostsLost(since: old) != nil || lifeInForce.isolation != old.lifeInForce.isolation || hosting?.profile != old.hosting?.profile
+        hostsLost(since: old) != nil || losesPrivateHosts(since: old) || lifeInForce.isolation != old.lifeInForce.isolation || hosting?.profile != old.hosting?.profile
             || hosting?.runtime != old.hosting?.runtime
+    }
+
+    /// One that stays on the public list alone is not reached at private addresses any more.
+    private func losesPrivateHosts(since old: ConnectorDefinition) -> Bool {
+        let now = (egressPrivate ?? []).compactMap { try? EgressRule($0) }
+        return (old.egressPrivate ?? []).contains { text in
+            guard let rule = try? EgressRule(text) else { return true }
+            return !now.contains { $0.includes(rule) }
+        }
     }
 
     /// Hosts that `old` could reach and this one cannot, for people: a list that is given replaces the one before.

@@ -35,8 +35,13 @@ struct ImageShelf: Sendable {
         let directory = images.directory
         let found = try await Disk.work {
             stored.layers.lazy.compactMap { hex -> [UInt8]? in
-                let tree = directory + "/layers/" + hex + "/"
-                return Disk.read(tree + PythonParts.lock, limit: 4 << 20) ?? Disk.read(tree + NpmParts.lock, limit: NpmLock.limit)
+                // Links of a foreign image lead nowhere but into its own tree.
+                let tree = RootTree(directory + "/layers/" + hex)
+                func read(_ path: String, limit: Int) -> [UInt8]? {
+                    guard let file = tree.open(path).map({ Descriptor($0) }), let bytes = Files.bytes(of: file.value, upTo: limit + 1) else { return nil }
+                    return bytes.count <= limit ? bytes : nil
+                }
+                return read(PythonParts.lock, limit: 4 << 20) ?? read(NpmParts.lock, limit: NpmLock.limit)
             }.first
         }
         guard let found else {

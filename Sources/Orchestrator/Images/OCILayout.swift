@@ -105,7 +105,6 @@ struct OCILayout {
         walk.entries += descriptors.count
         guard walk.entries <= Self.mostManifests else { throw bad("it names more than \(Self.mostManifests) images", nil) }
         for descriptor in descriptors {
-            try Task.checkCancellation()
             if let platform = descriptor.platform, !platform.isHost {
                 // Attestations are listed beside images, as of no platform.
                 if platform.os != "unknown" { walk.platforms.insert(platform.text) }

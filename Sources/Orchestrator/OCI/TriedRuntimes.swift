@@ -49,22 +49,28 @@ struct TriedRuntimes: Sendable {
         return "\(status.st_dev):\(status.st_ino):\(status.st_size):\(changed.seconds).\(changed.nanoseconds)"
     }
 
-    /// Whether root alone can change where a path leads: every directory up to `/`, of the path as it is written and of where its links
-    /// lead, is root's, and nobody else may write into it, or take away what is root's in it (`/tmp`).
-    private static func isRootsAlone(_ path: String) -> Bool {
-        guard path.hasPrefix("/"), !path.split(separator: "/").contains(".."), let resolved = realpath(path, nil) else { return false }
-        defer { free(resolved) }
-        for way in [path, String(cString: resolved)] {
-            var steps = way.split(separator: "/").dropLast()
-            while true {
-                var status = stat()
-                guard stat("/" + steps.joined(separator: "/"), &status) == 0, status.st_uid == 0,
-                    status.st_mode & 0o022 == 0 || status.st_mode & S_ISVTX != 0
-                else { return false }
-                if steps.isEmpty { break }
-                steps.removeLast()
+    /// Whether root alone can change where a path leads: every directory on the way, links followed one by one, is root's, and nobody else
+    /// may write into it, or take away what is root's in it (`/tmp`).
+    private static func isRootsAlone(_ path: String, depth: Int = 0) -> Bool {
+        guard path.hasPrefix("/"), depth < 8 else { return false }
+        var parts = path.split(separator: "/").filter { $0 != "." }
+        guard !parts.contains("..") else { return false }
+        var here = ""
+        while true {
+            var status = stat()
+            guard lstat(here.isEmpty ? "/" : here, &status) == 0, status.st_uid == 0 else { return false }
+            let rest = parts.map { "/" + $0 }.joined()
+            switch status.st_mode & S_IFMT {
+            case S_IFLNK:
+                guard let target = Files.link(here) else { return false }
+                let above = here[..<(here.lastIndex(of: "/") ?? here.startIndex)]
+                return isRootsAlone((target.hasPrefix("/") ? target : above + "/" + target) + rest, depth: depth + 1)
+            case S_IFDIR:
+                guard status.st_mode & 0o022 == 0 || status.st_mode & S_ISVTX != 0 else { return false }
+            default: return parts.isEmpty
             }
+            guard !parts.isEmpty else { return false }
+            here += "/" + parts.removeFirst()
         }
-        return true
     }
 }

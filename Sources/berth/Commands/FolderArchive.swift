@@ -25,7 +25,7 @@ struct FolderArchive {
         free(resolved)
         var writer = TarWriter()
         var left: [String] = []
-        let top = open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        let top = open(root, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
         guard top >= 0 else { throw Failure("\(root) cannot be read: \(String(cString: strerror(errno)))", hint: "give a folder", code: 64) }
         defer { close(top) }
         try Self.add(top, "", root: root, replaced: requirements == nil && lines == nil ? nil : Self.requirementsName, to: &writer, leftOut: &left, depth: 0)

@@ -55,6 +55,9 @@ struct ImportCommand: AsyncParsableCommand {
         let decision = ImportDecision(plan, existing: existing.connectors, isReplacing: replace)
         let report = ImportReport(decision: decision, remarks: parsed.remarks, vmcp: vmcp, before: existing.behind)
         output.json ? Output.json(report.json) : report.show()
+        if !values.fromEnvironment.isEmpty {
+            Output.note("taken from this command's environment, because the file asks for it: \(Printable.line(values.fromEnvironment.joined(separator: ", ")))")
+        }
         guard !decision.taken.isEmpty else {
             throw Failure("none of its servers can be imported", hint: "the plan above says why of each", isTold: false)
         }

@@ -1,6 +1,7 @@
 import AuthorCommands
 import ConfigImport
 import Gateway
+import Glibc
 import JSONText
 
 /// What is to be done with each server of a plan, beside what Berth has already.
@@ -34,7 +35,14 @@ struct ImportDecision {
                     return Item(given: item.given, name: item.name, outcome: .take(.add, connector, secretsBefore: []))
                 }
                 let secrets = (old["secrets"]?.arrayValue ?? []).compactMap(\.stringValue)
-                if isReplacing { return Item(given: item.given, name: item.name, outcome: .take(.replace, connector, secretsBefore: secrets)) }
+                if isReplacing {
+                    var connector = connector
+                    let (profile, isolation) = (old["hosting"]?["profile"]?.stringValue ?? "standard", old["life"]?["isolation"]?.stringValue ?? "app")
+                    if profile != "standard" || isolation != "app" {
+                        connector.remarks.append("it begins anew: --profile \(profile) and --isolation \(isolation) of what it replaces are not taken over")
+                    }
+                    return Item(given: item.given, name: item.name, outcome: .take(.replace, connector, secretsBefore: secrets))
+                }
                 if Self.isSame(connector, old) {
                     return Item(given: item.given, name: item.name, outcome: .take(.keep, connector, secretsBefore: secrets))
                 }
@@ -81,6 +89,17 @@ extension ImportPlan.Connector {
         case .npm(let spec): object["npm"] = .string(spec)
         case .oci(let reference): object["oci"] = .string(reference)
         case .folder(let path, let requirements):
+            // As it lies on the disk: a link, or `..`, may lead to more than the file's words say.
+            if let resolved = realpath(path, nil) {
+                defer { free(resolved) }
+                if let problem = ImportPlan.problem(ofFolder: String(cString: resolved)) { throw Failure(problem.reason, hint: problem.remedy) }
+            }
+            if case .file(let file) = requirements {
+                var info = stat()
+                guard lstat(file, &info) == 0, info.st_mode & S_IFMT == S_IFREG else {
+                    throw Failure("\(file) is no plain file", hint: "put the requirements themselves there")
+                }
+            }
             let archive: FolderArchive
             switch requirements {
             case nil: archive = try FolderArchive(folder: path, requirements: nil)

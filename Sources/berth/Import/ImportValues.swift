@@ -8,6 +8,8 @@ struct ImportValues {
     private(set) var known: [Placeholder: String] = [:]
     /// Nobody has said what these are.
     private(set) var missing: [Placeholder] = []
+    /// Taken from this command's own environment.
+    private(set) var fromEnvironment: [String] = []
 
     /// - Parameters:
     ///   - given: of `--secret`, by name.
@@ -27,6 +29,7 @@ struct ImportValues {
             let input = placeholder.kind == .input ? file.inputs.first { $0.id == placeholder.name } : nil
             if placeholder.kind == .environment, let value = getenv(placeholder.name).map({ String(cString: $0) }), !value.isEmpty {
                 known[placeholder] = value
+                fromEnvironment.append(placeholder.name)
             } else if asks {
                 known[placeholder] = try Self.ask(placeholder, input)
             } else if let standard = input?.standard, input?.isSecret == false {

@@ -76,7 +76,10 @@ struct ImportWork {
         guard let behind else {
             return try await gateway.json("POST", "/api/v1/vmcps", .record(("name", .string(vmcp)), ("connectors", .strings(ready)))).cell("url")
         }
-        let all = behind + ready.filter { !behind.contains($0) }
+        // As it is now: the builds took their time.
+        let now = try await gateway.get("/api/v1/vmcps")["vmcps"]?.arrayValue?.first { $0.cell("name") == vmcp }
+        let there = now?["connectors"]?.arrayValue?.compactMap(\.stringValue) ?? behind
+        let all = there + ready.filter { !there.contains($0) }
         return try await gateway.json("PATCH", "/api/v1/vmcps/\(URLPath.segment(vmcp))", .record(("connectors", .strings(all)))).cell("url")
     }
 
@@ -112,7 +115,7 @@ struct ImportWork {
             ("type", "http"), ("url", .string(url)),
             ("headers", .record(("Authorization", .string("Bearer " + (token ?? "TOKEN"))))))
         let snippet = JSONValue.record((section, .record((vmcp, entry))))
-        let secrets = decision.taken.filter { ready.contains($0.name) && !$0.connector.secrets.isEmpty }
+        let secrets = decision.taken.filter { ready.contains($0.name) && !$0.connector.secrets.isEmpty && $0.verb != .keep }
         guard !json else {
             return Output.json(
                 .record(
