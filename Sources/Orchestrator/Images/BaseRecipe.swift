@@ -13,7 +13,7 @@ struct BaseRecipe: Codable, Equatable, Sendable {
     var lines: [String]
     var stanzas: [String]
 
-    static let packages = ["python3", "ca-certificates", "libc-bin", "libstdc++6", "tzdata", "git"]
+    static let packages = ["python3", "ca-certificates", "libc-bin", "libstdc++6", "libatomic1", "tzdata", "git"]
 
     /// The recipe for this host: its release, its mirrors.
     static func host() throws -> BaseRecipe {
