@@ -17,7 +17,7 @@ struct RandomLifeTests {
         let variables = ProcessInfo.processInfo.environment
         let wanted = variables["BERTH_MACHINES"].flatMap(Int.init) ?? 80
         let seed = variables["BERTH_SEED"].flatMap(UInt64.init) ?? UInt64.random(in: 1...1_000_000)
-        var random = Choices(state: seed)
+        var random = SplitMix(state: seed)
         let directory = "/tmp/berth-rec-" + String(UInt64.random(in: 0..<1 << 48), radix: 36)
         try Files.makeDirectories(directory, mode: 0o755)
         var (kills, made) = (0, 0)
@@ -56,18 +56,6 @@ struct RandomLifeTests {
     }
 }
 
-/// A small generator with a seed.
-private struct Choices {
-    var state: UInt64
-    mutating func next() -> UInt64 {
-        state &+= 0x9e37_79b9_7f4a_7c15
-        var z = state
-        z = (z ^ (z >> 30)) &* 0xbf58_476d_1ce4_e5b9
-        z = (z ^ (z >> 27)) &* 0x94d0_49bb_1331_11eb
-        return z ^ (z >> 31)
-    }
-}
-
 private enum RandomVictimRole {
     static let variable = "BERTH_RANDOM_VICTIM"
     /// Directory and seed.
@@ -84,7 +72,7 @@ struct RandomLifeVictim {
         let words = try #require(RandomVictimRole.words)
         let host = try RealHost(directory: words[0])
         try await host.reconciler.begin()
-        var random = Choices(state: UInt64(words[1]) ?? 0)
+        var random = SplitMix(state: UInt64(words[1]) ?? 0)
         // A byte for each: whoever kills this process counts them.
         let counter = open(words[0] + "/made", O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o600)
         await withTaskGroup(of: Void.self) { group in
