@@ -219,7 +219,7 @@ final class FakeHost: Sendable {
     /// - Parameter directory: of an earlier host, to come back as its successor.
     init(
         directory: String? = nil, runtime: FakeRuntime = FakeRuntime(), door: FakeDoor = FakeDoor(), quota: HostQuota = HostQuota(),
-        budget: MemoryBudget = MemoryBudget(), layers: [IsolationLayer] = []
+        budget: MemoryBudget = MemoryBudget(), layers: [IsolationLayer] = [], starts: StartQueue = StartQueue()
     ) throws {
         self.budget = budget
         self.directory = directory ?? "/tmp/berth-fake-" + String(UInt64.random(in: 0..<1 << 48), radix: 36)
@@ -243,7 +243,7 @@ final class FakeHost: Sendable {
         reconciler = Reconciler(
             host: MachineHost(
                 store: store, runtime: runtime, probe: door, images: images, hub: MachineHub(), doors: self.directory + "/doors", firstSlot: 100,
-                isolation: ["user"], logger: logger, budget: budget, layers: layers))
+                isolation: ["user"], logger: logger, budget: budget, starts: starts, layers: layers))
         orchestrator = MachineService(
             reconciler: reconciler, lookup: images, images: images, uploads: try Uploads(directory: configuration.stateDirectory + "/uploads"),
             oci: nil)

@@ -19,6 +19,8 @@ struct MachineHost: Sendable {
     /// nil where no machine has one.
     var relays: MachineRelays?
     var budget = MemoryBudget()
+    /// Whose turn it is to start.
+    var starts = StartQueue()
     /// How many machines of an app stay started.
     let minimum = RunningMinimum()
     /// What this host gives; empty: everything.

@@ -19,7 +19,7 @@ extension MachineStateMachine {
             return [
                 .record(type: "update", status: "replacing", source: source, reason: nil), .terminate, .arm(seconds: policy.stopSeconds),
             ]
-        case .none, .waiting:
+        case .none, .waiting, .queued:
             guard launches else { return [.record(type: "update", status: state.rawValue, source: source, reason: nil)] }
             desired = .running
             return boot("update", source: source)

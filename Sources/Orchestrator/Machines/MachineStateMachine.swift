@@ -14,6 +14,8 @@ struct MachineStateMachine: Sendable, Equatable {
         case none
         /// Nothing; another boot follows when the timer rings.
         case waiting
+        /// Nothing; it is made when its turn comes.
+        case queued
         /// Being made.
         case booting
         /// Runs, and is asked whether it is ready.
@@ -73,6 +75,8 @@ struct MachineStateMachine: Sendable, Equatable {
         case note(type: String, source: String, reason: String? = nil)
         /// Stop until the next orchestrator; what is wanted stays.
         case hold
+        /// Its turn to be made has come.
+        case turn
         case booted
         case bootFailed(String)
         /// The host has no room for it: it is not started, and nobody tries again before somebody asks.
@@ -100,6 +104,8 @@ struct MachineStateMachine: Sendable, Equatable {
     }
 
     enum Effect: Sendable, Equatable {
+        /// Wait for the turn to start. `isAwaited`: somebody waits for the machine, so that it goes before those that nobody waits for.
+        case queue(isAwaited: Bool)
         case boot
         /// Ask until the answer is yes. `isDeep`: whether its server answers, else whether the agent does.
         case probe(isDeep: Bool)
@@ -178,6 +184,7 @@ struct MachineStateMachine: Sendable, Equatable {
         case .update(let source, let launches): update(source, launches)
         case .note(let type, let source, let why): [.record(type: type, status: state.rawValue, source: source, reason: why)]
         case .hold: hold()
+        case .turn: turn()
         case .booted: booted()
         case .bootFailed(let why): life == .booting ? fail(why, type: "start") : []
         case .noRoom(let why): noRoom(why)
@@ -207,6 +214,8 @@ struct MachineStateMachine: Sendable, Equatable {
         case .none, .waiting:
             attempts = 0
             return boot("start", source: source)
+        case .queued:
+            return [.queue(isAwaited: Self.isAwaited(source))]
         case .booting, .probing, .up, .thawing:
             return []
         case .frozen:
@@ -245,7 +254,7 @@ struct MachineStateMachine: Sendable, Equatable {
     /// Towards `stopped`, from wherever it is.
     private mutating func wind(_ source: String, reason why: String?, seconds: Int64? = nil) -> [Effect] {
         switch life {
-        case .none, .waiting:
+        case .none, .waiting, .queued:
             life = .none
             guard state != .stopped else { return [] }
             state = .stopped
@@ -300,7 +309,7 @@ struct MachineStateMachine: Sendable, Equatable {
         reason = nil
         let record = Effect.record(type: "destroy", status: "destroying", source: source, reason: nil)
         switch life {
-        case .none, .waiting:
+        case .none, .waiting, .queued:
             life = .none
             return [record, .disarm] + erase()
         case .probing, .up, .closing, .ending, .frozen, .thawing:
@@ -315,12 +324,21 @@ struct MachineStateMachine: Sendable, Equatable {
     // MARK: What happens
 
     mutating func boot(_ type: String, source: String, reason why: String? = nil) -> [Effect] {
-        life = .booting
-        earlyEnd = nil
+        life = .queued
         state = .starting
         cause = .request
         reason = nil
-        return [.record(type: type, status: "starting", source: source, reason: why), .boot, .arm(seconds: policy.startSeconds)]
+        return [.record(type: type, status: "starting", source: source, reason: why), .queue(isAwaited: Self.isAwaited(source))]
+    }
+
+    /// Whether who asked for the start is waiting for it.
+    private static func isAwaited(_ source: String) -> Bool { source != "berth" }
+
+    private mutating func turn() -> [Effect] {
+        guard life == .queued else { return [] }
+        life = .booting
+        earlyEnd = nil
+        return [.boot]
     }
 
     private mutating func booted() -> [Effect] {
@@ -328,7 +346,7 @@ struct MachineStateMachine: Sendable, Equatable {
         guard target == .running else { return remove(.request) }
         life = .probing
         if let end = earlyEnd { return exited(end, 0) }
-        // Counted anew: making it must not eat the time in which the server may start.
+        // Counted from here: neither waiting for its turn nor making it eats the time in which the server may start.
         return [.probe(isDeep: true), .arm(seconds: policy.startSeconds)]
     }
 
@@ -375,7 +393,7 @@ struct MachineStateMachine: Sendable, Equatable {
             // The news of its end may overtake the news of its start.
             earlyEnd = end
             return []
-        case .none, .waiting, .removing, .stuck:
+        case .none, .waiting, .queued, .removing, .stuck:
             return []
         }
     }
@@ -466,7 +484,7 @@ struct MachineStateMachine: Sendable, Equatable {
             return [.record(type: "stop", status: state.rawValue, source: "berth", reason: "did not end in time, killed")]
                 + remove(cause)
         case .stuck: return remove(cause)
-        case .none, .booting, .up, .closing, .freezing, .frozen, .removing: return []
+        case .none, .queued, .booting, .up, .closing, .freezing, .frozen, .removing: return []
         }
     }
 

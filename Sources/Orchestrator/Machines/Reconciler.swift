@@ -49,7 +49,10 @@ actor Reconciler {
         }
         try await forget()
         keeping = Task { [weak self, interval = RunningMinimum.interval] in
-            while (try? await Task.sleep(for: interval)) != nil { await self?.keepRunning() }
+            while (try? await Task.sleep(for: interval)) != nil {
+                self?.host.starts.handOn(at: .now)
+                await self?.keepRunning()
+            }
         }
         for app in try await host.store.apps() where app.isDeleting { deletions.append(Task { await self.resumeDeletion(of: app.name) }) }
     }
