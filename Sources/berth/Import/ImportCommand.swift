@@ -50,6 +50,7 @@ struct ImportCommand: AsyncParsableCommand {
         let canAsk = isatty(0) == 1 && file != "-"
         let values = try ImportValues(of: parsed, given: Secrets.values(secret), asks: canAsk && !dryRun && !output.json)
         var plan = ImportPlan(parsed, values: values.known, registry: registry, surroundings: ImportInput.surroundings)
+        ImportInput.refuseFolders(of: &plan)
         try addHosts(to: &plan, names: parsed.servers.map(\.name))
         let existing = try await Existing(installation, vmcp: vmcp, isOptional: dryRun, wanted: plan.connectors.map(\.name))
         let decision = ImportDecision(plan, existing: existing.connectors, isReplacing: replace)
