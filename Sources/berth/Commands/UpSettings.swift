@@ -154,15 +154,19 @@ struct UpSettings: ParsableArguments {
 
     /// The same settings as an argument list.
     func arguments() -> [String] {
-        var result = [
-            "--listen", listen, "--package-index", packageIndex, "--memory-budget", memoryBudget.description, "--image-limit", "\(imageLimit)",
-        ]
+        var result = ["--listen", listen]
         if let state = state.state { result += ["--state", state] }
-        if let givenBuildRoom { result += ["--build-room", "\(givenBuildRoom)"] }
-        if let npmRegistry { result += ["--npm-registry", npmRegistry] }
-        if let publicURL { result += ["--public-url", publicURL] }
-        for network in behindProxy { result += ["--behind-proxy", network] }
+        for option in lasting { result += [option.name, option.value] }
         for layer in without { result += ["--without", layer] }
         return result
+    }
+
+    /// What a later start does as well, unless it is told otherwise. What takes a layer of isolation away is said each time.
+    var lasting: [(name: String, value: String)] {
+        let single = [
+            ("--package-index", givenPackageIndex), ("--memory-budget", givenMemoryBudget), ("--image-limit", givenImageLimit.map(String.init)),
+            ("--build-room", givenBuildRoom.map(String.init)), ("--npm-registry", npmRegistry), ("--public-url", publicURL),
+        ]
+        return single.compactMap { name, value in value.map { (name, $0) } } + behindProxy.map { ("--behind-proxy", $0) }
     }
 }
