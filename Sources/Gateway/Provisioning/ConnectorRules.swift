@@ -53,6 +53,9 @@ public enum ConnectorRules {
         if definition.hosting?.profile == "untrusted", definition.egressPrivate?.isEmpty == false {
             throw failure("egress_private", "an untrusted connector reaches no private addresses", "leave --egress-private out, or choose another --profile")
         }
+        guard (request.accept ?? []).count <= 128, (request.accept ?? []).allSatisfy({ $0.utf8.count <= 512 }) else {
+            throw failure("accept", "too many releases, or one that is none", "at most 128, each as the event release names it")
+        }
         if let era = request.era, BootDocument.EraChoice(rawValue: era) == nil {
             throw failure("era", "--era \(era.prefix(64)) is none", "auto, legacy or modern")
         }
