@@ -10,6 +10,8 @@ public struct ImageSource: Codable, Sendable, Equatable {
     public var constraints: [String]?
     /// Further packages that are installed beside it (`mcp[cli]`).
     public var with: [String]?
+    /// Which Python a PyPI package is to have: `3.11`, `>=3.10,<3.13`; nil for that of images, whichever it is.
+    public var python: String?
     /// Digest of an uploaded folder (`sha256:…`), or nil.
     public var upload: String?
     /// Digest of an upload that holds one executable file, or nil.
@@ -31,10 +33,11 @@ public struct ImageSource: Codable, Sendable, Equatable {
         pypi: String? = nil, constraints: [String]? = nil, upload: String? = nil, requirements: Bool? = nil, folder: String? = nil,
         command: [String]? = nil, arguments: [String]? = nil, binary: String? = nil,
         layout: String? = nil, tag: String? = nil,
-        npm: String? = nil, oci: String? = nil, with: [String]? = nil
+        npm: String? = nil, oci: String? = nil, with: [String]? = nil, python: String? = nil
     ) {
         self.pypi = pypi
         self.with = with
+        self.python = python
         self.constraints = constraints
         self.upload = upload
         self.requirements = requirements

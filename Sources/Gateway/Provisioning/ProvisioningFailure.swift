@@ -68,7 +68,9 @@ extension ProvisioningFailure {
         switch error {
         case let failure as ProvisioningFailure: self = failure
         case let failure as ImageBuildFailure:
-            self.init(error: failure.error, message: failure.message, field: "source", hint: failure.hint, stderr: failure.log)
+            self.init(
+                error: failure.error, message: failure.message, field: ["bad_python", "python_unavailable"].contains(failure.error) ? "source.python" : "source",
+                hint: failure.hint, stderr: failure.log)
             reason = StartReason(rawValue: failure.error)?.rawValue
             accept = failure.accept
         case let failure as DatabaseError where failure.resultCode == .SQLITE_FULL: self = .diskFull

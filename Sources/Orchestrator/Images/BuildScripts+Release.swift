@@ -17,8 +17,8 @@ extension BuildScripts {
              "--only-binary", ":all:"], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, errors="replace")
         locked = {}
         if done.returncode:
-            # What the index does not have, no build from source brings.
-            if "was not found in the package registry" in done.stderr or "Couldn't parse" in done.stderr or "Failed to fetch" in done.stderr:
+            # Where no wheel is missed, no build from source helps.
+            if "wheel" not in done.stderr.lower():
                 sys.stderr.write(done.stderr)
                 sys.exit(20)
             if os.path.exists(lock):

@@ -181,6 +181,8 @@ public final class ImageFactory: ImageBuilding, Sendable {
         let plan = try BuildPlan(source)
         let (base, builder) = try await equals.enter("parts") {
             let base = try await self.base(step)
+            // Before the build tools are fetched, which are not needed to know it.
+            try source.python.map { try PythonWish($0) }?.check(base.facts["python"] ?? "")
             return (base, try await self.builder(base, step))
         }
         let inputs = BuildInputs(source: source, base: base.layer.hex, builder: builder.layer.hex, index: settings.index.url)
@@ -231,6 +233,7 @@ extension ImageSource {
             throw ImageBuildFailure(
                 error: "bad_source", message: "\(digest.prefix(100)) is no digest of an upload.", hint: "It is written sha256: and 64 hex digits.")
         }
+        if let python { _ = try PythonWish(python) }
         if let npm { _ = try NpmSpec(npm) }
         if let oci { _ = try RegistryReference(oci) }
         for word in (command ?? []) + (arguments ?? []) where word.utf8.contains(0) || word.utf8.count > 64 << 10 {
