@@ -1,5 +1,5 @@
 extension LauncherWords {
-    private static let indexRemedy = "packages come from the one index that this host builds from: berth up --index URL"
+    private static let indexRemedy = "packages come from the one index that this host builds from: berth up --package-index URL"
 
     private static let uvOptions: [(spellings: String, kind: Options.Kind)] = [
         ("--from", .value), ("--with -w", .value), ("--python -p", .value), ("--directory --project", .value), ("--module -m", .flag),
