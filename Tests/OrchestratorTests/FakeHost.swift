@@ -190,7 +190,7 @@ struct FakeImages: ImageLookup, ImageBuilding {
         digest == Self.digest ? ImageLayers(layers: ["/layer"], command: ["/server"], directory: "/srv", environment: ["A": "1"]) : nil
     }
 
-    func build(_ source: ImageSource, anew: Bool) -> AsyncThrowingStream<ImageBuildEvent, any Error> {
+    func build(_ source: ImageSource, anew: Bool, accepting: [String]) -> AsyncThrowingStream<ImageBuildEvent, any Error> {
         AsyncThrowingStream { continuation in
             continuation.yield(.step("resolving"))
             if source.pypi == "broken" {

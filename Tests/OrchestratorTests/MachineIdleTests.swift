@@ -84,12 +84,12 @@ struct MachineIdleTests {
         #expect(acts(anew.handle(.closed)) == [.terminate, .arm(seconds: 5)])
         #expect(anew.desired == .running)
         _ = anew.handle(.exited(MachineEnd(code: 0), seconds: 0))
-        #expect(acts(anew.handle(.removed)) == [.queue(isAwaited: false)])
+        #expect(acts(anew.handle(.removed)) == [.queue(isAwaited: true)])
 
         var late = machine(.stop, idle, .closed)
         #expect(acts(late.handle(start)) == [] && late.desired == .running)
         _ = late.handle(.exited(MachineEnd(code: 0), seconds: 0))
-        #expect(acts(late.handle(.removed)) == [.queue(isAwaited: false)])
+        #expect(acts(late.handle(.removed)) == [.queue(isAwaited: true)])
     }
 
     @Test("stop, hold, restart, destroy and its own end, while its agent is asked")

@@ -68,7 +68,7 @@ struct MachineStateMachineTests {
         _ = machine.handle(.stop(source: "user"))
         #expect(acts(machine.handle(.start(source: "user"))) == [])
         _ = machine.handle(.exited(MachineEnd(code: 0), seconds: 1))
-        #expect(acts(machine.handle(.removed)) == [.queue(isAwaited: false)])
+        #expect(acts(machine.handle(.removed)) == [.queue(isAwaited: true)])
         #expect(machine.state == .starting)
     }
 
@@ -182,9 +182,15 @@ struct MachineStateMachineTests {
             #expect(machine.state == state && machine.life == .none)
             #expect(machine.handle(.turn) == [])
         }
+        for call: Input in [.start(source: "user"), .awaited] {
+            var called = fresh()
+            #expect(acts(called.handle(.start(source: "berth"))) == [.queue(isAwaited: false)])
+            #expect(called.handle(call) == [.queue(isAwaited: true)], "somebody waits for it now")
+            #expect(called.handle(call) == [])
+        }
         var called = fresh()
-        #expect(acts(called.handle(.start(source: "berth"))) == [.queue(isAwaited: false)])
-        #expect(called.handle(.start(source: "user")) == [.queue(isAwaited: true)], "somebody waits for it now")
+        #expect(called.handle(.awaited) == [], "nobody starts it by waiting")
+        _ = called.handle(.start(source: "user"))
         #expect(acts(called.handle(.turn)) == [.boot])
         #expect(called.handle(.turn) == [])
     }
@@ -237,7 +243,7 @@ struct MachineStateMachineTests {
         #expect(acts(machine.handle(.removeFailed("cgroup busy"))) == [.arm(seconds: 5)])
         #expect(acts(machine.handle(.start(source: "user"))) == [])
         #expect(acts(machine.handle(.timer)) == [.disarm, .remove])
-        #expect(acts(machine.handle(.removed)) == [.queue(isAwaited: false)])
+        #expect(acts(machine.handle(.removed)) == [.queue(isAwaited: true)])
     }
 
     @Test("held for `down`, it stops, and its row still wants it to run")

@@ -67,7 +67,7 @@ struct MachineSuspendTests {
         var restarted = machine(suspend, .frozen(""))
         #expect(acts(restarted.handle(.restart(source: "user"))) == [.terminate, .arm(seconds: 5)])
         _ = restarted.handle(.timer)
-        #expect(acts(restarted.handle(.removed)) == [.queue(isAwaited: false)])
+        #expect(acts(restarted.handle(.removed)) == [.queue(isAwaited: true)])
 
         var destroyed = machine(suspend, .frozen(""))
         #expect(acts(destroyed.handle(.destroy(source: "user"))) == [.disarm, .remove])
@@ -92,7 +92,7 @@ struct MachineSuspendTests {
             #expect(acts(machine.handle(.restart(source: "user"))) == [.cancelFreeze])
             #expect(acts(machine.handle(answer)) == [.terminate, .arm(seconds: 5)], "\(answer)")
             _ = machine.handle(.exited(MachineEnd(code: 0), seconds: 0))
-            #expect(acts(machine.handle(.removed)) == [.queue(isAwaited: false)])
+            #expect(acts(machine.handle(.removed)) == [.queue(isAwaited: true)])
         }
     }
 

@@ -24,7 +24,7 @@ struct MachineUpdateTests {
         #expect(acts(machine.handle(update)) == [.terminate, .arm(seconds: 5)])
         #expect(machine.state == .replacing && machine.isOnTrial)
         #expect(acts(machine.handle(.exited(MachineEnd(code: 0), seconds: 9))) == [.disarm, .remove])
-        #expect(acts(machine.handle(.removed)) == [.queue(isAwaited: false)])
+        #expect(acts(machine.handle(.removed)) == [.queue(isAwaited: true)])
         #expect(acts(machine.handle(.turn)) == [.boot])
         _ = machine.handle(.booted)
         #expect(machine.isOnTrial)

@@ -103,7 +103,7 @@ struct ReconcilerTests {
 
     @Test("of many that start at once one after the other is made; who waits is gone at once when told, and no time runs against it")
     func startsQueue() async throws {
-        let host = try FakeHost(starts: StartQueue(width: 2))
+        let host = try FakeHost(starts: StartQueue(width: 2, hold: .seconds(600)))
         host.door.answer.withLock { $0 = .silence("") }
         try await host.open()
         var machines: [MachineRecord] = []

@@ -6,6 +6,7 @@ extension MachineStateMachine {
     mutating func update(_ source: String, _ launches: Bool) -> [Effect] {
         guard desired != .destroyed, !isHeld else { return [] }
         attempts = 0
+        if launches { noteWaiter(source) }
         switch life {
         case .up, .probing, .frozen, .thawing:
             guard launches else { return [.record(type: "update", status: state.rawValue, source: source, reason: "with its next boot")] }

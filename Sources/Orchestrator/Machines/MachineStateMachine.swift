@@ -71,6 +71,8 @@ struct MachineStateMachine: Sendable, Equatable {
         case closeFailed(String)
         /// It has another configuration from now on. `launches`: it shall run with it at once, else from its next boot on.
         case update(source: String, launches: Bool)
+        /// Somebody waits for it to come up, who has not started it.
+        case awaited
         /// Something happened to it that changes nothing of its life.
         case note(type: String, source: String, reason: String? = nil)
         /// Stop until the next orchestrator; what is wanted stays.
@@ -147,6 +149,8 @@ struct MachineStateMachine: Sendable, Equatable {
     var servedBefore = false
     /// A restart was asked for while it was being frozen.
     var restartsAfterFreeze = false
+    /// Somebody waits for the start that comes or is under way.
+    var isAwaited = false
 
     // Written by the machine's own parts alone.
     var life = Life.none
@@ -184,6 +188,7 @@ struct MachineStateMachine: Sendable, Equatable {
         case .update(let source, let launches): update(source, launches)
         case .note(let type, let source, let why): [.record(type: type, status: state.rawValue, source: source, reason: why)]
         case .hold: hold()
+        case .awaited: awaited()
         case .turn: turn()
         case .booted: booted()
         case .bootFailed(let why): life == .booting ? fail(why, type: "start") : []
@@ -210,12 +215,13 @@ struct MachineStateMachine: Sendable, Equatable {
         guard desired != .destroyed, !isHeld else { return [] }
         let wasWanted = desired == .running
         desired = .running
+        let isNews = noteWaiter(source)
         switch life {
         case .none, .waiting:
             attempts = 0
             return boot("start", source: source)
         case .queued:
-            return [.queue(isAwaited: Self.isAwaited(source))]
+            return isNews ? [.queue(isAwaited: true)] : []
         case .booting, .probing, .up, .thawing:
             return []
         case .frozen:
@@ -256,6 +262,7 @@ struct MachineStateMachine: Sendable, Equatable {
         switch life {
         case .none, .waiting, .queued:
             life = .none
+            isAwaited = false
             guard state != .stopped else { return [] }
             state = .stopped
             reason = why
@@ -284,6 +291,7 @@ struct MachineStateMachine: Sendable, Equatable {
 
     private mutating func restart(_ source: String, _ seconds: Int64?) -> [Effect] {
         guard desired != .destroyed, !isHeld else { return [] }
+        noteWaiter(source)
         if life == .freezing {
             // `frozen` or `freezeFailed` find out.
             restartsAfterFreeze = true
@@ -328,11 +336,23 @@ struct MachineStateMachine: Sendable, Equatable {
         state = .starting
         cause = .request
         reason = nil
-        return [.record(type: type, status: "starting", source: source, reason: why), .queue(isAwaited: Self.isAwaited(source))]
+        return [.record(type: type, status: "starting", source: source, reason: why), .queue(isAwaited: isAwaited)]
     }
 
-    /// Whether who asked for the start is waiting for it.
-    private static func isAwaited(_ source: String) -> Bool { source != "berth" }
+    /// Whoever asks for a start waits for it; what we start by ourselves nobody does.
+    ///
+    /// - Returns: whether nobody waited before.
+    @discardableResult
+    mutating func noteWaiter(_ source: String) -> Bool {
+        guard source != "berth", !isAwaited else { return false }
+        isAwaited = true
+        return true
+    }
+
+    private mutating func awaited() -> [Effect] {
+        guard target == .running, state != .started, noteWaiter("user"), life == .queued else { return [] }
+        return [.queue(isAwaited: true)]
+    }
 
     private mutating func turn() -> [Effect] {
         guard life == .queued else { return [] }
@@ -374,6 +394,7 @@ struct MachineStateMachine: Sendable, Equatable {
         state = .started
         wasReady = true
         isOnTrial = false
+        isAwaited = false
         reason = nil
         return [.record(type: "start", status: "started", source: "berth", reason: nil), .disarm]
     }
@@ -418,13 +439,17 @@ struct MachineStateMachine: Sendable, Equatable {
         case .stopped, .suspended:
             // What stood still is lost with its memory; it begins anew when somebody needs it.
             if !isHeld { desired = .stopped }
+            isAwaited = false
             if policy.destroysItself, !isHeld { return destroyItself() }
             state = .stopped
             return [.record(type: "stop", status: "stopped", source: "berth", reason: reason)]
         case .running:
             switch cause {
             case .request: return boot("start", source: "berth")
-            case .failure(let isClean): return again(isClean: isClean)
+            case .failure(let isClean):
+                // What fails does not go before the others again.
+                isAwaited = false
+                return again(isClean: isClean)
             }
         }
     }

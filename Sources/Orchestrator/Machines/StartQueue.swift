@@ -8,7 +8,7 @@ import Synchronization
 /// something else, or never becomes ready, must not hold up the rest.
 final class StartQueue: Sendable {
     /// How long one that starts keeps its place, at most.
-    static let hold = Duration.seconds(10)
+    static let standardHold = Duration.seconds(10)
 
     private struct Waiting {
         let id: String
@@ -28,10 +28,14 @@ final class StartQueue: Sendable {
     }
 
     private let width: Int
+    private let hold: Duration
     private let places = Mutex(Places())
 
     /// - Parameter width: how many start at once.
-    init(width: Int = max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN))) * 2) { self.width = max(1, width) }
+    init(width: Int = max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN))) * 2, hold: Duration = standardHold) {
+        self.width = max(1, width)
+        self.hold = hold
+    }
 
     /// Takes a place in the queue. One that is in it already keeps its place, or goes to the front part if somebody waits for it now.
     ///
@@ -63,7 +67,7 @@ final class StartQueue: Sendable {
     func handOn(at now: ContinuousClock.Instant) {
         let turns = places.withLock { places -> [@Sendable () -> Void] in
             guard !places.waiting.isEmpty else { return [] }
-            places.taken = places.taken.filter { $0.value + Self.hold > now }
+            places.taken = places.taken.filter { $0.value + hold > now }
             let next = places.waiting.prefix(max(0, width - places.taken.count))
             for one in next { places.taken[one.id] = now }
             places.waiting.removeFirst(next.count)
