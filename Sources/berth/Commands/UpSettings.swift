@@ -37,6 +37,10 @@ struct UpSettings: ParsableArguments {
             "A layer of isolation that this host lacks and that connectors with --profile trusted may do without (repeatable): seccomp, cgroup-pids, cgroup-cpu. The others do not start then.",
             valueName: "layer"))
     var without: [String] = []
+    @Flag(
+        name: .customLong("exec"),
+        help: "Let root, and who holds the token for it, run commands in machines (berth machines exec); each leaves an audit row. Off without it.")
+    var allowsExec = false
     var packageIndex: String { givenPackageIndex ?? "https://pypi.org/simple" }
 
     @Option(help: ArgumentHelp("The npm registry that builds resolve from (default: npm's own).", valueName: "url")) var npmRegistry: String?
@@ -146,6 +150,7 @@ struct UpSettings: ParsableArguments {
             result.append(running.npmRegistry.map { "--npm-registry \($0)" } ?? "no --npm-registry")
         }
         if givenMemoryBudget != nil, memoryBudget != running.memoryBudget { result.append("--memory-budget \(running.memoryBudget)") }
+        if allowsExec && !running.allowsExec { result.append("no --exec") }
         if givenImageLimit != nil, imageLimit != running.imageLimit { result.append("--image-limit \(running.imageLimit)") }
         return result
     }
@@ -163,6 +168,7 @@ struct UpSettings: ParsableArguments {
         if let publicURL { result += ["--public-url", publicURL] }
         for network in behindProxy { result += ["--behind-proxy", network] }
         for layer in without { result += ["--without", layer] }
+        if allowsExec { result.append("--exec") }
         return result
     }
 }
