@@ -127,7 +127,10 @@ extension MachineFailure {
         case .runtime(let path):
             self.init(
                 .notImplemented, "not_implemented", "commands run in machines of crun and runc, not in those of \(path)", details: ["part": "exec"])
-        case .notStarted(let words): self.init(.invalid, "not_started", "the command did not start: \(words)", field: "command")
+        case .notStarted(let words):
+            self.init(
+                .invalid, "not_started", "the command did not start: \(words)", field: "command",
+                hint: "its programs are those of the machine's image; Berth's base system has python3 and no shell")
         }
     }
 }
