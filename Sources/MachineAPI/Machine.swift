@@ -107,6 +107,8 @@ public struct MachineConfig: Codable, Sendable, Equatable {
         public var http: HTTP?
         /// What becomes of a machine that nobody calls.
         public var idle: Idle?
+        /// Its programs' refused system calls are told in its log; for trials: they may be traced from inside for that.
+        public var trace: Bool?
         public init(egress: [String]? = nil, egress_private: [String]? = nil, http: HTTP? = nil, idle: Idle? = nil) {
             self.idle = idle
             self.egress = egress

@@ -39,7 +39,7 @@ struct BodyKeys: Sendable {
         ),
         ("restart", BodyKeys(known: ["policy", "max_retries"], unsupported: ["gpu_bid_price"])),
         ("stop_config", BodyKeys(known: ["signal", "timeout"])),
-        ("berth", BodyKeys(known: ["cpus", "egress", "egress_private", "http", "idle", "profile", "runtime"])),
+        ("berth", BodyKeys(known: ["cpus", "egress", "egress_private", "http", "idle", "profile", "runtime", "trace"])),
     ]
     static let http = BodyKeys(known: ["port", "path"])
     static let idle = BodyKeys(known: ["seconds", "action"])
