@@ -69,7 +69,7 @@ let targets: [[Target]] = [
         library("AuthorCommands", ["Standalone", "RemoteClient", "StdioBridge", "ServerCheck", "RemoteTLS", "MCP", "Wire", "JSONText", nioCore, arguments]),
         .executableTarget(
             name: "berth",
-            dependencies: ["AuthorCommands", "ConfigImport", "Gateway", "Orchestrator", "StdioBridge", "MCP", "MachineAPI", "Persistence", "Wire", "CLinux", "Sealing", "JSONText", nioCore, nioPosix, logging, arguments],
+            dependencies: ["AuthorCommands", "ConfigImport", "Gateway", "Orchestrator", "ServerCheck", "StdioBridge", "MCP", "MachineAPI", "Persistence", "Wire", "CLinux", "Sealing", "JSONText", nioCore, nioPosix, logging, arguments],
             swiftSettings: settings),
         .executableTarget(
             name: "berth-agent",

@@ -6,6 +6,9 @@ public struct BootDocument: Sendable, Equatable {
     /// Bytes of the document at most.
     public static let maximumSize = 256 * 1_024
 
+    /// The variable by which the orchestrator has a machine's programs traced; they do not see it.
+    public static let traceVariable = "BERTH_TRACE_REFUSALS"
+
     /// How the agent speaks to what it runs.
     public enum Transport: String, Sendable {
         /// MCP over stdin and stdout, a child per session.

@@ -234,7 +234,11 @@ public actor ControlPlane {
             var request = request
             // One machine, once.
             (request.name, request.life) = ("image-test", nil)
-            let record = ConnectorRecord.trial(try ConnectorRules.check(request), org: org)
+            // With a list of its own names are asked of the orchestrator, which tells of those that it refuses.
+            if request.trace == true, (request.egress ?? []).isEmpty, (request.egress_private ?? []).isEmpty { request.egress = [TrialRefusal.noHost] }
+            var definition = try ConnectorRules.check(request)
+            definition.trace = request.trace
+            let record = ConnectorRecord.trial(definition, org: org)
             let trial = try await exclusively(record.name) {
                 try await provisioner.trial(record, secrets: request.secrets ?? [:], accepting: request.accept ?? [], say: say)
             }

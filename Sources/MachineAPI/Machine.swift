@@ -113,6 +113,8 @@ public struct MachineConfig: Codable, Sendable, Equatable {
         public var concurrency: Concurrency?
         /// Its door takes tokens for the app as a whole too (`aud` `app:<name>`), for calls that need no session of their own.
         public var app_tokens: Bool?
+        /// Its programs' refused system calls are told in its log; for trials: they may be traced from inside for that.
+        public var trace: Bool?
         public init(egress: [String]? = nil, egress_private: [String]? = nil, http: HTTP? = nil, idle: Idle? = nil) {
             self.idle = idle
             self.egress = egress

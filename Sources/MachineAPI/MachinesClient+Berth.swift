@@ -53,6 +53,31 @@ extension MachinesClient {
     }
 }
 
+/// A host that a machine wanted to reach and may not.
+public struct RefusedHost: Codable, Sendable, Equatable {
+    public var host: String
+    /// 0 where only the name was asked for.
+    public var port: Int
+    public var reason: String
+    public var count: Int
+    /// The option that would allow it.
+    public var option: String?
+
+    public init(host: String, port: Int, reason: String, count: Int, option: String? = nil) {
+        (self.host, self.port, self.reason, self.count, self.option) = (host, port, reason, count, option)
+    }
+}
+
+extension MachinesClient {
+    private struct RefusedHosts: Decodable { var refused: [RefusedHost] }
+
+    /// The first 256 hosts that were refused to a machine.
+    public func refusedHosts(app: String, id: String) async throws -> [RefusedHost] {
+        let path = "/v1/apps/\(URLPath.segment(app))/machines/\(URLPath.segment(id))/berth/egress"
+        return try decode(RefusedHosts.self, try await send("GET", path, retryable: true)).refused
+    }
+}
+
 extension MachinesClient: ImageBuilding {
     /// Builds an image at the orchestrator; dropping the stream cancels the build.
     public func build(_ source: ImageSource, anew: Bool, accepting: [String]) -> AsyncThrowingStream<ImageBuildEvent, any Error> {

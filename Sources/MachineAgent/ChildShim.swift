@@ -8,7 +8,7 @@ import StdioBridge
 enum ChildShim {
     /// The order matters, and only returns when a step failed.
     static func run(uid: uid_t) -> Never {
-        guard let record = readRecord() else { fail("launch record", EPROTO) }
+        guard var record = readRecord() else { fail("launch record", EPROTO) }
         check("parent death signal", clinux_set_parent_death_signal(SIGKILL))
         limit(record.limits)
         score()
@@ -21,6 +21,11 @@ enum ChildShim {
         makeHome(record)
         if chdir(record.directory) != 0 { fail("directory \(record.directory)", errno) }
         check("descriptors", clinux_close_range(3, UInt32.max))
+        if ChildTrace.isAsked(&record.environment) {
+            ChildTrace.split()
+            // A fork of ours has no death signal yet.
+            check("parent death signal", clinux_set_parent_death_signal(SIGKILL))
+        }
         become(record)
     }
 

@@ -37,7 +37,7 @@ struct Berth: RootCommand {
         subcommands: [
             Up.self, Down.self, Status.self, Tour.self, ConnectorCommand.self, ImportCommand.self, VMCPCommand.self, TokenCommand.self,
             AuditCommand.self, MachinesCommand.self, ImageCommand.self, Logs.self, Backup.self, Restore.self,
-        ] + AuthorCommands.all + [Doctor.self, Supervise.self, OrchestratorProcess.self, GatewayProcess.self, StatePart.self])
+        ] + AuthorCommands.all(test: TestCommand.self) + [Doctor.self, Supervise.self, OrchestratorProcess.self, GatewayProcess.self, StatePart.self])
 
     static let serverCommands =
         ["connector add", "connector update"].map { ServerCommand($0, words: 1, flags: ["--reset", "--no-args", "--no-constraints"]) }

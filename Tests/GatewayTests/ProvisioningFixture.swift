@@ -125,6 +125,9 @@ final class FakeMachines: MachineControl, ImageBuilding, MachineLogs {
         var startsAsked = 0
         /// What every build ends with.
         var buildError: (any Error)?
+        /// What every machine wrote, and where it was not let.
+        var log = ""
+        var refusedHosts: [RefusedHost] = []
         /// What the orchestrator asks about before it builds.
         var doubtful: ReleaseReport?
     }
@@ -203,7 +206,9 @@ final class FakeMachines: MachineControl, ImageBuilding, MachineLogs {
         }
     }
 
-    func logs(app: String, id: String, lines: Int) async throws -> String { "" }
+    func logs(app: String, id: String, lines: Int) async throws -> String { state.withLockedValue { $0.log } }
+
+    func refusedHosts(app: String, id: String) async throws -> [RefusedHost] { state.withLockedValue { $0.refusedHosts } }
 
     func build(_ source: ImageSource, anew: Bool, accepting: [String]) -> AsyncThrowingStream<ImageBuildEvent, any Error> {
         if let error = state.withLockedValue({ $0.buildError }) { return AsyncThrowingStream { $0.finish(throwing: error) } }

@@ -82,7 +82,7 @@ struct IsolationProfileTests {
         for (own, field) in [
             (#"{"profile":"wild"}"#, "config.berth.profile"),
             (#"{"profile":"untrusted","egress_private":["a.example"]}"#, "config.berth.egress_private"),
-            (#"{"runtime":"runsc"}"#, "config.berth.runtime"),
+            (#"{"runtime":"runsc"}"#, "config.berth.runtime"), (#"{"profile":"untrusted","trace":true}"#, "config.berth.trace"),
         ] {
             let body = #"{"config":{"image":"\#(FakeImages.digest)","berth":\#(own)}}"#
             #expect { _ = try CreateMachineRequest(Array(body.utf8)) } throws: { ($0 as? MachineFailure)?.field == field }

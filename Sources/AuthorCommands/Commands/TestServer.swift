@@ -5,8 +5,8 @@ import ServerCheck
 import Standalone
 
 /// `berth test`
-struct TestServer: AsyncParsableCommand {
-    static let configuration = CommandConfiguration(
+package struct TestServer: AsyncParsableCommand {
+    package static let configuration = CommandConfiguration(
         commandName: "test",
         abstract: "Run a STDIO server through the bridge and say what a gateway will make of it.",
         usage: "\(Program.name) test [options] -- COMMAND …",
@@ -14,18 +14,20 @@ struct TestServer: AsyncParsableCommand {
             Starts the server several times, calls no tool but one that is marked read-only and needs no arguments, or the one of --call, \
             and leaves nothing behind. Ends with status 0 when nothing failed, 1 when something did. docs/connector-authors.md has examples.
             """)
-    @OptionGroup var local: LocalServerOptions
-    @Option(help: ArgumentHelp("How long each step may take: 90s, 2m, or seconds.", valueName: "time")) var timeout = "60"
-    @Option(help: ArgumentHelp("A call that is safe to make, cancel and break off: TOOL or TOOL='{json}'.", valueName: "call")) var call: String?
-    @Option(help: ArgumentHelp("A file with the list of tools as it should be; every difference is a failure.", valueName: "file")) var baseline:
+    @OptionGroup package var local: LocalServerOptions
+    @Option(help: ArgumentHelp("How long each step may take: 90s, 2m, or seconds.", valueName: "time")) package var timeout = "60"
+    @Option(help: ArgumentHelp("A call that is safe to make, cancel and break off: TOOL or TOOL='{json}'.", valueName: "call")) package var call: String?
+    @Option(help: ArgumentHelp("A file with the list of tools as it should be; every difference is a failure.", valueName: "file")) package var baseline:
         String?
-    @Flag(help: "Write the list of tools to the file of --baseline instead of comparing.") var writeBaseline = false
-    @Option(help: ArgumentHelp("Write the report as JUnit XML too.", valueName: "file")) var junit: String?
-    @Flag(help: "Warnings are failures.") var strict = false
-    @OptionGroup var output: JSONOption
-    @Argument(parsing: .postTerminator, help: "The server's command.") var command: [String] = []
+    @Flag(help: "Write the list of tools to the file of --baseline instead of comparing.") package var writeBaseline = false
+    @Option(help: ArgumentHelp("Write the report as JUnit XML too.", valueName: "file")) package var junit: String?
+    @Flag(help: "Warnings are failures.") package var strict = false
+    @OptionGroup package var output: JSONOption
+    @Argument(parsing: .postTerminator, help: "The server's command.") package var command: [String] = []
 
-    func run() async throws {
+    package init() {}
+
+    package func run() async throws {
         let settings = try settings()
         let isShown = isatty(2) == 1
         let work = Task.detached { try await CheckRun.run(settings) { if isShown { Output.note(Printable.line($0)) } } }
@@ -38,30 +40,46 @@ struct TestServer: AsyncParsableCommand {
         } catch {
             throw Failure("the test could not be made: \(error)", hint: "does this host let you start processes and listen on 127.0.0.1?", code: 70)
         }
+        try tell(outcome.report, tools: outcome.tools)
+    }
+
+    /// Says what was found out, as the options want it.
+    ///
+    /// - Throws: an exit code of 1 where something failed.
+    package func tell(_ report: Report, tools: [JSONValue]?) throws {
         if output.json {
-            Output.json(ReportJSON.value(outcome.report, isStrict: strict))
+            Output.json(ReportJSON.value(report, isStrict: strict))
         } else {
-            for line in ReportText.lines(outcome.report, isStrict: strict) { Output.line(line) }
+            for line in ReportText.lines(report, isStrict: strict) { Output.line(line) }
         }
-        if let junit { try OutputFile.write(Array(ReportJUnit.text(outcome.report, isStrict: strict).utf8), to: junit, option: "--junit") }
-        if writeBaseline, let baseline, let tools = outcome.tools {
+        if let junit { try OutputFile.write(Array(ReportJUnit.text(report, isStrict: strict).utf8), to: junit, option: "--junit") }
+        if writeBaseline, let baseline, let tools {
             try OutputFile.write(Array(ToolBaseline(tools: tools).text.utf8), to: baseline, option: "--baseline")
             Output.note("\(baseline) has \(Count.text(tools.count, "tool"))")
         }
-        if !outcome.report.hasPassed(isStrict: strict) { throw ExitCode(1) }
+        if !report.hasPassed(isStrict: strict) { throw ExitCode(1) }
     }
 
     /// The options, checked.
     private func settings() throws -> CheckSettings {
-        guard !command.isEmpty else { throw Failure("no command given", hint: "\(CommandPath.current) -- python3 server.py", code: 64) }
-        let seconds = try TimeLimit.seconds(timeout, 1...3_600, hint: "90s, 2m, or seconds, from 1 to 3600")
-        if let junit { try OutputFile.check(junit, option: "--junit") }
-        if writeBaseline, let baseline { try OutputFile.check(baseline, option: "--baseline") }
+        let seconds = try check()
         let server = try local.server(command)
         let path = server.environment.filter { $0.hasPrefix("PATH=") }
         return CheckSettings(
             server: server, bareEnvironment: server.environment == path ? nil : path, seconds: seconds, call: try safeCall(),
             baseline: try knownTools(), bridge: "\(Program.name) bridge")
+    }
+
+    /// What every kind of test is given.
+    ///
+    /// - Returns: how many seconds a step may take.
+    @discardableResult
+    package func check() throws -> Int {
+        guard !command.isEmpty else { throw Failure("no command given", hint: "\(CommandPath.current) -- python3 server.py", code: 64) }
+        let seconds = try TimeLimit.seconds(timeout, 1...3_600, hint: "90s, 2m, or seconds, from 1 to 3600")
+        if let junit { try OutputFile.check(junit, option: "--junit") }
+        if writeBaseline, let baseline { try OutputFile.check(baseline, option: "--baseline") }
+        return seconds
     }
 
     private func safeCall() throws -> SafeCall? {
@@ -72,7 +90,7 @@ struct TestServer: AsyncParsableCommand {
         return parsed
     }
 
-    private func knownTools() throws -> ToolBaseline? {
+    package func knownTools() throws -> ToolBaseline? {
         guard let baseline else {
             if writeBaseline { throw Failure("--write-baseline without --baseline", hint: "name the file: --baseline tools.json", code: 64) }
             return nil

@@ -3,12 +3,14 @@ import Glibc
 import Standalone
 
 /// What a server that is started here is given, for every command that takes one behind `--`.
-struct LocalServerOptions: ParsableArguments {
+package struct LocalServerOptions: ParsableArguments {
     @Option(parsing: .singleValue, help: ArgumentHelp("Environment of the server behind -- (repeatable).", valueName: "k=v"))
-    var env: [String] = []
+    package var env: [String] = []
     @Option(help: ArgumentHelp("The same from a file of K=V lines; these values are masked in what is printed.", valueName: "file"))
-    var envFile: String?
-    @Option(help: ArgumentHelp("The server's working directory.", valueName: "dir")) var cwd: String?
+    package var envFile: String?
+    @Option(help: ArgumentHelp("The server's working directory.", valueName: "dir")) package var cwd: String?
+
+    package init() {}
 
     /// Those that were typed, for where none applies.
     var given: [String] {
@@ -17,6 +19,15 @@ struct LocalServerOptions: ParsableArguments {
 
     /// - Parameter command: not empty.
     func server(_ command: [String], warn: (String) -> Void = { Output.note("warning: " + $0) }) throws -> StandaloneServer {
+        let (variables, secrets) = try environment(warn: warn)
+        let program = LocalProgram.typed(command, variables)
+        let directory = try cwd.map { try InputFile.directory($0, "--cwd") }
+        _ = try program.found()
+        return StandaloneServer(command: program.fromAnywhere, environment: program.environment, directory: directory, secrets: secrets)
+    }
+
+    /// The variables that are given, and which values among them are told to nobody.
+    package func environment(warn: (String) -> Void = { Output.note("warning: " + $0) }) throws -> (variables: [String: String], secrets: [String]) {
         let given = try Variables.plain(env, remedy: "a command line is readable by everybody on this host: --env-file FILE is not", warn: warn)
         var (variables, secrets) = ([String: String](), [String]())
         if let envFile {
@@ -29,10 +40,7 @@ struct LocalServerOptions: ParsableArguments {
         }
         variables.merge(given) { _, given in given }
         secrets += given.filter { Variables.soundsSecret($0.key) }.map(\.value)
-        let program = LocalProgram.typed(command, variables)
-        let directory = try cwd.map { try InputFile.directory($0, "--cwd") }
-        _ = try program.found()
-        return StandaloneServer(command: program.fromAnywhere, environment: program.environment, directory: directory, secrets: secrets)
+        return (variables, secrets)
     }
 }
 

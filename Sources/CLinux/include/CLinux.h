@@ -117,3 +117,32 @@ int clinux_syncfs(int fd);
 int clinux_open_in_root(int root, const char *path, int lookOnly);
 /// Copies up to `count` bytes between two files, at and behind their positions, in the kernel where it can: how many, 0 at the end, `-errno`.
 ssize_t clinux_copy_file(int from, int to, size_t count);
+
+/// Threads that are followed at once; calls of further ones are not told.
+#define CLINUX_TRACED_THREADS 256
+struct clinux_traced_thread {
+    pid_t id;
+    uint64_t number, arguments[6];
+};
+/// What ``clinux_trace_next`` knows; zero at the beginning.
+struct clinux_trace {
+    struct clinux_traced_thread threads[CLINUX_TRACED_THREADS];
+    int has_begun, exit_code, signal;
+};
+/// A system call that a traced program made and that failed.
+struct clinux_failed_call {
+    /// Its name, else its number; `is_known`: the former.
+    char name[32];
+    int is_known;
+    int error;
+    /// What it is about: 1 `subject` is a path, 2 an address, 0 nothing of both.
+    int kind;
+    char subject[256];
+    /// Of `open` and `openat`.
+    uint64_t flags;
+};
+/// Forks. In the child, which its next `execve` has traced by the parent: 0, or `-errno` where the kernel does not let it be traced and it goes
+/// on untraced. In the parent: the child's pid, or `-errno`; signals that ask a process to end are passed on to the child.
+pid_t clinux_trace_split(void);
+/// In the parent: waits for the next call of the child, or of what it started, that fails: 1; 0 once the child has ended. Nothing outlives it.
+int clinux_trace_next(struct clinux_trace *trace, struct clinux_failed_call *call);

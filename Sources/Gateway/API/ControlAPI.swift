@@ -116,6 +116,9 @@ struct ControlAPI: Sendable {
         if let name, name != body.name {
             throw ProvisioningFailure(error: "invalid", message: "the name in the body differs from the path's", field: "name", hint: "give one name")
         }
+        if body.trace == true {
+            throw ProvisioningFailure(error: "invalid", message: "a connector is not traced", field: "trace", hint: "POST /api/v1/image-tests takes it")
+        }
         return try await events(context, name == nil ? "connector.add" : "connector.update", body.name) {
             await plane.provision(body, updating: name != nil, say: $0)
         }

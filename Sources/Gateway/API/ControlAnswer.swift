@@ -49,7 +49,8 @@ extension ProvisioningFailure {
         .record(
             ("error", .string(error)), ("reason", reason.map { .string($0) }), ("exit_code", exit_code.map { .int($0) }),
             ("message", .string(message)), ("field", field.map { .string($0) }), ("hint", hint.map { .string($0) }),
-            ("stderr", stderr.map { .string($0) }), ("accept", accept.map { .array($0.map { .string($0) }) }))
+            ("stderr", stderr.map { .string($0) }), ("accept", accept.map { .array($0.map { .string($0) }) }),
+            ("refused", refused.map { .array($0.map(\.json)) }))
     }
 
     var status: HTTPResponse.Status {
@@ -78,6 +79,7 @@ extension ProvisioningEvent {
             return .record(
                 ("event", "passed"), ("image", .string(trial.image.image)), ("image_bytes", trial.image.bytes.map { .int($0) }),
                 ("packages", .array(trial.image.packages.map { .string($0) })), ("tools", .array(tools)),
+                ("refused", trial.refused.map { .array($0.map(\.json)) }),
                 ("seconds", .number("\((seconds * 10).rounded() / 10)")))
         case .changes(let changes): return changes.json
         case .failed(let failure):

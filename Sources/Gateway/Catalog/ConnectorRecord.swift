@@ -19,6 +19,8 @@ public struct ConnectorDefinition: Codable, Sendable, Equatable {
     public var egressPrivate: [String]?
     /// How many machines it has and for how long; nil for the defaults.
     public var life: ConnectorLife?
+    /// Of a trial that tells what was refused.
+    public var trace: Bool?
 
     public init(source: ImageSource, environment: [String: String] = [:], secrets: [String] = [], memoryMB: Int = 256, pids: Int = 64) {
         self.source = source

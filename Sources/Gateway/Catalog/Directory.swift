@@ -146,6 +146,8 @@ public struct MachineTemplate: Sendable, Equatable {
     public var egress: [String]?
     public var egressPrivate: [String]?
     public var idle: MachineConfig.Idle?
+    /// Of a trial that tells what was refused.
+    public var isTraced = false
     /// Of the connector; a machine of another generation is not used any more.
     public var generation: Int
 

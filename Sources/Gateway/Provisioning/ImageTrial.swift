@@ -8,6 +8,8 @@ public struct ImageTrial: Sendable {
     public var image: BuiltImage
     /// The `tools/list` result, as the server gave it.
     public var tools: [UInt8]
+    /// What was refused to it meanwhile; nil where that was not to be told.
+    public var refused: [TrialRefusal]?
 }
 
 extension ConnectorRecord {
@@ -27,6 +29,20 @@ extension ConnectorRecord {
 }
 
 extension Provisioner {
+    /// What was refused to a trial's server, where it is traced and has come to have a machine.
+    private func refusals(_ record: ConnectorRecord) async -> [TrialRefusal]? {
+        guard record.definition.trace == true, let machine = try? await machines.machines(app: record.app).first else { return nil }
+        // Agents tell refused hosts in bundles, ten times a second: what came last is waited for, as long as more comes.
+        var hosts: [RefusedHost] = []
+        for _ in 0..<8 {
+            try? await Task.sleep(for: .milliseconds(250))
+            guard let now = try? await machines.refusedHosts(app: record.app, id: machine.id), now != hosts else { break }
+            hosts = now
+        }
+        let log = (try? await machines.logs(app: record.app, id: machine.id, lines: 5_000)) ?? ""
+        return hosts.map(TrialRefusal.init) + TrialRefusal.all(inLog: log)
+    }
+
     /// Builds what the request names, starts a machine of it and asks it for its tools; afterwards nothing is left but the image.
     ///
     /// - Throws: why it cannot be hosted as it is.
@@ -42,9 +58,12 @@ extension Provisioner {
             try await store.update(record)
             let (_, tools) = try await probed(record, with: credentials.credentials(connector: record.name), say: say)
             _ = try ToolMerge.merge([.init(connector: record.name, toolsListResult: tools)])
-            result = .success(ImageTrial(image: image, tools: tools))
+            result = .success(ImageTrial(image: image, tools: tools, refused: await refusals(record)))
         } catch {
-            result = .failure(await explain(error, record))
+            var failure = await explain(error, record)
+            failure.refused = await refusals(record)
+            failure.stderr = failure.stderr.map(TrialRefusal.without)
+            result = .failure(failure)
         }
         // The caller may be gone: the clean-up runs to its end all the same.
         await Task { [record] in await leaving(record.name) { try await discard(record) } }.value

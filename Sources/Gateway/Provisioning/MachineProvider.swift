@@ -402,6 +402,10 @@ extension MachineTemplate {
             config.berth = .init(egress: egress, egress_private: egressPrivate, http: http, idle: idle)
         }
         hosting?.add(to: &config)
+        if isTraced {
+            config.berth = config.berth ?? .init()
+            config.berth?.trace = true
+        }
         return config
     }
 }

@@ -291,9 +291,11 @@ extension Machine {
     fileprivate var lastFailure: String? { events?.first { $0.status == MachineState.failed.rawValue && $0.reason != nil }?.reason }
 }
 
-/// Reads what a machine wrote.
+/// Reads what a machine wrote, and where it was not let.
 public protocol MachineLogs: Sendable {
     func logs(app: String, id: String, lines: Int) async throws -> String
+    /// Hosts that were refused to it.
+    func refusedHosts(app: String, id: String) async throws -> [RefusedHost]
 }
 
 extension ConnectorRecord {
@@ -308,6 +310,7 @@ extension ConnectorRecord {
         template.egress = definition.egress
         template.egressPrivate = definition.egressPrivate
         template.idle = definition.lifeInForce.idleInForce
+        template.isTraced = definition.trace == true
         var connector = Connector(
             name: name, app: app, machineConfig: template, secretNames: definition.secrets, generation: generation)
         connector.isolation = definition.lifeInForce.isolation ?? .app

@@ -38,6 +38,8 @@ public struct ConnectorRequest: Codable, Sendable, Equatable {
     public var egress: [String]?
     public var egress_private: [String]?
     public var life: ConnectorLifeRequest?
+    /// Of a trial: tell what was refused to the server.
+    public var trace: Bool?
     /// Releases to which somebody has said yes, as the event `release` and the failure `unconfirmed` name them; of this request alone.
     public var accept: [String]?
 }

@@ -15,6 +15,8 @@ public struct ProvisioningFailure: Error, Codable, Sendable, Equatable {
     public var hint: String?
     /// The end of what the server (or the build) wrote to its standard error; for admins.
     public var stderr: String?
+    /// Of a trial that was to tell it.
+    public var refused: [TrialRefusal]?
     /// Of `unconfirmed`: what a request has to accept to go on.
     public var accept: [String]?
 

@@ -44,7 +44,7 @@ struct BodyKeys: Sendable {
         (
             "berth",
             BodyKeys(known: [
-                "app_tokens", "autostart", "concurrency", "cpus", "egress", "egress_private", "http", "idle", "profile", "runtime",
+                "app_tokens", "autostart", "concurrency", "cpus", "egress", "egress_private", "http", "idle", "profile", "runtime", "trace",
             ])
         ),
     ]

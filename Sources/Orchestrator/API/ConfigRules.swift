@@ -67,6 +67,10 @@ enum ConfigRules {
                 .invalid, "invalid", "an untrusted machine reaches no private addresses", field: "config.berth.egress_private",
                 hint: "leave it out, or give it another profile")
         }
+        if config.profile == .untrusted, config.berth?.trace == true {
+            throw MachineFailure(
+                .invalid, "invalid", "nothing in an untrusted machine is traced", field: "config.berth.trace", hint: "leave it out, or give it another profile")
+        }
         if let runtime = config.berth?.runtime, !runtime.hasPrefix("/") || runtime.utf8.count > 256 || runtime.utf8.contains(0) {
             throw MachineFailure(.invalid, "invalid", "config.berth.runtime is no absolute path", field: "config.berth.runtime", hint: "/usr/bin/runsc")
         }

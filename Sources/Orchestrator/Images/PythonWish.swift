@@ -61,7 +61,7 @@ struct PythonWish: Equatable, Sendable {
     func check(_ version: String) throws(ImageBuildFailure) {
         guard !allows(version) else { return }
         throw ImageBuildFailure(
-            error: "python_unavailable", message: "Python \(text) is asked for, and images of this host have Python \(version) alone.",
+            error: "python_unavailable", message: "Images of this host have Python \(version) alone, and \(text) is asked for.",
             hint: "It is the Python of the host's distribution. Leave --python out to host it with \(version), or give an image with a Python of its own: --oci.")
     }
 }

@@ -70,9 +70,11 @@ struct MachineHost: Sendable {
         let limits = record.config.limits
         let egress = try record.config.egress
         let way = try await openWay(record, boot, egress)
+        var environment = image.environment.merging(record.config.env ?? [:]) { _, own in own }
+        environment[BootDocument.traceVariable] = record.config.berth?.trace == true ? "1" : nil
         let document = BootDocument(
             org: org, app: record.app, keys: keys, machine: record.id, boot: boot.boot, command: record.config.`init`?.exec ?? image.command,
-            directory: image.directory, environment: image.environment.merging(record.config.env ?? [:]) { _, own in own },
+            directory: image.directory, environment: environment,
             transport: record.config.place == nil ? .stdio : .http, http: record.config.place,
             childLimits: .init(within: limits), era: record.config.era,
             owner: record.config.metadata?["berth_principal"], appKeys: try await appKeys(record),
@@ -85,6 +87,7 @@ struct MachineHost: Sendable {
             binds: way.map { [BindMount(source: $0, destination: "/run/berth")] } ?? [], doorPath: boot.door, bootDocument: try document.encode())
         spec.hasLocalNetwork = way != nil
         spec.usesNetwork = way != nil || record.config.place != nil
+        spec.allowsTracing = record.config.berth?.trace == true
         spec.isUntrusted = record.config.profile == .untrusted
         spec.runtimePath = record.config.berth?.runtime
         spec.without = absent

@@ -61,6 +61,8 @@ public struct MachineSpec: Sendable {
     var usesNetwork = false
     /// Less inside than others have: fewer kinds of sockets, descriptors and shared memory.
     var isUntrusted = false
+    /// Lets its programs trace each other, as far as the kernel lets them: for a trial, whose refused calls are told.
+    var allowsTracing = false
     /// Layers that this host does not give and that the machine goes without.
     var without: Set<String> = []
     /// Of an OCI runtime other than the host's own.

@@ -79,7 +79,8 @@ struct RuntimeConfig {
     private func linux() -> [String: Any] {
         var linux = walls()
         if !spec.without.contains("seccomp") {
-            linux["seccomp"] = SeccompProfile.document(allowsSystemVIPC: spec.allowsSystemVIPC, families: families)
+            linux["seccomp"] = SeccompProfile.document(
+                allowsSystemVIPC: spec.allowsSystemVIPC, allowsTracing: spec.allowsTracing, families: families)
         }
         return linux
     }

@@ -27,8 +27,10 @@ enum SeccompProfile {
 
     /// The value of `linux.seccomp` in a machine's configuration.
     ///
-    /// - Parameter families: of sockets that may be made.
-    static func document(allowsSystemVIPC: Bool = false, families: [Int] = socketFamilies) -> [String: Any] {
+    /// - Parameters:
+    ///   - allowsTracing: `ptrace`, which the kernel still checks: by uid, and not of what is not dumpable, as the agent.
+    ///   - families: of sockets that may be made.
+    static func document(allowsSystemVIPC: Bool = false, allowsTracing: Bool = false, families: [Int] = socketFamilies) -> [String: Any] {
         var rules: [[String: Any]] = allowed.map { rule($0.calls, "SCMP_ACT_ALLOW") }
         if allowsSystemVIPC { rules.append(rule(persistentIPC.calls, "SCMP_ACT_ALLOW")) }
         for value in personalities { rules.append(rule(["personality"], "SCMP_ACT_ALLOW", argument: equal(0, value))) }
@@ -39,7 +41,11 @@ enum SeccompProfile {
                 argument: ["index": 0, "value": cloneNamespaceFlags, "valueTwo": 0, "op": "SCMP_CMP_MASKED_EQ"]))
         // clone3 keeps its flags in memory, where no filter sees them: without it libc uses clone.
         rules.append(rule(["clone3"], "SCMP_ACT_ERRNO", errno: notImplemented))
-        for group in refused { rules.append(rule(group.calls, "SCMP_ACT_ERRNO", errno: permissionDenied)) }
+        for group in refused {
+            let calls = group.calls.filter { !allowsTracing || $0 != "ptrace" }
+            rules.append(rule(calls, "SCMP_ACT_ERRNO", errno: permissionDenied))
+        }
+        if allowsTracing { rules.append(rule(["ptrace"], "SCMP_ACT_ALLOW")) }
         if !allowsSystemVIPC { rules.append(rule(persistentIPC.calls, "SCMP_ACT_ERRNO", errno: permissionDenied)) }
         return [
             "defaultAction": "SCMP_ACT_ERRNO",

@@ -15,13 +15,14 @@ enum Provisioning {
 
     /// - Returns: how it ended, and what was accepted for it.
     static func accepted(
-        _ method: String, _ path: String, _ body: JSONValue, _ installation: Installation, json: Bool, asks: Bool = true, namesReason: Bool = false
+        _ method: String, _ path: String, _ body: JSONValue, _ installation: Installation, json: Bool, asks: Bool = true, namesReason: Bool = false,
+        isQuiet: Bool = false
     ) async throws -> (end: JSONValue, accepted: JSONValue?) {
         var body = body
         var isTold = false
         while true {
             do {
-                return (try await follow(method, path, body, installation, json: json, namesReason: namesReason, isTold: isTold), body["accept"])
+                return (try await follow(method, path, body, installation, json: json, namesReason: namesReason, isTold: isTold, isQuiet: isQuiet), body["accept"])
             } catch let question as Unconfirmed {
                 guard asks, !json, isatty(0) == 1, try question.isConfirmed(), var members = body.objectValue else { throw question.failure }
                 members["accept"] = .array((body["accept"]?.arrayValue ?? []) + question.accept)
@@ -30,6 +31,9 @@ enum Provisioning {
             }
         }
     }
+
+    /// The end of a quiet work that failed, which its caller tells.
+    struct Ended: Error { var event: JSONValue }
 
     /// A release that nobody has said yes to.
     private struct Unconfirmed: Error {
@@ -44,13 +48,19 @@ enum Provisioning {
 
     /// - Parameters:
     ///   - namesReason: a failure's word goes before its sentence.
+    ///   - isQuiet: steps go to standard error where that is a terminal; a failure is told by whoever asked.
     ///   - isTold: whoever reads this has seen what is told of the releases.
     /// - Returns: how it ended, where it did not fail; programs have heard of it.
     private static func follow(
-        _ method: String, _ path: String, _ body: JSONValue, _ installation: Installation, json: Bool, namesReason: Bool, isTold: Bool
+        _ method: String, _ path: String, _ body: JSONValue, _ installation: Installation, json: Bool, namesReason: Bool, isTold: Bool, isQuiet: Bool
     ) async throws -> JSONValue {
         var end: JSONValue?
         try await ControlClient.gateway(installation).lines(method, path, body) { event in
+            if isQuiet {
+                if event["event"] == "step" { if isatty(2) == 1 { Output.note(Printable.line(event.cell("text"))) } } else { end = event }
+                if event["event"] == "release", !isTold { for line in ReleaseText(release: event).lines { Output.error(line) } }
+                return
+            }
             if json { Output.json(event) }
             switch event["event"]?.stringValue {
             case "step": if !json { Output.line("  " + event.cell("text")) }
@@ -60,6 +70,7 @@ enum Provisioning {
         }
         guard let end else { throw Failure("the gateway ended before the work did", hint: "berth status, then run the command again") }
         guard end["event"]?.stringValue == "failed" else { return end }
+        if isQuiet, end["error"] != "unconfirmed" { throw Ended(event: end) }
         if !json, let stderr = end["stderr"]?.stringValue, !stderr.isEmpty {
             Output.error(stderr.split(separator: "\n").suffix(20).map { "  | " + Printable.line(String($0)) }.joined(separator: "\n"))
         }

@@ -50,6 +50,17 @@ import Testing
         #expect(Self.refused.contains(call))
     }
 
+    @Test("a trial's machine has ptrace besides, and nothing else")
+    func tracing() throws {
+        func rules(_ document: [String: Any], _ action: String) -> Set<String> {
+            Set((document["syscalls"] as? [[String: Any]] ?? []).filter { $0["action"] as? String == action }.flatMap { $0["names"] as? [String] ?? [] })
+        }
+        let (usual, traced) = (SeccompProfile.document(), SeccompProfile.document(allowsTracing: true))
+        #expect(rules(traced, "SCMP_ACT_ALLOW").subtracting(rules(usual, "SCMP_ACT_ALLOW")) == ["ptrace"])
+        #expect(rules(usual, "SCMP_ACT_ERRNO").subtracting(rules(traced, "SCMP_ACT_ERRNO")) == ["ptrace"])
+        #expect(traced["defaultAction"] as? String == "SCMP_ACT_ERRNO")
+    }
+
     @Test("images/seccomp.json is what the list makes; BERTH_UPDATE_FIXTURES=1 writes it")
     func published() throws {
         let path = Self.images.appending(path: "seccomp.json")
