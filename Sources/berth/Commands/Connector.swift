@@ -54,6 +54,8 @@ struct ConnectorCommand: ParsableCommand {
             let refused = hasApp ? try? await EgressReport(ofApp: answer.cell("app"), state.installation()) : nil
             if hasApp, refused == nil { Output.note("the orchestrator does not say what was refused") }
             let doctor = try? await ControlClient.orchestrator(state.installation()).get("/v1/berth/doctor")
+            let running = try? await ControlClient.orchestrator(state.installation()).get("/v1/berth/running")
+            let short = running?["short"]?.arrayValue?.first { $0.cell("app") == answer.cell("app") }
             let processes = try? await ProcessReport(of: name, state.installation())
             if output.json {
                 guard var members = answer.objectValue else { return Output.json(answer) }
@@ -63,6 +65,7 @@ struct ConnectorCommand: ParsableCommand {
                     members["egress_reached"] = .array(refused.reached)
                     members["egress_reached_others"] = .int(refused.reachedOthers)
                 }
+                if let short { members["short"] = short }
                 if let processes { members["server"] = processes.json }
                 return Output.json(.object(members))
             }
@@ -82,7 +85,7 @@ struct ConnectorCommand: ParsableCommand {
                 ("Transport", answer["http"]?.stringValue.map { "Streamable HTTP at http://127.0.0.1:\($0) of its machine" } ?? "STDIO"),
                 ("Era", answer.cell("era") == "auto" ? nil : answer.cell("era")),
                 ("Egress", list("egress") ?? (list("egress_private") == nil ? "none: no network" : nil)), ("  private", list("egress_private")),
-                ("Isolation", LifeText.isolation(answer["life"])), ("Idle", LifeText.idle(answer["life"])),
+                ("Isolation", LifeText.isolation(answer["life"])), ("  short", short.map(ShortageLine.text)), ("Idle", LifeText.idle(answer["life"])),
                 ("Updates", LifeText.updates(answer["life"])),
                 ("Image", answer.cell("image") + (answer["image_bytes"]?.intValue.map { ", \(($0 + 500_000) / 1_000_000) MB of its own" } ?? "")),
                 ("Packages", list("packages")),
