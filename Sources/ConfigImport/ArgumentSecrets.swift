@@ -16,22 +16,21 @@ struct ArgumentSecrets {
         var option: String?
         for (index, word) in words.enumerated() {
             let text = word.text
-            defer { option = text.hasPrefix("-") && !text.contains("=") && text.utf8.count > 1 ? text : nil }
-            if text.hasPrefix("-"), let equals = text.firstIndex(of: "=") {
-                let (name, value) = (String(text[..<equals]), String(text[text.index(after: equals)...]))
-                guard isSecret(value, of: name, word.isFilled) else {
-                    result.append(text)
-                    continue
-                }
-                result.append("\(name)=\(keep(value, name, index))")
-            } else if !text.hasPrefix("-") || word.isFilled || Looks.isSecretValue(text), isSecret(text, of: option, word.isFilled) {
-                result.append(keep(text, option, index))
-            } else if let equals = text.firstIndex(of: "="), Variable.isName(text[..<equals]),
-                isSecret(String(text[text.index(after: equals)...]), of: String(text[..<equals]), word.isFilled)
-            {
+            let before = option
+            option = nil
+            let name = text.prefix { $0 != "=" }
+            // A name that comes out of a placeholder, or looks like a secret, names nothing.
+            let isNamed = (word.filledAt.map { $0 >= name.utf8.count } ?? true) && !Looks.isSecretValue(name)
+            let value = name.endIndex == text.endIndex ? nil : String(text[text.index(after: name.endIndex)...])
+            if text.hasPrefix("-"), isNamed, let value {
+                result.append(isSecret(value, of: String(name), word.isFilled) ? "\(name)=\(keep(value, String(name), index))" : text)
+            } else if !isNamed || !text.hasPrefix("-"), isSecret(text, of: before, word.isFilled) {
+                result.append(keep(text, before, index))
+            } else if let value, isNamed, Variable.isName(name), isSecret(value, of: String(name), word.isFilled) {
                 // NAME=VALUE as a word of its own.
-                result.append("\(text[..<equals])=\(keep(String(text[text.index(after: equals)...]), String(text[..<equals]), index))")
+                result.append("\(name)=\(keep(value, String(name), index))")
             } else {
+                if text.hasPrefix("-"), isNamed, text.utf8.count > 1 { option = text }
                 result.append(text)
             }
         }
@@ -44,6 +43,12 @@ struct ArgumentSecrets {
         // What somebody typed unseen, or has in his environment, is a secret whatever it looks like, but for a path.
         if isFilled, !(value.hasPrefix("/") && Looks.isPlainWord(value)) { return true }
         let name = name.map { $0.drop { $0 == "-" } } ?? ""
+        // `--user NAME:PASSWORD`, as curl has it.
+        if ["u", "user", "auth", "login"].contains(name), let colon = value.firstIndex(of: ":"), value[colon...].utf8.count > 1,
+            !value.contains("//"), !value.utf8.allSatisfy({ $0 < 0x3B })
+        {
+            return true
+        }
         // `--auth none`, `--token-limit 100` are no secrets; a password may be four digits.
         if Looks.isPlainWord(value), !(name.uppercased().contains("PASSW") && value.utf8.allSatisfy { (0x30...0x39).contains($0) }) { return false }
         return Looks.isSecretName(name)

@@ -113,6 +113,17 @@ extension ImportPlan {
             }
         }
 
+        /// What of it is a name: of a package, an image.
+        var words: [String] {
+            switch self {
+            case .pypi(let spec, let with): [spec] + with
+            case .npm(let spec): [spec]
+            case .oci(let reference): [reference]
+            case .folder(_, requirements: .list(let list)): list
+            case .folder, .binary: []
+            }
+        }
+
         /// Whether words of its command line can be kept out of the kernel's process list: its interpreter is told them another way.
         var hidesArguments: Bool {
             switch self {
@@ -144,6 +155,8 @@ public struct Surroundings: Sendable {
 
 extension ImportPlan {
     private static let wholes: Set<Substring> = ["root", "tmp", "home", "usr", "etc", "var", "opt", "srv", "mnt"]
+    /// Of the system: keys, accounts, states of services, devices.
+    private static let systems = ["etc", "proc", "sys", "dev", "run", "boot", "lost+found", "var/lib", "var/run", "var/log", "var/spool", "var/mail", "var/backups", "var/cache"]
     private static let keepers: Set<Substring> = [".ssh", ".aws", ".azure", ".gnupg", ".kube", ".docker", ".password-store"]
 
     /// Why all of an absolute path's folder must not go into an image; nil where it may.
@@ -155,8 +168,17 @@ extension ImportPlan {
         else {
             return Refusal("its file lies in \(folder.isEmpty ? "/" : folder), all of which would go into an image", remedy)
         }
+        if let system = system(ofFolder: folder) { return Refusal("its file lies in \(folder), and \(system) belongs to the system", remedy) }
         guard let keeper = parts.first(where: keepers.contains) else { return nil }
         return Refusal("its file lies in \(folder), and \(keeper) is where keys are kept", remedy)
+    }
+}
+
+extension ImportPlan {
+    /// The folder of the system that an absolute path lies in; nil where it lies in none.
+    public static func system(ofFolder folder: String) -> String? {
+        let parts = folder.split(separator: "/").filter { $0 != "." }
+        return systems.first { parts.starts(with: $0.split(separator: "/")) }.map { "/" + $0 }
     }
 }
 

@@ -3,7 +3,7 @@ extension LauncherWords {
     private static let ownRemedy = "leave it out: machines have an isolation of their own"
 
     private static let dockerOptions: [(spellings: String, kind: Options.Kind)] = [
-        ("--env -e", .value), ("--memory -m", .value), ("--cpus", .value), ("--entrypoint", .value),
+        ("--env -e", .variable), ("--memory -m", .value), ("--cpus", .value), ("--entrypoint", .value),
         ("--volume -v", .refused(filesRemedy)), ("--mount --volumes-from --tmpfs", .refused(filesRemedy)),
         ("--publish -p", .refused("a server that speaks HTTP: berth connector add NAME --oci IMAGE --http PORT")),
         ("--publish-all -P --expose", .refused(ownRemedy)),
@@ -29,7 +29,7 @@ extension LauncherWords {
         if verb == "container" { verb = try rest.next("command").text }
         guard verb == "run" else {
             throw Refusal(
-                verb == "mcp" ? "\(program) mcp starts a gateway of its own" : "\(program) \(verb.prefix(32)) starts no image",
+                verb == "mcp" ? "\(program) mcp starts a gateway of its own" : "\(program) \(Looks.brief(verb, 32)) starts no image",
                 "name the server's image: docker run -i --rm IMAGE")
         }
         rest = Options(words: rest.words, launcher: "\(program) run")
@@ -58,7 +58,8 @@ extension LauncherWords {
         let equals = word.text.firstIndex(of: "=")
         let name = String(word.text[..<(equals ?? word.text.endIndex)])
         guard Variable.isName(name) else { throw Refusal("-e is told no variable", "-e NAME or -e NAME=VALUE") }
-        return (name, equals.map { Word(text: String(word.text[word.text.index(after: $0)...]), isFilled: word.isFilled) })
+        if let place = word.filledAt, place < name.utf8.count { _ = try word.shown("the name of a variable") }
+        return (name, equals.map { _ in word.dropping(name.utf8.count + 1) })
     }
 
     private static func mebibytes(_ text: String) -> Int? {
@@ -76,11 +77,19 @@ extension LauncherWords {
     /// With its registry, which is never taken for granted.
     private func reference(_ image: String) throws(Refusal) -> String {
         let first = image.prefix { $0 != "/" }
+        guard !image.contains(where: \.isWhitespace) else {
+            throw Refusal("several words stand in the place of its image", "write each word into args by itself")
+        }
+        // `USER:PASSWORD@HOST/NAME`; a digest stands behind the name.
+        if let at = first.firstIndex(of: "@"), image.contains("/") || !first[at...].hasPrefix("@sha256:") {
+            throw Refusal(
+                "what stands before @ in its image is no part of a name", "HOST/NAME[:TAG]; berth image login HOST keeps a registry's user and password")
+        }
         let hasHost = image.contains("/") && (first.contains(".") || first.contains(":") || first == "localhost")
         if hasHost { return image }
         guard let registry else {
             throw Refusal(
-                "\(image.prefix(100)) names no registry",
+                "\(Looks.brief(image, 100)) names no registry",
                 "--registry HOST says where such images are, as \(LauncherWords.base(words.first?.text ?? "docker")) has it set")
         }
         return "\(registry)/\(image.contains("/") ? image : "library/" + image)"

@@ -1,16 +1,23 @@
 extension LauncherWords {
+    private static let lineRemedy = "write the program alone as command, and each word behind it into args"
+
     /// A program of the client's host, by its path.
     func local(_ command: String, _ words: [Word]) throws(Refusal) -> Launch {
+        // A line typed in the place of a program; what follows its first word may be a secret.
+        let isLine = command.contains(where: \.isWhitespace)
         guard let path = absolute(command), command.contains("/") else {
             let isWindows = command.contains("\\") || command.dropFirst().hasPrefix(":")
+            if isWindows { throw Refusal("its command is a path of Windows", "name its package: uvx PACKAGE or npx -y PACKAGE") }
+            let name = Looks.brief(command, 64)
             throw Refusal(
-                isWindows ? "its command is a path of Windows" : "\(command.prefix(64)) is a program of the client's host",
-                isWindows
-                    ? "name its package: uvx PACKAGE or npx -y PACKAGE"
-                    : "name its package (uvx \(command.prefix(64)), npx -y PACKAGE), or the whole path of one executable file")
+                "\(name) is a program of the client's host",
+                isLine ? Self.lineRemedy : "name its package (uvx \(name), npx -y PACKAGE), or the whole path of one executable file")
         }
         switch surroundings.look(path) {
-        case .nothing: throw Refusal("\(path) is not on this host", "copy it here, or name its package: uvx PACKAGE or npx -y PACKAGE")
+        case .nothing:
+            throw Refusal(
+                "\(Looks.brief(path, 200)) is not on this host",
+                isLine ? Self.lineRemedy : "copy it here, or name its package: uvx PACKAGE or npx -y PACKAGE")
         case .directory: throw Refusal("\(path) is a directory", "name the program in it")
         case .program: return Launch(source: .binary(path), arguments: words, launcher: .none)
         case .text(let interpreter):

@@ -24,7 +24,7 @@ extension LauncherWords {
     func npm(_ program: String, _ rest: inout Options) throws(Refusal) -> Launch {
         let verb = try rest.next("command").text
         guard ["exec", "x", "dlx"].contains(verb) else {
-            throw Refusal("\(program) \(verb.prefix(32)) runs a project of the client's host", "name its package, if it has one: npx -y PACKAGE")
+            throw Refusal("\(program) \(Looks.brief(verb, 32)) runs a project of the client's host", "name its package, if it has one: npx -y PACKAGE")
         }
         // `npm exec NAME -- …`: behind the dashes come the server's own.
         var launch = try npx(&rest)
@@ -34,7 +34,9 @@ extension LauncherWords {
 
     private static func package(_ text: String) throws(Refusal) -> String {
         let name = text.hasPrefix("@") ? text.dropFirst().drop { $0 != "/" }.dropFirst() : text[...]
-        guard !text.contains(":"), !name.contains("/"), !text.hasPrefix("."), !text.hasPrefix("/"), !text.hasSuffix(".tgz"), !name.isEmpty else {
+        guard !text.contains(":"), !name.contains("/"), !text.hasPrefix("."), !text.hasPrefix("/"), !text.hasSuffix(".tgz"), !name.isEmpty,
+            !text.contains(where: \.isWhitespace)
+        else {
             throw Refusal("npx starts something that is no package of the registry", "name a package: NAME, NAME@1.2.3 or @SCOPE/NAME")
         }
         return text

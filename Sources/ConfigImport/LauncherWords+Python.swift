@@ -1,5 +1,5 @@
 extension LauncherWords {
-    private static let indexRemedy = "packages come from the one index that this host builds from: berth up --index URL"
+    private static let indexRemedy = "packages come from the one index that this host builds from: berth up --package-index URL"
 
     private static let uvOptions: [(spellings: String, kind: Options.Kind)] = [
         ("--from", .value), ("--with -w", .value), ("--python -p", .value), ("--directory --project", .value), ("--module -m", .flag),
@@ -39,10 +39,10 @@ extension LauncherWords {
         case "run": return try uvRun(before, &rest)
         case "tool":
             let second = try rest.next("command").text
-            guard ["run", "x"].contains(second) else { throw Refusal("uv tool \(second.prefix(32)) starts no server", "uvx PACKAGE starts one") }
+            guard ["run", "x"].contains(second) else { throw Refusal("uv tool \(Looks.brief(second, 32)) starts no server", "uvx PACKAGE starts one") }
             return try uvx(&rest)
         case "x": return try uvx(&rest)
-        default: throw Refusal("uv \(verb.prefix(32)) starts no server", "uvx PACKAGE or uv run FILE starts one")
+        default: throw Refusal("uv \(Looks.brief(verb, 32)) starts no server", "uvx PACKAGE or uv run FILE starts one")
         }
     }
 
@@ -61,7 +61,7 @@ extension LauncherWords {
         }
         // What the SDKs' own `install` writes: `mcp run FILE`, `fastmcp run FILE[:OBJECT]`.
         if ["mcp", "fastmcp"].contains(first.text), words.first?.text == "run", words.count > 1 {
-            let (path, object) = Self.split(words[1].text)
+            let (path, object) = Self.split(try words[1].shown("the file"))
             let place = try script(path, in: folder)
             words.removeFirst(2)
             return Launch(
@@ -73,10 +73,10 @@ extension LauncherWords {
         guard let folder, folder.hasPrefix("/") else {
             // Outside of a project it is a command of what --with names.
             if let package = with.first { return try self.package(package, command: first.text, with: Array(with.dropFirst()), words) }
-            throw Refusal("uv run \(first.text.prefix(64)) is a command of a project, and none is named", "add --directory DIR, or use uvx PACKAGE")
+            throw Refusal("uv run \(Looks.brief(first.text, 64)) is a command of a project, and none is named", "add --directory DIR, or use uvx PACKAGE")
         }
         throw Refusal(
-            "uv run \(first.text.prefix(64)) is a command of the project in \(folder)",
+            "uv run \(Looks.brief(first.text, 64)) is a command of the project in \(folder)",
             "in it: uv export --no-hashes --no-emit-project > requirements.txt; then berth connector add NAME --dir \(folder) --requirements \(folder)/requirements.txt -- python3 -m MODULE"
         )
     }
@@ -88,7 +88,7 @@ extension LauncherWords {
 
     func pipx(_ rest: inout Options) throws(Refusal) -> Launch {
         let verb = try rest.next("command").text
-        guard verb == "run" else { throw Refusal("pipx \(verb.prefix(32)) starts no server", "pipx run PACKAGE starts one") }
+        guard verb == "run" else { throw Refusal("pipx \(Looks.brief(verb, 32)) starts no server", "pipx run PACKAGE starts one") }
         let options = try rest.take([
             ("--spec", .value), ("--with", .value), ("--python", .value), ("--index-url -i", .refused(Self.indexRemedy)),
             ("--pip-args", .refused("leave them out: packages are resolved and locked once")),
@@ -135,6 +135,10 @@ extension LauncherWords {
                 "\(text.prefix { $0 != ":" && $0 != "+" && $0 != " " }.prefix(32))… is an address, and packages come from the index only",
                 "name a released version: NAME==VERSION")
         }
+        // What begins with a dash is an option of the index's tools, or of the server's.
+        guard !text.split(whereSeparator: \.isWhitespace).contains(where: { $0.hasPrefix("-") }) else {
+            throw Refusal("several words stand in the place of one package", "write each word into args by itself")
+        }
         if text.hasPrefix("/") || text.hasPrefix(".") || text.hasPrefix("~") || text.hasSuffix(".whl") {
             throw Refusal("a package of the client's own disk is started", "berth connector add NAME --dir DIR --requirements FILE -- COMMAND")
         }
@@ -158,8 +162,10 @@ extension LauncherWords {
                 arguments: words,
                 launcher: .pythonModule(name))
         }
+        var more: [String] = []
+        for text in with where !text.isEmpty { more.append(try Self.requirement(text.trimmed)) }
         var launch = Launch(
-            source: .pypi(first.replacing("_", with: "-"), with: with), command: ["python3", "-m", name], arguments: words,
+            source: .pypi(first.replacing("_", with: "-"), with: more), command: ["python3", "-m", name], arguments: words,
             launcher: .pythonModule(name))
         launch.remarks.append("the package of the module \(first) is taken to be \(first.replacing("_", with: "-"))")
         return launch
@@ -176,10 +182,10 @@ extension LauncherWords {
     /// The folder that goes into the image, and the file in it.
     func script(_ path: String, in folder: String?) throws(Refusal) -> (folder: String, name: String) {
         guard let full = absolute(path, in: folder) else {
-            throw Refusal("\(path.prefix(64)) is a file of the client's, in a folder that is not named", "write its whole path, or a cwd")
+            throw Refusal("\(Looks.brief(path, 64)) is a file of the client's, in a folder that is not named", "write its whole path, or a cwd")
         }
         guard case .text = surroundings.look(full) else {
-            throw Refusal("\(full) is no file of this host", "copy its folder here, or write the path that it has here")
+            throw Refusal("\(Looks.brief(full, 200)) is no file of this host", "copy its folder here, or write the path that it has here")
         }
         // A script below the folder that is named keeps its place in it.
         if let base = folder ?? directory, base.hasPrefix("/"), full.hasPrefix(base + "/"), !full.dropFirst(base.count + 1).contains("..") {

@@ -18,8 +18,8 @@ struct LauncherWords {
             words.removeFirst(2)
         }
         guard let first = words.first else { throw Refusal("it has no command", ImportFile.example) }
-        var rest = Options(words: Array(words.dropFirst()), launcher: Self.base(first.text))
-        let program = Self.base(first.text)
+        let program = Self.base(try first.shown("the command"))
+        var rest = Options(words: Array(words.dropFirst()), launcher: program)
         switch program {
         case "uvx": return try uvx(&rest)
         case "uv": return try uv(&rest)
@@ -76,6 +76,8 @@ struct Options {
         case ignored, ignoredWithValue
         /// Is asked for.
         case flag, value
+        /// Is asked for, and may be a secret: every other one is shown and looked up.
+        case variable
         /// Cannot be had: what to do instead.
         case refused(String)
     }
@@ -98,38 +100,44 @@ struct Options {
             words.removeFirst()
             if first.text == "--" { break }
             let given = first.text.prefix { $0 != "=" }
+            // Of a short option its value may follow at once.
+            let isShort = !first.text.hasPrefix("--")
+            if let place = first.filledAt, place < (isShort ? 2 : given.utf8.count) { _ = try first.shown("an option of \(launcher)") }
             guard let row = table.first(where: { $0.spellings.split(separator: " ").contains(given[...]) }) else {
                 // Short flags in one word (`-it`), and a short option with its value (`-eK=V`).
-                if first.text.hasPrefix("-"), !first.text.hasPrefix("--"), first.text.count > 2 {
+                if isShort, first.text.count > 2 {
                     let short = String(first.text.prefix(2))
-                    let rest = first.text.dropFirst(2)
+                    let rest = first.dropping(short.utf8.count)
                     if let row = table.first(where: { $0.spellings.split(separator: " ").contains(short[...]) }) {
                         switch row.kind {
-                        case .ignored, .flag: words.insert(Word(text: "-" + rest, isFilled: first.isFilled), at: 0)
-                        default: words.insert(Word(text: String(rest), isFilled: first.isFilled), at: 0)
+                        case .ignored, .flag: words.insert(Word(text: "-" + rest.text, filledAt: rest.filledAt.map { $0 + 1 }), at: 0)
+                        default: words.insert(rest, at: 0)
                         }
                         words.insert(Word(text: short), at: 0)
                         continue
                     }
                 }
-                throw Refusal("\(launcher) has an option that is not known here: \(given.prefix(40))", "leave it out, if the server does without")
+                throw Refusal(
+                    "\(launcher) has an option that is not known here: \(isShort ? String(given.prefix(2)) : Looks.brief(given, 40))",
+                    "leave it out, if the server does without")
             }
             let name = String(row.spellings.prefix { $0 != " " })
-            let attached = given.endIndex == first.text.endIndex ? nil : String(first.text[first.text.index(after: given.endIndex)...])
+            let attached = given.endIndex == first.text.endIndex ? nil : first.dropping(given.utf8.count + 1)
             switch row.kind {
             case .ignored: continue
-            case .flag: found.append(Found(name: name, value: Word(text: attached ?? "")))
+            case .flag: found.append(Found(name: name, value: Word(text: "")))
             case .refused(let remedy): throw Refusal("\(launcher) \(name) cannot be had", remedy)
-            case .ignoredWithValue, .value:
+            case .ignoredWithValue, .value, .variable:
                 var value = first
                 if let attached {
-                    value.text = attached
+                    value = attached
                 } else {
                     guard let next = words.first else { throw Refusal("\(launcher) \(name) has no value", "write it behind the option") }
                     words.removeFirst()
                     value = next
                 }
-                if row.kind == .value { found.append(Found(name: name, value: value)) }
+                if row.kind == .value { _ = try value.shown("\(launcher) \(name)") }
+                if row.kind != .ignoredWithValue { found.append(Found(name: name, value: value)) }
                 if name == last { return found }
             }
         }
@@ -140,6 +148,7 @@ struct Options {
     mutating func next(_ what: String) throws(Refusal) -> Word {
         guard let first = words.first else { throw Refusal("\(launcher) is told no \(what)", "write it into args") }
         words.removeFirst()
+        _ = try first.shown("the \(what)")
         return first
     }
 }

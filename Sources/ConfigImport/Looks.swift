@@ -12,7 +12,7 @@ enum Looks {
             "COOKIE", "DSN",
         ]
         .contains { text.contains($0) } || text.hasSuffix("_KEY") || text == "KEY" || text.hasSuffix("_PAT") || text == "PAT"
-            || text.hasSuffix("_PWD")
+            || text.hasSuffix("_PWD") || text == "PASS" || text.hasSuffix("_PASS")
     }
 
     private static let harmlessEndings = ["_LIMIT", "_TYPE", "_MODE", "_LEVEL", "_TIMEOUT", "_TTL", "_METHOD", "_SCHEME"]
@@ -29,7 +29,37 @@ enum Looks {
         if let address = WebAddress(text, schemes: []) { return address.hasPassword || isTelling(address.rest) }
         // A header's line, as remote clients are given it.
         if let colon = text.firstIndex(of: ":"), isSecretName(text[..<colon]), text.utf8.count > text[...colon].utf8.count + 3 { return true }
-        return isRandom(text)
+        return holdsPair(text) || isRandom(text)
+    }
+
+    /// `Server=db;Uid=sa;Pwd=…`, `{"apiKey": "…"}`: a list of names and values of which one is a secret's.
+    private static func holdsPair(_ text: String) -> Bool {
+        guard text.utf8.count <= 64 << 10, text.contains(where: { ";{".contains($0) }) else { return false }
+        return text.split(whereSeparator: { ";,{}\n".contains($0) }).contains { part in
+            guard let mark = part.firstIndex(where: { "=:".contains($0) }) else { return false }
+            let name = part[..<mark].filter { !"\"' ".contains($0) }
+            let value = part[part.index(after: mark)...].filter { !"\"' ".contains($0) }
+            // `apiKey` is API_KEY.
+            let words = name.reduce(into: "") { $0 += ($1.isUppercase && $0.last?.isLowercase == true ? "_" : "") + String($1) }
+            return name.utf8.count <= 64 && (isSecretName(words) || name.lowercased() == "pwd") && !isPlainWord(value)
+        }
+    }
+
+    /// A name of something (a package, an image) in which a token stands: a long run of letters and digits that is no hash.
+    static func holdsToken(_ text: some StringProtocol) -> Bool {
+        text.split(whereSeparator: { !($0.isASCII && ($0.isLetter || $0.isNumber || "-_".contains($0))) }).contains { part in
+            beginnings.contains { part.hasPrefix($0) && isRandom(String(part)) }
+                || part.split(whereSeparator: { "-_".contains($0) }).contains { run in
+                    isRandom(String(run)) && !run.allSatisfy(\.isHexDigit)
+                }
+        }
+    }
+
+    /// What a refusal may show of a text that was meant to be a program, a file, a package: its first word, where that is no secret.
+    static func brief(_ text: some StringProtocol, _ limit: Int) -> String {
+        let word = text.prefix { !$0.isWhitespace }
+        if holdsToken(word) || isSecretValue(word) { return "…" }
+        return word.prefix(limit) + (word.endIndex == text.endIndex ? "" : " …")
     }
 
     /// A path or query that holds more than a place.

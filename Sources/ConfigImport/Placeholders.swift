@@ -78,16 +78,17 @@ struct Template: Equatable {
         }
     }
 
-    /// Whether anything of it comes from elsewhere, but for what the file itself asks for openly.
-    func isFilled(besides open: Set<Placeholder>) -> Bool {
-        parts.contains { part in
-            if case .value(let placeholder, _) = part { return !open.contains(placeholder) }
-            return false
-        }
-    }
+    /// Bytes that the placeholders of one server may become together.
+    static let room = 1 << 20
 
-    func filled(_ values: [Placeholder: String]) throws(Refusal) -> String {
+    /// What it says with values in the place of placeholders.
+    ///
+    /// - Parameters:
+    ///   - open: placeholders whose values are no secrets.
+    ///   - room: bytes that all texts of the server may still take; a short file can ask for one value ten thousand times.
+    func filled(_ values: [Placeholder: String], open: Set<Placeholder> = [], room: inout Int) throws(Refusal) -> Recognition.Word {
         var text = ""
+        var filledAt: Int?
         for part in parts {
             switch part {
             case .text(let own): text += own
@@ -97,12 +98,16 @@ struct Template: Equatable {
                         "it needs a value for \(placeholder.text)",
                         "--secret \(placeholder.name) asks for it, --secret \(placeholder.name)=@FILE reads a file")
                 }
+                room -= value.utf8.count
+                guard room >= 0 else { throw Refusal("with the values of its placeholders it is over 1 MiB", "write each value once") }
+                // A value of the file's own is no more than its text.
+                if values[placeholder] != nil, !open.contains(placeholder) { filledAt = filledAt ?? text.utf8.count }
                 text += value
             case .foreign(let name):
                 throw Refusal("it names ${\(name)}, a place of the client's", "its machine has no folder of yours; write what it stands for")
             }
         }
-        return text
+        return Recognition.Word(text: text, filledAt: filledAt)
     }
 }
 

@@ -9,6 +9,9 @@ struct Recognition {
     let registry: String?
     let surroundings: Surroundings
 
+    /// In a command line also those that everybody on a host knows.
+    private var known: Set<Placeholder> { open.union(["HOME", "USER", "USERNAME", "USERPROFILE"].map { Placeholder(.environment, $0) }) }
+
     /// What a launcher's command line says: the part that is known before secrets are taken out of it.
     struct Launch {
         var source: ImportPlan.Source
@@ -25,21 +28,45 @@ struct Recognition {
         var remarks: [String] = []
     }
 
-    /// A word of the command line, and whether any of it came out of a placeholder that may be a secret's.
+    /// A word of the command line, and where in it the value of a placeholder begins that may be a secret's.
     struct Word: Equatable {
         var text: String
-        var isFilled = false
+        /// Bytes before it; nil where there is none.
+        var filledAt: Int?
+        var isFilled: Bool { filledAt != nil }
+
+        /// What stands behind the first `count` bytes.
+        func dropping(_ count: Int) -> Word {
+            Word(text: String(decoding: text.utf8.dropFirst(count), as: UTF8.self), filledAt: filledAt.map { max(0, $0 - count) })
+        }
+
+        /// The text for a place that is shown, stored in clear and sent away: of a package, a program, a folder.
+        func shown(_ place: String) throws(Refusal) -> String {
+            guard !isFilled else {
+                throw Refusal(
+                    "a placeholder stands for \(place), which is shown, and may be looked up elsewhere",
+                    "write \(place) itself into the file; values that are secret belong into env, or behind the server's own options")
+            }
+            return text
+        }
     }
 
     func connector() throws(Refusal) -> ImportPlan.Connector {
+        var room = Template.room
         var words: [Word] = []
-        for text in [process.command] + process.arguments {
-            let template = process.template(text)
-            words.append(Word(text: try template.filled(values), isFilled: template.isFilled(besides: open)))
-        }
+        for text in [process.command] + process.arguments { words.append(try process.template(text).filled(values, open: known, room: &room)) }
         let directory: String?
-        if let text = process.directory { directory = try process.template(text).filled(values) } else { directory = nil }
+        if let text = process.directory {
+            directory = try process.template(text).filled(values, open: known, room: &room).shown("cwd")
+        } else {
+            directory = nil
+        }
         let launch = try LauncherWords(words: words, directory: directory, registry: registry, surroundings: surroundings).launch()
+        guard !launch.source.words.contains(where: { Looks.holdsToken($0) }) else {
+            throw Refusal(
+                "the name of what it starts looks as if a secret stood in it",
+                "write secrets into env, or behind the server's own options; where it is none: berth connector add NAME")
+        }
         var connector = ImportPlan.Connector(source: launch.source)
         connector.command = launch.command
         (connector.memoryMB, connector.cpus, connector.remarks) = (launch.memoryMB, launch.cpus, launch.remarks)
@@ -53,9 +80,10 @@ struct Recognition {
     /// - Parameter chosen: the only ones that the server gets, where a launcher chooses them.
     private func addVariables(_ chosen: [(name: String, value: Word?)]?, to connector: inout ImportPlan.Connector) throws(Refusal) {
         var own: [(name: String, value: String, isFilled: Bool)] = []
+        var room = Template.room
         for (name, value) in process.environment {
-            let template = Template(value)
-            own.append((name, try template.filled(values), template.isFilled(besides: open)))
+            let word = try Template(value).filled(values, open: open, room: &room)
+            own.append((name, word.text, word.isFilled))
         }
         var all = own
         if let chosen {
@@ -99,9 +127,13 @@ struct Recognition {
         launch.launcher.apply(to: &connector)
     }
 
-    /// A host that stands in clear in its settings is one that it is to reach.
+    /// A host that stands in clear in its settings is one that it is to reach. Not so where the file joins a folder of this host with packages
+    /// that it names itself: whoever wrote it would have the folder's files, code beside them and a way out, by one line.
     private func addHosts(to connector: inout ImportPlan.Connector) {
         var unreached = false
+        var isJoined = false
+        if case .folder(_, requirements: .list) = connector.source { isJoined = true }
+        var held: [String] = []
         for text in connector.arguments + connector.environment.sorted(by: { $0.key < $1.key }).map(\.value) {
             let value = text.hasPrefix("--") ? String(text.drop { $0 != "=" }.dropFirst()) : text
             guard let address = WebAddress(value) else { continue }
@@ -111,7 +143,16 @@ struct Recognition {
             }
             let port = address.port ?? (address.scheme == "http" ? 80 : 443)
             let host = port == 443 ? address.host : "\(address.host):\(port)"
-            if !connector.egress.contains(host), connector.egress.count < 16 { connector.egress.append(host) }
+            if isJoined {
+                if !held.contains(host), held.count < 16 { held.append(host) }
+            } else if !connector.egress.contains(host), connector.egress.count < 16 {
+                connector.egress.append(host)
+            }
+        }
+        if !held.isEmpty {
+            connector.remarks.append(
+                "its settings name \(held.joined(separator: ", ")), and it starts a folder of this host with packages that the file names: --egress SERVER=HOST lets it reach one"
+            )
         }
         if unreached {
             connector.remarks.append(

@@ -5,6 +5,7 @@ extension BootDocument {
     private static let members: Set<String> = [
         "org", "app", "machine", "boot", "kid", "sign_key", "seal_key", "generation", "command", "directory", "environment", "transport", "http",
         "child_limits", "mode", "era", "start_timeout_seconds", "egress", "log_level", "owner",
+        "app_keys",
     ]
 
     /// The document's bytes. They hold the keys: they go into a sealed memory file or its like, and nowhere else.
@@ -22,6 +23,12 @@ extension BootDocument {
             "start_timeout_seconds": .int(startTimeoutSeconds), "egress": .texts(egress), "log_level": .string(logLevel.rawValue),
         ]
         if let owner { document["owner"] = .string(owner) }
+        if let appKeys {
+            document["app_keys"] = .object([
+                "kid": .string(appKeys.kid), "generation": .int(appKeys.generation), "sign_key": .string(Base64URL.encode(appKeys.sign.copy)),
+                "seal_key": .string(Base64URL.encode(appKeys.seal.copy)),
+            ])
+        }
         if let http { document["http"] = .object(["port": .int(http.port), "path": .string(http.path)]) }
         let bytes = JSONValue.object(document).serialized()
         guard bytes.count <= Self.maximumSize else { throw .tooLarge(field: "document", limit: Self.maximumSize) }
@@ -60,6 +67,7 @@ extension BootDocument {
         egress = try reader.strings("egress")
         logLevel = try reader.choice("log_level", LogLevel.self)
 
+        appKeys = try reader.object["app_keys"].map { _ throws(DoorError) in try DoorKeys(try reader.nested("app_keys"), app: app) }
         guard owner.map({ !$0.isEmpty && $0.utf8.count <= 256 }) ?? true else { throw .malformed(field: "owner") }
         guard (http != nil) == (transport == .http) else { throw .malformed(field: "http") }
         guard let program = command.first, !program.isEmpty, command.allSatisfy({ !$0.utf8.contains(0) }) else {
@@ -70,9 +78,22 @@ extension BootDocument {
         guard environment.allSatisfy({ !$0.isEmpty && !$0.utf8.contains(0) && !$0.utf8.contains(UInt8(ascii: "=")) && !$1.utf8.contains(0) }) else {
             throw .malformed(field: "environment")
         }
-        guard kid.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7F && $0 != UInt8(ascii: "\"") && $0 != UInt8(ascii: "\\") }) else {
-            throw .malformed(field: "kid")
-        }
+        guard Self.isKid(kid) else { throw .malformed(field: "kid") }
+    }
+
+    fileprivate static func isKid(_ text: String) -> Bool {
+        text.utf8.allSatisfy { $0 > 0x20 && $0 < 0x7F && $0 != UInt8(ascii: "\"") && $0 != UInt8(ascii: "\\") }
+    }
+}
+
+extension DoorKeys {
+    fileprivate init(_ reader: DocumentReader, app: String) throws(DoorError) {
+        try reader.only(["kid", "generation", "sign_key", "seal_key"])
+        let kid = try reader.string("kid")
+        guard BootDocument.isKid(kid) else { throw .malformed(field: "app_keys.kid") }
+        self.init(
+            scope: .app(app), kid: kid, generation: try reader.int("generation", in: 1...Int(Int32.max)), sign: try reader.key("sign_key"),
+            seal: try reader.key("seal_key"))
     }
 }
 

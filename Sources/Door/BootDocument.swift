@@ -94,6 +94,8 @@ public struct BootDocument: Sendable, Equatable {
     public var startTimeoutSeconds: Int
     /// The only principal whose calls the machine takes; nil for anybody's.
     public var owner: String?
+    /// Keys of the app as a whole, where the machine takes calls from those who do not choose the machine.
+    public var appKeys: DoorKeys?
     /// What may be reached: `host:port` for a job, texts of ``EgressRule`` for a server. Empty: no network at all.
     public var egress: [String]
     public var logLevel: LogLevel
@@ -101,8 +103,8 @@ public struct BootDocument: Sendable, Equatable {
     public init(
         org: String, app: String, keys: DoorKeys, machine: String, boot: String, command: [String], directory: String = "/",
         environment: [String: String] = [:], transport: Transport = .stdio, http: HTTPPlace? = nil, childLimits: ChildLimits = ChildLimits(),
-        mode: Mode = .session, era: EraChoice = .auto, startTimeoutSeconds: Int = 30, owner: String? = nil, egress: [String] = [],
-        logLevel: LogLevel = .info
+        mode: Mode = .session, era: EraChoice = .auto, startTimeoutSeconds: Int = 30, owner: String? = nil, appKeys: DoorKeys? = nil,
+        egress: [String] = [], logLevel: LogLevel = .info
     ) {
         self.org = org
         self.app = app
@@ -122,6 +124,7 @@ public struct BootDocument: Sendable, Equatable {
         self.era = era
         self.startTimeoutSeconds = startTimeoutSeconds
         self.owner = owner
+        self.appKeys = appKeys
         self.egress = egress
         self.logLevel = logLevel
     }

@@ -24,7 +24,7 @@ public struct AppRoot: Sendable {
 }
 
 /// The keys of one boot of one machine (or of an app, where the provider picks the machine), of one generation.
-public struct DoorKeys: Sendable {
+public struct DoorKeys: Sendable, Equatable {
     /// What the keys are bound to.
     public enum Scope: Hashable, Sendable {
         case machine(id: String, boot: String)

@@ -58,6 +58,10 @@ public enum DoorRoute: Equatable, Sendable {
         }
     }
 
+    /// Whether a token for the app, whose sender does not know the machine, is enough: it calls, and neither hands anything over nor ends
+    /// anything.
+    public var takesAppTokens: Bool { self == .mcp || self == .health || self == .ready }
+
     /// The path of the route.
     public var path: String {
         switch self {
@@ -110,6 +114,8 @@ public enum DoorErrorCode {
     public static let badCredentials = "bad_credentials"
     /// 409: it was to drain only if it is idle, and it is not.
     public static let inUse = "in_use"
+    /// 403: not with a token for the app.
+    public static let appToken = "app_token"
     /// 503: draining; nothing was delivered.
     public static let draining = "draining"
 }

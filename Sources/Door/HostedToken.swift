@@ -23,6 +23,10 @@ public enum HostedToken {
         /// Only where the provider picks the machine.
         case app(String)
 
+        public var isApp: Bool {
+            if case .app = self { true } else { false }
+        }
+
         /// The claim's text.
         public var description: String {
             switch self {

@@ -16,6 +16,8 @@ public final class TokenVerifier {
     private let clock: () -> Int64
     private var entries: [Entry] = []
     private var replays = ReplayGuard()
+    /// A sender counts for each audience by itself.
+    private var appReplays = ReplayGuard()
     private let scratch: UnsafeMutableRawBufferPointer
     /// Refusals so far, by reason.
     public private(set) var refusals: [HostedToken.Refusal: Int] = [:]
@@ -101,7 +103,8 @@ public final class TokenVerifier {
         }
         guard claims.expiresAt + HostedToken.skew > now else { throw .expired }
         guard max(claims.issuedAt, claims.notBefore) <= now + HostedToken.skew else { throw .notYetValid }
-        guard replays.enter(claims.id, now: now) else { throw .replayed }
+        let isNew = entry.keys.boot == nil ? appReplays.enter(claims.id, now: now) : replays.enter(claims.id, now: now)
+        guard isNew else { throw .replayed }
         return HostedToken.Claims(
             issuer: claims.issuer, audience: entry.keys.audience, principal: claims.principal, org: org, session: claims.session,
             boot: entry.keys.boot, issuedAt: claims.issuedAt, expiresAt: claims.expiresAt, id: claims.id, kid: entry.keys.kid)

@@ -195,9 +195,9 @@ public actor ControlPlane {
     }
 
     /// Tells what a rebuild would change.
-    func preview(_ name: String, say: @escaping @Sendable (ProvisioningEvent) -> Void) async -> ProvisioningFailure? {
+    func preview(_ name: String, accepting: [String] = [], say: @escaping @Sendable (ProvisioningEvent) -> Void) async -> ProvisioningFailure? {
         await told(name, say) { _ in
-            .changes(try await exclusively(name) { try await provisioner.preview(name, say: say) })
+            .changes(try await exclusively(name) { try await provisioner.preview(name, accepting: accepting, say: say) })
         }
     }
 
@@ -236,7 +236,7 @@ public actor ControlPlane {
             (request.name, request.life) = ("image-test", nil)
             let record = ConnectorRecord.trial(try ConnectorRules.check(request), org: org)
             let trial = try await exclusively(record.name) {
-                try await provisioner.trial(record, secrets: request.secrets ?? [:], say: say)
+                try await provisioner.trial(record, secrets: request.secrets ?? [:], accepting: request.accept ?? [], say: say)
             }
             return .passed(trial, seconds: Self.seconds(since: begin))
         }

@@ -10,6 +10,8 @@ public struct ImageSource: Codable, Sendable, Equatable {
     public var constraints: [String]?
     /// Further packages that are installed beside it (`mcp[cli]`).
     public var with: [String]?
+    /// Which Python a PyPI package is to have: `3.11`, `>=3.10,<3.13`; nil for that of images, whichever it is.
+    public var python: String?
     /// Digest of an uploaded folder (`sha256:…`), or nil.
     public var upload: String?
     /// Digest of an upload that holds one executable file, or nil.
@@ -31,10 +33,11 @@ public struct ImageSource: Codable, Sendable, Equatable {
         pypi: String? = nil, constraints: [String]? = nil, upload: String? = nil, requirements: Bool? = nil, folder: String? = nil,
         command: [String]? = nil, arguments: [String]? = nil, binary: String? = nil,
         layout: String? = nil, tag: String? = nil,
-        npm: String? = nil, oci: String? = nil, with: [String]? = nil
+        npm: String? = nil, oci: String? = nil, with: [String]? = nil, python: String? = nil
     ) {
         self.pypi = pypi
         self.with = with
+        self.python = python
         self.constraints = constraints
         self.upload = upload
         self.requirements = requirements
@@ -53,6 +56,8 @@ public struct ImageSource: Codable, Sendable, Equatable {
 public enum ImageBuildEvent: Sendable, Equatable {
     /// A step began; one line for people.
     case step(String)
+    /// What is about to be built for the first time; before anything of it runs.
+    case release(ReleaseReport)
     case done(BuiltImage)
     case failed(ImageBuildFailure)
 }
@@ -102,12 +107,14 @@ public struct BuiltImage: Codable, Sendable, Equatable {
 /// Why a build gave no image.
 public struct ImageBuildFailure: Codable, Error, Sendable, Equatable {
     /// Stable: `unknown_package`, `unknown_version`, `no_console_script`, `build_failed`, `disk_full`, `timeout`, `unknown_upload`,
-    /// `exec_format`, `image_too_large`, ….
+    /// `exec_format`, `image_too_large`, `unconfirmed`, ….
     public var error: String
     public var message: String
     public var hint: String?
     /// The end of the build's own output.
     public var log: String?
+    /// Of `unconfirmed`: what a second try has to accept.
+    public var accept: [String]?
 
     public init(error: String, message: String, hint: String? = nil, log: String? = nil) {
         self.error = error
@@ -119,11 +126,14 @@ public struct ImageBuildFailure: Codable, Error, Sendable, Equatable {
 
 /// Builds images; the orchestrator's `/v1/berth/images` behind it.
 public protocol ImageBuilding: Sendable {
-    /// - Parameter anew: resolve again, whatever an equal build gave before.
-    func build(_ source: ImageSource, anew: Bool) -> AsyncThrowingStream<ImageBuildEvent, any Error>
+    /// - Parameters:
+    ///   - anew: resolve again, whatever an equal build gave before.
+    ///   - accepting: releases to which somebody has said yes, by their ``ReleaseReport/accept``; one about which there is a doubt is
+    ///     not built without (`unconfirmed`).
+    func build(_ source: ImageSource, anew: Bool, accepting: [String]) -> AsyncThrowingStream<ImageBuildEvent, any Error>
 }
 
 extension ImageBuilding {
     /// The result of an equal build before, else of this one.
-    public func build(_ source: ImageSource) -> AsyncThrowingStream<ImageBuildEvent, any Error> { build(source, anew: false) }
+    public func build(_ source: ImageSource) -> AsyncThrowingStream<ImageBuildEvent, any Error> { build(source, anew: false, accepting: []) }
 }

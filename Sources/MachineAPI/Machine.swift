@@ -107,11 +107,28 @@ public struct MachineConfig: Codable, Sendable, Equatable {
         public var http: HTTP?
         /// What becomes of a machine that nobody calls.
         public var idle: Idle?
+        /// Whether a request to an address of its app starts it; it does without this.
+        public var autostart: Bool?
+        /// Requests at once by its addresses.
+        public var concurrency: Concurrency?
+        /// Its door takes tokens for the app as a whole too (`aud` `app:<name>`), for calls that need no session of their own.
+        public var app_tokens: Bool?
         public init(egress: [String]? = nil, egress_private: [String]? = nil, http: HTTP? = nil, idle: Idle? = nil) {
             self.idle = idle
             self.egress = egress
             self.egress_private = egress_private
             self.http = http
+        }
+    }
+
+    /// How many requests a machine gets at once: above `soft_limit` others are preferred, above `hard_limit` they wait.
+    public struct Concurrency: Codable, Sendable, Equatable {
+        public var soft_limit: Int?
+        /// 100 without one.
+        public var hard_limit: Int?
+        public init(soft_limit: Int? = nil, hard_limit: Int? = nil) {
+            self.soft_limit = soft_limit
+            self.hard_limit = hard_limit
         }
     }
 

@@ -55,16 +55,19 @@ extension MachinesClient {
 
 extension MachinesClient: ImageBuilding {
     /// Builds an image at the orchestrator; dropping the stream cancels the build.
-    public func build(_ source: ImageSource, anew: Bool) -> AsyncThrowingStream<ImageBuildEvent, any Error> {
+    public func build(_ source: ImageSource, anew: Bool, accepting: [String]) -> AsyncThrowingStream<ImageBuildEvent, any Error> {
         AsyncThrowingStream { continuation in
             let task = Task {
                 do {
-                    let body = ByteBuffer(bytes: try JSONEncoder().encode(source))
+                    let body = ByteBuffer(bytes: try JSONEncoder().encode(ImageBuildRequest(source: source, accept: accepting)))
                     let response = try await open("POST", "/v1/berth/images" + (anew ? "?anew=true" : ""), bytes: body, seconds: 60)
                     var isOver = false
                     for try await line in response.lines where !isOver {
                         let event = try decode(BuildLine.self, line).event
-                        if case .step = event {} else { isOver = true }
+                        switch event {
+                        case .step, .release: break
+                        case .done, .failed: isOver = true
+                        }
                         continuation.yield(event)
                     }
                     if !isOver {
@@ -92,12 +95,13 @@ public struct BuildLine: Codable, Sendable {
     public init(_ event: ImageBuildEvent) { self.event = event }
 
     private enum Key: String, CodingKey { case event, text }
-    private enum Kind: String, Codable { case step, done, failed }
+    private enum Kind: String, Codable { case step, release, done, failed }
 
     public init(from decoder: any Decoder) throws {
         let container = try decoder.container(keyedBy: Key.self)
         switch try container.decode(Kind.self, forKey: .event) {
         case .step: event = .step(try container.decode(String.self, forKey: .text))
+        case .release: event = .release(try ReleaseReport(from: decoder))
         case .done: event = .done(try BuiltImage(from: decoder))
         case .failed: event = .failed(try ImageBuildFailure(from: decoder))
         }
@@ -109,6 +113,9 @@ public struct BuildLine: Codable, Sendable {
         case .step(let text):
             try container.encode(Kind.step, forKey: .event)
             try container.encode(text, forKey: .text)
+        case .release(let report):
+            try container.encode(Kind.release, forKey: .event)
+            try report.encode(to: encoder)
         case .done(let image):
             try container.encode(Kind.done, forKey: .event)
             try image.encode(to: encoder)

@@ -75,7 +75,11 @@ final class DoorConnection: ChannelInboundHandler {
         switch DoorRoute.find(method: head.method, path: String(head.path)) {
         case .failure(.notFound): return refuse(404, code: "not_found", message: "no such path")
         case .failure(.methodNotAllowed): return refuse(405, code: "method_not_allowed", message: "not with this method")
-        case .success(let route): self.route = route
+        case .success(let route):
+            self.route = route
+        }
+        guard let route, let claims, route.takesAppTokens || !claims.audience.isApp else {
+            return refuse(403, code: DoorErrorCode.appToken, message: "a token for the app may call, and no more: this needs one for the machine")
         }
         let limit: Int
         switch route {

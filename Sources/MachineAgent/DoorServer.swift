@@ -33,6 +33,7 @@ final class DoorServer {
         scope = boot.keys.scope
         owner = boot.owner
         verifier = try TokenVerifier(keys: boot.keys, org: boot.org)
+        if let app = boot.appKeys { try verifier.accept(app) }
         sealKeys[boot.kid] = try AEADKey(boot.sealKey)
 
         let lateRemovals = LateRemovals(plans: plans, reaper: reaper, loop: loop, log: log)

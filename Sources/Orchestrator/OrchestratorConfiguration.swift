@@ -22,6 +22,10 @@ public struct OrchestratorConfiguration: Sendable {
     public var index = IndexConfiguration.pypi
     /// The npm registry; nil for npm's own default.
     public var npmRegistry: IndexConfiguration?
+    /// Seconds since its publication within which a package is asked about before it is built; 0: never.
+    public var releaseAge = 72 * 3_600
+    /// Names that others like to be taken for; nil for the list that Berth brings.
+    public var knownServers: KnownServers?
     /// Base and builder trees, shared by the installations of a host.
     public var cacheDirectory = "/var/cache/berth"
     /// What an image may weigh unpacked, in bytes.

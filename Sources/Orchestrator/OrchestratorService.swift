@@ -120,7 +120,8 @@ final class RunningOrchestrator: Sendable {
             settings: ImageSettings(
                 state: configuration.stateDirectory, cache: configuration.cacheDirectory, index: configuration.index,
                 npmRegistry: configuration.npmRegistry,
-                caBundle: configuration.caBundle, limits: TreeLimits(bytes: configuration.imageLimit), room: configuration.buildRoom),
+                caBundle: configuration.caBundle, limits: TreeLimits(bytes: configuration.imageLimit), room: configuration.buildRoom,
+                releaseAge: configuration.releaseAge, knownServers: configuration.knownServers),
             store: images, uploads: uploads, machine: jobs, logger: logger, logins: { try await store.login(of: $0) })
         let orchestrator = MachineService(reconciler: reconciler, lookup: images, images: factory, uploads: uploads, oci: configuration.oci, shelf: images,
             exec: ExecPolicy(
@@ -158,9 +159,9 @@ final class RunningOrchestrator: Sendable {
             do {
                 for try await event in factory.prepare() {
                     switch event {
+                    case .release, .done: break
                     case .step(let text): logger.info("preparing images", metadata: ["step": "\(text)"])
                     case .failed(let failure): logger.error("images are not prepared", metadata: ["error": "\(failure.message)"])
-                    case .done: break
                     }
                 }
             } catch {

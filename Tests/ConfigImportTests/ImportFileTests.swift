@@ -72,9 +72,30 @@ import Testing
     }
 
     @Test func aFilledTextIsWhatItSays() throws {
-        let template = Template("a${env:A}b${C:-d}${keep it}", own: [])
-        #expect(try template.filled([Placeholder(.environment, "A"): "${env:C}"]) == "a${env:C}bd${keep it}", "a value is no template")
-        #expect(throws: Refusal.self) { try template.filled([:]) }
-        #expect(throws: Refusal.self) { try Template("${workspaceFolder}/x").filled([:]) }
+        var room = Template.room
+        let template = Template("ä${env:A}b${C:-d}${keep it}", own: [])
+        let key = Placeholder(.environment, "A")
+        let filled = try template.filled([key: "${env:C}"], room: &room)
+        #expect(filled == Recognition.Word(text: "ä${env:C}bd${keep it}", filledAt: 2), "a value is no template")
+        #expect(filled.dropping(1).filledAt == 1 && filled.dropping(9).filledAt == 0)
+        #expect(try template.filled([key: "x"], open: [key], room: &room).filledAt == nil)
+        #expect(try Template("${C:-d}").filled([:], room: &room) == .init(text: "d"), "the file's own text is no secret by where it stands")
+        #expect(throws: Refusal.self) { try template.filled([:], room: &room) }
+        #expect(throws: Refusal.self) { try Template("${workspaceFolder}/x").filled([:], room: &room) }
+    }
+
+    /// A short file that asks for one long value again and again.
+    @Test func whatPlaceholdersBecomeIsBounded() throws {
+        let value = String(repeating: "a b ", count: 30_000)
+        let words = (0..<5_000).map { _ in "${input:a}" }.joined()
+        for text in [
+            #"{"servers": {"x": {"command": "uvx", "args": ["p", "\#(words)"]}}}"#,
+            #"{"servers": {"x": {"command": "uvx", "args": ["p"], "env": {"A": "\#(words)"}}}}"#,
+            #"{"servers": {"x": {"command": "uvx", "args": ["p"], "cwd": "\#(words)"}}}"#,
+        ] {
+            let file = try ImportFile(parsing: Array(text.utf8), file: "f.json")
+            let plan = ImportPlan(file, values: [Placeholder(.input, "a"): value], surroundings: Surroundings { _ in .nothing })
+            #expect(ClientFilesTests.lines(plan) == ["x: no: with the values of its placeholders it is over 1 MiB"])
+        }
     }
 }

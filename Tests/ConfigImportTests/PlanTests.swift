@@ -102,6 +102,10 @@ import Testing
         ("--password 1234", ["--password", "${secret:ARG_PASSWORD}"]),
         ("--token a --token b", ["--token", "${secret:ARG_TOKEN}", "--token", "${secret:ARG_TOKEN_2}"]),
         ("123e4567-e89b-12d3-a456-426614174000", ["${secret:ARG_1}"]), ("--url=https://x.example/?api_key=abc", ["--url=${secret:ARG_URL}"]),
+        ("--pass hunter", ["--pass", "${secret:ARG_PASS}"]), ("--user ada:hunter", ["--user", "${secret:ARG_USER}"]),
+        ("-u 1000:1000", ["-u", "1000:1000"]), ("Server=db;Uid=sa;Pwd=hunter", ["${secret:ARG_1}"]),
+        (#"--config={"apiKey":"hunter"}"#, ["--config=${secret:ARG_CONFIG}"]), (#"--config {"level":"high","on":true}"#, ["--config", #"{"level":"high","on":true}"#]),
+        ("-ghp_0123456789abcdefABCDEF0123456789abcd next", ["${secret:ARG_1}", "next"]),
         ("--max-tokens 4096", ["--max-tokens", "4096"]), ("--auth none", ["--auth", "none"]), ("--auth-type bearer", ["--auth-type", "bearer"]),
         ("--no-auth serve", ["--no-auth", "serve"]), ("--key-file /srv/key", ["--key-file", "/srv/key"]),
         ("--url https://x.example/a", ["--url", "https://x.example/a"]),
@@ -114,6 +118,98 @@ import Testing
         #expect(hider.hide(text.split(separator: " ").map { Recognition.Word(text: String($0)) }) == hidden)
         #expect(hider.found.count == hidden.count { $0.contains("${secret:") })
     }
+
+    /// What a placeholder stands for is a secret: it is in no place that is shown, looked up elsewhere, or kept in clear.
+    @Test(arguments: [
+        "${env:K}", "uvx ${env:K}", "uvx a@${env:K}", "uvx --from ${env:K} a", "uvx --with=${env:K} a", "uvx --python ${env:K} a", "uvx --${env:K} a",
+        "uvx -w${env:K} a", "uv ${env:K}", "uv tool ${env:K}", "uv run ${env:K}", "uv run --directory /srv/${env:K} x.py", "uv run --with a-b ${env:K}",
+        "uv run mcp run ${env:K}", "pipx run ${env:K}", "pipx ${env:K} a", "python -m ${env:K}", "python /srv/${env:K}", "/srv/${env:K}", "python -m a --${env:K}=v",
+        "npx ${env:K}", "npx a@${env:K}", "npx -p ${env:K} a", "npm ${env:K}", "docker run r.example/${env:K}/a", "docker run ${env:K}/a",
+        "docker run -e ${env:K}=v r.example/a", "docker run -e${env:K}=v r.example/a", "docker run --entrypoint ${env:K} r.example/a",
+        "docker run -m ${env:K} r.example/a", "docker ${env:K} a", "docker run r.example/a ${env:K}", "uvx a --${env:K} next", "uvx a --${env:K}=v",
+        "uvx a ${env:K}=v", "uvx a X${env:K}=v", "uvx a -x${env:K} next", "npx a ${env:K}",
+    ])
+    func aPlaceholderIsNowhereInClear(words: String) throws {
+        let secret = "hunter2Hunter2"
+        for value in [secret, "--" + secret, "ghp_0123456789abcdefABCDEF0123456789abcd"] {
+            let list = words.split(separator: " ").map(String.init)
+            var file = try ImportFile(parsing: Array(#"{"mcpServers":{"x":{"command":"y"}}}"#.utf8), file: "f")
+            file.servers[0].start = .process(ImportFile.Process(command: list[0], arguments: Array(list.dropFirst())))
+            let plan = ImportPlan(file, values: [Placeholder(.environment, "K"): value], surroundings: Self.disk)
+            let told = Self.told(plan)
+            #expect(!told.lowercased().contains(value.drop { $0 == "-" }.lowercased()), "\(told)")
+        }
+    }
+
+    /// Everything of a plan that is shown or kept in clear.
+    private static func told(_ plan: ImportPlan) -> String {
+        plan.items.map { item in
+            switch item.outcome {
+            case .disabled: return ""
+            case .refused(let refusal): return "no: \(refusal.reason) — \(refusal.remedy)"
+            case .connector(let connector):
+                return [connector.source.text, "\(connector.command)", "\(connector.arguments)", "\(connector.environment)", "\(connector.secrets.keys)", "\(connector.egress)", "\(connector.remarks)"].joined(separator: "\n")
+            }
+        }.joined()
+    }
+
+    /// A secret typed where no secret belongs: not shown, and never the name of something that is looked up.
+    @Test(arguments: [
+        ["uvx mcp-server-git --token S"], ["/opt/x/foo --api-key S"], ["uvx", "mcp-server-git --token S"], ["npx", "-y", "pkg --token S"], ["npx", "pkg@S"],
+        ["uvx", "a@S"], ["uvx", "--with", "b@S", "a"], ["uvx", "--from", "pkg @ https://u:S@h/x.whl", "x"], ["uvx", "--S", "a"], ["uvx", "-zS", "a"],
+        ["docker", "run", "user:S@reg.example/img"], ["docker", "run", "S@reg.example"], ["docker", "run", "reg.example/S/img"],
+        ["docker", "run", "reg.example/img --token S"], ["docker", "S"], ["uv", "S"], ["npm", "S"], ["pipx", "S"], ["uv", "run", "S"],
+        ["uv", "run", "--directory", "/srv/app", "S"], ["python3", "S.py"], ["python3", "/srv/S.py"], ["/srv/S"], ["S"],
+    ])
+    func aSecretInTheWrongPlace(words: [String]) throws {
+        let secret = "ghp_0123456789abcdefABCDEF0123456789abcd"
+        let list = words.map { $0.replacing("S", with: secret) }
+        var file = try ImportFile(parsing: Array(#"{"mcpServers":{"x":{"command":"y"}}}"#.utf8), file: "f")
+        file.servers[0].start = .process(ImportFile.Process(command: list[0], arguments: Array(list.dropFirst())))
+        let told = Self.told(ImportPlan(file, surroundings: Self.disk))
+        #expect(told.hasPrefix("no: ") && !told.contains("0123456789"), "\(told)")
+    }
+
+    /// What is no secret stays usable: a home, a default that the file has, an input that is asked for openly.
+    @Test func placeholdersThatAreNoSecrets() throws {
+        let text = #"""
+            {"servers": {"a": {"command": "uvx", "args": ["x@${VERSION:-1.2}", "--zone", "${input:zone}"]},
+                         "b": {"command": "python", "args": ["${env:HOME}/proj/run.py"], "cwd": "${HOME}/proj"}},
+             "inputs": [{"id": "zone", "password": false}]}
+            """#
+        let disk = Surroundings { ["/home/ada/proj/run.py": .text(interpreter: ""), "/home/ada/proj": .directory][$0] ?? .nothing }
+        let plan = ImportPlan(
+            try ImportFile(parsing: Array(text.utf8), file: "f"),
+            values: [Placeholder(.environment, "HOME"): "/home/ada", Placeholder(.input, "zone"): "UTC"], surroundings: disk)
+        #expect(
+            ClientFilesTests.lines(plan) == [
+                #"a: --pypi x==1.2 [] ["--zone", "UTC"] [] [] []"#, #"b: --dir /home/ada/proj ["python3", "run.py"] [] [] [] []"#,
+            ])
+    }
+
+    /// Names of versions and images that are long, and no tokens.
+    @Test(arguments: [
+        "mcp-server-time==2026.1.1", "@modelcontextprotocol/server-everything@1.0.0-canary.20240101", "pandas>=2,<3; python_version >= '3.11'",
+        "r.example/a@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef", "r.example/a:sha-0123456789abcdef0123456789abcdef01234567",
+        "awslabs.amazon-bedrock-agentcore-mcp-server", "sk-learn-extensions", "hf_transfer_tools_for_everybody",
+    ])
+    func namesThatAreNoTokens(text: String) { #expect(!Looks.holdsToken(text)) }
+
+    /// One line of a file would join a folder that root can read, a package of whoever wrote it, and a way out.
+    @Test func aFolderWithPackagesOfTheFilesOwnGetsNoWayOut() throws {
+        let line = try Self.line("uv run --with stranger --directory /srv/app server.py --api=https://evil.example.com")
+        #expect(line == #"x: --dir /srv/app with stranger ["python3", "server.py"] ["--api=https://evil.example.com"] [] [] []"#)
+        #expect(try Self.line("python /srv/app/server.py --api=https://api.example.com").hasSuffix(#"["api.example.com"]"#))
+    }
+
+    @Test(arguments: [
+        "/etc/ssh", "/etc/pam.d/x", "/proc/self", "/sys/x", "/dev/shm", "/run/berth", "/var/lib/berth/gateway", "/var/run/x", "/var/log/x", "/boot/x", "/./etc/x",
+        "/", "/home", "/home/ada", "/home/ada/.ssh", "/home/ada/x/../../bob", "/root", "/var",
+    ])
+    func aFolderThatIsNobodysServer(folder: String) { #expect(ImportPlan.problem(ofFolder: folder) != nil) }
+
+    @Test(arguments: ["/home/ada/proj", "/srv/app", "/opt/x/y", "/var/www/x", "/var/tmp/x", "/etcetera/x", "/root/x"])
+    func aFolderThatMayBe(folder: String) { #expect(ImportPlan.problem(ofFolder: folder) == nil) }
 
     @Test(arguments: [
         ("LOG_LEVEL", "debug", true), ("DEBUG", "true", true), ("PORT", "3000", true), ("AWS_REGION", "us-east-1", true),

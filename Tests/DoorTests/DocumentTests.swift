@@ -49,6 +49,21 @@ struct BootDocumentTests {
         #expect(throws: DoorError.malformed(field: field)) { try BootDocument(decoding: JSONValue.object(object).serialized()) }
     }
 
+    @Test func theAppsKeysAreThereOrNotAtAll() throws {
+        var document = try Self.document()
+        let keys = try DoorKeys(root: try DoorFixture().root, app: "weather")
+        document.appKeys = keys
+        #expect(try BootDocument(decoding: try document.encode()).appKeys == keys)
+        var object = try #require(try JSONValue(parsing: try document.encode()).objectValue)
+        for (member, value) in [("sign_key", "AAAA"), ("kid", "a\"b"), ("generation", 0), ("more", true)] as [(String, JSONValue)] {
+            var changed = try #require(object["app_keys"]?.objectValue)
+            changed[member] = value
+            object["app_keys"] = .object(changed)
+            #expect(throws: DoorError.self, "\(member)") { try BootDocument(decoding: JSONValue.object(object).serialized()) }
+            object["app_keys"] = try JSONValue(parsing: try document.encode())["app_keys"]
+        }
+    }
+
     @Test func aServerThatSpeaksHTTPHasAPlace() throws {
         var document = try Self.document()
         document.transport = .http

@@ -181,6 +181,13 @@ struct HostedTokenTests {
         #expect(door.refusal([try door.token(claims: early, key: keys.sign)]) == .wrongBoot)
         let long = door.claims(claims.merging(["exp": "1800000016"]) { $1 })
         #expect(door.refusal([try door.token(claims: long, key: keys.sign)]) == .malformed)
+        // A sender counts for each of its audiences: the same number is no replay.
+        let (own, apps) = (try door.minter(sender: 4), try door.minter(sender: 4, keys: keys))
+        for minter in [own, apps] {
+            let token = try minter.mint(principal: "a", session: "s").token
+            #expect(door.refusal([token]) == nil)
+            #expect(door.refusal([token]) == .replayed)
+        }
         // The app's key does not speak for the machine, nor the machine's for the app.
         #expect(door.refusal([try door.token(claims: door.claims(), key: keys.sign)]) == .wrongAudience)
         #expect(door.refusal([try door.token(claims: door.claims(claims))]) == .wrongAudience)

@@ -21,6 +21,8 @@ struct BadInputBuildTests {
                 ),
                 BadInput(
                     "connector", "add", "x", "--pypi", "mcp-server-time", "--constraint", "mcp<0.1", says: "failed: *"),
+                BadInput("connector", "add", "x", "--pypi", "mcp-server-time", "--python", "9.9", says: "failed: Python 9.9 is asked for, and images of this host have Python 3.*"),
+                BadInput("connector", "add", "x", "--pypi", "mcp-server-time", "--python", "3.11.4", says: "failed: 3.11.4 is no version of Python — *"),
             ])
             try await crashAtImport(berth)
             try await badServers(berth)

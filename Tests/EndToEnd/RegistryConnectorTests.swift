@@ -39,6 +39,8 @@ struct RegistryConnectorTests {
         try await withRegistry(["tools/tiny", "away/tiny"]) { berth, ports in
             let added = try await berth.run(["connector", "add", "plain", "--oci", "127.0.0.1:\(ports.plain)/tools/tiny"], seconds: 300)
             #expect(added.status == 0 && added.output.contains("plain ready: 2 tools"), "\(added.output) \(added.errors) \(berth.log)")
+            #expect(added.output.contains("Release    tools/tiny latest") && added.output.contains("Digest     sha256:"), "\(added.output)")
+            #expect(added.output.contains(" packed\n") && !added.output.contains("Caution"), "\(added.output)")
             let shown = try await berth.json(["connector", "show", "plain"])
             #expect(shown["source"] as? String == "127.0.0.1:\(ports.plain)/tools/tiny")
             let recorded = try #require((shown["packages"] as? [String])?.first)

@@ -119,6 +119,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
         asked.append(path)
         if path == "report":
             self.answer(json.dumps({"asked": asked, "trap": trap.hits}).encode(), "application/json")
+        elif path == f"simple/{NAME}" and "vnd.pypi.simple.v1+json" in self.headers.get("Accept", ""):
+            file = {"filename": f"berth_evil-{VERSION}.tar.gz", "url": f"/files/berth_evil-{VERSION}.tar.gz", "size": len(sdist),
+                    "hashes": {"sha256": hashlib.sha256(sdist).hexdigest()}, "upload-time": "2024-01-01T00:00:00.000000Z"}
+            body = {"meta": {"api-version": "1.1"}, "name": NAME, "versions": [VERSION], "files": [file]}
+            self.answer(json.dumps(body).encode(), "application/vnd.pypi.simple.v1+json")
         elif path == f"simple/{NAME}":
             digest = hashlib.sha256(sdist).hexdigest()
             file = f"berth_evil-{VERSION}.tar.gz"

@@ -3,7 +3,7 @@
 It holds `berth-echo` (an MCP server on standard input and output, without a library but the next), `@berth/words` (its dependency, with a script
 that would run at installation), `berth-tampered` (whose archive is not what its hash says), `berth-elsewhere` (whose archive lies at another
 host), `berth-two` (two programs, none of its name), `berth-library` (none) and `berth-native` (its program is no script). GET /report tells
-what was asked for.
+what was asked for. Every release is from 2024, but that of `berth-ecko`, which is a minute old.
 """
 import base64
 import gzip
@@ -14,6 +14,7 @@ import json
 import sys
 import tarfile
 import threading
+import time
 import urllib.parse
 
 SERVER = r"""#!/usr/bin/env node
@@ -61,6 +62,7 @@ PACKAGES = [
     package("berth-two", "1.0.0", {"a.js": SERVER, "b.js": SERVER}, bin={"one": "a.js", "other": "b.js"}, dependencies={"@berth/words": "1.0.1"}),
     package("berth-library", "1.0.0", {"index.js": "module.exports = 1;\n"}, main="index.js"),
     package("berth-native", "1.0.0", {"run": "#!/bin/sh\nexec true\n"}, bin="run"),
+    package("berth-ecko", "1.0.0", {"index.js": SERVER}, bin="index.js", dependencies={"@berth/words": "^1.0.0"}, author="Mallory\x1b[2J"),
     package("berth-git", "1.0.0", {"index.js": SERVER}, bin="index.js", dependencies={"x": "git+https://git.example/x.git"}),
 ]
 OTHER = package("berth-tampered", "1.0.0", {"index.js": "evil"})[1]
@@ -97,7 +99,9 @@ class Registry(http.server.BaseHTTPRequestHandler):
                           "shasum": hashlib.sha1(data).hexdigest()})
         if not versions:
             return self.send(404, b'{"error":"not found"}')
-        body = {"name": path, "dist-tags": {"latest": list(versions)[-1]}, "versions": versions}
+        body = {"name": path, "dist-tags": {"latest": list(versions)[-1]}, "versions": versions, "maintainers": [{"name": "alice"}],
+                "time": {version: time.strftime("%Y-%m-%dT%H:%M:%S.000Z", time.gmtime(time.time() - 60)) if path == "berth-ecko" else "2024-01-01T00:00:00.000Z"
+                         for version in versions}}
         self.send(200, json.dumps(body).encode())
 
     def log_message(self, *_):

@@ -1,5 +1,6 @@
 """A package index on loopback with one project, berth-demo, whose newest version GET /publish/N says. Prints {"port"}.
 
+GET /age/SECONDS says how long ago the newest was published (`none`: nobody tells; all others are old), GET /lie has it tell what no index should.
 Each version is a server in plain Python: 1.0 has the tool `version`, 2.0 describes it otherwise and has `more`, 3.0 ends at its start.
 """
 import base64
@@ -7,6 +8,7 @@ import hashlib
 import http.server
 import io
 import json
+import time
 import zipfile
 
 SERVER = '''
@@ -60,17 +62,40 @@ def wheel(version):
 
 
 wheels = {f"berth_demo-{number}.0-py3-none-any.whl": wheel(f"{number}.0") for number in (1, 2, 3)}
-newest = 1
+newest, age, lies = 1, 1 << 26, False
+
+
+def upload_time(number):
+    if age is None:
+        return {}
+    moment = time.time() - (age if number == newest else 1 << 26)
+    return {"upload-time": time.strftime("%Y-%m-%dT%H:%M:%S.000000Z", time.gmtime(moment))}
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
-        global newest
+        global newest, age, lies
         # A proxy hands the target on in its absolute form.
         path = self.path.split("://")[-1].split("/", 1)[-1].strip("/") if "://" in self.path else self.path.strip("/")
         if path.startswith("publish/"):
             newest = int(path.split("/")[1])
             self.answer(b"{}", "application/json")
+        elif path.startswith("age/"):
+            age = None if path == "age/none" else int(path[4:])
+            self.answer(b"{}", "application/json")
+        elif path == "lie":
+            lies = True
+            self.answer(b"{}", "application/json")
+        elif path == "simple/berth-demo" and "vnd.pypi.simple.v1+json" in self.headers.get("Accept", ""):
+            files = [
+                {"filename": name, "url": "/files/" + name, "hashes": {"sha256": hashlib.sha256(data).hexdigest()}, "size": len(data), **upload_time(index + 1)}
+                for index, (name, data) in enumerate(wheels.items()) if index < newest]
+            body = {"meta": {"api-version": "1.1"}, "name": "berth-demo", "versions": ["%d.0" % (number + 1) for number in range(newest)], "files": files}
+            self.answer(json.dumps(body).encode(), "application/vnd.pypi.simple.v1+json")
+        elif path.startswith("pypi/berth-demo/"):
+            author = "Mallory\x1b[2J\x1b]0;owned\x07\u202egnp.exe" if lies else "Alice"
+            info = {"ownership": {"organization": None, "roles": [{"role": "Owner", "user": "alice"}]}, "info": {"author": author}}
+            self.answer(json.dumps(info).encode(), "application/json")
         elif path == "simple/berth-demo":
             links = [
                 f'<a href="/files/{name}#sha256={hashlib.sha256(data).hexdigest()}">{name}</a>'

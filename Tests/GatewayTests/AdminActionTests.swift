@@ -59,6 +59,7 @@ struct AdminActionTests {
     private func tell(_ event: ProvisioningEvent) {
         switch event {
         case .step(let text): note(text)
+        case .release: note("release")
         case .ready, .passed, .changes: note("ready")
         case .failed(let failure): note("failed \(failure.error)")
         }

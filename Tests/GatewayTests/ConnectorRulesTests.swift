@@ -20,6 +20,7 @@ import Testing
         Case(name: String(repeating: "a", count: 33), field: "name"), Case(source: ImageSource(), field: "source"),
         Case(source: ImageSource(pypi: "a", upload: "sha256:x"), field: "source"), Case(source: ImageSource(upload: "sha256:x"), field: "command"),
         Case(source: ImageSource(upload: "sha256:x", binary: "sha256:y"), field: "source"),
+        Case(source: ImageSource(npm: "b", python: "3.11"), field: "source.python"), Case(source: ImageSource(pypi: "b", python: String(repeating: "3", count: 65)), field: "source.python"),
         Case(source: ImageSource(pypi: "a", npm: "b"), field: "source"), Case(source: ImageSource(npm: ""), field: "source.npm"),
         Case(source: ImageSource(constraints: ["mcp<2"], npm: "a"), field: "source.constraints"),
         Case(source: ImageSource(npm: "a", with: ["b"]), field: "source.with"), Case(source: ImageSource(upload: "sha256:x", command: ["x"], with: ["b"]), field: "source.with"),

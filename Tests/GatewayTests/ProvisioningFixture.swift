@@ -125,6 +125,8 @@ final class FakeMachines: MachineControl, ImageBuilding, MachineLogs {
         var startsAsked = 0
         /// What every build ends with.
         var buildError: (any Error)?
+        /// What the orchestrator asks about before it builds.
+        var doubtful: ReleaseReport?
     }
 
     let state = Locked(State())
@@ -203,8 +205,17 @@ final class FakeMachines: MachineControl, ImageBuilding, MachineLogs {
 
     func logs(app: String, id: String, lines: Int) async throws -> String { "" }
 
-    func build(_ source: ImageSource, anew: Bool) -> AsyncThrowingStream<ImageBuildEvent, any Error> {
+    func build(_ source: ImageSource, anew: Bool, accepting: [String]) -> AsyncThrowingStream<ImageBuildEvent, any Error> {
         if let error = state.withLockedValue({ $0.buildError }) { return AsyncThrowingStream { $0.finish(throwing: error) } }
+        if let release = state.withLockedValue({ $0.doubtful }), !accepting.contains(release.accept) {
+            var failure = ImageBuildFailure(error: "unconfirmed", message: "Nobody has said yes to it.", hint: "--accept \(release.accept) takes it.")
+            failure.accept = [release.accept]
+            return AsyncThrowingStream { [failure] continuation in
+                continuation.yield(.release(release))
+                continuation.yield(.failed(failure))
+                continuation.finish()
+            }
+        }
         let image = state.withLockedValue { state in
             if state.remembersBuilds, !anew, let known = state.results.last(where: { $0.source == source }) { return known.image }
             state.builds.append(source)

@@ -33,18 +33,19 @@ final class AgentRig: @unchecked Sendable {
         // Only ever used under the mutex that holds it.
         let sender: TokenSender
         let minter: TokenMinter
+        let appMinter: TokenMinter
     }
 
     static func with(
         _ fixture: String = "fixture.py", command: [String]? = nil, environment: [String: String] = [:], transport: BootDocument.Transport = .stdio,
         http: BootDocument.HTTPPlace? = nil, startTimeout: Int = 30, limits: BootDocument.ChildLimits = BootDocument.ChildLimits(),
-        stuckLog: Bool = false, ownFolders: Bool = false, owner: String? = nil,
+        stuckLog: Bool = false, ownFolders: Bool = false, owner: String? = nil, takesAppTokens: Bool = false,
         body: (AgentRig) async throws -> Void
     ) async throws {
         let rig = try AgentRig(
             command: command ?? ["python3", "-B", fixtures + fixture, "argument"], environment: environment,
             transport: http == nil ? transport : .http, http: http, startTimeout: startTimeout, limits: limits, stuckLog: stuckLog,
-            ownFolders: ownFolders, owner: owner)
+            ownFolders: ownFolders, owner: owner, takesAppTokens: takesAppTokens)
         do {
             try await body(rig)
         } catch {
@@ -56,7 +57,7 @@ final class AgentRig: @unchecked Sendable {
 
     private init(
         command: [String], environment: [String: String], transport: BootDocument.Transport, http: BootDocument.HTTPPlace?, startTimeout: Int,
-        limits: BootDocument.ChildLimits, stuckLog: Bool, ownFolders: Bool, owner: String?
+        limits: BootDocument.ChildLimits, stuckLog: Bool, ownFolders: Bool, owner: String?, takesAppTokens: Bool
     ) throws {
         firstUID = Self.freshUID()
         var template = Array("/tmp/berth-agent-XXXXXX".utf8CString)
@@ -66,12 +67,16 @@ final class AgentRig: @unchecked Sendable {
 
         let root = try AppRoot(secret: Secret(try randomBytes(32)))
         keys = try DoorKeys(root: root, machine: "0123456789abcd", boot: "01JZZZZZZZZZZZZZZZZZZZZZZZ")
+        let appKeys = try DoorKeys(root: root, app: "app")
         let sender = TokenSender()
-        tokens = Mutex(Tokens(sender: sender, minter: try sender.minter(for: keys, org: "org", issuer: "gateway")))
+        tokens = Mutex(
+            Tokens(
+                sender: sender, minter: try sender.minter(for: keys, org: "org", issuer: "gateway"),
+                appMinter: try sender.minter(for: appKeys, org: "org", issuer: "gateway")))
         let document = BootDocument(
             org: "org", app: "app", keys: keys, machine: "0123456789abcd", boot: "01JZZZZZZZZZZZZZZZZZZZZZZZ", command: command,
             directory: "/", environment: environment, transport: transport, http: http, childLimits: limits,
-            startTimeoutSeconds: startTimeout, owner: owner)
+            startTimeoutSeconds: startTimeout, owner: owner, appKeys: takesAppTokens ? appKeys : nil)
         let output = stuckLog ? try Self.fullPipe() : open(directory + "/log", O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o600)
         pid = try Self.spawn(socket: directory + "/door", output: output, document: try document.encode(), firstUID: firstUID, ownFolders: ownFolders)
     }
@@ -242,6 +247,11 @@ final class AgentRig: @unchecked Sendable {
 
     func token(principal: String = "ann", session: String = "s") throws -> String {
         try tokens.withLock { try $0.minter.mint(principal: principal, session: session).token }
+    }
+
+    /// For the app, as one has it who does not know the machine.
+    func appToken(principal: String = "ann", session: String = "s") throws -> String {
+        try tokens.withLock { try $0.appMinter.mint(principal: principal, session: session).token }
     }
 
     struct Answer: Sendable {

@@ -204,7 +204,7 @@ struct FakeImages: ImageLookup, ImageBuilding {
         digest == Self.digest ? ImageLayers(layers: ["/layer"], command: ["/server"], directory: "/srv", environment: ["A": "1"]) : nil
     }
 
-    func build(_ source: ImageSource, anew: Bool) -> AsyncThrowingStream<ImageBuildEvent, any Error> {
+    func build(_ source: ImageSource, anew: Bool, accepting: [String]) -> AsyncThrowingStream<ImageBuildEvent, any Error> {
         AsyncThrowingStream { continuation in
             continuation.yield(.step("resolving"))
             if source.pypi == "broken" {
@@ -233,7 +233,7 @@ final class FakeHost: Sendable {
     /// - Parameter directory: of an earlier host, to come back as its successor.
     init(
         directory: String? = nil, runtime: FakeRuntime = FakeRuntime(), door: FakeDoor = FakeDoor(), quota: HostQuota = HostQuota(),
-        budget: MemoryBudget = MemoryBudget(), layers: [IsolationLayer] = [], exec: ExecPolicy = ExecPolicy()
+        budget: MemoryBudget = MemoryBudget(), layers: [IsolationLayer] = [], starts: StartQueue = StartQueue(), exec: ExecPolicy = ExecPolicy()
     ) throws {
         self.budget = budget
         self.directory = directory ?? "/tmp/berth-fake-" + String(UInt64.random(in: 0..<1 << 48), radix: 36)
@@ -257,7 +257,7 @@ final class FakeHost: Sendable {
         reconciler = Reconciler(
             host: MachineHost(
                 store: store, runtime: runtime, probe: door, images: images, hub: MachineHub(), doors: self.directory + "/doors", firstSlot: 100,
-                isolation: ["user"], logger: logger, budget: budget, layers: layers))
+                isolation: ["user"], logger: logger, budget: budget, starts: starts, layers: layers))
         orchestrator = MachineService(
             reconciler: reconciler, lookup: images, images: images, uploads: try Uploads(directory: configuration.stateDirectory + "/uploads"),
             oci: nil, exec: exec)

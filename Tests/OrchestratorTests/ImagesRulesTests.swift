@@ -194,7 +194,7 @@ import Testing
         #expect(
             message(
                 "Because the current Python version (3.11.2) does not satisfy Python>=3.12 and numpy==2.5.0 depends on Python>=3.12, we can conclude")
-                == "numpy==2.5.0 needs Python >=3.12; images have Python 3.11.")
+                == "numpy==2.5.0 needs Python >=3.12 by its requires-python, and images have Python 3.11.")
         #expect(message("Because numpi was not found in the package registry") == "numpy needs numpi, which the package index does not have.")
         #expect(message("error: Failed to build `pycrypto==2.6.1`") == "pycrypto==2.6.1 could not be built from source.")
         #expect(diagnosis.failure(of: BuildJobResult(exitCode: -1, log: "", timedOut: true)).error == "timeout")

@@ -41,13 +41,51 @@ final class ImagesMachine: BuildMachine {
     private let body: @Sendable (BuildJob) async throws -> BuildJobResult
     private let seen = Mutex<[BuildJob]>([])
 
-    var jobs: [BuildJob] { seen.withLock { $0 } }
+    /// What finds out about releases; nil: an old one of everything that is asked for.
+    private let look: (@Sendable (BuildJob) throws -> BuildJobResult)?
+    private let looked = Mutex<[BuildJob]>([])
 
-    init(_ body: @escaping @Sendable (BuildJob) async throws -> BuildJobResult) { self.body = body }
+    /// Without those that only look.
+    var jobs: [BuildJob] { seen.withLock { $0 } }
+    /// Those.
+    var looks: [BuildJob] { looked.withLock { $0 } }
+
+    init(
+        look: (@Sendable (BuildJob) throws -> BuildJobResult)? = nil, _ body: @escaping @Sendable (BuildJob) async throws -> BuildJobResult
+    ) {
+        self.look = look
+        self.body = body
+    }
 
     func run(_ job: BuildJob, line: @escaping @Sendable (String) -> Void) async throws -> BuildJobResult {
+        if ["resolve", "lock"].contains(job.name) {
+            looked.withLock { $0.append(job) }
+            return try look?(job) ?? Self.found(job)
+        }
         seen.withLock { $0.append(job) }
         return try await body(job)
+    }
+
+    /// Leaves behind what a look at an index does: a lock, and what is told of the release.
+    static func found(
+        _ job: BuildJob, version: String = "1.0", uploaded: Int? = 1_500_000_000, lock: String? = nil, more: [String: Any] = [:]
+    ) throws -> BuildJobResult {
+        let asked = try JSONSerialization.jsonObject(with: Data(contentsOf: URL(fileURLWithPath: job.inputs[0].source + "/releases.json")))
+        let names = (asked as? [[String: Any]] ?? []).compactMap { $0["name"] as? String }
+        let releases = names.map { name in
+            var release: [String: Any] = ["name": name, "version": version]
+            release["uploaded"] = uploaded
+            return release.merging(more) { $1 }
+        }
+        try JSONSerialization.data(withJSONObject: ["releases": releases]).write(to: URL(fileURLWithPath: job.output + "/releases.json"))
+        let isNode = job.name == "lock"
+        let own =
+            isNode
+            ? #"{"lockfileVersion":3,"packages":{\#(names.map { #""node_modules/\#($0)":{"version":"\#(version)","resolved":"https://registry.example/d.tgz","integrity":"sha512-x"}"# }.joined(separator: ","))}}"#
+            : names.map { "\($0)==\(version) \\\n    --hash=sha256:00\n" }.joined()
+        let text = lock ?? own
+        if !text.isEmpty { try Files.write(job.output + (isNode ? "/package-lock.json" : "/requirements.lock"), Array(text.utf8)) }
+        return BuildJobResult(exitCode: 0, log: "")
     }
 
     /// Leaves behind what an installation of one package does.
@@ -134,9 +172,10 @@ struct ImagesFixture {
         var steps: [String] = []
         var outcome: ImageBuildEvent?
         for try await event in stream {
-            if case .step(let text) = event {
-                steps.append(text)
-            } else {
+            switch event {
+            case .step(let text): steps.append(text)
+            case .release: break
+            case .done, .failed:
                 #expect(outcome == nil)
                 outcome = event
             }

@@ -13,7 +13,7 @@ struct MachineIdleTests {
     private func machine(_ action: MachineConfig.Idle.Action = .stop, _ inputs: Input...) -> MachineStateMachine {
         var machine = MachineStateMachine(
             state: .created, desired: .stopped, policy: .init(idle: MachineConfig.Idle(seconds: 60, action: action)))
-        for input in [.start(source: "user"), .booted, .ready] + inputs { _ = machine.handle(input) }
+        for input in [.start(source: "user"), .turn, .booted, .ready] + inputs { _ = machine.handle(input) }
         return machine
     }
 
@@ -34,7 +34,7 @@ struct MachineIdleTests {
         _ = machine.handle(.exited(MachineEnd(code: 0), seconds: 0))
         #expect(machine.handle(.removed) == [.record(type: "stop", status: "stopped", source: "berth", reason: "nobody called it for 60 s")])
         #expect(machine.state == .stopped && machine.desired == .stopped)
-        #expect(acts(machine.handle(start)) == [.boot, .arm(seconds: 60)])
+        #expect(acts(machine.handle(start)) == [.queue(isAwaited: true)])
     }
 
     @Test("one that was called meanwhile serves on, and the event says so")
@@ -61,14 +61,14 @@ struct MachineIdleTests {
         var short = machine()
         #expect(short.handle(.idle(seconds: 59)) == [])
         var without = MachineStateMachine(state: .created, desired: .stopped)
-        for input in [start, .booted, .ready] { _ = without.handle(input) }
+        for input in [start, .turn, .booted, .ready] { _ = without.handle(input) }
         #expect(without.handle(.idle(seconds: 1_000)) == [])
         for last: Input in [.stop(source: "user"), .suspend(source: "user"), .destroy(source: "user"), .hold] {
             var machine = machine(.stop, last)
             #expect(machine.handle(idle) == [], "\(last)")
         }
         var probing = MachineStateMachine(state: .created, desired: .stopped, policy: .init(idle: .init(seconds: 1)))
-        for input in [start, .booted] { _ = probing.handle(input) }
+        for input in [start, .turn, .booted] { _ = probing.handle(input) }
         #expect(probing.handle(idle) == [])
     }
 
@@ -84,12 +84,12 @@ struct MachineIdleTests {
         #expect(acts(anew.handle(.closed)) == [.terminate, .arm(seconds: 5)])
         #expect(anew.desired == .running)
         _ = anew.handle(.exited(MachineEnd(code: 0), seconds: 0))
-        #expect(acts(anew.handle(.removed)) == [.boot, .arm(seconds: 60)])
+        #expect(acts(anew.handle(.removed)) == [.queue(isAwaited: true)])
 
         var late = machine(.stop, idle, .closed)
         #expect(acts(late.handle(start)) == [] && late.desired == .running)
         _ = late.handle(.exited(MachineEnd(code: 0), seconds: 0))
-        #expect(acts(late.handle(.removed)) == [.boot, .arm(seconds: 60)])
+        #expect(acts(late.handle(.removed)) == [.queue(isAwaited: true)])
     }
 
     @Test("stop, hold, restart, destroy and its own end, while its agent is asked")

@@ -25,15 +25,16 @@ struct MachineStateMachineTests {
 
     private func up(_ policy: MachineStateMachine.Policy = .init()) -> MachineStateMachine {
         var machine = fresh(policy: policy)
-        for input: Input in [.start(source: "user"), .booted, .ready] { _ = machine.handle(input) }
+        for input: Input in [.start(source: "user"), .turn, .booted, .ready] { _ = machine.handle(input) }
         return machine
     }
 
     @Test("a start boots, asks for readiness, and is started when the answer is yes")
     func start() {
         var machine = fresh()
-        #expect(acts(machine.handle(.start(source: "user"))) == [.boot, .arm(seconds: 60)])
+        #expect(acts(machine.handle(.start(source: "user"))) == [.queue(isAwaited: true)])
         #expect(machine.state == .starting && machine.desired == .running)
+        #expect(acts(machine.handle(.turn)) == [.boot])
         #expect(acts(machine.handle(.booted)) == [.probe(isDeep: true), .arm(seconds: 60)])
         #expect(machine.state == .starting)
         let ready = machine.handle(.ready)
@@ -67,14 +68,14 @@ struct MachineStateMachineTests {
         _ = machine.handle(.stop(source: "user"))
         #expect(acts(machine.handle(.start(source: "user"))) == [])
         _ = machine.handle(.exited(MachineEnd(code: 0), seconds: 1))
-        #expect(acts(machine.handle(.removed)) == [.boot, .arm(seconds: 60)])
+        #expect(acts(machine.handle(.removed)) == [.queue(isAwaited: true)])
         #expect(machine.state == .starting)
     }
 
     @Test("a stop during creation takes effect when the creation is over")
     func stopWhileBooting() {
         var machine = fresh()
-        _ = machine.handle(.start(source: "user"))
+        for input: Input in [.start(source: "user"), .turn] { _ = machine.handle(input) }
         #expect(acts(machine.handle(.stop(source: "user"))) == [])
         #expect(machine.state == .stopping)
         #expect(acts(machine.handle(.booted)) == [.disarm, .remove])
@@ -92,9 +93,8 @@ struct MachineStateMachineTests {
             guard case .arm(let seconds) = again.first else { Issue.record("\(again)"); return }
             waits.append(seconds)
             #expect(machine.state == .starting)
-            #expect(acts(machine.handle(.timer)) == [.boot, .arm(seconds: 60)])
-            _ = machine.handle(.booted)
-            _ = machine.handle(.ready)
+            #expect(acts(machine.handle(.timer)) == [.queue(isAwaited: false)])
+            for input: Input in [.turn, .booted, .ready] { _ = machine.handle(input) }
         }
         #expect(waits == [1, 2, 4, 8, 16, 32, 60, 60, 60, 60])
         _ = machine.handle(.exited(MachineEnd(code: 1), seconds: 1))
@@ -151,7 +151,7 @@ struct MachineStateMachineTests {
         var machine = fresh()
         _ = machine.handle(.start(source: "user"))
         for attempt in 0..<2 {
-            _ = machine.handle(.booted)
+            for input: Input in [.turn, .booted] { _ = machine.handle(input) }
             #expect(acts(machine.handle(.notReady("no such module"))) == [.disarm, .remove])
             let after = acts(machine.handle(.removed))
             #expect(after == (attempt == 0 ? [.arm(seconds: 1)] : []))
@@ -160,23 +160,45 @@ struct MachineStateMachineTests {
         #expect(machine.state == .failed)
         #expect(machine.reason == "gave up after 2 tries: no such module")
         // A new start has its tries back.
-        #expect(acts(machine.handle(.start(source: "user"))) == [.boot, .arm(seconds: 60)])
+        #expect(acts(machine.handle(.start(source: "user"))) == [.queue(isAwaited: true)])
         #expect(machine.attempts == 0)
     }
 
     @Test("the start deadline ends a boot that does not become ready")
     func startDeadline() {
         var machine = fresh()
-        _ = machine.handle(.start(source: "user"))
-        _ = machine.handle(.booted)
+        for input: Input in [.start(source: "user"), .turn, .booted] { _ = machine.handle(input) }
         #expect(acts(machine.handle(.timer)) == [.disarm, .remove])
         #expect(machine.reason == "not ready within 60 s")
+    }
+
+    @Test("who waits for its turn has made nothing: it stops and goes at once, and a turn that comes too late begins nothing")
+    func queued() {
+        for (end, state): (Input, MachineState) in [(.stop(source: "user"), .stopped), (.hold, .stopped), (.destroy(source: "user"), .destroyed)] {
+            var machine = fresh()
+            _ = machine.handle(.start(source: "berth"))
+            #expect(acts(machine.handle(.timer)) == [], "waiting eats nothing of its time")
+            #expect(acts(machine.handle(end)) == (state == .destroyed ? [.disarm, .erase] : [.disarm]))
+            #expect(machine.state == state && machine.life == .none)
+            #expect(machine.handle(.turn) == [])
+        }
+        for call: Input in [.start(source: "user"), .awaited] {
+            var called = fresh()
+            #expect(acts(called.handle(.start(source: "berth"))) == [.queue(isAwaited: false)])
+            #expect(called.handle(call) == [.queue(isAwaited: true)], "somebody waits for it now")
+            #expect(called.handle(call) == [])
+        }
+        var called = fresh()
+        #expect(called.handle(.awaited) == [], "nobody starts it by waiting")
+        _ = called.handle(.start(source: "user"))
+        #expect(acts(called.handle(.turn)) == [.boot])
+        #expect(called.handle(.turn) == [])
     }
 
     @Test("an end that is reported before the start is not lost")
     func earlyEnd() {
         var machine = fresh()
-        _ = machine.handle(.start(source: "user"))
+        for input: Input in [.start(source: "user"), .turn] { _ = machine.handle(input) }
         #expect(machine.handle(.exited(MachineEnd(code: 3), seconds: 0)) == [])
         #expect(acts(machine.handle(.booted)) == [.disarm, .remove])
         #expect(machine.reason == "exit code 3")
@@ -207,7 +229,7 @@ struct MachineStateMachineTests {
         #expect(waiting.life == .none, "its share of the host's memory is given back")
 
         var booting = fresh()
-        _ = booting.handle(.start(source: "user"))
+        for input: Input in [.start(source: "user"), .turn] { _ = booting.handle(input) }
         #expect(acts(booting.handle(.destroy(source: "user"))) == [])
         #expect(acts(booting.handle(.booted)) == [.disarm, .remove])
         #expect(acts(booting.handle(.removed)) == [.erase])
@@ -221,7 +243,7 @@ struct MachineStateMachineTests {
         #expect(acts(machine.handle(.removeFailed("cgroup busy"))) == [.arm(seconds: 5)])
         #expect(acts(machine.handle(.start(source: "user"))) == [])
         #expect(acts(machine.handle(.timer)) == [.disarm, .remove])
-        #expect(acts(machine.handle(.removed)) == [.boot, .arm(seconds: 60)])
+        #expect(acts(machine.handle(.removed)) == [.queue(isAwaited: true)])
     }
 
     @Test("held for `down`, it stops, and its row still wants it to run")
@@ -245,7 +267,7 @@ struct MachineStateMachineTests {
         #expect(broken.handle(.hold) == [] && broken.state == .failed && broken.reason == "exit code 1", "why it failed stays")
 
         var next = fresh(machine.state, desired: machine.desired)
-        #expect(acts(next.handle(.found)) == [.boot, .arm(seconds: 60)])
+        #expect(acts(next.handle(.found)) == [.queue(isAwaited: false)])
     }
 
     @Test("adoption: what runs goes on, what is half made is made anew without a penalty, what is unwanted goes")
@@ -265,13 +287,13 @@ struct MachineStateMachineTests {
             replaced.isOnTrial = state == .replacing
             #expect(acts(replaced.handle(.adopted(isStarted: true))) == [.terminate, .arm(seconds: 5)], "\(state)")
             #expect(acts(replaced.handle(.exited(MachineEnd(code: 0), seconds: 9))) == [.disarm, .remove])
-            #expect(acts(replaced.handle(.removed)) == [.boot, .arm(seconds: 60)], "what was asked for, and not what was before")
+            #expect(acts(replaced.handle(.removed)) == [.queue(isAwaited: false)], "what was asked for, and not what was before")
             #expect(replaced.isOnTrial == (state == .replacing) && replaced.attempts == 0)
         }
 
         var half = fresh(.starting, desired: .running)
         #expect(acts(half.handle(.adopted(isStarted: false))) == [.disarm, .remove])
-        #expect(acts(half.handle(.removed)) == [.boot, .arm(seconds: 60)])
+        #expect(acts(half.handle(.removed)) == [.queue(isAwaited: false)])
         #expect(half.attempts == 0)
 
         var unwanted = fresh(.stopping, desired: .stopped)
@@ -282,7 +304,7 @@ struct MachineStateMachineTests {
 
         var gone = fresh(.started, desired: .running)
         #expect(acts(gone.handle(.lost)) == [.disarm, .remove])
-        #expect(acts(gone.handle(.removed)) == [.boot, .arm(seconds: 60)])
+        #expect(acts(gone.handle(.removed)) == [.queue(isAwaited: false)])
 
         var doomed = fresh(.destroying, desired: .destroyed)
         #expect(acts(doomed.handle(.found)) == [.erase])
@@ -295,7 +317,7 @@ struct MachineStateMachineTests {
         // The shell's part: at most one creation or removal under way, each answered once.
         var work: Effect?
         for _ in 0..<400 {
-            let requests: [Input] = [.start(source: "u"), .stop(source: "u"), .restart(source: "u"), .timer, .ready, .notReady("x")]
+            let requests: [Input] = [.start(source: "u"), .stop(source: "u"), .restart(source: "u"), .turn, .timer, .ready, .notReady("x")]
             var inputs = requests
             switch work {
             case .boot: inputs += [.booted, .bootFailed("x"), .exited(MachineEnd(code: 1), seconds: 0)]

@@ -12,7 +12,7 @@ struct MachineSuspendTests {
 
     private func machine(_ inputs: Input...) -> MachineStateMachine {
         var machine = MachineStateMachine(state: .created, desired: .stopped)
-        for input in [.start(source: "user"), .booted, .ready] + inputs { _ = machine.handle(input) }
+        for input in [.start(source: "user"), .turn, .booted, .ready] + inputs { _ = machine.handle(input) }
         return machine
     }
 
@@ -67,7 +67,7 @@ struct MachineSuspendTests {
         var restarted = machine(suspend, .frozen(""))
         #expect(acts(restarted.handle(.restart(source: "user"))) == [.terminate, .arm(seconds: 5)])
         _ = restarted.handle(.timer)
-        #expect(acts(restarted.handle(.removed)) == [.boot, .arm(seconds: 60)])
+        #expect(acts(restarted.handle(.removed)) == [.queue(isAwaited: true)])
 
         var destroyed = machine(suspend, .frozen(""))
         #expect(acts(destroyed.handle(.destroy(source: "user"))) == [.disarm, .remove])
@@ -92,7 +92,7 @@ struct MachineSuspendTests {
             #expect(acts(machine.handle(.restart(source: "user"))) == [.cancelFreeze])
             #expect(acts(machine.handle(answer)) == [.terminate, .arm(seconds: 5)], "\(answer)")
             _ = machine.handle(.exited(MachineEnd(code: 0), seconds: 0))
-            #expect(acts(machine.handle(.removed)) == [.boot, .arm(seconds: 60)])
+            #expect(acts(machine.handle(.removed)) == [.queue(isAwaited: true)])
         }
     }
 
@@ -102,7 +102,7 @@ struct MachineSuspendTests {
         #expect(acts(machine.handle(.exited(MachineEnd(signal: 9), seconds: 0))) == [.disarm, .remove])
         #expect(acts(machine.handle(.removed)) == [])
         #expect(machine.state == .stopped && machine.desired == .stopped)
-        #expect(acts(machine.handle(start)) == [.boot, .arm(seconds: 60)])
+        #expect(acts(machine.handle(start)) == [.queue(isAwaited: true)])
     }
 
     @Test("one that does not wake is given up like any that does not become ready")

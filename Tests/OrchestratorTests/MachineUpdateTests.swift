@@ -12,7 +12,7 @@ struct MachineUpdateTests {
 
     private func up() -> MachineStateMachine {
         var machine = MachineStateMachine(state: .created, desired: .stopped)
-        for input: Input in [.start(source: "user"), .booted, .ready] { _ = machine.handle(input) }
+        for input: Input in [.start(source: "user"), .turn, .booted, .ready] { _ = machine.handle(input) }
         return machine
     }
 
@@ -24,7 +24,8 @@ struct MachineUpdateTests {
         #expect(acts(machine.handle(update)) == [.terminate, .arm(seconds: 5)])
         #expect(machine.state == .replacing && machine.isOnTrial)
         #expect(acts(machine.handle(.exited(MachineEnd(code: 0), seconds: 9))) == [.disarm, .remove])
-        #expect(acts(machine.handle(.removed)) == [.boot, .arm(seconds: 60)])
+        #expect(acts(machine.handle(.removed)) == [.queue(isAwaited: true)])
+        #expect(acts(machine.handle(.turn)) == [.boot])
         _ = machine.handle(.booted)
         #expect(machine.isOnTrial)
         _ = machine.handle(.ready)
@@ -35,12 +36,12 @@ struct MachineUpdateTests {
     func rolledBack() {
         for failure: Input in [.notReady("broken"), .timer, .exited(MachineEnd(code: 1), seconds: 0), .exited(MachineEnd(code: 0), seconds: 0)] {
             var machine = up()
-            for input in [update, .exited(MachineEnd(code: 0), seconds: 9), .removed, .booted] { _ = machine.handle(input) }
+            for input in [update, .exited(MachineEnd(code: 0), seconds: 9), .removed, .turn, .booted] { _ = machine.handle(input) }
             #expect(acts(machine.handle(failure)) == [.disarm, .remove])
-            #expect(acts(machine.handle(.removed)) == [.fallBack, .boot, .arm(seconds: 60)])
+            #expect(acts(machine.handle(.removed)) == [.fallBack, .queue(isAwaited: false)])
             #expect(!machine.isOnTrial && machine.desired == .running)
             // The old one gets no second way back.
-            for input: Input in [.booted, .notReady("broken too")] { _ = machine.handle(input) }
+            for input: Input in [.turn, .booted, .notReady("broken too")] { _ = machine.handle(input) }
             #expect(acts(machine.handle(.removed)) == [.arm(seconds: 1)])
         }
     }
@@ -48,7 +49,7 @@ struct MachineUpdateTests {
     @Test("one that cannot even be made gives way as well")
     func notMade() {
         var machine = up()
-        for input in [update, .exited(MachineEnd(code: 0), seconds: 9), .removed, .bootFailed("no image")] { _ = machine.handle(input) }
+        for input in [update, .exited(MachineEnd(code: 0), seconds: 9), .removed, .turn, .bootFailed("no image")] { _ = machine.handle(input) }
         #expect(acts(machine.handle(.removed)).first == .fallBack)
     }
 
@@ -59,7 +60,7 @@ struct MachineUpdateTests {
         #expect(machine.state == .started && !machine.isOnTrial)
         var stopped = MachineStateMachine(state: .stopped, desired: .stopped, wasReady: true)
         #expect(acts(stopped.handle(.update(source: "user", launches: false))) == [])
-        #expect(acts(stopped.handle(update)) == [.boot, .arm(seconds: 60)])
+        #expect(acts(stopped.handle(update)) == [.queue(isAwaited: true)])
         #expect(!stopped.isOnTrial)
     }
 
@@ -74,11 +75,11 @@ struct MachineUpdateTests {
     @Test("a stop during the trial is a stop, and the trial goes on with the next start")
     func stopped() {
         var machine = up()
-        for input in [update, .exited(MachineEnd(code: 0), seconds: 9), .removed, .booted, .stop(source: "user"), .timer, .removed] {
+        for input in [update, .exited(MachineEnd(code: 0), seconds: 9), .removed, .turn, .booted, .stop(source: "user"), .timer, .removed] {
             _ = machine.handle(input)
         }
         #expect(machine.state == .stopped && machine.isOnTrial)
-        for input: Input in [.start(source: "user"), .booted, .notReady("broken")] { _ = machine.handle(input) }
+        for input: Input in [.start(source: "user"), .turn, .booted, .notReady("broken")] { _ = machine.handle(input) }
         #expect(acts(machine.handle(.removed)).first == .fallBack)
     }
 }

@@ -101,6 +101,26 @@ struct ReconcilerTests {
         try await host.close()
     }
 
+    @Test("of many that start at once one after the other is made; who waits is gone at once when told, and no time runs against it")
+    func startsQueue() async throws {
+        let host = try FakeHost(starts: StartQueue(width: 2, hold: .seconds(600)))
+        host.door.answer.withLock { $0 = .silence("") }
+        try await host.open()
+        var machines: [MachineRecord] = []
+        for name in ["a", "b", "c", "d", "e"] { machines.append(try await created(host, name)) }
+        _ = try await eventually("two made") { host.runtime.state.withLock { $0.specs.count == 2 ? true : nil } }
+        #expect(try await host.store.machine(machines[4].id)?.state == .starting)
+        try await host.reconciler.destroy(machines[2].id)
+        try await host.reconciler.send(.stop(source: "user"), to: machines[3].id)
+        #expect(try await host.store.machine(machines[3].id)?.state == .stopped)
+        #expect(host.budget.report.machines == 3, "who gave up holds no memory")
+        #expect(host.runtime.state.withLock { Set($0.specs.map(\.machine)) } == [machines[0].id, machines[1].id])
+        host.door.answer.withLock { $0 = .yes }
+        for index in [0, 1, 4] { _ = try await state(host, machines[index].id, .started) }
+        #expect(host.runtime.state.withLock { $0.specs.count } == 3)
+        try await host.close()
+    }
+
     @Test("an end by itself is followed by another boot, with another boot id")
     func restart() async throws {
         try await withFakeHost { host, _ in

@@ -137,26 +137,58 @@ struct BackupArchiveTests {
         }
     }
 
+    /// The archive with another manifest, sealed anew, as by somebody who knows how.
+    private static func edited(_ bytes: [UInt8], _ edit: (inout String) -> Void) throws -> [UInt8] {
+        let start = try #require(find(Array(#"{"berth""#.utf8), in: bytes))
+        let length = try #require(bytes[start...].firstIndex(of: 0)) - start
+        var text = String(decoding: bytes[start..<(start + length)], as: UTF8.self)
+        edit(&text)
+        var whole = Array(bytes[..<start])
+        whole = sealed(whole, at: start - 512) { header in
+            let digits = String(text.utf8.count, radix: 8)
+            header.replaceSubrange(124..<135, with: Array((String(repeating: "0", count: 11 - digits.count) + digits).utf8))
+        }
+        let content = Array(text.utf8)
+        let seal = Array((Hex.encode(try SHA256.digest(content)) + "\n").utf8)
+        let header = Array(bytes[(bytes.count - 2_048)..<(bytes.count - 1_536)])
+        return whole + content + [UInt8](repeating: 0, count: (512 - content.count % 512) % 512) + header + seal
+            + [UInt8](repeating: 0, count: 447 + 1_024)
+    }
+
+    /// A backup of every layout there ever was is read: of a connector's source what that layout told.
+    @Test(arguments: [
+        // From `berth backup`'s first commit to 28 November 2026.
+        (
+            #"[{"name":"time","pypi":"mcp-server-time==2026.1.1"},{"folder":"notes","name":"notes"},{"name":"tool"}]"#,
+            [
+                BackupManifest.Connector(name: "time", source: "--pypi 'mcp-server-time==2026.1.1'", note: nil),
+                .init(name: "notes", source: "--dir DIR", note: "the folder notes"),
+                .init(name: "tool", source: "SOURCE", note: "what it was added with"),
+            ]
+        ),
+        (
+            #"[{"name":"time","source":"--pypi 'mcp-server-time'"},{"name":"notes","note":"the folder notes","source":"--dir DIR"}]"#,
+            [
+                BackupManifest.Connector(name: "time", source: "--pypi 'mcp-server-time'", note: nil),
+                .init(name: "notes", source: "--dir DIR", note: "the folder notes"),
+            ]
+        ),
+    ])
+    func earlierLayouts(connectors: String, expected: [BackupManifest.Connector]) throws {
+        let path = scratch.file("earlier")
+        let bytes = try Self.edited(try archive()) { $0.replace(#""connectors":[]"#, with: #""connectors":\#(connectors)"#) }
+        try Data(bytes).write(to: URL(fileURLWithPath: path))
+        let input = open(path, O_RDONLY)
+        defer { close(input) }
+        let reader = try BackupReader(input, source: "the file")
+        while try reader.next() != nil {}
+        #expect(reader.manifest?.connectors == expected)
+    }
+
     /// The manifest and the files must say the same, in both directions.
     @Test func manifestAndFilesAgree() throws {
         let bytes = try archive()
-        func edited(_ edit: (inout String) -> Void) throws -> [UInt8] {
-            let start = try #require(Self.find(Array(#"{"berth""#.utf8), in: bytes))
-            let length = try #require(bytes[start...].firstIndex(of: 0)) - start
-            var text = String(decoding: bytes[start..<(start + length)], as: UTF8.self)
-            edit(&text)
-            var whole = Array(bytes[..<start])
-            whole = Self.sealed(whole, at: start - 512) { header in
-                let digits = String(text.utf8.count, radix: 8)
-                header.replaceSubrange(124..<135, with: Array((String(repeating: "0", count: 11 - digits.count) + digits).utf8))
-            }
-            // Sealed anew, as by somebody who knows how.
-            let content = Array(text.utf8)
-            let seal = Array((Hex.encode(try SHA256.digest(content)) + "\n").utf8)
-            let header = Array(bytes[(bytes.count - 2_048)..<(bytes.count - 1_536)])
-            return whole + content + [UInt8](repeating: 0, count: (512 - content.count % 512) % 512) + header + seal
-                + [UInt8](repeating: 0, count: 447 + 1_024)
-        }
+        func edited(_ edit: (inout String) -> Void) throws -> [UInt8] { try Self.edited(bytes, edit) }
         #expect(try read(try edited { _ in }).get().count == 4)
         let rows: [((inout String) -> Void, String)] = [
             ({ $0 = "{" }, "its manifest cannot be read"), ({ $0.replace(#""stateVersion":1"#, with: #""stateVersion":0"#) }, "names no state version"),

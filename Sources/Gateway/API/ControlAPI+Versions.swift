@@ -5,7 +5,7 @@ import JSONText
 import MachineAPI
 
 extension ControlAPI {
-    private struct RebuildBody: Decodable { var image: String?; var tools: String? }
+    private struct RebuildBody: Decodable { var image: String?; var tools: String?; var accept: [String]? }
     private struct RollbackBody: Decodable { var to: Int? }
 
     /// `POST connectors/NAME/rebuild`: `{}` tells what would change, `{"image": …, "tools": …}` does it; `POST connectors/NAME/rollback`.
@@ -14,9 +14,9 @@ extension ControlAPI {
             let name = try context.parameters.require("name")
             let body = try await Self.decode(RebuildBody.self, request)
             guard let image = body.image else {
-                return try await events(context, "connector.preview", name) { await plane.preview(name, say: $0) }
+                return try await events(context, "connector.preview", name) { await plane.preview(name, accepting: body.accept ?? [], say: $0) }
             }
-            let agreed = Provisioner.Agreed(image: image, tools: body.tools)
+            let agreed = Provisioner.Agreed(image: image, tools: body.tools, accept: body.accept ?? [])
             return try await events(context, "connector.rebuild", name) { await plane.replace(name, by: .rebuilt(agreed), say: $0) }
         }
         api.post("connectors/:name/rollback") { request, context in

@@ -84,7 +84,7 @@ struct ControlAPI: Sendable {
             .record(
                 ("name", .string(record.name)), ("app", .string(record.app)), ("state", .string(record.state.rawValue)),
                 ("source", .string(definition.source.title)), ("with", definition.source.with.map(Self.strings)),
-                ("constraints", definition.source.constraints.map(Self.strings)),
+                ("constraints", definition.source.constraints.map(Self.strings)), ("python", definition.source.python.map { .string($0) }),
                 ("command", (record.build?.command).map(Self.strings)), ("args", definition.source.arguments.map(Self.strings)),
                 ("env", .object(JSONObject(definition.environment.sorted { $0.key < $1.key }.map { ($0.key, .string($0.value)) }))),
                 ("secrets", Self.strings(definition.secrets)), ("memory_mb", .int(definition.memoryMB)), ("pids", .int(definition.pids)),

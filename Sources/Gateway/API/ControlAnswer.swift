@@ -49,7 +49,7 @@ extension ProvisioningFailure {
         .record(
             ("error", .string(error)), ("reason", reason.map { .string($0) }), ("exit_code", exit_code.map { .int($0) }),
             ("message", .string(message)), ("field", field.map { .string($0) }), ("hint", hint.map { .string($0) }),
-            ("stderr", stderr.map { .string($0) }))
+            ("stderr", stderr.map { .string($0) }), ("accept", accept.map { .array($0.map { .string($0) }) }))
     }
 
     var status: HTTPResponse.Status {
@@ -69,6 +69,7 @@ extension ProvisioningEvent {
     var json: JSONValue {
         switch self {
         case .step(let text): return .record(("event", "step"), ("text", .string(text)))
+        case .release(let report): return report.json
         case .ready(let name, let tools, let seconds):
             return .record(
                 ("event", "ready"), ("name", .string(name)), ("tools", .int(tools)), ("seconds", .number("\((seconds * 10).rounded() / 10)")))
@@ -84,6 +85,18 @@ extension ProvisioningEvent {
             members["event"] = "failed"
             return .object(members)
         }
+    }
+}
+
+extension ReleaseReport {
+    var json: JSONValue {
+        .record(
+            ("event", "release"), ("kind", .string(kind.rawValue)), ("name", .string(name)), ("version", version.map { .string($0) }),
+            ("exact", .bool(exact)), ("published_at", published_at.map { .int($0) }), ("age", age.map { .int($0) }),
+            ("publishers", .array(publishers.map { .string($0) })), ("author", author.map { .string($0) }),
+            ("dependencies", dependencies.map { .int($0) }), ("bytes", bytes.map { .int($0) }), ("digest", digest.map { .string($0) }),
+            ("doubts", .array(doubts.map { .record(("reason", .string($0.reason.rawValue)), ("text", .string($0.text))) })),
+            ("accept", .string(accept)))
     }
 }
 

@@ -25,7 +25,7 @@ struct ProvisioningAnswer: Sendable {
         let said = Mutex<ProvisioningEvent?>(nil)
         let failure = await work { event in
             switch event {
-            case .step: step(event)
+            case .step, .release: step(event)
             case .ready, .passed, .changes, .failed: said.withLock { $0 = event }
             }
         }

@@ -6,6 +6,7 @@ extension ConnectorRequest {
     /// are the machine's.
     var keepsImage: Bool {
         reset != true && (source?.kinds ?? []).isEmpty && source?.requirements == nil && source?.constraints == nil && source?.with == nil
+            && source?.python == nil
     }
 
     /// Beside the definition: nothing is to be built anew, and no secret changes.
@@ -33,6 +34,7 @@ extension ConnectorRequest {
             }
             new.source.constraints = source.constraints ?? new.source.constraints
             new.source.with = source.with ?? new.source.with
+            new.source.python = source.python ?? new.source.python
         }
         new.source.command = command ?? source?.command ?? new.source.command
         new.source.arguments = args ?? source?.arguments ?? new.source.arguments

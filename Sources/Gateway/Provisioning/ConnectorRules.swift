@@ -53,6 +53,9 @@ public enum ConnectorRules {
         if definition.hosting?.profile == "untrusted", definition.egressPrivate?.isEmpty == false {
             throw failure("egress_private", "an untrusted connector reaches no private addresses", "leave --egress-private out, or choose another --profile")
         }
+        guard (request.accept ?? []).count <= 128, (request.accept ?? []).allSatisfy({ $0.utf8.count <= 512 }) else {
+            throw failure("accept", "too many releases, or one that is none", "at most 128, each as the event release names it")
+        }
         if let era = request.era, BootDocument.EraChoice(rawValue: era) == nil {
             throw failure("era", "--era \(era.prefix(64)) is none", "auto, legacy or modern")
         }
@@ -142,6 +145,10 @@ public enum ConnectorRules {
         if source.kind != .pypi, !(source.with ?? []).isEmpty {
             throw failure("source.with", "--with adds to a PyPI package", "of a folder they belong into its requirements.txt")
         }
+        if source.kind != .pypi, source.python != nil {
+            throw failure("source.python", "--python is asked of a PyPI package", "images of folders have the Python of the host's distribution")
+        }
+        if (source.python ?? "").utf8.count > 64 { throw failure("source.python", "that is no version of Python", "for example 3.11") }
         let words = (source.command ?? []) + (source.arguments ?? [])
         if let bad = words.first(where: { $0.utf8.contains(0) || $0.utf8.count > variableBytes }) {
             throw failure("args", "the argument '\(bad.prefix(32))…' is over 64 KiB or holds a NUL byte", "put long input into a file of the image")

@@ -30,14 +30,14 @@ extension Provisioner {
     /// Builds what the request names, starts a machine of it and asks it for its tools; afterwards nothing is left but the image.
     ///
     /// - Throws: why it cannot be hosted as it is.
-    func trial(_ record: ConnectorRecord, secrets: [String: String], say: @Sendable (ProvisioningEvent) -> Void) async throws -> ImageTrial {
+    func trial(_ record: ConnectorRecord, secrets: [String: String], accepting: [String], say: @Sendable (ProvisioningEvent) -> Void) async throws -> ImageTrial {
         var record = record
         guard try await store.insert(record) else { throw ProvisioningFailure.internalError }
         let result: Result<ImageTrial, any Error>
         do {
             try await machines.createApp(record.app, org: org, appRoot: appRoot(record.app).secret.copy)
             try await store.update(record, secrets: credentials.changes(secrets, connector: record.name))
-            let image = try await build(record.definition.source, say: say)
+            let image = try await build(record.definition.source, accepting: accepting, say: say)
             record.build = image
             try await store.update(record)
             let (_, tools) = try await probed(record, with: credentials.credentials(connector: record.name), say: say)

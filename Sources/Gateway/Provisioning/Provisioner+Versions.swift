@@ -7,13 +7,15 @@ extension Provisioner {
         var image: String
         /// nil: whatever they are.
         var tools: String?
+        /// Releases to which somebody has said yes.
+        var accept: [String] = []
     }
 
     // MARK: Rebuild
 
     /// Resolves a connector's source anew and tells what would change. The new code runs once, in a machine of its own that has neither
     /// the connector's secrets nor a network: nobody has agreed to it yet. Nothing of it stays but the image.
-    func preview(_ name: String, say: @Sendable (ProvisioningEvent) -> Void) async throws -> VersionChanges {
+    func preview(_ name: String, accepting: [String], say: @Sendable (ProvisioningEvent) -> Void) async throws -> VersionChanges {
         let old = try await serving(name)
         guard let kind = old.definition.source.kind, [.pypi, .npm, .oci].contains(kind) else {
             throw ProvisioningFailure(
@@ -21,7 +23,7 @@ extension Provisioner {
                 hint: "give it again: berth connector update \(name) with --dir, --binary or --oci")
         }
         do {
-            let image = try await build(old.definition.source, anew: true, say: say)
+            let image = try await build(old.definition.source, anew: true, accepting: accepting, say: say)
             var changes = VersionChanges(connector: name, version: old.generation, imageBefore: old.build?.image, image: image.image)
             changes.isSame = image.image == old.build?.image
             if changes.isSame { return changes }
@@ -65,7 +67,7 @@ extension Provisioner {
     func rebuild(_ name: String, _ agreed: Agreed, say: @Sendable (ProvisioningEvent) -> Void) async throws -> Int {
         let old = try await serving(name)
         do {
-            let image = try await build(old.definition.source, say: say)
+            let image = try await build(old.definition.source, accepting: agreed.accept, say: say)
             guard image.image == agreed.image else {
                 throw ProvisioningFailure(
                     error: "changed_meanwhile", message: "what \(name) is built of has changed since it was shown", hint: "run the command again")

@@ -47,7 +47,7 @@ struct Provisioner: Sendable {
         do {
             try await machines.createApp(record.app, org: org, appRoot: appRoot(record.app).secret.copy)
             try await store.update(record, secrets: credentials.changes(request.secrets ?? [:], connector: record.name))
-            return try await bringUp(record, with: credentials.credentials(connector: record.name), say: say)
+            return try await bringUp(record, accepting: request.accept ?? [], with: credentials.credentials(connector: record.name), say: say)
         } catch {
             let failure = await explain(error, record)
             // The caller may be gone (its cancellation is why we are here): the clean-up runs to its end all the same.
@@ -83,7 +83,7 @@ struct Provisioner: Sendable {
             let preview = try await credentials.credentials(connector: old.name, changing: request.secrets ?? [:], dropping: dropped)
             let kept = request.keepsImage ? old.build?.started(by: definition.source, insteadOf: old.definition.source) : nil
             let changes = try credentials.changes(request.secrets ?? [:], dropping: dropped, connector: old.name)
-            return try await bringUp(record, keeping: kept, with: preview, secrets: changes, say: say)
+            return try await bringUp(record, keeping: kept, accepting: request.accept ?? [], with: preview, secrets: changes, say: say)
         } catch {
             var failure = await explain(error, record)
             failure.message += "; \(old.name) serves on as it was"
@@ -166,11 +166,11 @@ struct Provisioner: Sendable {
     // MARK: Steps
 
     private func bringUp(
-        _ start: ConnectorRecord, keeping kept: BuiltImage? = nil, with set: CredentialSet?, secrets: SecretChanges? = nil,
+        _ start: ConnectorRecord, keeping kept: BuiltImage? = nil, accepting: [String], with set: CredentialSet?, secrets: SecretChanges? = nil,
         say: @Sendable (ProvisioningEvent) -> Void
     ) async throws -> Int {
         var record = start
-        if let kept { record.build = kept } else { record.build = try await build(record.definition.source, say: say) }
+        if let kept { record.build = kept } else { record.build = try await build(record.definition.source, accepting: accepting, say: say) }
         // Of an update the row is not touched before the new machine has answered: a refresh meanwhile publishes the row as it is.
         if start.state == .building { try await store.update(record) }
         do {
@@ -178,7 +178,7 @@ struct Provisioner: Sendable {
                 record, with: set, secrets: secrets, why: start.state == .building ? .added : .updated, say: say)
         } catch let error as MachineAPIError where kept != nil && error.code == "unknown_image" {
             // Collected, or lost with the orchestrator's state.
-            return try await bringUp(start, with: set, secrets: secrets, say: say)
+            return try await bringUp(start, accepting: accepting, with: set, secrets: secrets, say: say)
         } catch {
             throw await explain(error, record)
         }
@@ -221,10 +221,13 @@ struct Provisioner: Sendable {
         return (address, try await probe(address, connector, set))
     }
 
-    func build(_ source: ImageSource, anew: Bool = false, say: @Sendable (ProvisioningEvent) -> Void) async throws -> BuiltImage {
-        for try await event in machines.build(source, anew: anew) {
+    func build(
+        _ source: ImageSource, anew: Bool = false, accepting: [String], say: @Sendable (ProvisioningEvent) -> Void
+    ) async throws -> BuiltImage {
+        for try await event in machines.build(source, anew: anew, accepting: accepting) {
             switch event {
             case .step(let text): say(.step(text))
+            case .release(let report): say(.release(report))
             case .done(let image): return image
             case .failed(let failure): throw failure
             }

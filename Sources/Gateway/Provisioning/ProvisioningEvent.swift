@@ -4,6 +4,8 @@ public import MachineAPI
 /// One line of an `add` or `update`, NDJSON on the wire.
 public enum ProvisioningEvent: Sendable {
     case step(String)
+    /// What is about to be built for the first time.
+    case release(ReleaseReport)
     case ready(name: String, tools: Int, seconds: Double)
     case passed(ImageTrial, seconds: Double)
     case changes(VersionChanges)
@@ -36,4 +38,6 @@ public struct ConnectorRequest: Codable, Sendable, Equatable {
     public var egress: [String]?
     public var egress_private: [String]?
     public var life: ConnectorLifeRequest?
+    /// Releases to which somebody has said yes, as the event `release` and the failure `unconfirmed` name them; of this request alone.
+    public var accept: [String]?
 }

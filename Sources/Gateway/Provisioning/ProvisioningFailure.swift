@@ -15,6 +15,8 @@ public struct ProvisioningFailure: Error, Codable, Sendable, Equatable {
     public var hint: String?
     /// The end of what the server (or the build) wrote to its standard error; for admins.
     public var stderr: String?
+    /// Of `unconfirmed`: what a request has to accept to go on.
+    public var accept: [String]?
 
     public init(error: String, message: String, field: String? = nil, hint: String? = nil, stderr: String? = nil) {
         self.error = error
@@ -66,8 +68,11 @@ extension ProvisioningFailure {
         switch error {
         case let failure as ProvisioningFailure: self = failure
         case let failure as ImageBuildFailure:
-            self.init(error: failure.error, message: failure.message, field: "source", hint: failure.hint, stderr: failure.log)
+            self.init(
+                error: failure.error, message: failure.message, field: ["bad_python", "python_unavailable"].contains(failure.error) ? "source.python" : "source",
+                hint: failure.hint, stderr: failure.log)
             reason = StartReason(rawValue: failure.error)?.rawValue
+            accept = failure.accept
         case let failure as DatabaseError where failure.resultCode == .SQLITE_FULL: self = .diskFull
         case is CancellationError: self = .cancelled
         case is ExchangeFailure: self = .orchestratorGone

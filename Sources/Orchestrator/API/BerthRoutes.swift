@@ -31,8 +31,9 @@ struct BerthRoutes: Sendable {
     /// One line per step, then one with the result; a client that goes away cancels the build.
     private func build(_ request: Request) async throws -> Response {
         let buffer = try await request.body.collect(upTo: MachinesDelegate.bodyLimit)
-        let source = try JSONCoding.decode(ImageSource.self, Array(buffer: buffer))
-        let events = orchestrator.images.build(source, anew: request.uri.queryParameters["anew"] == "true")
+        let asked = try JSONCoding.decode(ImageBuildRequest.self, Array(buffer: buffer))
+        let events = orchestrator.images.build(
+            asked.source, anew: request.uri.queryParameters["anew"] == "true", accepting: asked.accept)
         return Response(
             status: .ok, headers: [.contentType: "application/x-ndjson", .cacheControl: "no-store"],
             body: .init { writer in

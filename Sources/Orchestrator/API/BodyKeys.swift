@@ -41,9 +41,15 @@ struct BodyKeys: Sendable {
         ),
         ("restart", BodyKeys(known: ["policy", "max_retries"], unsupported: ["gpu_bid_price"])),
         ("stop_config", BodyKeys(known: ["signal", "timeout"])),
-        ("berth", BodyKeys(known: ["cpus", "egress", "egress_private", "http", "idle", "profile", "runtime"])),
+        (
+            "berth",
+            BodyKeys(known: [
+                "app_tokens", "autostart", "concurrency", "cpus", "egress", "egress_private", "http", "idle", "profile", "runtime",
+            ])
+        ),
     ]
     static let http = BodyKeys(known: ["port", "path"])
+    static let concurrency = BodyKeys(known: ["soft_limit", "hard_limit"])
     static let idle = BodyKeys(known: ["seconds", "action"])
     static let app = BodyKeys(known: ["name", "app_name", "org_slug", "network", "berth"], unsupported: ["enable_subdomains"])
     static let ownOfApp = BodyKeys(known: ["app_root"])

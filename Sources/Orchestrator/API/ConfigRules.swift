@@ -57,6 +57,8 @@ enum ConfigRules {
             }
         }
         try range(config.berth?.idle?.seconds, MachineConfig.Idle.range, "config.berth.idle.seconds")
+        try range(config.berth?.concurrency?.soft_limit, 1...10_000, "config.berth.concurrency.soft_limit")
+        try range(config.berth?.concurrency?.hard_limit, 1...10_000, "config.berth.concurrency.hard_limit")
         if let profile = config.berth?.profile, IsolationProfile(rawValue: profile) == nil {
             throw MachineFailure(.invalid, "invalid", "config.berth.profile is trusted, standard or untrusted", field: "config.berth.profile")
         }

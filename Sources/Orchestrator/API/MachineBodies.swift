@@ -24,6 +24,7 @@ struct CreateMachineRequest: Sendable {
         for (name, keys) in BodyKeys.inConfig { if let part = config[name] { try keys.check(part, "config.\(name)") } }
         if let http = config["berth"]?["http"] { try BodyKeys.http.check(http, "config.berth.http") }
         if let idle = config["berth"]?["idle"] { try BodyKeys.idle.check(idle, "config.berth.idle") }
+        if let concurrency = config["berth"]?["concurrency"] { try BodyKeys.concurrency.check(concurrency, "config.berth.concurrency") }
         name = value["name"]?.stringValue
         skipsLaunch = value["skip_launch"]?.boolValue ?? false
         currentVersion = value["current_version"]?.stringValue

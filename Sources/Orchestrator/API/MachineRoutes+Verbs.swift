@@ -75,6 +75,7 @@ extension MachineRoutes {
         let newest = try await store.events(of: id, limit: 1).first?.id
         let isOldNews = known != nil && known == newest
         if isOldNews || target.verdict(on: machine) == .pending {
+            if machine.state == .starting, target.waitsForStart { try? await orchestrator.reconciler.send(.awaited, to: id) }
             let found = await Reconciler.first(in: changes, within: .seconds(seconds)) { target.verdict(on: $0) != .pending }
             try Task.checkCancellation()
             guard let found else {
@@ -123,6 +124,9 @@ struct WaitTarget: Sendable, Equatable, CustomStringConvertible {
     var description: String {
         (states.map(\.rawValue).sorted() + (acceptsSettled ? ["settled"] : [])).joined(separator: " or ")
     }
+
+    /// Whether who waits is in want of the machine.
+    var waitsForStart: Bool { states.contains(.started) }
 
     func verdict(on machine: MachineRecord) -> Verdict {
         if states.contains(machine.state) || acceptsSettled && !machine.state.isTransient { return .reached }

@@ -46,7 +46,10 @@ struct MachinesAccess: Sendable {
             default: return .failure(MachineFailure(.forbidden, "forbidden", "this user may not use the Machines API"))
             }
         case .tcp(let token, let execToken, let policy):
-            if policy.check(hosts: head.headers["host"], origins: head.headers["origin"]) != nil {
+            // A machine's address is one of ours too; no page can name it, since it has no token.
+            let hosts = head.headers["host"]
+            let isAddressed = hosts.count == 1 && InternalAddress(host: hosts[0]) != nil
+            if policy.check(hosts: isAddressed ? ["localhost"] : hosts, origins: head.headers["origin"]) != nil {
                 return .failure(MachineFailure(.forbidden, "forbidden", "the request names a host or an origin that is not ours", field: "host"))
             }
             let values = head.headers["authorization"]

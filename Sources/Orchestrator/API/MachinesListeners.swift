@@ -14,12 +14,17 @@ final class MachinesListeners: Sendable {
     private let group: any EventLoopGroup
     private let logger: Logger
     private let servers = NIOLockedValueBox<[PublicServer]>([])
+    /// To the machines' doors, for requests by their addresses.
+    private let http: HTTPClient
+    private let requests: AddressedRequests
 
     init(orchestrator: MachineService, configuration: OrchestratorConfiguration, group: any EventLoopGroup, logger: Logger) {
         self.orchestrator = orchestrator
         self.configuration = configuration
         self.group = group
         self.logger = logger
+        http = HTTPClient(eventLoopGroup: group)
+        requests = AddressedRequests(reconciler: orchestrator.reconciler)
     }
 
     func open() async throws {
@@ -41,6 +46,7 @@ final class MachinesListeners: Sendable {
         await withDiscardingTaskGroup { group in
             for server in servers.withLockedValue({ $0 }) { group.addTask { await server.close(drain: .seconds(3)) } }
         }
+        await http.shutdown()
     }
 
     private func openTCP(_ responder: RouterResponder<MachinesContext>, _ access: MachinesAccess) async throws -> PublicServer {
@@ -60,8 +66,9 @@ final class MachinesListeners: Sendable {
         _ address: ListenAddress, _ responder: RouterResponder<MachinesContext>, _ access: MachinesAccess
     ) async throws -> PublicServer {
         let (logger, limit) = (logger, orchestrator.uploads.limit)
+        let addressed = AddressedExchange(requests: requests, http: http, logger: logger)
         return try await PublicServer.bind(address, group: group, limits: Self.limits) { _ in
-            MachinesDelegate(responder: responder, access: access, uploadLimit: limit, logger: logger)
+            MachinesDelegate(responder: responder, addressed: addressed, access: access, uploadLimit: limit, logger: logger)
         }
     }
 

@@ -9,13 +9,16 @@ final class MachinesDelegate: ServerDelegate {
     static let bodyLimit = 1 << 20
 
     private let responder: RouterResponder<MachinesContext>
+    /// For requests to the machines themselves.
+    private let addressed: AddressedExchange
     private let access: MachinesAccess
     /// Bytes of one upload.
     private let uploadLimit: Int
     private let logger: Logger
 
-    init(responder: RouterResponder<MachinesContext>, access: MachinesAccess, uploadLimit: Int, logger: Logger) {
+    init(responder: RouterResponder<MachinesContext>, addressed: AddressedExchange, access: MachinesAccess, uploadLimit: Int, logger: Logger) {
         self.responder = responder
+        self.addressed = addressed
         self.access = access
         self.uploadLimit = uploadLimit
         self.logger = logger
@@ -24,6 +27,7 @@ final class MachinesDelegate: ServerDelegate {
     func admit(_ head: HTTPRequestHead, peer: ServerPeer) -> Admission {
         switch access.caller(head, peer: peer) {
         case .success(let caller):
+            if Self.address(head) != nil { return .accept(bodyLimit: AddressedExchange.bodyLimit) }
             let isUpload = caller == .root && head.uri == "/v1/berth/uploads"
             return .accept(bodyLimit: isUpload ? uploadLimit : Self.bodyLimit)
         case .failure(let failure):
@@ -32,7 +36,10 @@ final class MachinesDelegate: ServerDelegate {
         }
     }
 
+    private static func address(_ head: HTTPRequestHead) -> InternalAddress? { head.headers.first(name: "host").flatMap { InternalAddress(host: $0) } }
+
     func handle(_ exchange: ServerExchange) {
+        if let address = Self.address(exchange.head) { return addressed.carry(exchange, to: address) }
         guard case .success(let caller) = access.caller(exchange.head, peer: exchange.peer),
             let request = Request(method: exchange.method.rawValue, target: exchange.uri, headers: exchange.head.headers, body: exchange.body)
         else { return exchange.reply(status: 400, headers: [], body: nil) }

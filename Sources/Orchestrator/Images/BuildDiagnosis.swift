@@ -69,8 +69,8 @@ struct BuildDiagnosis {
             ?? Self.word(before: " depend on Python", in: String(log[range.upperBound...]))
         return ImageBuildFailure(
             error: "requires_python",
-            message: "\(subject ?? package ?? "A package") needs Python \(wanted.trimmingSuffix(",")); images have Python \(python).",
-            hint: "Choose a version that supports Python \(python).")
+            message: "\(subject ?? package ?? "A package") needs Python \(wanted.trimmingSuffix(",")) by its requires-python, and images have Python \(python).",
+            hint: "Choose a version whose requires-python allows \(python), or give an image with a Python of its own: --oci.")
     }
 
     /// The package is there, and what narrows it leaves nothing.

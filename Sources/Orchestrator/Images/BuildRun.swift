@@ -8,6 +8,7 @@ struct BuildRun: ImageWork {
     let plan: BuildPlan
     let base: SharedPart
     let builder: SharedPart
+    let gate: ReleaseGate
     let step: @Sendable (String) -> Void
 
     var parts: [SharedPart] { [base, builder] }
@@ -86,11 +87,43 @@ struct BuildRun: ImageWork {
             files["requirements.in"] = text
             path = "/in/requirements.in"
         }
-        let job = try await BuildSpace.make(in: building, name: "install", files: files, settings: factory.settings)
+        let layers = [base, builder].map { store.layerPath($0.layer.hex) } + (folder.map { [store.layerPath($0.hex)] } ?? [])
+        if let lock = try await resolve(building, files, path, layers) { files["requirements.lock"] = lock }
+        return try await take(try await run("install", building, files, path, layers), below: "opt/mcp", for: building)
+    }
+
+    /// Chooses versions and tells what they are, in a machine in which nothing of a package runs.
+    ///
+    /// - Returns: the lock; nil where a package has to be built for that, which the installation does.
+    private func resolve(_ building: String, _ given: [String: String], _ path: String, _ layers: [String]) async throws -> String? {
+        let asked = plan.releases
+        var files = given
+        files["resolve.py"] = BuildScripts.resolve
+        files["releases.json"] = String(decoding: try CanonicalJSON.encode(asked), as: UTF8.self)
+        let job = try await run("resolve", building, files, path, layers)
+        let (lock, facts) = try await Disk.work {
+            let lock = Disk.read(job.output + "/requirements.lock", limit: 4 << 20).map { String(decoding: $0, as: UTF8.self) }
+            return (lock, ReleaseFacts.read(Disk.read(job.output + "/releases.json", limit: ReleaseFacts.limit)))
+        }
+        let versions = lock.map(Lockfile.versions) ?? [:]
+        let now = time(nil)
+        try gate.pass(
+            asked.map { one in
+                var report = ReleaseReport(
+                    .pypi, name: one.name, version: versions[one.name] ?? one.version, facts: facts[one.name], now: now, rules: gate.rules)
+                if lock != nil, one == asked.first { report.dependencies = max(0, versions.count - asked.count) }
+                return report
+            })
+        return lock
+    }
+
+    /// Runs one of the scripts with the index in reach.
+    private func run(_ name: String, _ building: String, _ files: [String: String], _ path: String, _ layers: [String]) async throws -> BuildSpace {
+        let job = try await BuildSpace.make(in: building, name: name, files: files, settings: factory.settings)
         let result = try await factory.machine.run(
             BuildJob(
-                name: "install", layers: [base, builder].map { store.layerPath($0.layer.hex) } + (folder.map { [store.layerPath($0.hex)] } ?? []),
-                command: ["/usr/bin/python3", "-I", "/in/install.py", factory.settings.index.url, path, "/in/constraints.txt"],
+                name: name, layers: layers,
+                command: ["/usr/bin/python3", "-I", "/in/\(name).py", factory.settings.index.url, path, "/in/constraints.txt"],
                 environment: BuildSpace.environment, output: job.output, inputs: [(job.input, "/in")], egress: factory.settings.index.egress,
                 outputBytes: factory.settings.workBytes),
             line: BuildSpace.progress(step))
@@ -98,7 +131,7 @@ struct BuildRun: ImageWork {
             throw BuildDiagnosis(
                 package: plan.package, python: python, index: factory.settings.index, constraints: plan.constraints.map(\.text)).failure(of: result)
         }
-        return try await take(job, below: "opt/mcp", for: building)
+        return job
     }
 
     /// Makes a layer of what an installation left behind.

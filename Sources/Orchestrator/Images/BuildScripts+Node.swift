@@ -1,5 +1,5 @@
 extension BuildScripts {
-    /// `npm.py REGISTRY`: installs what `/in/package.json` names below `/out/tree/opt/npm`, by a lock with hashes, and runs no
+    /// `npm.py REGISTRY`: installs what `/in/package-lock.json` has locked of `/in/package.json` below `/out/tree/opt/npm`, and runs no
     /// script of any package.
     static let npm = #"""
         import os, shutil, subprocess, sys
@@ -7,7 +7,18 @@ extension BuildScripts {
         registry, target = sys.argv[1], "/out/tree/opt/npm"
         for folder in (target, "/out/home", "/out/tmp"):
             os.makedirs(folder)
-        shutil.copy("/in/package.json", target)
+        for name in ("package.json", "package-lock.json"):
+            shutil.copy("/in/" + name, target)
+        """# + npmCommand + #"""
+
+        print("berth: Installing packages", flush=True)
+        if run("ci"):
+            sys.exit(21)
+        """#
+
+    /// Defines `run(WORDS…)`: npm in `target`, of `registry` alone.
+    static let npmCommand = #"""
+
         environment = dict(os.environ, NODE_EXTRA_CA_CERTS="/in/ca.crt", PATH="/opt/node/bin:/usr/bin:/bin")
         npm = ["/opt/node/bin/node", "/opt/node/lib/node_modules/npm/bin/npm-cli.js"]
         options = ["--registry", registry + "/", "--ignore-scripts", "--omit=dev", "--no-audit", "--no-fund", "--no-update-notifier",
@@ -17,12 +28,6 @@ extension BuildScripts {
         def run(*words):
             return subprocess.run([*npm, *words, *options], cwd=target, env=environment, stdout=subprocess.DEVNULL).returncode
 
-        print("berth: Choosing versions", flush=True)
-        if run("install", "--package-lock-only"):
-            sys.exit(20)
-        print("berth: Installing packages", flush=True)
-        if run("ci"):
-            sys.exit(21)
         """#
 
     /// `registry.py`: npm's own default registry, as `/out/registry`.

@@ -59,29 +59,24 @@ enum BuildScripts {
                         pass
         """
 
-    /// `install.py INDEX REQUIREMENTS CONSTRAINTS`: resolves, locks and installs below `/out/tree/opt/mcp`.
+    /// `install.py INDEX REQUIREMENTS CONSTRAINTS`: installs below `/out/tree/opt/mcp` by `/in/requirements.lock`; without one it resolves and
+    /// locks first, and builds what has no wheel.
     static let install = """
-        import os, subprocess, sys
+        import os, shutil, subprocess, sys
 
         index, requirements, constraints = sys.argv[1:]
         uv, lock, target = "/opt/berth-build/uv", "/out/tree/opt/mcp/requirements.lock", "/out/tree/opt/mcp"
         for folder in (target, "/out/tmp", "/out/home"):
             os.makedirs(folder)
         common = ["--quiet", "--python", "/usr/bin/python3", "--default-index", index]
-        resolve = [uv, "pip", "compile", *common, "--generate-hashes", "--no-header", "--no-annotate", "--no-emit-index-url",
-                   "--constraints", constraints, "--output-file", lock, requirements]
         wheels = ["--only-binary", ":all:"]
-
-        print("berth: Choosing versions", flush=True)
-        first = subprocess.run(resolve + wheels, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, errors="replace")
-        if first.returncode:
-            # What the index does not have, no build from source brings.
-            if "was not found in the package registry" in first.stderr or "Couldn't parse" in first.stderr or "Failed to fetch" in first.stderr:
-                sys.stderr.write(first.stderr)
-                sys.exit(20)
+        if os.path.exists("/in/requirements.lock"):
+            shutil.copyfile("/in/requirements.lock", lock)
+        else:
             wheels = []
-            second = subprocess.run(resolve, stdout=subprocess.DEVNULL)
-            if second.returncode:
+            done = subprocess.run([uv, "pip", "compile", *common, "--generate-hashes", "--no-header", "--no-annotate", "--no-emit-index-url",
+                                   "--constraints", constraints, "--output-file", lock, requirements], stdout=subprocess.DEVNULL)
+            if done.returncode:
                 sys.exit(20)
             print("berth: Not every package has a wheel; the others are built here", flush=True)
         with open(lock) as file:

@@ -47,9 +47,13 @@ public final class ImageFactory: ImageBuilding, Sendable {
     }
 
     /// Builds an image: steps for people, then exactly one `.done` or `.failed`. Dropping the stream cancels the build.
-    public func build(_ source: ImageSource, anew: Bool) -> AsyncThrowingStream<ImageBuildEvent, any Error> {
-        stream { step in
-            let built = try await self.image(of: source, anew: anew, step: step)
+    ///
+    /// Of a package and of a registry's image the release is told of before anything of it is built, and a doubtful one is not built unless
+    /// it is accepted: whoever asks for a build meets the question here.
+    public func build(_ source: ImageSource, anew: Bool, accepting: [String]) -> AsyncThrowingStream<ImageBuildEvent, any Error> {
+        stream { say in
+            let gate = ReleaseGate(rules: self.settings.releases, accepted: Set(accepting)) { say(.release($0)) }
+            let built = try await self.image(of: source, anew: anew, gate: gate) { say(.step($0)) }
             let directory = self.store.directory
             try await Disk.work { try ImageFacts.keep(built, of: source, in: directory) }
             return .done(built)
@@ -58,7 +62,8 @@ public final class ImageFactory: ImageBuilding, Sendable {
 
     /// Makes what every build starts from, ahead of the first one: steps, then the end, or one `.failed`.
     public func prepare() -> AsyncThrowingStream<ImageBuildEvent, any Error> {
-        stream { step in
+        stream { say in
+            let step: @Sendable (String) -> Void = { say(.step($0)) }
             _ = try await self.equals.enter("parts") {
                 let base = try await self.base(step)
                 _ = try await self.builder(base, step)
@@ -71,12 +76,12 @@ public final class ImageFactory: ImageBuilding, Sendable {
     public func end(within limit: Duration = .seconds(10)) async { await running.end(within: limit) }
 
     private func stream(
-        _ body: @escaping @Sendable (_ step: @escaping @Sendable (String) -> Void) async throws -> ImageBuildEvent?
+        _ body: @escaping @Sendable (_ say: @escaping @Sendable (ImageBuildEvent) -> Void) async throws -> ImageBuildEvent?
     ) -> AsyncThrowingStream<ImageBuildEvent, any Error> {
         AsyncThrowingStream { continuation in
             let task = running.start {
                 do {
-                    if let event = try await body({ continuation.yield(.step($0)) }) { continuation.yield(event) }
+                    if let event = try await body({ continuation.yield($0) }) { continuation.yield(event) }
                 } catch {
                     let failure = Task.isCancelled ? Disk.failure(of: CancellationError()) : Disk.failure(of: error)
                     self.logger.info("Image build failed", metadata: ["error": "\(failure.error)", "message": "\(failure.message)"])
@@ -130,7 +135,9 @@ public final class ImageFactory: ImageBuilding, Sendable {
     // MARK: Images
 
     /// - Parameter anew: what an equal build gave before does not count.
-    private func image(of source: ImageSource, anew: Bool, step: @escaping @Sendable (String) -> Void) async throws -> BuiltImage {
+    private func image(
+        of source: ImageSource, anew: Bool, gate: ReleaseGate, step: @escaping @Sendable (String) -> Void
+    ) async throws -> BuiltImage {
         try source.check()
         if let upload = source.binary {
             let work = BinaryWork(factory: self, step: step, upload: upload, command: source.start, arguments: source.arguments ?? [])
@@ -145,11 +152,11 @@ public final class ImageFactory: ImageBuilding, Sendable {
             let base = try await readyBase(step)
             let key = try BuildInputs(source: source, base: base.layer.hex, builder: "", index: "").key()
             let login = try await logins(reference.authority)
-            let work = PullWork(factory: self, step: step, base: base, reference: reference, login: login, source: source)
+            let work = PullWork(factory: self, step: step, base: base, reference: reference, login: login, source: source, gate: gate)
             return try await recorded(key, isPinned: reference.digest != nil, anew: anew, step) { try await work.image() }
         }
-        if source.npm != nil { return try await node(source, anew: anew, step) }
-        return try await python(source, anew: anew, step)
+        if source.npm != nil { return try await node(source, anew: anew, gate, step) }
+        return try await python(source, anew: anew, gate, step)
     }
 
     /// What is made of an upload alone: its layers are found again by their content, so nothing is remembered.
@@ -168,15 +175,19 @@ public final class ImageFactory: ImageBuilding, Sendable {
     private func forgetUploads() async { _ = try? await uploads.remove(olderThan: .seconds(3_600)) }
 
     /// An image of Python packages, or of a folder.
-    private func python(_ source: ImageSource, anew: Bool, _ step: @escaping @Sendable (String) -> Void) async throws -> BuiltImage {
+    private func python(
+        _ source: ImageSource, anew: Bool, _ gate: ReleaseGate, _ step: @escaping @Sendable (String) -> Void
+    ) async throws -> BuiltImage {
         let plan = try BuildPlan(source)
         let (base, builder) = try await equals.enter("parts") {
             let base = try await self.base(step)
+            // Before the build tools are fetched, which are not needed to know it.
+            try source.python.map { try PythonWish($0) }?.check(base.facts["python"] ?? "")
             return (base, try await self.builder(base, step))
         }
         let inputs = BuildInputs(source: source, base: base.layer.hex, builder: builder.layer.hex, index: settings.index.url)
         let key = try inputs.key()
-        let work = BuildRun(factory: self, plan: plan, base: base, builder: builder, step: step)
+        let work = BuildRun(factory: self, plan: plan, base: base, builder: builder, gate: gate, step: step)
         return try await recorded(key, isPinned: plan.isPinned, anew: anew, step) { try await work.image() }
     }
 
@@ -222,6 +233,7 @@ extension ImageSource {
             throw ImageBuildFailure(
                 error: "bad_source", message: "\(digest.prefix(100)) is no digest of an upload.", hint: "It is written sha256: and 64 hex digits.")
         }
+        if let python { _ = try PythonWish(python) }
         if let npm { _ = try NpmSpec(npm) }
         if let oci { _ = try RegistryReference(oci) }
         for word in (command ?? []) + (arguments ?? []) where word.utf8.contains(0) || word.utf8.count > 64 << 10 {
@@ -258,6 +270,12 @@ struct BuildPlan: Sendable {
         self.with = with
         command = source.start
         arguments = source.arguments ?? []
+    }
+
+    /// What is asked of the index before anything is built: the package, then those beside it.
+    var releases: [ReleaseFacts.Question] {
+        guard case .package(let requirement) = content else { return [] }
+        return ([requirement] + with).map { .init(name: $0.name, version: $0.pinned) }
     }
 
     /// The package asked for.

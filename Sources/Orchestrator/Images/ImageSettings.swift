@@ -18,14 +18,18 @@ public struct ImageSettings: Sendable {
     public var limits: TreeLimits
     /// Bytes that must be free on the state's disk before anything is built.
     public var room: Int
+    /// When a release is asked about before it is built.
+    var releases: ReleaseRules
     /// What a build machine may write that leaves an image behind: caches and archives beside it.
     var workBytes: Int { max(2 << 30, 2 * limits.bytes) }
 
     public init(
         state: String, cache: String = "/var/cache/berth", index: IndexConfiguration = .pypi,
         npmRegistry: IndexConfiguration? = nil,
-        caBundle: String = "/etc/ssl/certs/ca-certificates.crt", limits: TreeLimits = TreeLimits(), room: Int = BuildRoom.standard
+        caBundle: String = "/etc/ssl/certs/ca-certificates.crt", limits: TreeLimits = TreeLimits(), room: Int = BuildRoom.standard,
+        releaseAge: Int = 72 * 3_600, knownServers: KnownServers? = nil
     ) {
+        releases = ReleaseRules(age: releaseAge, known: knownServers ?? .standard)
         self.state = state
         self.cache = cache
         self.index = index

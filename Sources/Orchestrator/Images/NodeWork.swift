@@ -11,6 +11,7 @@ struct NodeWork: ImageWork {
     let base: SharedPart
     let node: SharedPart
     let registry: IndexConfiguration
+    let gate: ReleaseGate
 
     var parts: [SharedPart] { [base, node] }
     private var shared: [LayerArchive.Digest] { parts.map(\.layer) }
@@ -25,16 +26,9 @@ struct NodeWork: ImageWork {
     func image(in building: String) async throws -> BuiltImage {
         step("Resolving \(spec.text)")
         let manifest = String(decoding: try CanonicalJSON.encode(Manifest(dependencies: [spec.name: spec.range])), as: UTF8.self)
-        let job = try await BuildSpace.make(
-            in: building, name: "npm", files: ["npm.py": BuildScripts.npm, "package.json": manifest], settings: factory.settings)
-        let result = try await factory.machine.run(
-            BuildJob(
-                name: "npm", layers: shared.map { store.layerPath($0.hex) },
-                command: ["/usr/bin/python3", "-I", "/in/npm.py", registry.url], environment: BuildSpace.environment, output: job.output,
-                inputs: [(job.input, "/in")], egress: registry.egress, outputBytes: factory.settings.workBytes),
-            line: BuildSpace.progress(step))
-        guard result.exitCode == 0, !result.timedOut else { throw NpmDiagnosis(spec: spec, registry: registry).failure(of: result) }
-        let (layer, lock) = try await take(job, for: building)
+        let locked = try await resolve(building, manifest)
+        let files = ["npm.py": BuildScripts.npm, "package.json": manifest, "package-lock.json": String(decoding: locked, as: UTF8.self)]
+        let (layer, lock) = try await take(try await run("npm", building, files), for: building)
         if !lock.withScripts.isEmpty {
             let names = lock.withScripts.prefix(10).joined(separator: ", ")
             step("Warning: installation scripts were not run, of \(names): what they would have built is missing.")
@@ -46,6 +40,43 @@ struct NodeWork: ImageWork {
         }
         return try await publish(
             shared: shared, own: [layer], command: command, directory: "/tmp", environment: NodeLayer.environment, packages: lock.packages)
+    }
+
+    /// Chooses versions and tells what they are; nothing of a package is fetched yet.
+    ///
+    /// - Returns: the lock.
+    private func resolve(_ building: String, _ manifest: String) async throws -> [UInt8] {
+        let asked = String(decoding: try CanonicalJSON.encode([ReleaseFacts.Question(name: spec.name)]), as: UTF8.self)
+        let job = try await run("lock", building, ["lock.py": BuildScripts.npmLock, "package.json": manifest, "releases.json": asked])
+        let (bytes, facts) = try await Disk.work {
+            (Disk.read(job.output + "/package-lock.json", limit: NpmLock.limit) ?? [],
+                ReleaseFacts.read(Disk.read(job.output + "/releases.json", limit: ReleaseFacts.limit)))
+        }
+        let lock: NpmLock
+        do {
+            lock = try NpmLock(bytes, registry: registry.url)
+        } catch {
+            throw ImageBuildFailure(
+                error: "bad_package", message: "\(spec.name) needs something that is no package of the registry.", hint: error.message)
+        }
+        var report = ReleaseReport(
+            .npm, name: spec.name, version: lock.version(of: spec.name), facts: facts[spec.name], now: time(nil), rules: gate.rules)
+        report.dependencies = max(0, lock.packages.count - 1)
+        try gate.pass([report])
+        return bytes
+    }
+
+    /// Runs one of the scripts with the registry in reach.
+    private func run(_ name: String, _ building: String, _ files: [String: String]) async throws -> BuildSpace {
+        let job = try await BuildSpace.make(in: building, name: name, files: files, settings: factory.settings)
+        let result = try await factory.machine.run(
+            BuildJob(
+                name: name, layers: shared.map { store.layerPath($0.hex) },
+                command: ["/usr/bin/python3", "-I", "/in/\(name).py", registry.url], environment: BuildSpace.environment, output: job.output,
+                inputs: [(job.input, "/in")], egress: registry.egress, outputBytes: factory.settings.workBytes),
+            line: BuildSpace.progress(step))
+        guard result.exitCode == 0, !result.timedOut else { throw NpmDiagnosis(spec: spec, registry: registry).failure(of: result) }
+        return job
     }
 
     private func take(_ job: BuildSpace, for building: String) async throws -> (LayerArchive.Digest, NpmLock) {

@@ -7,6 +7,11 @@ struct NpmLock {
     let packages: [String]
     /// Those with scripts that npm would run at an installation, and did not.
     let withScripts: [String]
+    /// Of those that lie beside each other at the top.
+    private let versions: [String: String]
+
+    /// The version of a package that was asked for.
+    func version(of name: String) -> String? { versions[name] }
 
     static let limit = 16 << 20
 
@@ -32,6 +37,7 @@ struct NpmLock {
             throw Self.bad("The build left no lock of its packages behind.")
         }
         var (packages, scripts): ([String], [String]) = ([], [])
+        var versions: [String: String] = [:]
         for (path, entry) in document.packages where !path.isEmpty {
             guard let end = path.range(of: "node_modules/", options: .backwards)?.upperBound else {
                 throw Self.bad("\(path.prefix(200)) is no package of the registry.")
@@ -39,6 +45,7 @@ struct NpmLock {
             let name = String(path[end...].prefix(214))
             guard let version = entry.version, entry.link != true else { throw Self.bad("\(name) is no package of the registry.") }
             packages.append("\(name)@\(version.prefix(100))")
+            if path == "node_modules/" + name { versions[name] = version }
             if entry.hasInstallScript == true { scripts.append(name) }
             if entry.inBundle == true, Self.isBelow(path, document.packages.keys) { continue }
             guard let place = entry.resolved, place.hasPrefix(origin) else {
@@ -50,6 +57,7 @@ struct NpmLock {
         }
         self.packages = Set(packages).sorted()
         withScripts = Set(scripts).sorted()
+        self.versions = versions
     }
 
     /// Whether it lies in another package, whose hash is that of its archive with everything in it.

@@ -1,3 +1,4 @@
+import FoundationEssentials
 import Glibc
 import MachineAPI
 
@@ -251,8 +252,15 @@ struct ForeignConfig: Decodable, Sendable {
 
     var architecture: String
     var os: String
+    /// RFC 3339; whatever its author wrote.
+    var created: String?
     var config: Process?
     var rootfs: RootFS?
+
+    /// ``created`` to the second, its zone aside; nil where it is none.
+    var madeAt: Int? {
+        created.flatMap { try? Date(String($0.prefix(19)) + "Z", strategy: .iso8601) }.map { Int($0.timeIntervalSince1970) }
+    }
 
     private static let mostVariables = 128
     private static let mostBytes = 64 << 10

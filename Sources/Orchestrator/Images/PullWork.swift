@@ -12,6 +12,7 @@ struct PullWork: ImageWork {
     /// Given to the job that fetches, as a file of its own, and to nothing else of the build.
     let login: RegistryLogin?
     let source: ImageSource
+    let gate: ReleaseGate
 
     /// A registry has one place for tokens, one for blobs, and perhaps another for each.
     private static let mostHosts = 4
@@ -39,12 +40,28 @@ struct PullWork: ImageWork {
         let foreign = try await Disk.work { [limits, reference] in
             try OCILayout(layout, name: reference.text).image(tag: reference.digest, limit: limits.bytes, isFetched: true)
         }
+        try await Disk.work { [gate, reference] in try gate.pass([Self.report(foreign, of: reference, in: layout, gate.rules)]) }
         var named = source
         named.folder = reference.text
         var built = try await LayoutWork(factory: factory, step: step, base: base, source: named).image(of: layout, in: building)
         // Once for this image, whatever becomes of the tag.
         built.packages = ["\(reference.authority)/\(reference.name)@\(foreign.digest)"]
         return built
+    }
+
+    /// What is told of an image once it is here, and before a file of it is unpacked. Its time is its author's word, which many leave out
+    /// or set to one that is always the same: it says nothing of how long the image has been public, and nobody is asked for it.
+    private static func report(
+        _ image: OCILayout.Image, of reference: RegistryReference, in layout: String, _ rules: ReleaseRules
+    ) -> ReleaseReport {
+        var report = ReleaseReport(kind: .oci, name: reference.name, version: reference.digest == nil ? reference.tag : nil, accept: "")
+        report.accept = "\(reference.authority)/\(reference.name)@\(image.digest)"
+        report.digest = image.digest
+        report.bytes = image.layers.reduce(0) { $0 + Int(Files.status(layout + "/blobs/sha256/" + $1.blob)?.st_size ?? 0) }
+        report.published_at = image.config.madeAt
+        report.age = report.published_at.map { time(nil) - $0 }
+        report.doubts = rules.doubts(report)
+        return report
     }
 
     /// - Returns: what the build machine wrote to.

@@ -10,6 +10,8 @@ struct Requirement: Equatable, Sendable {
     let name: String
     /// Whether exactly one version is asked for.
     let isPinned: Bool
+    /// That version.
+    let pinned: String?
 
     init(_ given: String) throws(ImageBuildFailure) {
         let text = given.trimmingBlanks
@@ -34,6 +36,7 @@ struct Requirement: Equatable, Sendable {
             guard ["", "==", "===", "!=", "~=", "<", "<=", ">", ">="].contains(comparison) else { throw Self.refusal(given) }
         }
         isPinned = version.hasPrefix("==") && !version.contains("*") && !version.contains(",")
+        pinned = isPinned ? version.drop { $0 == "=" }.trimmingBlanks : nil
     }
 
     /// The index's own rule: lower case, and `-`, `_`, `.` in any number are one `-`.
@@ -76,6 +79,14 @@ enum Lockfile {
             let requirement = line.prefix { $0 != " " && $0 != "\\" && $0 != ";" }
             return requirement.contains("==") ? String(requirement) : nil
         }
+    }
+
+    /// The version of each package, by its normal name.
+    static func versions(_ text: String) -> [String: String] {
+        let pairs = packages(text).compactMap { package in
+            package.firstRange(of: "==").map { (Requirement.normalized(package[..<$0.lowerBound]), String(package[$0.upperBound...])) }
+        }
+        return Dictionary(pairs, uniquingKeysWith: { first, _ in first })
     }
 
     /// Whether every package has a hash: what is installed is what was resolved.

@@ -2,7 +2,7 @@
 struct MachineFailure: Error, Sendable, Equatable, CustomStringConvertible {
     enum Status: Int, Sendable {
         case badRequest = 400, unauthorized = 401, forbidden = 403, notFound = 404, methodNotAllowed = 405, timeout = 408, conflict = 409
-        case preconditionFailed = 412, tooLarge = 413, invalid = 422, internalError = 500, notImplemented = 501, unavailable = 503
+        case preconditionFailed = 412, tooLarge = 413, invalid = 422, internalError = 500, notImplemented = 501, badGateway = 502, unavailable = 503
     }
 
     var status: Status

@@ -19,6 +19,8 @@ struct MachineHost: Sendable {
     /// nil where no machine has one.
     var relays: MachineRelays?
     var budget = MemoryBudget()
+    /// Whose turn it is to start.
+    var starts = StartQueue()
     /// How many machines of an app stay started.
     let minimum = RunningMinimum()
     /// What this host gives; empty: everything.
@@ -51,6 +53,12 @@ struct MachineHost: Sendable {
         return (try DoorKeys(root: try await store.root(of: app.name), machine: record.id, boot: boot.boot), app.org)
     }
 
+    /// Where the machine takes tokens for its app as a whole.
+    private func appKeys(_ record: MachineRecord) async throws -> DoorKeys? {
+        guard record.config.berth?.app_tokens ?? false else { return nil }
+        return try DoorKeys(root: try await store.root(of: record.app), app: record.app)
+    }
+
     /// Makes one boot and starts it. Its row is written.
     func make(_ record: MachineRecord, _ boot: BootRecord, _ clock: StartClock) async throws {
         guard let image = try await images.layers(of: record.config.image) else {
@@ -67,7 +75,8 @@ struct MachineHost: Sendable {
             directory: image.directory, environment: image.environment.merging(record.config.env ?? [:]) { _, own in own },
             transport: record.config.place == nil ? .stdio : .http, http: record.config.place,
             childLimits: .init(within: limits), era: record.config.era,
-            owner: record.config.metadata?["berth_principal"], egress: egress.all.map(\.description))
+            owner: record.config.metadata?["berth_principal"], appKeys: try await appKeys(record),
+            egress: egress.all.map(\.description))
         var starting = limits
         // Python's imports at half a processor take three times as long; the real share comes when it is ready.
         starting.cpus = max(1, limits.cpus)

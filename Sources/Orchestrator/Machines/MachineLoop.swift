@@ -88,6 +88,7 @@ struct MachineLoop {
         settleShare(message.input)
         if machine.life != .up { readySince = nil }
         if machine.life != .probing { probe?.cancel() }
+        if ![.queued, .booting, .probing].contains(machine.life) { host.starts.leave(record.id) }
         for effect in effects { await perform(effect, in: &group) }
         watchIdleness(in: &group)
         // After the effects: who waited for `destroyed` may look at the host, and a new boot has its door.
@@ -106,6 +107,7 @@ struct MachineLoop {
 
     /// The inbox is closed: only what is under way on the host goes on to its end.
     func end() {
+        host.starts.leave(record.id)
         watch?.task.cancel()
         timer?.cancel()
         probe?.cancel()
@@ -161,6 +163,7 @@ struct MachineLoop {
 
     private mutating func perform(_ effect: MachineStateMachine.Effect, in group: inout DiscardingTaskGroup) async {
         switch effect {
+        case .queue(let isAwaited): host.starts.enter(record.id, isAwaited: isAwaited) { [post] in post(.init(input: .turn)) }
         case .boot: await boot(in: &group)
         case .probe(let isDeep): ask(isDeep: isDeep && record.config.metadata?["berth_ready"] != "agent", in: &group)
         case .close(let seconds): close(idleSeconds: seconds, in: &group)

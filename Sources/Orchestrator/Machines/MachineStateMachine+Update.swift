@@ -6,6 +6,7 @@ extension MachineStateMachine {
     mutating func update(_ source: String, _ launches: Bool) -> [Effect] {
         guard desired != .destroyed, !isHeld else { return [] }
         attempts = 0
+        if launches { noteWaiter(source) }
         switch life {
         case .up, .probing, .frozen, .thawing:
             guard launches else { return [.record(type: "update", status: state.rawValue, source: source, reason: "with its next boot")] }
@@ -19,7 +20,7 @@ extension MachineStateMachine {
             return [
                 .record(type: "update", status: "replacing", source: source, reason: nil), .terminate, .arm(seconds: policy.stopSeconds),
             ]
-        case .none, .waiting:
+        case .none, .waiting, .queued:
             guard launches else { return [.record(type: "update", status: state.rawValue, source: source, reason: nil)] }
             desired = .running
             return boot("update", source: source)

@@ -14,6 +14,8 @@ struct MachineStateMachine: Sendable, Equatable {
         case none
         /// Nothing; another boot follows when the timer rings.
         case waiting
+        /// Nothing; it is made when its turn comes.
+        case queued
         /// Being made.
         case booting
         /// Runs, and is asked whether it is ready.
@@ -54,78 +56,6 @@ struct MachineStateMachine: Sendable, Equatable {
         var idle: MachineConfig.Idle?
     }
 
-    enum Input: Sendable, Equatable {
-        case start(source: String)
-        /// `seconds`: how long it may take to end, instead of the configuration's.
-        case stop(source: String, seconds: Int64? = nil)
-        case restart(source: String, seconds: Int64? = nil)
-        case destroy(source: String)
-        case suspend(source: String)
-        /// Nobody has called for so long.
-        case idle(seconds: Int64)
-        /// Its agent takes no call any more, and nobody waits for one.
-        case closed
-        /// It was called, or does not say.
-        case closeFailed(String)
-        /// It has another configuration from now on. `launches`: it shall run with it at once, else from its next boot on.
-        case update(source: String, launches: Bool)
-        /// Something happened to it that changes nothing of its life.
-        case note(type: String, source: String, reason: String? = nil)
-        /// Stop until the next orchestrator; what is wanted stays.
-        case hold
-        case booted
-        case bootFailed(String)
-        /// The host has no room for it: it is not started, and nobody tries again before somebody asks.
-        case noRoom(String)
-        case ready
-        /// The agent answers, and says that the server does not come up.
-        case notReady(String)
-        /// `seconds`: how long it was up.
-        case exited(MachineEnd, seconds: Int64)
-        case removed
-        case removeFailed(String)
-        /// It stands still; the text says what that gave back.
-        case frozen(String)
-        /// It runs as before.
-        case freezeFailed(String)
-        case thawed
-        case thawFailed(String)
-        case timer
-        /// At the orchestrator's start: the boot that the row names lives.
-        case adopted(isStarted: Bool)
-        /// At the orchestrator's start: the boot that the row names is gone.
-        case lost
-        /// At the orchestrator's start: the row names no boot.
-        case found
-    }
-
-    enum Effect: Sendable, Equatable {
-        case boot
-        /// Ask until the answer is yes. `isDeep`: whether its server answers, else whether the agent does.
-        case probe(isDeep: Bool)
-        /// Have the agent take no more calls, if it has had none for so long.
-        case close(idleSeconds: Int64)
-        /// Close the door, let calls end, freeze; or do nothing of what is done already. `idleSeconds`: only if nobody has called for so
-        /// long, also when the door is closed.
-        case freeze(idleSeconds: Int64? = nil)
-        /// Do not wait for its calls any longer: it is frozen already, or it is not frozen at all.
-        case cancelFreeze
-        /// The opposite of a freeze; of what was never frozen, nothing.
-        case thaw
-        /// Go back to the configuration before the update.
-        case fallBack
-        /// SIGTERM; what stands still is waked first.
-        case terminate
-        /// Kill and remove what is left.
-        case remove
-        /// One timer; a new one replaces it.
-        case arm(seconds: Int64)
-        case disarm
-        /// The row has become history.
-        case erase
-        case record(type: String, status: String, source: String, reason: String?)
-    }
-
     var state: MachineState
     var desired: DesiredState
     /// Failed boots in a row.
@@ -141,12 +71,14 @@ struct MachineStateMachine: Sendable, Equatable {
     var servedBefore = false
     /// A restart was asked for while it was being frozen.
     var restartsAfterFreeze = false
+    /// Somebody waits for the start that comes or is under way.
+    var isAwaited = false
 
     // Written by the machine's own parts alone.
     var life = Life.none
     private(set) var isHeld = false
     var cause = Cause.request
-    private var earlyEnd: MachineEnd?
+    var earlyEnd: MachineEnd?
 
     /// - Parameter isHeld: stopped, whatever the row wants, as after ``Input/hold``.
     init(
@@ -178,6 +110,8 @@ struct MachineStateMachine: Sendable, Equatable {
         case .update(let source, let launches): update(source, launches)
         case .note(let type, let source, let why): [.record(type: type, status: state.rawValue, source: source, reason: why)]
         case .hold: hold()
+        case .awaited: awaited()
+        case .turn: turn()
         case .booted: booted()
         case .bootFailed(let why): life == .booting ? fail(why, type: "start") : []
         case .noRoom(let why): noRoom(why)
@@ -203,10 +137,13 @@ struct MachineStateMachine: Sendable, Equatable {
         guard desired != .destroyed, !isHeld else { return [] }
         let wasWanted = desired == .running
         desired = .running
+        let isNews = noteWaiter(source)
         switch life {
         case .none, .waiting:
             attempts = 0
             return boot("start", source: source)
+        case .queued:
+            return isNews ? [.queue(isAwaited: true)] : []
         case .booting, .probing, .up, .thawing:
             return []
         case .frozen:
@@ -245,8 +182,9 @@ struct MachineStateMachine: Sendable, Equatable {
     /// Towards `stopped`, from wherever it is.
     private mutating func wind(_ source: String, reason why: String?, seconds: Int64? = nil) -> [Effect] {
         switch life {
-        case .none, .waiting:
+        case .none, .waiting, .queued:
             life = .none
+            isAwaited = false
             guard state != .stopped else { return [] }
             state = .stopped
             reason = why
@@ -275,6 +213,7 @@ struct MachineStateMachine: Sendable, Equatable {
 
     private mutating func restart(_ source: String, _ seconds: Int64?) -> [Effect] {
         guard desired != .destroyed, !isHeld else { return [] }
+        noteWaiter(source)
         if life == .freezing {
             // `frozen` or `freezeFailed` find out.
             restartsAfterFreeze = true
@@ -300,7 +239,7 @@ struct MachineStateMachine: Sendable, Equatable {
         reason = nil
         let record = Effect.record(type: "destroy", status: "destroying", source: source, reason: nil)
         switch life {
-        case .none, .waiting:
+        case .none, .waiting, .queued:
             life = .none
             return [record, .disarm] + erase()
         case .probing, .up, .closing, .ending, .frozen, .thawing:
@@ -314,40 +253,13 @@ struct MachineStateMachine: Sendable, Equatable {
 
     // MARK: What happens
 
-    mutating func boot(_ type: String, source: String, reason why: String? = nil) -> [Effect] {
-        life = .booting
-        earlyEnd = nil
-        state = .starting
-        cause = .request
-        reason = nil
-        return [.record(type: type, status: "starting", source: source, reason: why), .boot, .arm(seconds: policy.startSeconds)]
-    }
-
     private mutating func booted() -> [Effect] {
         guard life == .booting else { return [] }
         guard target == .running else { return remove(.request) }
         life = .probing
         if let end = earlyEnd { return exited(end, 0) }
-        // Counted anew: making it must not eat the time in which the server may start.
+        // Counted from here: neither waiting for its turn nor making it eats the time in which the server may start.
         return [.probe(isDeep: true), .arm(seconds: policy.startSeconds)]
-    }
-
-    /// No failure of the machine, so that none is counted.
-    private mutating func noRoom(_ why: String) -> [Effect] {
-        guard life == .booting else { return [] }
-        if desired == .running { desired = .stopped }
-        reason = why
-        return [.record(type: "start", status: "stopped", source: "berth", reason: why)] + remove(.request)
-    }
-
-    /// Whether the input, if it comes now, makes a boot; then there has to be room for it.
-    func startsBoot(_ input: Input) -> Bool {
-        guard life == .none || life == .waiting, desired != .destroyed, !isHeld else { return false }
-        switch input {
-        case .start, .restart: return true
-        case .update(_, let launches): return launches
-        default: return false
-        }
     }
 
     private mutating func ready() -> [Effect] {
@@ -356,6 +268,7 @@ struct MachineStateMachine: Sendable, Equatable {
         state = .started
         wasReady = true
         isOnTrial = false
+        isAwaited = false
         reason = nil
         return [.record(type: "start", status: "started", source: "berth", reason: nil), .disarm]
     }
@@ -375,7 +288,7 @@ struct MachineStateMachine: Sendable, Equatable {
             // The news of its end may overtake the news of its start.
             earlyEnd = end
             return []
-        case .none, .waiting, .removing, .stuck:
+        case .none, .waiting, .queued, .removing, .stuck:
             return []
         }
     }
@@ -400,13 +313,17 @@ struct MachineStateMachine: Sendable, Equatable {
         case .stopped, .suspended:
             // What stood still is lost with its memory; it begins anew when somebody needs it.
             if !isHeld { desired = .stopped }
+            isAwaited = false
             if policy.destroysItself, !isHeld { return destroyItself() }
             state = .stopped
             return [.record(type: "stop", status: "stopped", source: "berth", reason: reason)]
         case .running:
             switch cause {
             case .request: return boot("start", source: "berth")
-            case .failure(let isClean): return again(isClean: isClean)
+            case .failure(let isClean):
+                // What fails does not go before the others again.
+                isAwaited = false
+                return again(isClean: isClean)
             }
         }
     }
@@ -466,7 +383,7 @@ struct MachineStateMachine: Sendable, Equatable {
             return [.record(type: "stop", status: state.rawValue, source: "berth", reason: "did not end in time, killed")]
                 + remove(cause)
         case .stuck: return remove(cause)
-        case .none, .booting, .up, .closing, .freezing, .frozen, .removing: return []
+        case .none, .queued, .booting, .up, .closing, .freezing, .frozen, .removing: return []
         }
     }
 

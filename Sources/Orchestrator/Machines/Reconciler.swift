@@ -49,7 +49,10 @@ actor Reconciler {
         }
         try await forget()
         keeping = Task { [weak self, interval = RunningMinimum.interval] in
-            while (try? await Task.sleep(for: interval)) != nil { await self?.keepRunning() }
+            while (try? await Task.sleep(for: interval)) != nil {
+                self?.host.starts.handOn(at: .now)
+                await self?.keepRunning()
+            }
         }
         for app in try await host.store.apps() where app.isDeleting { deletions.append(Task { await self.resumeDeletion(of: app.name) }) }
     }
@@ -221,10 +224,10 @@ actor Reconciler {
     }
 
     /// The first change that fits, or nil when the time is over.
-    static func first(
-        in changes: AsyncStream<MachineRecord>, within limit: Duration, where fits: @escaping @Sendable (MachineRecord) -> Bool
-    ) async -> MachineRecord? {
-        await withTaskGroup(of: MachineRecord?.self) { group in
+    static func first<Change: Sendable>(
+        in changes: AsyncStream<Change>, within limit: Duration, where fits: @escaping @Sendable (Change) -> Bool
+    ) async -> Change? {
+        await withTaskGroup(of: Change?.self) { group in
             group.addTask {
                 for await change in changes where fits(change) { return change }
                 return nil

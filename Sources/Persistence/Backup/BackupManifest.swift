@@ -1,6 +1,9 @@
 import FoundationEssentials
 
 /// At the end of a backup: what the archive holds, so that a byte that was lost or changed is found.
+///
+/// Backups outlive the program that made them: what is read here only gains members that may be missing, and
+/// `BackupArchiveTests` keeps a manifest of each layout there ever was.
 public struct BackupManifest: Codable, Sendable, Equatable {
     /// One file of the archive.
     public struct File: Codable, Sendable, Equatable {
@@ -31,6 +34,25 @@ public struct BackupManifest: Codable, Sendable, Equatable {
             self.source = source
             self.note = note
         }
+
+        /// Until 28 November 2026 a connector had `pypi` or `folder`, the package's or the folder's name, and no `source`; one of neither was
+        /// told by its name alone. Those backups are read as ever.
+        public init(from decoder: any Decoder) throws {
+            let members = try decoder.container(keyedBy: Member.self)
+            name = try members.decode(String.self, forKey: .name)
+            note = try members.decodeIfPresent(String.self, forKey: .note)
+            if let source = try members.decodeIfPresent(String.self, forKey: .source) {
+                self.source = source
+            } else if let pypi = try members.decodeIfPresent(String.self, forKey: .pypi) {
+                source = "--pypi '" + pypi.replacing("'", with: #"'\''"#) + "'"
+            } else if let folder = try members.decodeIfPresent(String.self, forKey: .folder) {
+                (source, note) = ("--dir DIR", "the folder \(folder)")
+            } else {
+                (source, note) = ("SOURCE", "what it was added with")
+            }
+        }
+
+        private enum Member: String, CodingKey { case name, source, note, pypi, folder }
     }
 
     /// The version of Berth that made it.

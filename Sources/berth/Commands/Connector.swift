@@ -78,7 +78,7 @@ struct ConnectorCommand: ParsableCommand {
                 ("Name", answer.cell("name")), ("State", answer.cell("state")),
                 ("Processes", processes.map { $0.line ?? "none: the next call starts one" } ?? "their agent does not tell"),
                 ("Source", answer.cell("source")),
-                ("With", list("with")), ("Constraints", list("constraints")),
+                ("With", list("with")), ("Constraints", list("constraints")), ("Python", answer["python"]?.stringValue),
                 ("Command", list("command")), ("Arguments", list("args")), ("Environment", environment), ("Secrets", list("secrets")),
                 ("Limits", "\(answer.cell("memory_mb")) MiB, \(answer["hosting"]?.cell("cpus") ?? "-") processors, \(answer.cell("pids")) processes and threads"),
                 ("Profile", ProfileText.line(answer["hosting"], doctor)), ("Runtime", answer["hosting"]?["runtime"]?.stringValue),

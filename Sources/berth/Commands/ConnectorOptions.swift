@@ -52,6 +52,7 @@ extension ConnectorCommand {
                 "The same for one host that may have a private address, or one of this host (repeatable).", valueName: "host"))
         var egressPrivate: [String] = []
         @OptionGroup var life: LifeOptions
+        @OptionGroup var releases: AcceptOption
         @Argument(parsing: .postTerminator, help: "After --, the server's command (--dir), or one in place of the source's own.")
         var command: [String] = []
 
@@ -91,7 +92,7 @@ extension ConnectorCommand {
                 ("hosting", hosting),
                 ("era", era.map { .string($0.rawValue) }), ("http", change?.stdio == true ? .string("") : http.map { .string($0) }),
                 ("egress", egress.isEmpty && change?.noEgress != true ? nil : .strings(egress)),
-                ("life", life), ("egress_private", egressPrivate.isEmpty && change?.noEgress != true ? nil : .strings(egressPrivate)))
+                ("life", life), ("accept", releases.json), ("egress_private", egressPrivate.isEmpty && change?.noEgress != true ? nil : .strings(egressPrivate)))
         }
 
         private func check(_ name: String, _ change: Change?) throws {

@@ -14,6 +14,7 @@ extension ConnectorCommand {
                 """)
         @OptionGroup var connector: Named
         @Flag(help: "Do not ask, and take the new version's tools as they are.") var yes = false
+        @OptionGroup var releases: AcceptOption
         @OptionGroup var state: StateOption
         @OptionGroup var output: JSONOption
 
@@ -23,7 +24,8 @@ extension ConnectorCommand {
             }
             let installation = try state.installation()
             let path = "/api/v1/connectors/\(URLPath.segment(connector.name))/rebuild"
-            let changes = try await Provisioning.follow("POST", path, .object(JSONObject()), installation, json: output.json)
+            let (changes, accepted) = try await Provisioning.accepted(
+                "POST", path, .record(("accept", releases.json)), installation, json: output.json, asks: !yes)
             if changes["same"]?.boolValue == true {
                 if !output.json { Output.line("nothing has changed: version \(changes.cell("version")) is built of the same") }
                 return
@@ -38,7 +40,7 @@ extension ConnectorCommand {
             // Whoever was not shown the tools has agreed to none in particular.
             let tools = yes ? Optional<JSONValue>.none : changes["tools_digest"]
             try await Provisioning.run(
-                "POST", path, .record(("image", changes["image"]), ("tools", tools)), installation, json: output.json)
+                "POST", path, .record(("image", changes["image"]), ("tools", tools), ("accept", accepted)), installation, json: output.json, asks: !yes)
         }
     }
 

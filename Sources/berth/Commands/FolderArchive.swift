@@ -1,10 +1,12 @@
 import AuthorCommands
+import ConfigImport
 import Glibc
 import NIOCore
 import StdioBridge
 
 /// A server's folder as a tar: regular files, folders and links that stay inside. Left out (and named): version control,
-/// environment files, private keys, virtual environments, caches. A link that leaves the folder is refused.
+/// environment files, private keys, virtual environments, caches, and what ``FolderAccess`` keeps where it is. A link that leaves the folder
+/// is refused, and so are folders of the system and states of Berth.
 struct FolderArchive {
     let tar: ByteBuffer
     let leftOut: [String]
@@ -17,7 +19,8 @@ struct FolderArchive {
     /// - Parameters:
     ///   - requirements: a file that takes the place of the folder's `requirements.txt`.
     ///   - lines: the lines of one, where there is no file.
-    init(folder: String, requirements: String?, lines: [String]? = nil) throws {
+    ///   - isNamedByFile: the folder stands in a client's configuration, which somebody else may have written.
+    init(folder: String, requirements: String?, lines: [String]? = nil, isNamedByFile: Bool = false) throws {
         guard let resolved = realpath(folder, nil) else {
             throw Failure("--dir \(folder) cannot be read: \(String(cString: strerror(errno)))", hint: "give a folder", code: 64)
         }
@@ -28,9 +31,25 @@ struct FolderArchive {
         let top = open(root, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
         guard top >= 0 else { throw Failure("\(root) cannot be read: \(String(cString: strerror(errno)))", hint: "give a folder", code: 64) }
         defer { close(top) }
-        try Self.add(top, "", root: root, replaced: requirements == nil && lines == nil ? nil : Self.requirementsName, to: &writer, leftOut: &left, depth: 0)
+        let access = FolderAccess(caller: FolderPlace.caller, isNamedByFile: isNamedByFile)
+        try FolderPlace.check(root, access)
+        try Self.add(
+            top, "", root: root, replaced: requirements == nil && lines == nil ? nil : Self.requirementsName, access, to: &writer, leftOut: &left,
+            depth: 0)
         if let requirements {
-            guard let content = readFile(requirements) else {
+            // The name that a client's file gives is no link when it is opened, whatever it was when the plan was made.
+            let content: [UInt8]?
+            if isNamedByFile {
+                content = try Self.read(requirements, in: AT_FDCWD, atMost: Self.maximumBytes - writer.count, of: root, Self.requirementsName) {
+                    access.mayTake($0, in: $0)
+                }?.0
+                guard content != nil else {
+                    throw Failure("\(requirements) may not be read by others", hint: "chmod o+r, if the server is to have it", code: 64)
+                }
+            } else {
+                content = readFile(requirements)
+            }
+            guard let content else {
                 throw Failure("--requirements \(requirements) cannot be read: \(String(cString: strerror(errno)))", hint: "give a file", code: 64)
             }
             // The builder looks for it by this name, beside the folder's own files; the folder's own file of that name gives way.
@@ -48,8 +67,12 @@ struct FolderArchive {
     ///   - directory: open.
     ///   - replaced: a path in the folder that something else takes the place of.
     private static func add(
-        _ directory: Int32, _ path: String, root: String, replaced: String?, to writer: inout TarWriter, leftOut: inout [String], depth: Int
+        _ directory: Int32, _ path: String, root: String, replaced: String?, _ access: FolderAccess, to writer: inout TarWriter,
+        leftOut: inout [String], depth: Int
     ) throws {
+        guard !FolderPlace.isState(directory) else { throw FolderPlace.state(path.isEmpty ? root : root + "/" + path) }
+        var own = stat()
+        guard fstat(directory, &own) == 0 else { throw unreadable(root, path) }
         guard depth <= 64 else { throw Failure("the folder is nested deeper than 64 levels at \(path)", hint: "flatten it", code: 64) }
         guard let names = directoryNames("/proc/self/fd/\(directory)") else { throw unreadable(root, path) }
         for name in names {
@@ -66,10 +89,20 @@ struct FolderArchive {
                 let child = openat(directory, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
                 guard child >= 0 else { throw unreadable(root, inner) }
                 defer { close(child) }
+                guard fstat(child, &info) == 0, access.mayTake(directory: .init(info)) else {
+                    leftOut.append(inner + FolderPlace.closed)
+                    continue
+                }
                 writer.directory(inner)
-                try add(child, inner, root: root, replaced: replaced, to: &writer, leftOut: &leftOut, depth: depth + 1)
+                try add(child, inner, root: root, replaced: replaced, access, to: &writer, leftOut: &leftOut, depth: depth + 1)
             case S_IFREG:
-                let (content, mode) = try read(name, in: directory, atMost: maximumBytes - writer.count, of: root, inner)
+                let found = try read(name, in: directory, atMost: maximumBytes - writer.count, of: root, inner) {
+                    access.mayTake($0, in: .init(own))
+                }
+                guard let (content, mode) = found else {
+                    leftOut.append(inner + FolderPlace.closed)
+                    continue
+                }
                 writer.file(inner, content, executable: mode & 0o100 != 0)
             case S_IFLNK:
                 guard let target = realpath(full, nil) else { throw Failure("the link \(inner) leads nowhere", hint: "remove it", code: 64) }
@@ -93,8 +126,10 @@ struct FolderArchive {
         Failure("\(root)/\(path) cannot be read: \(String(cString: strerror(errno)))", hint: "give a folder that you can read", code: 64)
     }
 
-    /// A regular file, as what was opened says.
-    private static func read(_ name: String, in directory: Int32, atMost limit: Int, of root: String, _ path: String) throws -> ([UInt8], mode_t) {
+    /// A regular file, as what was opened says; nil where it may not be taken.
+    private static func read(
+        _ name: String, in directory: Int32, atMost limit: Int, of root: String, _ path: String, if mayTake: (FolderAccess.Entry) -> Bool
+    ) throws -> ([UInt8], mode_t)? {
         let file = openat(directory, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC)
         guard file >= 0 else { throw unreadable(root, path) }
         defer { close(file) }
@@ -102,6 +137,7 @@ struct FolderArchive {
         guard fstat(file, &info) == 0, info.st_mode & S_IFMT == S_IFREG else {
             throw Failure("\(root)/\(path) changed while it was read", hint: "run the command again", code: 64)
         }
+        guard mayTake(.init(info)) else { return nil }
         guard Int(info.st_size) < limit else { throw Failure("the folder is over 256 MiB", hint: "leave data out of it", code: 64) }
         var content = [UInt8](repeating: 0, count: Int(info.st_size))
         var count = 0

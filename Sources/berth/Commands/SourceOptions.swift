@@ -20,6 +20,11 @@ struct SourceOptions: ParsableArguments {
         parsing: .singleValue,
         help: ArgumentHelp("A further package to install beside that of --pypi, as uvx has it (repeatable).", valueName: "req"))
     var with: [String] = []
+    @Option(
+        help: ArgumentHelp(
+            "Which Python the package of --pypi is to have: 3.11, or a range such as '>=3.10,<3.13'. Images have that of the host's distribution; another is refused.",
+            valueName: "version"))
+    var python: String?
 
     /// The options that are given, as they are written.
     var given: [String] { [("--npm", npm), ("--binary", binary), ("--oci", oci)].compactMap { $0.1 == nil ? nil : $0.0 } }
@@ -28,6 +33,7 @@ struct SourceOptions: ParsableArguments {
     func add(to source: inout JSONObject, _ installation: Installation) async throws {
         if let npm { source["npm"] = .string(npm) }
         if !with.isEmpty { source["with"] = .strings(with) }
+        if let python { source["python"] = .string(python) }
         if let binary {
             let (name, tar) = try Self.packed(binary)
             let answer = try await ControlClient.orchestrator(installation).upload("/v1/berth/uploads", tar)

@@ -14,27 +14,32 @@ struct Up: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Start Berth on a state directory; prints where it listens when it is ready.",
         discussion: """
-            A second `up` of a running state changes nothing and prints the same; other settings than it runs with are refused. Without \
+            A second `up` of a running state changes nothing and prints the same; other settings than it runs with are refused. A later \
+            `up` of the same state has the options of the one before, but for --without, which are said each time. Without \
             --detach it stays in the foreground; Ctrl-C ends Berth and leaves its machines for the next `up`, `berth down` ends them too. \
             As a service of systemd (Type=notify) it says when it is ready.
             """)
 
     @OptionGroup var settings: UpSettings
     @Flag(help: "Return when ready; Berth runs on in the background.") var detach = false
+    @Flag(help: "Forget the options of last time, but for where it listens.") var defaults = false
     @OptionGroup var output: JSONOption
 
     mutating func run() async throws {
         let begin = ContinuousClock.now
         let installation = try settings.state.installation()
+        let options = RememberedOptions(installation.state)
+        var lastOptions: [String] = []
         // Clients have it in their configuration.
         if settings.givenListen == nil { settings.givenListen = installation.lastListen }
+        if !defaults { (settings, lastOptions) = try options.complete(settings) }
         try settings.check()
         if let warning = try settings.warning() { Output.note(warning) }
         try await Preflight.check(without: settings.without)
         try Preflight.check(state: installation.state)
         if let supervisor = StateLock.holder(installation.lock) {
             try refuseOther(than: supervisor)
-            try await report(installation, since: begin, isRunning: true)
+            try await report(installation, since: begin, isRunning: true, lastOptions)
             // A service that lost its foreground alone: its next start stands in for it.
             guard !detach, ServiceNotice.isWanted else { return }
             ServiceNotice.send("READY=1")
@@ -45,6 +50,7 @@ struct Up: AsyncParsableCommand {
         try PortCheck.free(host: host, port: port)
         try Preflight.make(state: installation.state)
         try installation.remember(listen: settings.listen)
+        try options.save(settings)
 
         var ready: [Int32] = [-1, -1]
         guard clinux_pipe_cloexec(&ready) == 0 else { throw Failure("no pipe: \(String(cString: strerror(errno)))") }
@@ -59,7 +65,7 @@ struct Up: AsyncParsableCommand {
             if StateLock.holder(installation.lock) == nil { RunDirectory.remove(installation) }
             throw Self.failure(line, installation)
         }
-        try await report(installation, since: begin, isRunning: false)
+        try await report(installation, since: begin, isRunning: false, lastOptions)
         guard !detach else { return }
         ServiceNotice.send("READY=1")
         try Self.wait(for: supervisor)
@@ -97,7 +103,7 @@ struct Up: AsyncParsableCommand {
         }
     }
 
-    private func report(_ installation: Installation, since begin: ContinuousClock.Instant, isRunning: Bool) async throws {
+    private func report(_ installation: Installation, since begin: ContinuousClock.Instant, isRunning: Bool, _ lastOptions: [String]) async throws {
         let gateway = try await ControlClient.gateway(installation).get("/api/v1/bootstrap")
         let machines = try await ControlClient.orchestrator(installation).get("/v1/berth/bootstrap")
         let elapsed = Double((ContinuousClock.now - begin).components.attoseconds) / 1e18 + Double((ContinuousClock.now - begin).components.seconds)
@@ -113,6 +119,9 @@ struct Up: AsyncParsableCommand {
         let doctor = try await ControlClient.orchestrator(installation).get("/v1/berth/doctor")
         Output.line("Berth \(isRunning ? "runs already" : "is up") at \(gateway.cell("url"))  (state \(installation.state), \(rounded) s)")
         Output.line("Isolation: \(Isolation.line(doctor))")
+        if !lastOptions.isEmpty {
+            Output.line("Options:   \(lastOptions.joined(separator: " ")), as last time (berth up --defaults forgets them)")
+        }
     }
 
     /// From what the supervisor said, `message — remedy`.

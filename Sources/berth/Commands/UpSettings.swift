@@ -1,5 +1,6 @@
 import ArgumentParser
 import AuthorCommands
+import Glibc
 import MachineAPI
 import Orchestrator
 import Wire
@@ -49,6 +50,23 @@ struct UpSettings: ParsableArguments {
         help: ArgumentHelp("What an image may weigh unpacked, in MiB: 64 to 65536 (default: 1024).", valueName: "mib"))
     var givenImageLimit: Int?
     var imageLimit: Int { givenImageLimit ?? 1_024 }
+    @Option(
+        name: .customLong("release-age"),
+        help: ArgumentHelp(
+            "Hours since its publication within which a package is asked about before it is built: 0 (never) to 8760 (default: 72).", valueName: "hours"))
+    var givenReleaseAge: Int?
+    var releaseAge: Int { givenReleaseAge ?? 72 }
+    @Option(
+        help: ArgumentHelp(
+            "Further names that a package is asked about when its own is almost the same: a line `pypi NAME`, `npm NAME` or `oci NAME` for each.",
+            valueName: "file"))
+    var knownServers: String?
+    /// From wherever it is read again.
+    private var knownServersPath: String? {
+        guard let knownServers, let resolved = realpath(knownServers, nil) else { return knownServers }
+        defer { free(resolved) }
+        return String(cString: resolved)
+    }
 
     /// The listen address in its parts.
     func listenAddress() throws -> (host: String, port: Int) {
@@ -110,6 +128,16 @@ struct UpSettings: ParsableArguments {
         guard (64...65_536).contains(imageLimit) else {
             throw Failure("--image-limit \(imageLimit) is out of range", hint: "64 to 65536 MiB", code: 64)
         }
+        guard (0...8_760).contains(releaseAge) else {
+            throw Failure("--release-age \(releaseAge) is out of range", hint: "hours: 0 to 8760", code: 64)
+        }
+        if let knownServers {
+            do {
+                _ = try KnownServers(adding: knownServers)
+            } catch {
+                throw Failure("--known-servers: \(error.message)", hint: error.hint, code: 64)
+            }
+        }
         guard !isLoopback(host) else { return }
         guard publicURL?.hasPrefix("https://") == true || !behindProxy.isEmpty else {
             throw Failure(
@@ -150,6 +178,10 @@ struct UpSettings: ParsableArguments {
             result.append(running.npmRegistry.map { "--npm-registry \($0)" } ?? "no --npm-registry")
         }
         if givenMemoryBudget != nil, memoryBudget != running.memoryBudget { result.append("--memory-budget \(running.memoryBudget)") }
+        if givenReleaseAge != nil, releaseAge != running.releaseAge { result.append("--release-age \(running.releaseAge)") }
+        if knownServers != nil, knownServersPath != running.knownServersPath {
+            result.append(running.knownServers.map { "--known-servers \($0)" } ?? "no --known-servers")
+        }
         if allowsExec && !running.allowsExec { result.append("no --exec") }
         if givenImageLimit != nil, imageLimit != running.imageLimit { result.append("--image-limit \(running.imageLimit)") }
         return result
@@ -159,16 +191,21 @@ struct UpSettings: ParsableArguments {
 
     /// The same settings as an argument list.
     func arguments() -> [String] {
-        var result = [
-            "--listen", listen, "--package-index", packageIndex, "--memory-budget", memoryBudget.description, "--image-limit", "\(imageLimit)",
-        ]
+        var result = ["--listen", listen]
         if let state = state.state { result += ["--state", state] }
-        if let givenBuildRoom { result += ["--build-room", "\(givenBuildRoom)"] }
-        if let npmRegistry { result += ["--npm-registry", npmRegistry] }
-        if let publicURL { result += ["--public-url", publicURL] }
-        for network in behindProxy { result += ["--behind-proxy", network] }
+        for option in lasting { result += [option.name, option.value] }
         for layer in without { result += ["--without", layer] }
         if allowsExec { result.append("--exec") }
         return result
+    }
+
+    /// What a later start does as well, unless it is told otherwise. What takes a layer of isolation away is said each time.
+    var lasting: [(name: String, value: String)] {
+        let single = [
+            ("--package-index", givenPackageIndex), ("--memory-budget", givenMemoryBudget), ("--image-limit", givenImageLimit.map(String.init)),
+            ("--build-room", givenBuildRoom.map(String.init)), ("--release-age", givenReleaseAge.map(String.init)),
+            ("--known-servers", knownServersPath), ("--npm-registry", npmRegistry), ("--public-url", publicURL),
+        ]
+        return single.compactMap { name, value in value.map { (name, $0) } } + behindProxy.map { ("--behind-proxy", $0) }
     }
 }

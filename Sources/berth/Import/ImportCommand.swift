@@ -33,7 +33,8 @@ struct ImportCommand: AsyncParsableCommand {
     @Option(name: .customLong("for"), help: ArgumentHelp("Whose token the URL is printed with (default: you).", valueName: "principal"))
     var principal: String?
     @Flag(help: "Show the plan and change nothing.") var dryRun = false
-    @Flag(help: "Do not ask.") var yes = false
+    @Flag(help: "Do not ask, and leave out what a question would remain about.") var yes = false
+    @OptionGroup var releases: AcceptOption
     @OptionGroup var state: StateOption
     @OptionGroup var output: JSONOption
 
@@ -50,6 +51,7 @@ struct ImportCommand: AsyncParsableCommand {
         let canAsk = isatty(0) == 1 && file != "-"
         let values = try ImportValues(of: parsed, given: Secrets.values(secret), asks: canAsk && !dryRun && !output.json)
         var plan = ImportPlan(parsed, values: values.known, registry: registry, surroundings: ImportInput.surroundings)
+        ImportInput.refuseFolders(of: &plan)
         try addHosts(to: &plan, names: parsed.servers.map(\.name))
         let existing = try await Existing(installation, vmcp: vmcp, isOptional: dryRun, wanted: plan.connectors.map(\.name))
         let decision = ImportDecision(plan, existing: existing.connectors, isReplacing: replace)
@@ -63,7 +65,7 @@ struct ImportCommand: AsyncParsableCommand {
         }
         if dryRun { return }
         try confirm(canAsk)
-        let work = ImportWork(decision: decision, vmcp: vmcp, behind: existing.behind, installation: installation, json: output.json)
+        let work = ImportWork(decision: decision, vmcp: vmcp, behind: existing.behind, installation: installation, json: output.json, accept: releases.json, asks: canAsk && !yes)
         try await work.run(principal: principal, file: file, section: parsed.section)
     }
 

@@ -94,17 +94,11 @@ extension ImportPlan.Connector {
                 defer { free(resolved) }
                 if let problem = ImportPlan.problem(ofFolder: String(cString: resolved)) { throw Failure(problem.reason, hint: problem.remedy) }
             }
-            if case .file(let file) = requirements {
-                var info = stat()
-                guard lstat(file, &info) == 0, info.st_mode & S_IFMT == S_IFREG else {
-                    throw Failure("\(file) is no plain file", hint: "put the requirements themselves there")
-                }
-            }
             let archive: FolderArchive
             switch requirements {
-            case nil: archive = try FolderArchive(folder: path, requirements: nil)
-            case .file(let file): archive = try FolderArchive(folder: path, requirements: file)
-            case .list(let lines): archive = try FolderArchive(folder: path, requirements: nil, lines: lines)
+            case nil: archive = try FolderArchive(folder: path, requirements: nil, isNamedByFile: true)
+            case .file(let file): archive = try FolderArchive(folder: path, requirements: file, isNamedByFile: true)
+            case .list(let lines): archive = try FolderArchive(folder: path, requirements: nil, lines: lines, isNamedByFile: true)
             }
             for left in archive.leftOut { Output.error("left out: \(Printable.line(left))") }
             object["upload"] = try await ControlClient.orchestrator(installation).upload("/v1/berth/uploads", archive.tar)["digest"] ?? .null

@@ -44,6 +44,24 @@ enum ImportInput {
         return .text(interpreter: own ?? "")
     }
 
+    /// Folders that are not to go into an image, as they lie on the disk: a link, or `..`, may lead to more than the file's words say.
+    static func refuseFolders(of plan: inout ImportPlan) {
+        for (index, item) in plan.items.enumerated() {
+            guard case .connector(let connector) = item.outcome, case .folder(let path, _) = connector.source,
+                let resolved = realpath(path, nil)
+            else { continue }
+            defer { free(resolved) }
+            let root = String(cString: resolved)
+            if let problem = ImportPlan.problem(ofFolder: root) { plan.items[index].outcome = .refused(problem) }
+            do {
+                try FolderPlace.check(root, FolderAccess(caller: FolderPlace.caller, isNamedByFile: true))
+            } catch {
+                let failure = Failure(of: error)
+                plan.items[index].outcome = .refused(Refusal(failure.message, failure.hint ?? ""))
+            }
+        }
+    }
+
     private static func beginning(of path: String) -> [UInt8]? {
         let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
         guard descriptor >= 0 else { return nil }

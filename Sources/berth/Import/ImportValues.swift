@@ -11,6 +11,11 @@ struct ImportValues {
     /// Taken from this command's own environment.
     private(set) var fromEnvironment: [String] = []
 
+    /// Values that one file may leave open.
+    private static let maximum = 256
+    private static let tooMany = Failure(
+        "the file leaves more than \(maximum) values open", hint: "import some of its servers: --only SERVER", code: 64)
+
     /// - Parameters:
     ///   - given: of `--secret`, by name.
     ///   - asks: somebody can be asked.
@@ -18,7 +23,10 @@ struct ImportValues {
         var wanted: [Placeholder] = []
         for server in file.servers where !server.isDisabled {
             guard case .process(let process) = server.start else { continue }
-            for need in process.needs where !wanted.contains(need) { wanted.append(need) }
+            let needs = process.needs
+            guard needs.count <= Self.maximum else { throw Self.tooMany }
+            for need in needs where !wanted.contains(need) { wanted.append(need) }
+            guard wanted.count <= Self.maximum else { throw Self.tooMany }
         }
         for (name, value) in given { for kind in [Placeholder.Kind.environment, .input] { known[Placeholder(kind, name)] = value } }
         if let stranger = given.keys.sorted().first(where: { name in !wanted.contains { $0.name == name } }) {

@@ -12,6 +12,10 @@ struct ImportWork {
     let behind: [String]?
     let installation: Installation
     let json: Bool
+    /// Releases to which somebody has said yes.
+    let accept: JSONValue?
+    /// Somebody at a terminal may be asked.
+    let asks: Bool
 
     private struct Failed {
         var server: String
@@ -64,11 +68,18 @@ struct ImportWork {
         case .keep: break
         case .add:
             try await Provisioning.run(
-                "POST", "/api/v1/connectors", try await connector.body(name, secretsBefore: nil, installation), installation, json: json)
+                "POST", "/api/v1/connectors", try await body(connector, name, nil), installation, json: json, asks: asks)
         case .replace:
-            let body = try await connector.body(name, secretsBefore: before, installation)
-            try await Provisioning.run("PATCH", "/api/v1/connectors/\(URLPath.segment(name))", body, installation, json: json)
+            try await Provisioning.run(
+                "PATCH", "/api/v1/connectors/\(URLPath.segment(name))", try await body(connector, name, before), installation, json: json, asks: asks)
         }
+    }
+
+    private func body(_ connector: ImportPlan.Connector, _ name: String, _ before: [String]?) async throws -> JSONValue {
+        let body = try await connector.body(name, secretsBefore: before, installation)
+        guard let accept, var members = body.objectValue else { return body }
+        members["accept"] = accept
+        return .object(members)
     }
 
     /// - Returns: the virtual MCP's URL.

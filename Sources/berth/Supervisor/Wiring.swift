@@ -31,6 +31,12 @@ extension UpSettings {
         } catch {
             throw Failure("--npm-registry: \(error.message)", hint: error.hint)
         }
+        do {
+            if let knownServers { configuration.knownServers = try KnownServers(adding: knownServers) }
+        } catch {
+            throw Failure("--known-servers: \(error.message)", hint: error.hint)
+        }
+        configuration.releaseAge = releaseAge * 3_600
         configuration.imageLimit = imageLimit << 20
         if let bundle = getenv("SSL_CERT_FILE") { configuration.caBundle = String(cString: bundle) }
         configuration.buildRoom = buildRoom << 20

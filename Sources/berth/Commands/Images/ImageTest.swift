@@ -20,8 +20,8 @@ extension ImageCommand {
             }
             let installation = try state.installation()
             let body = try await definition.body("image-test", installation)
-            let passed = try await Provisioning.follow(
-                "POST", "/api/v1/image-tests", body, installation, json: output.json, namesReason: true)
+            let passed = try await Provisioning.accepted(
+                "POST", "/api/v1/image-tests", body, installation, json: output.json, namesReason: true).end
             if output.json { return }
             let tools = passed["tools"]?.arrayValue ?? []
             Output.line("passed: \(Count.text(tools.count, "tool")) in \(passed.cell("seconds")) s, image \(Images.short(.record(("digest", passed["image"]))))")
