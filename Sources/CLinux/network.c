@@ -91,6 +91,7 @@ static int open_low_ports(void) {
 }
 
 struct outcome {
+    int everything;
     int result;
     const char *step;
 };
@@ -104,10 +105,12 @@ static void *make_network(void *argument) {
     }
     outcome->step = "bring up lo";
     if ((outcome->result = bring_up_loopback()) < 0) return NULL;
-    outcome->step = "local default dev lo";
-    if ((outcome->result = make_everything_local(AF_INET)) < 0) return NULL;
-    // Not every kernel has IPv6, or has it on; without this route its addresses are unreachable, which is a refusal too.
-    (void)make_everything_local(AF_INET6);
+    if (outcome->everything) {
+        outcome->step = "local default dev lo";
+        if ((outcome->result = make_everything_local(AF_INET)) < 0) return NULL;
+        // Not every kernel has IPv6, or has it on; without this route its addresses are unreachable, which is a refusal too.
+        (void)make_everything_local(AF_INET6);
+    }
     outcome->step = "ip_unprivileged_port_start";
     if ((outcome->result = open_low_ports()) < 0) return NULL;
     outcome->step = "open its descriptor";
@@ -116,8 +119,8 @@ static void *make_network(void *argument) {
     return NULL;
 }
 
-int clinux_local_network(const char **step) {
-    struct outcome outcome = {-EAGAIN, "start a thread"};
+int clinux_local_network(int everything, const char **step) {
+    struct outcome outcome = {everything, -EAGAIN, "start a thread"};
     // A thread of its own enters the namespace and ends in it: no other one can be left behind in there.
     sigset_t all, before;
     sigfillset(&all);

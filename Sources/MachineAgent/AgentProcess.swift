@@ -36,7 +36,7 @@ final class AgentProcess {
     /// The way out first, where the machine has one: no child may be there when it is bound.
     private func serve(_ door: DoorServer, _ loop: any EventLoop, _ status: ExitBox) throws {
         let list = try EgressList(boot.egress)
-        let isOpen = list.isEmpty ? loop.makeSucceededVoidFuture() : try openEgress(list, loop)
+        let isOpen = list.isEmpty ? openNames(loop) : try openEgress(list, loop)
         let this = NIOLoopBound((self, door), eventLoop: loop)
         isOpen.flatMapThrowing {
             let (process, door) = this.value
@@ -52,6 +52,18 @@ final class AgentProcess {
         let egress = Egress(list: list, loop: loop, log: log)
         self.egress = egress
         return try egress.open()
+    }
+
+    /// Without a way out: names that are looked up do not exist, and are told. The machine serves without that, too.
+    private func openNames(_ loop: any EventLoop) -> EventLoopFuture<Void> {
+        guard access(EgressProxy.relay, F_OK) == 0, let egress = try? Egress(list: EgressList([]), loop: loop, log: log) else {
+            return loop.makeSucceededVoidFuture()
+        }
+        self.egress = egress
+        let this = NIOLoopBound(self, eventLoop: loop)
+        return egress.openNames().flatMapErrorThrowing { error in
+            this.value.log(.warning, "names that are looked up are not told: \(error)")
+        }
     }
 
     private func start(_ loop: any EventLoop, _ status: ExitBox) throws {

@@ -100,7 +100,8 @@ final class RunningOrchestrator: Sendable {
             rmdir(configuration.oci.mounts)
         }
         let images = try ImageStore(directory: configuration.stateDirectory + "/images", agent: configuration.agentPath)
-        let relays = MachineRelays(directory: configuration.egressDirectory, logger: logger)
+        let book = EgressBook(store: store, logger: logger)
+        let relays = MachineRelays(directory: configuration.egressDirectory, book: book, logger: logger)
         opened.add { await relays.shutdown() }
         let capabilities = await HostCapabilities.probe(runtimePath: configuration.runtimePath, memoryBudget: configuration.memoryBudget)
         let host = MachineHost(

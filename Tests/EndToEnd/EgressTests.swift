@@ -110,6 +110,9 @@ struct EgressTests {
                     #expect(log.contains("egress refused: other.invalid is not on the list; to allow it along with the others: --egress other.invalid"), "\(log)")
                     let show = try await rig.berth.run(["connector", "show", "out"]).output
                     #expect(show.contains("REFUSED") && show.contains("1.1.1.1:\(port)"), "\(show)")
+                    let reached = try await rig.berth.json(["connector", "show", "out"])["egress_reached"] as? [[String: Any]] ?? []
+                    let own = reached.first { $0["host"] as? String == HostsName.name && $0["port"] as? Int == port }
+                    #expect(own?["count"] as? Int == 2 && show.contains("REACHED"), "\(reached)")
                 }
             }
         }
@@ -135,6 +138,49 @@ struct EgressTests {
         }
     }
 
+    /// No list at all: nothing is reached, and what was looked up is told all the same, with the option that would allow it.
+    @Test func withoutAListNamesAreTold() async throws {
+        try await with([]) { (rig) async throws in
+            for _ in 1...2 { #expect(try await rig.fetch("api.example.com", 443).error?.hasPrefix("gaierror") == true) }
+            for address in ["1.1.1.1", "198.18.0.1", "10.0.0.1", "::ffff:1.1.1.1", "2606:4700::1111"] {
+                let literal = try await rig.fetch("x", 443, ["address": address])
+                #expect(literal.error?.contains("unreachable") == true, "no route: \(literal)")
+            }
+            let counted = await eventually { (try? await rig.counted("api.example.com", 0, "not_allowed"))?["count"] as? Int ?? 0 >= 2 }
+            #expect(counted, "\(rig.berth.log)")
+            let row = try await rig.counted("api.example.com", 0, "not_allowed")
+            #expect(row["option"] as? String == "--egress api.example.com", "\(row)")
+            let log = try await rig.berth.run(["logs", "out"]).output
+            #expect(log.contains("api.example.com is not on the list") && log.contains("--egress api.example.com"), "\(log)")
+
+            // Counts are the connector's: they outlive the orchestrator, and the machine.
+            let before = row["count"] as? Int ?? 0
+            let old = try rig.berth.pid(of: "orchestrator")
+            kill(old, SIGKILL)
+            let isBack = await eventually {
+                guard let new = try? rig.berth.pid(of: "orchestrator"), new != old else { return false }
+                return (try? await rig.refusals()) != nil
+            }
+            #expect(isBack, "\(rig.berth.log)")
+            #expect(try await rig.counted("api.example.com", 0, "not_allowed")["count"] as? Int == before)
+            #expect(try await rig.fetch("api.example.com", 443).error?.hasPrefix("gaierror") == true)
+            let goesOn = await eventually { (try? await rig.counted("api.example.com", 0, "not_allowed"))?["count"] as? Int ?? 0 > before }
+            #expect(goesOn, "the same machine tells the next orchestrator: \(rig.berth.log)")
+            try await rig.berth.json(["machines", "destroy", "out", "--force"])
+            #expect(try await rig.counted("api.example.com", 0, "not_allowed")["count"] as? Int ?? 0 > before)
+        }
+    }
+
+    /// It has no sockets of the network's kinds, and nothing to tell.
+    @Test func anUntrustedServerWithoutAListAsksForNothing() async throws {
+        try await with(["--profile", "untrusted"]) { (rig) async throws in
+            #expect(try await rig.fetch("api.example.com", 443).answer == nil)
+            let literal = try await rig.fetch("x", 443, ["address": "1.1.1.1"])
+            #expect(literal.answer == nil && literal.error?.contains("unreachable") == false, "the filter refuses the socket itself: \(literal)")
+            #expect(try await rig.refusals().isEmpty)
+        }
+    }
+
     @Test func aListIsChangedAndTakenAway() async throws {
         try await listening { port in
             try await with([]) { rig in
@@ -151,7 +197,8 @@ struct EgressTests {
                 #expect(row["option"] as? String == "--egress-private \(HostsName.name):\(port)")
                 try await rig.berth.json(["connector", "update", "out", "--no-egress"])
                 #expect(try await rig.fetch(HostsName.name, port).error?.hasPrefix("gaierror") == true)
-                #expect(try await rig.refusals().isEmpty)
+                // What was counted stays: it is the connector's, and not a machine's.
+                #expect(try await rig.counted(HostsName.name, port, "not_global")["count"] as? Int ?? 0 >= 1)
                 for (options, words) in [
                     (["--egress", "https://api.example.com/"], "--egress: 'https://api.example.com/'"), (["--egress", "10.0.0.1"], "only names"),
                     (["--egress-private", "*.example.com"], "--egress-private: "), (["--egress", "a.example", "--no-egress"], "exclude each other"),

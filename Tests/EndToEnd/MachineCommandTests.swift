@@ -85,6 +85,13 @@ struct MachineCommandTests {
             let list = try await berth.run(["machines", "list"])
             #expect(list.output.contains("SINCE") && list.output.contains("fixture"), "\(list.output)")
 
+            #expect(try await client.call("echo", ["text": "pinned"]).text == "pinned")
+            let cordoned = try await berth.run(["machines", "cordon", "fixture"])
+            #expect(cordoned.output == "cordoned \(first.machine) (fixture)\n", "\(cordoned)")
+            #expect(try await berth.run(["machines", "list"]).output.contains("started, cordoned"))
+            #expect(try await client.call("echo", ["text": "kept"]).text == "kept", "the session stays")
+            #expect(try await berth.json(["machines", "uncordon", first.machine])["cordoned"] == nil)
+
             // Since the present state, not since the last change of the row.
             func since() async throws -> String {
                 let machines = try await berth.json(["machines", "list"])["machines"] as? [[String: Any]] ?? []

@@ -191,6 +191,13 @@ struct MachineExecTests {
 
             let up = try await berth.up(["--exec"])
             #expect((up["machines_exec_token"] as? String)?.hasPrefix("berth_") == true)
+            // Rows of commands are the orchestrator's to write: an admin's token is not enough.
+            let forged = try await Command.run([
+                "/usr/bin/curl", "-sS", "-o", "/dev/null", "-w", "%{http_code}", "-H", "Authorization: Bearer \(up["admin_token"] as? String ?? "")",
+                "-H", "content-type: application/json", "-d", #"{"app":"a","machine":"m","boot":"b","by":"root","command":["id"]}"#,
+                "\(berth.url)/api/v1/exec-rows",
+            ])
+            #expect(forged.output == "403", "\(forged)")
             try await berth.json(["machines", "start", "fixture"])
             #expect(try await python(berth, "import os; print(os.getuid())").output == "65000\n")
             for words in [["machines", "exec", "fixture"], ["machines", "exec", "fixture", "--timeout", "601", "--", "id"]] {

@@ -111,7 +111,7 @@ private final class EgressRig: Sendable {
 
     private init() async throws {
         var step: UnsafePointer<CChar>?
-        network = clinux_local_network(&step)
+        network = clinux_local_network(1, &step)
         guard network >= 0 else { throw POSIXProblem(step: step.map { String(cString: $0) } ?? "") }
         relay = try await FakeRelay()
     }

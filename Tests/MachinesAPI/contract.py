@@ -95,11 +95,12 @@ def run(suite, config, executor):
 
     # Commands: refused to a token without the right to, in every form of Fly's description with it
     call("POST", m + "/exec", 403, {"command": ["true"]})
-    ran = call("POST", m + "/exec", 200, {"command": ["sh", "-c", "cat; echo no >&2; exit 3"], "stdin": "in", "timeout": 20}, token=executor)
+    wordy = "import sys; print(sys.stdin.read(), end=''); print('no', file=sys.stderr); sys.exit(3)"
+    ran = call("POST", m + "/exec", 200, {"command": ["python3", "-c", wordy], "stdin": "in", "timeout": 20}, token=executor)
     check("what it wrote", (ran["stdout"], ran["stderr"], ran["exit_code"], ran["exit_signal"]) == ("in", "no\n", 3, 0))
-    killed = call("POST", m + "/exec", 200, {"cmd": "sh -c 'kill -9 $$'"}, token=executor)
+    killed = call("POST", m + "/exec", 200, {"cmd": "python3 -c 'import os; os.kill(os.getpid(), 9)'"}, token=executor)
     check("a signal", (killed["exit_code"], killed["exit_signal"]) == (137, 9))
-    late = call("POST", m + "/exec", 200, {"command": ["sleep", "100"], "timeout": 1}, token=executor)
+    late = call("POST", m + "/exec", 200, {"command": ["python3", "-c", "import time; time.sleep(100)"], "timeout": 1}, token=executor)
     check("its time was over", late["berth"]["ended"] == "timeout")
     call("POST", m + "/exec", 400, {"command": []}, token=executor)
     call("POST", m + "/exec", 422, {"command": ["/nosuch"]}, token=executor)
@@ -112,8 +113,8 @@ def run(suite, config, executor):
     lease = call("POST", m + "/lease", 201, {"ttl": 60, "description": "contract"})["data"]
     call("POST", m + "/lease", 409, {"ttl": 60})
     call("POST", m + "/stop", 409)
-    call("POST", m + "/exec", 409, {"command": ["true"]}, token=executor)
-    call("POST", m + "/exec", 200, {"command": ["true"]}, nonce=lease["nonce"], token=executor)
+    call("POST", m + "/exec", 409, {"command": ["python3", "-V"]}, token=executor)
+    call("POST", m + "/exec", 200, {"command": ["python3", "-V"]}, nonce=lease["nonce"], token=executor)
     call("POST", m + "/lease", 201, nonce=lease["nonce"], ttl=120)
     call("GET", m + "/lease", 200)
     call("DELETE", m + "/lease", 409, nonce="0" * 12)

@@ -92,6 +92,24 @@ struct RunningMinimumTests {
         try await second.close()
     }
 
+    @Test("what is to run and has no room is told, with why; and is not when it runs")
+    func shortages() async throws {
+        let budget = MemoryBudget(.mebibytes(100)) { HostMemory(total: 8 << 30, available: 8 << 30) }
+        try await withFakeHost(budget: budget) { (host, client) async throws in
+            try await client.createApp("web", org: "acme", appRoot: root)
+            // Of 64 MiB each: there is room for one.
+            for name in ["a", "b"] { _ = try await client.create(app: "web", name: name, config: FakeHost.config, skipLaunch: true) }
+            #expect(try await host.reconciler.host.minimum.shortages(host.store) == [])
+            try await client.keep(app: "web", running: 2)
+            let short = try await eventually("one that lacks, and why") {
+                try await host.reconciler.host.minimum.shortages(host.store).first { $0.started == 1 && $0.reason != nil }
+            }
+            #expect(short.app == "web" && short.min == 2 && short.reason?.contains("memory") == true, "\(short)")
+            try await client.keep(app: "web", running: 1)
+            _ = try await eventually("enough") { try await host.reconciler.host.minimum.shortages(host.store).isEmpty ? true : nil }
+        }
+    }
+
     @Test("the number is 0 to 1024, of an app that is there")
     func api() async throws {
         try await withFakeHost { _, client in

@@ -49,9 +49,10 @@ int clinux_namespace_owner(int fd);
 int clinux_namespace_parent(int fd);
 /// Reads a user namespace's `uid_map` as its parent numbers it, also when no process lives in it: how many bytes, or `-errno`.
 ssize_t clinux_uid_map(int user_namespace, char *text, size_t size);
-/// A new network namespace of the caller's user namespace, as a descriptor, close-on-exec, which alone keeps it: `lo` is up, every
-/// address there is, of IPv4 and IPv6, is its own (`local default dev lo`), and any user may bind any port. `-errno`, and `step` says of what.
-int clinux_local_network(const char **step);
+/// A new network namespace of the caller's user namespace, as a descriptor, close-on-exec, which alone keeps it: `lo` is up, and any user
+/// may bind any port; with `everything` every address there is, of IPv4 and IPv6, is its own (`local default dev lo`), else there is no
+/// route. `-errno`, and `step` says of what.
+int clinux_local_network(int everything, const char **step);
 
 /// Becomes uid:gid for good: supplementary groups emptied (or set to `gid`), real, effective and saved ids, every thread.
 int clinux_become(uid_t uid, gid_t gid);

@@ -44,12 +44,21 @@ final class Egress {
     /// Binds everything; before the first child, who could bind it otherwise. Without SO_REUSEADDR and SO_REUSEPORT, so that
     /// nobody can bind the same beside it either.
     func open() throws -> EventLoopFuture<Void> {
-        let nameServer = try SocketAddress(ipAddress: places.nameServer, port: places.namePort)
-        let names = [listenForNames(nameServer), listenForNamesByTCP(nameServer)]
         let ports = try Set(list.ports + Self.usualPorts).map { port in
             listen(try places.addresses.map { try SocketAddress(ipAddress: $0, port: port) }[...], port)
         }
-        return EventLoopFuture.whenAllSucceed(names + ports, on: loop).map { _ in }
+        return EventLoopFuture.andAllSucceed([openNames()] + ports.map { $0.map { _ in } }, on: loop)
+    }
+
+    /// The name service alone, where there is nothing to be reached.
+    func openNames() -> EventLoopFuture<Void> {
+        do {
+            let nameServer = try SocketAddress(ipAddress: places.nameServer, port: places.namePort)
+            return EventLoopFuture.andAllSucceed(
+                [listenForNames(nameServer), listenForNamesByTCP(nameServer)].map { $0.map { _ in } }, on: loop)
+        } catch {
+            return loop.makeFailedFuture(error)
+        }
     }
 
     /// - Returns: whether there is room for one connection more, of either kind.

@@ -3,16 +3,22 @@ import JSONText
 import MachineAPI
 import NIOCore
 
-/// How many machines of an app stay started: `GET` and `POST /v1/apps/APP/berth/running`, `{"min": 2}`.
+/// How many machines of an app stay started: `GET` and `POST /v1/apps/APP/berth/running`, `{"min": 2}`; and which apps have fewer:
+/// `GET /v1/berth/running`.
 struct RunningRoutes: Sendable {
     let orchestrator: MachineService
 
     private struct Answer: Encodable, Sendable { var min: Int }
 
+    private struct Short: Encodable, Sendable { var short: [RunningShortage] }
+
     private static let keys = BodyKeys(known: ["min"])
 
     func add(to router: Router<MachinesContext>) {
         let routes = MachineRoutes(orchestrator: orchestrator)
+        router.group("v1").get("berth/running") { _, _ in
+            JSONAnswer(Short(short: try await orchestrator.reconciler.host.minimum.shortages(orchestrator.store)))
+        }
         let path: RouterPath = "apps/:app/berth/running"
         router.group("v1").get(path) { _, context in
             JSONAnswer(Answer(min: try await orchestrator.store.minimum(of: try await routes.app(context).name)))

@@ -69,7 +69,7 @@ struct MachineHost: Sendable {
         let (keys, org) = try await keys(record, boot)
         let limits = record.config.limits
         let egress = try record.config.egress
-        let way = try await openWay(record, boot, egress)
+        let way = try await openWay(record, boot)
         var environment = image.environment.merging(record.config.env ?? [:]) { _, own in own }
         environment[BootDocument.traceVariable] = record.config.berth?.trace == true ? "1" : nil
         let document = BootDocument(
@@ -85,8 +85,9 @@ struct MachineHost: Sendable {
         var spec = MachineSpec(
             machine: record.id, boot: boot.boot, slot: firstSlot + boot.slot, layers: image.layers, arguments: Self.agent, limits: starting,
             binds: way.map { [BindMount(source: $0, destination: "/run/berth")] } ?? [], doorPath: boot.door, bootDocument: try document.encode())
-        spec.hasLocalNetwork = way != nil
-        spec.usesNetwork = way != nil || record.config.place != nil
+        spec.hasLocalNetwork = !egress.isEmpty
+        spec.answersNames = egress.isEmpty && way != nil
+        spec.usesNetwork = !egress.isEmpty || record.config.place != nil
         spec.allowsTracing = record.config.berth?.trace == true
         spec.isUntrusted = record.config.profile == .untrusted
         spec.runtimePath = record.config.berth?.runtime
@@ -102,14 +103,19 @@ struct MachineHost: Sendable {
         Failpoint.hit("start")
     }
 
-    /// Opens the relay of a machine that may reach anything; also of one that an earlier orchestrator started.
+    /// Opens the relay of a machine; also of one that an earlier orchestrator started. One that may reach nothing is told there what it
+    /// wanted: its relay connects to nothing.
     ///
-    /// - Returns: the folder to bind into it.
+    /// - Returns: the folder to bind into it; nil for one that has no sockets of the network's kinds at all.
     @discardableResult
-    func openWay(_ record: MachineRecord, _ boot: BootRecord, _ list: EgressList) async throws -> String? {
-        guard !list.isEmpty else { return nil }
-        guard let relays else { throw MachineFailure(.unavailable, "no_relay", "this orchestrator has no way out for machines") }
-        return try await relays.open(record.id, slot: firstSlot + boot.slot, list: list)
+    func openWay(_ record: MachineRecord, _ boot: BootRecord) async throws -> String? {
+        let list = try record.config.egress
+        if list.isEmpty, record.config.profile == .untrusted, record.config.place == nil { return nil }
+        guard let relays else {
+            guard !list.isEmpty else { return nil }
+            throw MachineFailure(.unavailable, "no_relay", "this orchestrator has no way out for machines")
+        }
+        return try await relays.open(record.id, app: record.app, slot: firstSlot + boot.slot, list: list)
     }
 
     /// PID 1 of every machine; a layer of every image holds it.

@@ -14,26 +14,32 @@ final class MachineRelays: Sendable {
     /// Of its own: resolving waits for servers that a connector may have chosen.
     private let resolvers = NIOThreadPool(numberOfThreads: 32)
     private let share: EgressShare
+    private let book: EgressBook
     private let logger: Logger
     private let relays = Mutex<[String: EgressRelay]>([:])
 
-    init(directory: String, logger: Logger) {
+    /// - Parameter book: counts what they say.
+    init(directory: String, book: EgressBook, logger: Logger) {
         self.directory = directory
+        self.book = book
         self.logger = logger
         group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
         resolvers.start()
         share = EgressShare(resolvers: resolvers)
     }
 
-    /// - Parameter slot: of the machine's user ids, whose first one is its agent's.
+    /// - Parameters:
+    ///   - app: for which it is counted.
+    ///   - slot: of the machine's user ids, whose first one is its agent's.
     /// - Returns: the folder to bind into the machine.
-    func open(_ machine: String, slot: Int, list: EgressList) async throws -> String {
+    func open(_ machine: String, app: String, slot: Int, list: EgressList) async throws -> String {
         let uid = UInt32(MachineSpec.uidBase(slot: slot))
         let folder = folder(of: machine)
         var logger = logger
         logger[metadataKey: "machine"] = "\(machine)"
         let relay = try await EgressRelay.start(
-            directory: folder, peerUIDs: uid...uid, policy: EgressPolicy(list), group: group, share: share, logger: logger)
+            directory: folder, peerUIDs: uid...uid, policy: EgressPolicy(list), group: group, share: share,
+            tell: { [book] outcome, times in book.record(outcome, of: app, times: times) }, logger: logger)
         let old = relays.withLock { $0.updateValue(relay, forKey: machine) }
         await old?.end()
         return folder
@@ -47,11 +53,12 @@ final class MachineRelays: Sendable {
         rmdir(folder(of: machine))
     }
 
-    /// What was refused to the machine since its boot, or since this orchestrator has it; nil for one without a way out.
-    func ledger(of machine: String) -> EgressLedger? { relays.withLock { $0[machine] }?.ledger }
+    /// What an app's machines reached, and what was refused to them.
+    func counts(of app: String) async throws -> [EgressCount] { try await book.counts(of: app) }
 
     /// Machines live on; the sockets stay for the next orchestrator to replace.
     func shutdown() async {
+        await book.end()
         try? await group.shutdownGracefully()
         try? await resolvers.shutdownGracefully()
     }

@@ -153,7 +153,7 @@ actor Reconciler {
     /// The machine serves on without it, and says of each connection that it failed.
     private func reopenWay(_ machine: MachineRecord, _ boot: BootRecord) async {
         do {
-            try await host.openWay(machine, boot, machine.config.egress)
+            try await host.openWay(machine, boot)
         } catch {
             host.logger.error("an adopted machine has no way out", metadata: ["machine": "\(machine.id)", "error": "\(error)"])
         }

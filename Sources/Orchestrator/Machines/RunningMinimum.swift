@@ -12,6 +12,24 @@ actor RunningMinimum {
     /// Machines that were let go and may still be told as started, and when.
     private var letGo: [String: (app: String, at: ContinuousClock.Instant)] = [:]
 
+    /// Why one that is to run was not started at the last look, by its app.
+    private var refusals: [String: String] = [:]
+
+    /// - Parameter why: the last refusal of a look; nil where there was none.
+    func looked(at app: String, _ why: String?) { refusals[app] = why }
+
+    /// Apps that have not as many machines started as they are to have, and why, where that is known.
+    func shortages(_ store: MachineStore) async throws -> [RunningShortage] {
+        var found: [RunningShortage] = []
+        for app in try await store.apps() where !app.isDeleting {
+            let minimum = try await store.minimum(of: app.name)
+            guard minimum > 0 else { continue }
+            let started = try await store.machines(app: app.name).count { $0.state == .started && !$0.isCordoned }
+            if started < minimum { found.append(RunningShortage(app: app.name, min: minimum, started: started, reason: refusals[app.name])) }
+        }
+        return found
+    }
+
     /// Whether a machine that nobody calls may end: enough others of its app run. Two that ask at once do not both hear yes.
     func mayEnd(_ machine: MachineRecord, _ store: MachineStore) async -> Bool {
         guard let minimum = try? await store.minimum(of: machine.app), let all = try? await store.machines(app: machine.app) else { return false }
@@ -40,6 +58,15 @@ actor RunningMinimum {
         }
         return Array(free.sorted { ($0.createdAt, $0.id) < ($1.createdAt, $1.id) }.prefix(max(0, minimum - running)))
     }
+}
+
+/// An app with fewer machines started than it is to have.
+struct RunningShortage: Encodable, Sendable, Equatable {
+    var app: String
+    var min: Int
+    var started: Int
+    /// Of the last one that was not started; nil where one is about to be, or there is none to start.
+    var reason: String?
 }
 
 extension MachineRecord {
@@ -72,16 +99,19 @@ extension Reconciler {
                 let now = WallClock.milliseconds()
                 let leased = Set(try await host.store.leases(app: app.name, at: now).map(\.machine))
                 let machines = try await host.store.machines(app: app.name)
+                var refusal: String?
                 for machine in RunningMinimum.toStart(machines, minimum: minimum, leased: leased, now: now) {
                     host.logger.info("starting a machine that is to run", metadata: ["machine": "\(machine.id)", "app": "\(app.name)"])
                     do {
                         try await send(.start(source: "berth"), to: machine.id)
                     } catch {
                         // The others are not to wait for it.
+                        refusal = (error as? MachineFailure)?.message ?? "its start failed; the orchestrator's log tells why"
                         host.logger.warning(
                             "a machine that is to run is not started", metadata: ["machine": "\(machine.id)", "app": "\(app.name)", "error": "\(error)"])
                     }
                 }
+                await host.minimum.looked(at: app.name, refusal)
             }
         } catch {
             host.logger.warning("machines that are to run may not", metadata: ["error": "\(error)"])

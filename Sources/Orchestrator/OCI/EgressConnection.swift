@@ -99,7 +99,9 @@ final class EgressConnection: ChannelInboundHandler, RemovableChannelHandler {
             .whenComplete { result in
                 let (handler, channel) = bound.value
                 switch result {
-                case .success(let outside): handler.relay(channel, outside)
+                case .success(let outside):
+                    handler.context.passed(destination)
+                    handler.relay(channel, outside)
                 case .failure(let error):
                     let reason = (error as? EgressResolver.Refused)?.reason ?? .unreachable
                     handler.refuse(channel, host: destination.host, port: destination.port, reason)

@@ -9,6 +9,12 @@ import Sealing
 import Synchronization
 import Wire
 
+/// What became of a connection that a machine asked for.
+enum EgressOutcome: Sendable, Equatable {
+    case reached(host: String, port: Int)
+    case refused(EgressRefusal)
+}
+
 /// The one way out of a machine without a network: a unix socket in a folder that is bound read-only at `/run/berth`.
 ///
 /// The machine's agent writes `CONNECT host:port`; the relay checks the name against the list, resolves it itself, drops
@@ -26,10 +32,16 @@ public final class EgressRelay: Sendable {
         let peerUIDs: ClosedRange<UInt32>
         let logger: Logger
         private let share: EgressShare
+        private let tell: @Sendable (EgressOutcome, Int) -> Void
         private let turns = Turns(limit: 2)
         private let state = Mutex((ledger: EgressLedger(), connections: 0))
 
-        init(policy: EgressPolicy, peerUIDs: ClosedRange<UInt32>, share: EgressShare = EgressShare(alone: 256), logger: Logger) {
+        /// - Parameter tell: hears of everything that was let through or refused, and how often.
+        init(
+            policy: EgressPolicy, peerUIDs: ClosedRange<UInt32>, share: EgressShare = EgressShare(alone: 256),
+            tell: @escaping @Sendable (EgressOutcome, Int) -> Void = { _, _ in }, logger: Logger
+        ) {
+            self.tell = tell
             self.policy = policy
             self.peerUIDs = peerUIDs
             self.share = share
@@ -38,6 +50,7 @@ public final class EgressRelay: Sendable {
 
         /// Different ones are logged, the first ones: what asks again and again must not fill the disk.
         func refuse(_ refusal: EgressRefusal, times: Int = 1) {
+            tell(.refused(refusal), times)
             let (isNew, isLast) = state.withLock { state in
                 let isNew = state.ledger.record(refusal, times: times, at: WallClock.milliseconds())
                 return (isNew, isNew && state.ledger.rows.count == EgressLedger.limit)
@@ -48,6 +61,8 @@ public final class EgressRelay: Sendable {
                 metadata: ["host": "\(refusal.host)", "port": "\(refusal.port)", "reason": "\(refusal.reason.rawValue)"])
             if isLast { logger.warning("further refusals of this machine are not logged") }
         }
+
+        func passed(_ destination: EgressDestination) { tell(.reached(host: destination.host, port: destination.port), 1) }
 
         var ledger: EgressLedger { state.withLock { $0.ledger } }
 
@@ -91,11 +106,11 @@ public final class EgressRelay: Sendable {
     ///     `MachineSpec.uidBase(slot:)`.
     static func start(
         directory: String, peerUIDs: ClosedRange<UInt32>, policy: EgressPolicy, group: any EventLoopGroup,
-        share: EgressShare = EgressShare(alone: 256), logger: Logger
+        share: EgressShare = EgressShare(alone: 256), tell: @escaping @Sendable (EgressOutcome, Int) -> Void = { _, _ in }, logger: Logger
     ) async throws -> EgressRelay {
         try Files.makeDirectories(directory, mode: 0o755)
         let path = socket(in: directory)
-        let context = Context(policy: policy, peerUIDs: peerUIDs, share: share, logger: logger)
+        let context = Context(policy: policy, peerUIDs: peerUIDs, share: share, tell: tell, logger: logger)
         let socket = try HostSocket.listen(path, owner: peerUIDs.lowerBound, group: peerUIDs.lowerBound, mode: 0o600, backlog: 256)
         let listener = try await ServerBootstrap(group: group)
             .serverChannelOption(.backlog, value: 256)
@@ -112,9 +127,6 @@ public final class EgressRelay: Sendable {
 
     /// What was refused until now, for the message of whoever asked the machine to run.
     public func refusals() -> [EgressRefusal] { context.ledger.rows.map(\.refusal) }
-
-    /// The same with counts.
-    var ledger: EgressLedger { context.ledger }
 
     /// Takes no more connections and removes the socket; running ones end with the machine.
     public func stop() async {

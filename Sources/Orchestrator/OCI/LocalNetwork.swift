@@ -1,15 +1,16 @@
 import CLinux
 import Glibc
 
-/// The network of a machine with a way out: a namespace in which every address is its own, so that whatever its server connects
-/// to arrives at the agent.
+/// The network of a machine whose agent answers names: a namespace in which any port can be bound, and, for one with a way out, every
+/// address is its own, so that whatever its server connects to arrives at the agent. Without a way out there is `lo` and no route.
 ///
 /// It belongs to the host's user namespace: the machine's root has no capability in it. Nothing but the descriptor and later the
 /// machine's processes keep it, so no path and no row has to be cleaned up, whoever dies when.
 enum LocalNetwork {
-    static func make() throws(OCIError) -> Descriptor {
+    /// - Parameter isClosed: no address but the loopback's.
+    static func make(isClosed: Bool = false) throws(OCIError) -> Descriptor {
         var step: UnsafePointer<CChar>?
-        let result = clinux_local_network(&step)
+        let result = clinux_local_network(isClosed ? 0 : 1, &step)
         guard result >= 0 else {
             let what = step.map { String(cString: $0) } ?? ""
             throw OCIError(

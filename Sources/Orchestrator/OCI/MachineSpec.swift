@@ -69,6 +69,8 @@ public struct MachineSpec: Sendable {
     var runtimePath: String?
     /// Whether every address in the machine is its own, for an agent that relays; else it has a `lo` and no route.
     public var hasLocalNetwork = false
+    /// Whether the agent of a machine without a route answers names, so that it can tell which were asked for.
+    var answersNames = false
     /// Allows System V shared memory, queues and semaphores, and POSIX queues: they outlive the process that made them.
     public var allowsSystemVIPC: Bool
 

@@ -1,5 +1,6 @@
 import CLinux
 import Glibc
+import Logging
 import Synchronization
 
 extension OCIRuntime {
@@ -23,6 +24,18 @@ extension OCIRuntime {
         }
     }
 
+    private func network(of spec: MachineSpec) throws -> Descriptor {
+        if spec.hasLocalNetwork { return try LocalNetwork.make() }
+        guard spec.answersNames else { return Descriptor(-1) }
+        do {
+            return try LocalNetwork.make(isClosed: true)
+        } catch {
+            // The runtime's own has no route either: what is refused there is only not told.
+            logger.warning("a machine's look-ups are not told", metadata: ["machine": "\(spec.machine)", "error": "\(error)"])
+            return Descriptor(-1)
+        }
+    }
+
     private func createBlocking(_ spec: MachineSpec, _ name: BootName) throws -> CreatedMachine {
         guard !spec.arguments.isEmpty, spec.slot >= 0, MachineSpec.uidBase(slot: spec.slot + 1) < Int(UInt32.max) else {
             throw OCIError(.invalidSpec, "\(name) has no command or no range of user ids")
@@ -38,7 +51,7 @@ extension OCIRuntime {
         Failpoint.hit("bundle")
         let binds = try root.mount(layers: spec.layers, binds: spec.binds)
         // Open until the machine's processes have it.
-        let network = spec.hasLocalNetwork ? try LocalNetwork.make() : Descriptor(-1)
+        let network = try network(of: spec)
         let config = RuntimeConfig(
             spec: spec, cgroupPath: configuration.cgroup(name), rootfs: root.rootfs, binds: binds,
             networkPath: network.value < 0 ? nil : "/proc/\(getpid())/fd/\(network.value)")

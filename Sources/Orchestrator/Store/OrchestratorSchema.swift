@@ -45,6 +45,6 @@ enum OrchestratorSchema {
                     INSERT INTO app_images SELECT app, json_extract(config, '$.image'), max(updated_at) FROM machines GROUP BY 1, 2;
                     """)
         },
-        life,
+        life, egress,
     ]
 }

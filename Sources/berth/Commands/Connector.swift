@@ -49,17 +49,23 @@ struct ConnectorCommand: ParsableCommand {
         @OptionGroup var output: JSONOption
         func run() async throws {
             let answer = try await ControlClient.gateway(state.installation()).get("/api/v1/connectors/\(URLPath.segment(name))")
-            let hasEgress = ["egress", "egress_private"].contains { answer[$0]?.arrayValue?.isEmpty == false }
-            let refused = hasEgress ? try? await EgressReport(of: name, state.installation()) : nil
-            if hasEgress, refused == nil { Output.note("the orchestrator does not say what was refused") }
+            // A connector without an image yet has no app.
+            let hasApp = answer["image"]?.stringValue != nil
+            let refused = hasApp ? try? await EgressReport(ofApp: answer.cell("app"), state.installation()) : nil
+            if hasApp, refused == nil { Output.note("the orchestrator does not say what was refused") }
             let doctor = try? await ControlClient.orchestrator(state.installation()).get("/v1/berth/doctor")
+            let running = try? await ControlClient.orchestrator(state.installation()).get("/v1/berth/running")
+            let short = running?["short"]?.arrayValue?.first { $0.cell("app") == answer.cell("app") }
             let processes = try? await ProcessReport(of: name, state.installation())
             if output.json {
                 guard var members = answer.objectValue else { return Output.json(answer) }
                 if let refused {
                     members["egress_refused"] = .array(refused.rows)
                     members["egress_refused_others"] = .int(refused.others)
+                    members["egress_reached"] = .array(refused.reached)
+                    members["egress_reached_others"] = .int(refused.reachedOthers)
                 }
+                if let short { members["short"] = short }
                 if let processes { members["server"] = processes.json }
                 return Output.json(.object(members))
             }
@@ -78,8 +84,8 @@ struct ConnectorCommand: ParsableCommand {
                 ("Profile", ProfileText.line(answer["hosting"], doctor)), ("Runtime", answer["hosting"]?["runtime"]?.stringValue),
                 ("Transport", answer["http"]?.stringValue.map { "Streamable HTTP at http://127.0.0.1:\($0) of its machine" } ?? "STDIO"),
                 ("Era", answer.cell("era") == "auto" ? nil : answer.cell("era")),
-                ("Egress", list("egress") ?? (hasEgress ? nil : "none: no network")), ("  private", list("egress_private")),
-                ("Isolation", LifeText.isolation(answer["life"])), ("Idle", LifeText.idle(answer["life"])),
+                ("Egress", list("egress") ?? (list("egress_private") == nil ? "none: no network" : nil)), ("  private", list("egress_private")),
+                ("Isolation", LifeText.isolation(answer["life"])), ("  short", short.map(ShortageLine.text)), ("Idle", LifeText.idle(answer["life"])),
                 ("Updates", LifeText.updates(answer["life"])),
                 ("Image", answer.cell("image") + (answer["image_bytes"]?.intValue.map { ", \(($0 + 500_000) / 1_000_000) MB of its own" } ?? "")),
                 ("Packages", list("packages")),

@@ -15,21 +15,39 @@ struct Status: AsyncParsableCommand {
         let machines = try await Machines.all(installation)
         let doctor = try await ControlClient.orchestrator(installation).get("/v1/berth/doctor")
         let memory = try await ControlClient.orchestrator(installation).get("/v1/berth/memory")
+        let short = try await ControlClient.orchestrator(installation).get("/v1/berth/running")["short"]?.arrayValue ?? []
         let disk = DiskUse(installation)
         let running = machines.filter { $0["state"]?.stringValue == "started" }.count
         if output.json {
             return Output.json(
-                .record(("state", .string(installation.state)), ("gateway", gateway), ("machines", .array(machines)), ("memory", memory), ("disk", disk.json), ("host", doctor)))
+                .record(("state", .string(installation.state)), ("gateway", gateway), ("machines", .array(machines)), ("memory", memory), ("short", .array(short)), ("disk", disk.json), ("host", doctor)))
         }
         Output.line("URL         \(gateway.cell("url"))")
         if !gateway.cell("url").hasSuffix("//" + gateway.cell("listen")) { Output.line("Listens on  \(gateway.cell("listen"))") }
         Output.line("State       \(installation.state)")
         Output.line("Connectors  \(gateway.cell("connectors"))   virtual MCPs \(gateway.cell("vmcps"))   active tokens \(gateway.cell("tokens"))")
         Output.line("Machines    \(running) of \(machines.count) started")
+        for line in ShortageLine.texts(short, machines) { Output.line("  short     \(line)") }
         Output.line("Memory      \(MemoryLine.text(memory))")
         let room = RunningState.all().first { $0.state == installation.state }?.buildRoom ?? BuildRoom.standard
         Output.line("Disk        \(disk.line(room: room))")
         Output.line("Isolation   \(Isolation.line(doctor))")
+    }
+}
+
+/// Connectors that have fewer machines started than `--min` says.
+enum ShortageLine {
+    /// - Parameter machines: by which an app's connector is known.
+    static func texts(_ short: [JSONValue], _ machines: [JSONValue]) -> [String] {
+        short.map { row in
+            let own = machines.first { $0.cell("app") == row.cell("app") }
+            return "\(own.flatMap(Machines.connector) ?? row.cell("app")): \(text(row))"
+        }
+    }
+
+    static func text(_ row: JSONValue) -> String {
+        let reason = row["reason"]?.stringValue.map { ": " + Printable.line($0) } ?? ", the others are on their way"
+        return "\(row.cell("started")) of \(row.cell("min")) started that are to run\(reason)"
     }
 }
 

@@ -1,5 +1,6 @@
 import AuthorCommands
 import JSONText
+import Wire
 
 /// The attacks of a machine that has a way out.
 extension Proof {
@@ -34,8 +35,9 @@ extension Proof {
     /// The agent tells the orchestrator a moment later.
     private func isCounted(_ wanted: (host: String, port: Int, reason: String), of connector: String) async throws -> Bool {
         let deadline = ContinuousClock.now + .seconds(20)
+        let app = try await ControlClient.gateway(installation).get("/api/v1/connectors/\(URLPath.segment(connector))").cell("app")
         while true {
-            let report = try await EgressReport(of: connector, installation)
+            let report = try await EgressReport(ofApp: app, installation)
             let isThere = report.rows.contains {
                 $0["host"]?.stringValue == wanted.host && $0["port"]?.intValue == wanted.port && $0["reason"]?.stringValue == wanted.reason
             }

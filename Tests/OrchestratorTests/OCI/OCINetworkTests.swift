@@ -1,9 +1,11 @@
 import Door
 import Foundation
+import GRDB
 import Glibc
 import Logging
 import NIOCore
 import NIOPosix
+import Persistence
 import Testing
 import Wire
 
@@ -34,6 +36,26 @@ struct OCINetworkTests {
                 #expect(lines.contains(expected), "\(expected): \(lines)")
             }
             #expect(lines.contains { $0.contains("refused") }, "nobody listens at 1.1.1.1:444: \(lines)")
+        }
+    }
+
+    @Test("a machine that only answers names has no route and no address but its loopback's, and can bind the name service's port")
+    func namesOnly() async throws {
+        try await withOCIHost { host in
+            var spec = host.spec(
+                """
+                echo net $(b tail -n +3 /proc/net/dev | b cut -d: -f1)
+                b ip route show table all | b grep -c default
+                for address in 1.1.1.1 198.18.0.1 10.0.0.1; do b nc -w 60 $address 443 2>&1; done
+                b nc -l -p 53 -e /bin/busybox echo answered & b usleep 1
+                until b nc -w 60 127.0.0.53 53 2>/dev/null; do :; done
+                b ip link set lo down 2>&1 | b grep -q permitted && echo no-down
+                b ip route add local default dev lo table local 2>&1 | b grep -q permitted && echo no-route
+                """)
+            spec.answersNames = true
+            let (lines, _) = try await host.run(spec)
+            for expected in ["net lo", "0", "answered", "no-down", "no-route"] { #expect(lines.contains(expected), "\(expected): \(lines)") }
+            #expect(lines.filter { $0.contains("unreachable") }.count == 3, "\(lines)")
         }
     }
 
@@ -83,27 +105,30 @@ struct OCINetworkTests {
         var logger = Logger(label: "relays-test")
         logger.logLevel = .critical
         let list = try EgressList(["api.example.com", "localhost"])
-        let first = MachineRelays(directory: directory, logger: logger)
-        let folder = try await first.open("m", slot: 0, list: list)
+        let store = try EgressBookTests.store(in: directory + "/state")
+        try await store.add(app: "web")
+        let first = MachineRelays(directory: directory, book: EgressBook(store: store, logger: logger), logger: logger)
+        let folder = try await first.open("m", app: "web", slot: 0, list: list)
         // What a bind mount holds on to: the folder itself, not its path.
         let bound = Descriptor(open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC))
         await first.shutdown()
         #expect(access(EgressRelay.socket(in: folder), F_OK) == 0)
 
-        let second = MachineRelays(directory: directory, logger: logger)
-        #expect(try await second.open("m", slot: 0, list: list) == folder)
+        let second = MachineRelays(directory: directory, book: EgressBook(store: store, logger: logger), logger: logger)
+        #expect(try await second.open("m", app: "web", slot: 0, list: list) == folder)
         var status = stat()
         #expect(fstatat(bound.value, "egress.sock", &status, 0) == 0)
         let base = UInt32(MachineSpec.uidBase(slot: 0))
         #expect(status.st_uid == base && status.st_mode & 0o777 == 0o600)
         // Root is not the machine's agent either.
         let descriptor = try #require(UnixClient.connect("/proc/self/fd/\(bound.value)/egress.sock"))
-        _ = try await eventually("the refusal") { second.ledger(of: "m")?.rows.first { $0.refusal.reason == .foreignPeer } }
+        _ = try await eventually("the refusal") { try await second.counts(of: "web").first { $0.place.verdict == "foreign_peer" } }
         close(descriptor)
         await second.close("m")
-        #expect(access(folder, F_OK) != 0 && second.ledger(of: "m") == nil)
+        #expect(access(folder, F_OK) != 0)
         await second.close("m")
         await second.shutdown()
+        try store.database.pool.close()
     }
 
     @Test("at a start the folders of living machines stay, and no others")

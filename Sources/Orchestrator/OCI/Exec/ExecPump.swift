@@ -1,38 +1,40 @@
 import CLinux
 import Foundation
 import Glibc
+import Synchronization
 
 /// Feeds one command and reads it, on a thread of its own, until it is over.
 ///
 /// Every wait has an end: what the command's user still has of processes then is for ``OCIRuntime`` to find.
 final class ExecPump: Sendable {
-    private let process: Int32
-    private let pidfd: Int32
     private let streams: ExecStreams
     private let command: ExecCommand
     private let begin: ContinuousClock.Instant
     private let stopped: WakePipe
+    private let ended: WakePipe
+    private let exit = Mutex<Reaper.Exit?>(nil)
     /// Ends every process of it.
     private let kill: @Sendable () -> Void
 
     /// How long the kernel may take with what was killed.
     private static let patience = Duration.seconds(5)
 
-    /// - Parameter pidfd: belongs to the pump from here on.
     init(
-        process: Int32, pidfd: Int32, streams: ExecStreams, command: ExecCommand, begin: ContinuousClock.Instant,
-        kill: @escaping @Sendable () -> Void
+        streams: ExecStreams, command: ExecCommand, begin: ContinuousClock.Instant, kill: @escaping @Sendable () -> Void
     ) throws(OCIError) {
-        self.process = process
-        self.pidfd = pidfd
         self.streams = streams
         self.command = command
         self.begin = begin
         self.kill = kill
         stopped = try WakePipe()
+        ended = try WakePipe()
     }
 
-    deinit { close(pidfd) }
+    /// Its first process has ended.
+    func hasEnded(_ exit: Reaper.Exit) {
+        self.exit.withLock { $0 = exit }
+        ended.wake()
+    }
 
     /// Ends the command before its time.
     func stop() { stopped.wake() }
@@ -54,33 +56,35 @@ final class ExecPump: Sendable {
         while true {
             let left = (deadline - .now).milliseconds
             if left <= 0 { ending = .timeout; break }
-            let events = flow.wait(also: [pidfd, stopped.reader], milliseconds: left)
+            let events = flow.wait(also: [ended.reader, stopped.reader], milliseconds: left)
             if events[0] { break }
             if events[1] { ending = .cancelled; break }
         }
         // The rest of it too: what went into the background holds the outputs open.
         kill()
-        let status = reap()
+        let exit = awaitExit()
         let end = ContinuousClock.now + Self.patience
         while flow.isOpen, ContinuousClock.now < end {
             flow.stopFeeding()
             _ = flow.wait(also: [], milliseconds: 50)
         }
-        var result = ExecResult(exitCode: status.signal == 0 ? Int(status.code) : 128 + Int(status.signal), signal: Int(status.signal))
+        // What nobody could see end is as good as killed.
+        let signal = exit?.signal ?? (exit?.code == nil ? SIGKILL : 0)
+        var result = ExecResult(exitCode: Int(exit?.code ?? 128 + signal), signal: Int(signal))
         (result.output, result.errors) = (flow.output, flow.errors)
         result.ending = ending
         result.milliseconds = (ContinuousClock.now - begin).milliseconds
         return result
     }
 
-    /// How the command's first process ended; as one that was killed, where nobody can say.
-    private func reap() -> (code: Int32, signal: Int32) {
-        var polled = pollfd(fd: pidfd, events: Int16(POLLIN), revents: 0)
+    /// How the command's first process ended; nil where that cannot be known, or has not come yet.
+    private func awaitExit() -> Reaper.Exit? {
+        var polled = pollfd(fd: ended.reader, events: Int16(POLLIN), revents: 0)
         let end = ContinuousClock.now + Self.patience
-        while poll(&polled, 1, Int32(clamping: (end - .now).milliseconds)) < 0 && errno == EINTR {}
-        var (code, signal): (Int32, Int32) = (0, 0)
-        guard clinux_reap(process, &code, &signal) == process else { return (-1, SIGKILL) }
-        return (code, signal)
+        while exit.withLock({ $0 == nil }), ContinuousClock.now < end {
+            _ = poll(&polled, 1, Int32(clamping: max(0, (end - .now).milliseconds)))
+        }
+        return exit.withLock { $0 }
     }
 }
 

@@ -68,9 +68,15 @@ extension OCIRuntime {
         }
         let pidfd = clinux_pidfd_open(pid)
         guard pidfd >= 0 else { throw OCIError.system("pidfd_open", "\(name)", -pidfd) }
-        return try ExecPump(process: pid, pidfd: pidfd, streams: pipes.ours, command: command, begin: begin) { [cgroups] in
-            cgroups.kill(cgroup)
+        let pump: ExecPump
+        do {
+            pump = try ExecPump(streams: pipes.ours, command: command, begin: begin) { [cgroups] in cgroups.kill(cgroup) }
+        } catch {
+            close(pidfd)
+            throw error
         }
+        reaper.watch(pid, pidfd: pidfd) { pump.hasEnded($0) }
+        return pump
     }
 
     /// Has the kernel end the command first when memory is short. runc gives it the machine's own score, whatever it has itself and

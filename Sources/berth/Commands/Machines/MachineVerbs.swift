@@ -38,6 +38,19 @@ extension MachinesCommand {
         func run() async throws { try await verb.run("restart" + limit.query, until: "started", as: "restarted") }
     }
 
+    struct Cordon: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Send no new sessions to a machine; those that it has stay, until uncordon.")
+        @OptionGroup var verb: MachineVerb
+        func run() async throws { try await verb.mark("cordon", "cordoned") }
+    }
+
+    struct Uncordon: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(abstract: "Send new sessions to a machine again.")
+        @OptionGroup var verb: MachineVerb
+        func run() async throws { try await verb.mark("uncordon", "uncordoned") }
+    }
+
     struct Destroy: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
             abstract: "End a machine for good; nothing of it stays but its history.",
@@ -86,6 +99,16 @@ struct MachineVerb: ParsableArguments {
         }
         if output.json { return Output.json(Machines.machine(settled, ofApp: target.app)) }
         Output.line("\(done ?? wanted) \(target.title)" + (reason.map { ": \($0)" } ?? ""))
+    }
+
+    /// Asks for what takes effect at once, whatever the machine is at.
+    func mark(_ verb: String, _ done: String) async throws {
+        let installation = try state.installation()
+        let target = try await MachineTarget.find(machine, installation)
+        let client = ControlClient.orchestrator(installation)
+        _ = try await client.json("POST", "\(target.path)/\(verb)")
+        if output.json { return Output.json(Machines.machine(try await client.get(target.path), ofApp: target.app)) }
+        Output.line("\(done) \(target.title)")
     }
 
     /// What its newest event says of what was asked: a machine that serves on has no reason of its own.
