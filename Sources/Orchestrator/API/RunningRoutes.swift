@@ -3,13 +3,14 @@ import JSONText
 import MachineAPI
 import NIOCore
 
-/// How many machines of an app stay started: `GET` and `POST /v1/apps/APP/berth/running`, `{"min": 2}`.
+/// How many machines of an app stay started, and which images its next machine may need: `GET` and `POST /v1/apps/APP/berth/running`,
+/// `{"min": 2, "images": ["sha256:…"]}`; without `images` they stay as they were.
 struct RunningRoutes: Sendable {
     let orchestrator: MachineService
 
     private struct Answer: Encodable, Sendable { var min: Int }
 
-    private static let keys = BodyKeys(known: ["min"])
+    private static let keys = BodyKeys(known: ["min", "images"])
 
     func add(to router: Router<MachinesContext>) {
         let routes = MachineRoutes(orchestrator: orchestrator)
@@ -23,6 +24,14 @@ struct RunningRoutes: Sendable {
             try Self.keys.check(body)
             guard let count = body["min"]?.intValue, (0...1_024).contains(count) else {
                 throw MachineFailure(.badRequest, "invalid", "min is 0 to 1024", field: "min")
+            }
+            if let value = body["images"], !value.isNull {
+                let images = (value.arrayValue ?? [.null]).map { $0.stringValue ?? "" }
+                guard images.count <= MachineStore.mostKeptImages, images.allSatisfy({ Identifier.hex(ofDigest: $0) != nil }) else {
+                    throw MachineFailure(
+                        .badRequest, "invalid", "images is a list of up to \(MachineStore.mostKeptImages) digests, sha256:…", field: "images")
+                }
+                try await orchestrator.store.setKeptImages(of: app.name, images)
             }
             try await orchestrator.store.setMinimum(of: app.name, count)
             return JSONAnswer(Answer(min: count))
