@@ -8,6 +8,7 @@
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
@@ -103,6 +104,16 @@ int clinux_remove_access_list(int fd) {
 }
 
 /// The new process, which shares our memory until it is another program: system calls and nothing else.
+// Every descriptor above the wanted ones is closed by now, and so is this one.
+static int score(int value) {
+    char text[16];
+    int length = snprintf(text, sizeof text, "%d", value), fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+    if (fd < 0) return errno;
+    int error = write(fd, text, length) == length ? 0 : errno ? errno : EIO;
+    close(fd);
+    return error;
+}
+
 static int become(const char *path, char *const argv[], char *const envp[], const struct clinux_spawn_options *options, const int *lifted, int count, pid_t parent) {
     struct sigaction standard = { .sa_handler = SIG_DFL };
     for (int number = 1; number < NSIG; number++) sigaction(number, &standard, NULL);
@@ -115,6 +126,10 @@ static int become(const char *path, char *const argv[], char *const envp[], cons
     if (options->parent_death_signal) {
         if (prctl(PR_SET_PDEATHSIG, options->parent_death_signal, 0, 0, 0) < 0) return errno;
         if (getppid() != parent) return ESRCH;
+    }
+    if (options->oom_score_adj) {
+        int error = score(options->oom_score_adj);
+        if (error) return error;
     }
     sigset_t none;
     sigemptyset(&none);

@@ -116,7 +116,7 @@ public enum GatewayService {
     /// What answers everything that is not MCP, with its rows.
     private static func control(_ plane: ControlPlane, _ audit: AuditStore, _ path: DataPathSlot, _ logger: Logger) -> ControlRouter {
         ControlRouter(
-            api: ControlAPI(plane: plane, audit: audit) { caller, action, subject, failure in
+            api: ControlAPI(plane: plane, audit: audit, record: { try await path.append($0) }) { caller, action, subject, failure in
                 var row = AuditRow(method: "admin/\(action)", outcome: failure == nil ? .allowed : .error, principal: caller.principal)
                 row.clientAddress = caller.clientAddress
                 row.exposedTool = String(subject.prefix(128))

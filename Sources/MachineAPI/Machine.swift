@@ -243,7 +243,7 @@ public struct ImageReference: Codable, Sendable, Equatable {
 public struct MachineEvent: Codable, Sendable, Equatable, Identifiable {
     /// ULID.
     public var id: String
-    /// `launch`, `start`, `stop`, `exit`, `restart`, `destroy`, `oom`, `adopt`, `suspend`, `resume`, `autostop`, `update`, `cordon`, `uncordon`, `signal`.
+    /// `launch`, `start`, `stop`, `exit`, `restart`, `destroy`, `oom`, `adopt`, `suspend`, `resume`, `autostop`, `update`, `cordon`, `uncordon`, `signal`, `exec`.
     public var type: String
     public var status: String
     /// `user`, `berth` for the reconciler, `kernel` for what the kernel did.
@@ -251,17 +251,33 @@ public struct MachineEvent: Codable, Sendable, Equatable, Identifiable {
     /// Milliseconds since 1970.
     public var timestamp: Int64
     public var reason: String?
-    /// Of an `exit` or `oom`: how it ended. Of a `start` that is over: how long its steps took.
+    /// Of an `exit` or `oom`: how it ended. Of a `start` that is over: how long its steps took. Of an `exec`: what was run, and its end.
     public var request: Request?
 
     public struct Request: Codable, Sendable, Equatable {
         public var exit_event: Exit?
         /// Berth's: of a `start` that came to its end.
         public var start_event: StartStages?
-        public init(exit_event: Exit? = nil, start_event: StartStages? = nil) {
+        /// Berth's: of an `exec`.
+        public var exec_event: Exec?
+        public init(exit_event: Exit? = nil, start_event: StartStages? = nil, exec_event: Exec? = nil) {
             self.exit_event = exit_event
             self.start_event = start_event
+            self.exec_event = exec_event
         }
+    }
+
+    /// A command that somebody ran in the machine. What it read and wrote is kept nowhere.
+    public struct Exec: Codable, Sendable, Equatable {
+        /// The first 4 KiB of its words.
+        public var command: [String]
+        /// Why it ended: `itself`, `timeout`, `cancelled`, `not_started`, or `unknown` where the orchestrator ended before it; nil
+        /// while it runs.
+        public var ended: String?
+        public var exit_code: Int?
+        public var exit_signal: Int?
+        public var milliseconds: Int?
+        public init(command: [String]) { self.command = command }
     }
 
     /// How a machine's first process ended.

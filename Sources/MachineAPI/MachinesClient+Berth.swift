@@ -35,8 +35,11 @@ public struct HostReport: Codable, Sendable, Equatable {
 public struct MachinesBootstrap: Codable, Sendable, Equatable {
     public var machines_url: String
     public var machines_token: String
+    /// The token that may also run commands in machines; only where the host lets anybody.
+    public var machines_exec_token: String?
 
-    public init(machines_url: String, machines_token: String) {
+    public init(machines_url: String, machines_token: String, machines_exec_token: String? = nil) {
+        self.machines_exec_token = machines_exec_token
         self.machines_url = machines_url
         self.machines_token = machines_token
     }

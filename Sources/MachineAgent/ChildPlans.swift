@@ -17,7 +17,7 @@ final class ChildPlans {
     let vault = CredentialVault()
 
     /// How many children, then the machine is to be replaced: a uid's System V objects outlive its processes. As many uids above
-    /// them are their removals' own.
+    /// them are their removals' own, and what lies above those is the orchestrator's, for commands.
     static let capacity: uid_t = 32_000
 
     init(boot: BootDocument, firstUID: uid_t) {

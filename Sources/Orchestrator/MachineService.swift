@@ -16,6 +16,7 @@ final class MachineService: Sendable {
     let uploads: Uploads
     /// Layers in force on this host.
     let isolation: [String]
+    let exec: ExecPolicy
 
     let lookup: any ImageLookup
     /// nil where there are no images to look at.
@@ -24,8 +25,10 @@ final class MachineService: Sendable {
     private let address = Mutex<MachinesBootstrap?>(nil)
 
     init(
-        reconciler: Reconciler, lookup: any ImageLookup, images: any ImageBuilding, uploads: Uploads, oci: OCIConfiguration?, shelf: ImageStore? = nil
+        reconciler: Reconciler, lookup: any ImageLookup, images: any ImageBuilding, uploads: Uploads, oci: OCIConfiguration?, shelf: ImageStore? = nil,
+        exec: ExecPolicy = ExecPolicy()
     ) {
+        self.exec = exec
         self.shelf = shelf.map { ImageShelf(images: $0, machines: reconciler.host.store) }
         self.reconciler = reconciler
         self.images = images

@@ -37,6 +37,10 @@ public struct OrchestratorConfiguration: Sendable {
     public var runtimePath = ""
     /// How much memory all machines may be promised together.
     public var memoryBudget = MemoryBudgetSetting.standard
+    /// Whether commands may be run in machines at all.
+    public var allowsExec = false
+    /// The gateway's control socket, which takes their audit rows.
+    public var auditSocket: String?
     /// Adopt, stop every machine, end; rows stay as they are.
     public var stopAll = false
     /// Make what image builds need in the background, ahead of the first build.

@@ -122,11 +122,14 @@ final class RunningOrchestrator: Sendable {
                 caBundle: configuration.caBundle, limits: TreeLimits(bytes: configuration.imageLimit), room: configuration.buildRoom,
                 releaseAge: configuration.releaseAge, knownServers: configuration.knownServers),
             store: images, uploads: uploads, machine: jobs, logger: logger, logins: { try await store.login(of: $0) })
-        let orchestrator = MachineService(reconciler: reconciler, lookup: images, images: factory, uploads: uploads, oci: configuration.oci, shelf: images)
+        let orchestrator = MachineService(reconciler: reconciler, lookup: images, images: factory, uploads: uploads, oci: configuration.oci, shelf: images,
+            exec: ExecPolicy(
+                isAllowed: configuration.allowsExec, audit: configuration.auditSocket.map { GatewayAudit(socket: $0, http: http) }))
         // Before anything boots: a door that is made later must not be taken for a leftover.
         try RunDirectories.removeLeftovers(configuration, boots: try await store.boots())
         try await OrchestratorService.removeUnownedLogs(configuration.oci, store)
         opened.add { await reconciler.shutdown() }
+        try await store.finishUnknownExecs()
         try await reconciler.begin(holding: configuration.stopAll)
         return RunningOrchestrator(
             orchestrator: orchestrator, configuration: configuration, factory: factory, group: group, images: images, uploads: uploads,

@@ -51,10 +51,10 @@ final class Berth: Sendable {
         return try await Command.run(prefix + [Repository.binary("berth")] + arguments, environment: variables, input: input, seconds: seconds)
     }
 
-    /// The same, expected to succeed; its last line as JSON.
+    /// The same, expected to succeed; its last line as JSON. What stands `behind` goes after `--`.
     @discardableResult
-    func json(_ arguments: [String], input: String? = nil) async throws -> [String: Any] {
-        let result = try await run(arguments + ["--json"], input: input)
+    func json(_ arguments: [String], input: String? = nil, behind command: [String] = []) async throws -> [String: Any] {
+        let result = try await run(arguments + ["--json"] + (command.isEmpty ? [] : ["--"] + command), input: input)
         guard result.status == 0, let json = result.lastJSON else {
             throw Trouble("\(arguments.joined(separator: " ")): \(result.status) \(result.output) \(result.errors)")
         }

@@ -12,12 +12,13 @@ struct MachinesContractTests {
     private struct Target {
         var url: String
         var token: String
+        var execToken: String
         /// Of a connector's machine: what becomes ready.
         var config: [String: Any]
     }
 
     private func target(_ berth: Berth) async throws -> Target {
-        try await berth.up()
+        try await berth.up(["--exec"])
         try await berth.add("fixture", fixture: "fixture.py")
         let socket = "/run/berth/\(try berth.key)/machines.sock"
         let answer = try await Command.run(["/usr/bin/curl", "-sS", "--unix-socket", socket, "http://machines/v1/berth/bootstrap"])
@@ -26,7 +27,8 @@ struct MachinesContractTests {
         var config = try #require(machines.first?["config"] as? [String: Any])
         config["metadata"] = nil
         return Target(
-            url: try #require(told?["machines_url"] as? String), token: try #require(told?["machines_token"] as? String), config: config)
+            url: try #require(told?["machines_url"] as? String), token: try #require(told?["machines_token"] as? String),
+            execToken: try #require(told?["machines_exec_token"] as? String), config: config)
     }
 
     @Test func everyCallIsAsFlyDescribesIt() async throws {
@@ -35,7 +37,7 @@ struct MachinesContractTests {
             let config = String(decoding: try JSONSerialization.data(withJSONObject: target.config), as: UTF8.self)
             let result = try await Command.run(
                 [Self.python, "-B", Repository.root + "/Tests/MachinesAPI/contract.py", target.url, config],
-                environment: ["BERTH_TOKEN": target.token], seconds: 600)
+                environment: ["BERTH_TOKEN": target.token, "BERTH_EXEC_TOKEN": target.execToken], seconds: 600)
             if result.status == Self.skipped { return print(result.output) }
             #expect(result.status == 0, "\(result.output) \(result.errors) \(berth.log)")
         }

@@ -1,7 +1,7 @@
 """Drives every call of the Machines API that Berth answers, as a client of Fly's would, and holds each request and each answer against
 Fly's description.
 
-contract.py URL CONFIG   (the bearer token in BERTH_TOKEN; CONFIG: JSON of a machine's configuration that becomes ready)
+contract.py URL CONFIG   (the bearer token in BERTH_TOKEN, the one for commands in BERTH_EXEC_TOKEN; CONFIG: JSON of a machine's configuration that becomes ready)
 """
 import json
 import os
@@ -20,8 +20,10 @@ class Suite:
         self.exchanges = 0
         self.seen = set()
 
-    def call(self, method, path, expected, body=None, valid=True, nonce=None, **params):
+    def call(self, method, path, expected, body=None, valid=True, nonce=None, token=None, **params):
         headers = {"fly-machine-lease-nonce": nonce} if nonce else {}
+        if token:
+            headers["authorization"] = "Bearer " + token
         response = self.http.request(method, path, json=body, params=params or None, headers=headers)
         self.exchanges += 1
         self.seen.add((method, path.split("/")[-1] if path.count("/") > 4 else path.count("/")))
@@ -39,7 +41,7 @@ class Suite:
             self.wrong.append(what)
 
 
-def run(suite, config):
+def run(suite, config, executor):
     call, check = suite.call, suite.check
     # Apps
     app = call("POST", "/apps", 201, {"name": "contract", "org_slug": "personal"})
@@ -91,11 +93,27 @@ def run(suite, config):
     check("a process", call("GET", m + "/ps", 200, sort_by="rss", order="desc")[0]["rss"] > 0)
     call("GET", m + "/versions", 200)
 
+    # Commands: refused to a token without the right to, in every form of Fly's description with it
+    call("POST", m + "/exec", 403, {"command": ["true"]})
+    ran = call("POST", m + "/exec", 200, {"command": ["sh", "-c", "cat; echo no >&2; exit 3"], "stdin": "in", "timeout": 20}, token=executor)
+    check("what it wrote", (ran["stdout"], ran["stderr"], ran["exit_code"], ran["exit_signal"]) == ("in", "no\n", 3, 0))
+    killed = call("POST", m + "/exec", 200, {"cmd": "sh -c 'kill -9 $$'"}, token=executor)
+    check("a signal", (killed["exit_code"], killed["exit_signal"]) == (137, 9))
+    late = call("POST", m + "/exec", 200, {"command": ["sleep", "100"], "timeout": 1}, token=executor)
+    check("its time was over", late["berth"]["ended"] == "timeout")
+    call("POST", m + "/exec", 400, {"command": []}, token=executor)
+    call("POST", m + "/exec", 422, {"command": ["/nosuch"]}, token=executor)
+    call("POST", m + "/exec", 422, {"command": ["true"], "container": "side"}, token=executor)
+    told = [event["request"]["exec_event"] for event in call("GET", m + "/events", 200, limit=50) if event["type"] == "exec"]
+    check("the events tell of them", [exec["ended"] for exec in told] == ["not_started", "timeout", "itself", "itself"])
+
     # Leases
     call("GET", m + "/lease", 404)
     lease = call("POST", m + "/lease", 201, {"ttl": 60, "description": "contract"})["data"]
     call("POST", m + "/lease", 409, {"ttl": 60})
     call("POST", m + "/stop", 409)
+    call("POST", m + "/exec", 409, {"command": ["true"]}, token=executor)
+    call("POST", m + "/exec", 200, {"command": ["true"]}, nonce=lease["nonce"], token=executor)
     call("POST", m + "/lease", 201, nonce=lease["nonce"], ttl=120)
     call("GET", m + "/lease", 200)
     call("DELETE", m + "/lease", 409, nonce="0" * 12)
@@ -105,6 +123,7 @@ def run(suite, config):
     boot = got["berth"]["boot_id"]
     call("POST", m + "/suspend", 200)
     call("GET", m + "/wait", 200, state="suspended", timeout=60)
+    call("POST", m + "/exec", 412, {"command": ["true"]}, token=executor)
     call("POST", m + "/start", 200)
     call("GET", m + "/wait", 200, state="started", timeout=60)
     check("the same boot", call("GET", m, 200)["berth"]["boot_id"] == boot)
@@ -127,6 +146,7 @@ def run(suite, config):
     call("GET", m + "/wait", 200, state="stopped", timeout=60)
     call("POST", m + "/suspend", 412)
     call("GET", m + "/ps", 412)
+    call("POST", m + "/exec", 412, {"command": ["true"]}, token=executor)
     call("POST", m + "/start", 200)
     call("GET", m + "/wait", 200, state="started", timeout=60)
     call("DELETE", m, 412)
@@ -141,8 +161,8 @@ def run(suite, config):
     call("DELETE", machines + "/" + leased["id"], 200, nonce=leased["nonce"], force="true")
 
     # What is not there says so by its name
-    for method, path in (("POST", m + "/exec"), ("GET", m + "/memory"), ("POST", m + "/memory/reclaim"), ("GET", "/apps/contract/volumes")):
-        body = {"command": ["true"]} if path.endswith("exec") else {"amount_mb": 1} if path.endswith("reclaim") else None
+    for method, path in (("GET", m + "/memory"), ("POST", m + "/memory/reclaim"), ("GET", "/apps/contract/volumes")):
+        body = {"amount_mb": 1} if path.endswith("reclaim") else None
         refused = call(method, path, 501, body)
         check("%s says its name" % path, refused["status"] == "not_implemented" and refused["details"]["part"] in path)
     call("DELETE", "/apps/contract", 202)
@@ -153,7 +173,7 @@ def main():
     nobody = httpx.get(sys.argv[1] + "/v1/apps", params={"org_slug": "personal"})
     suite.wrong += ["without a token: " + complaint for complaint in suite.description.complaints(nobody)]
     suite.check("without a token: %d" % nobody.status_code, nobody.status_code == 401)
-    run(suite, json.loads(sys.argv[2]))
+    run(suite, json.loads(sys.argv[2]), os.environ["BERTH_EXEC_TOKEN"])
     for line in suite.wrong:
         print("WRONG", line)
     print("%d exchanges of %d kinds, %d wrong" % (suite.exchanges, len(suite.seen), len(suite.wrong)))

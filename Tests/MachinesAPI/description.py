@@ -87,6 +87,7 @@ def mended(document):
     schemas["MachineVersion"]["required"] = ["version", "user_config"]
     schemas["ProcessStat"]["required"] = ["pid", "command", "directory", "cpu", "rss", "stime", "rtime"]
     schemas["WaitMachineResponse"]["required"] = ["ok", "state", "version"]
+    schemas["flydv1.ExecResponse"]["required"] = ["exit_code", "exit_signal", "stdout", "stderr"]
     schemas["App"]["required"] = ["id", "name", "status", "organization", "machine_count"]
     schemas["ListAppsResponse"]["required"] = ["total_apps", "apps"]
     schemas["Machine"]["properties"]["state"]["enum"] = [

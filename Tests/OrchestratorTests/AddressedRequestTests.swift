@@ -30,6 +30,11 @@ struct AddressedRequestTests {
                 streams.withLock { $0.append(NIOLoopBound(exchange, eventLoop: exchange.eventLoop)) }
                 return
             }
+            if exchange.path == "/stale" {
+                return exchange.reply(
+                    status: 401, headers: [("content-type", "application/json")],
+                    body: ByteBuffer(string: #"{"error":"hosted_auth","reason":"wrong_boot"}"#))
+            }
             let names = exchange.head.headers.map { $0.name.lowercased() }.sorted().joined(separator: " ")
             let preferred = exchange.header("fly-preferred-instance-unavailable") ?? "-"
             exchange.reply(
@@ -156,6 +161,7 @@ struct AddressedRequestTests {
             #expect(try await place.host.store.machine(machine.id)?.state == .stopped)
             // It is ready when its door is open.
             place.host.door.answer.withLock { $0 = .silence("not yet") }
+            async let stale = place.ask("web.internal", "/stale")
             async let answers = [place.ask("web.internal"), place.ask("web.internal", headers: [("fly-force-instance-id", machine.id)])]
             let boot = try await eventually("a boot") { try await place.host.store.machine(machine.id)?.boot }
             try Files.makeDirectories(place.host.directory + "/doors", mode: 0o700)
@@ -163,6 +169,10 @@ struct AddressedRequestTests {
             place.doors.withLock { $0.append(server) }
             place.host.door.answer.withLock { $0 = .yes }
             for answer in try await answers { #expect(answer.body.hasPrefix("one ")) }
+            // A token of before the machine's start is to be signed anew; from a machine that ran it is refused as it stands.
+            let woken = try await stale
+            #expect(woken.status == 503 && woken.json["error"] as? String == "machine_woken" && woken.headers["retry-after"] == "1")
+            #expect(try await place.ask("web.internal", "/stale").status == 401)
             let events = try await place.host.store.events(of: machine.id, limit: 20)
             #expect(events.contains { $0.type == "start" && $0.source == "proxy" })
         }

@@ -34,6 +34,11 @@ final class FakeRuntime: MachineRuntime {
         var readers: [AsyncStream<LogPiece>.Continuation] = []
         /// Of every machine that runs.
         var statistics = MachineStatistics()
+        /// What was run in machines, and what it answers.
+        var commands: [ExecCommand] = []
+        var commandsRunning = 0
+        var execRefusal: ExecRefusal?
+        var execResult = ExecResult(exitCode: 0)
         /// Bytes that a frozen machine gives back; nil on a host without swap.
         var swapped: Int?
     }
@@ -84,6 +89,15 @@ final class FakeRuntime: MachineRuntime {
             state.removed.append("\(machine)-\(boot)")
         }
     }
+
+    func exec(_ machine: String, boot: String, _ command: ExecCommand, admit: @Sendable () async throws -> Void) async throws -> ExecResult {
+        if let refusal = state.withLock({ $0.execRefusal }) { throw refusal }
+        try await admit()
+        state.withLock { $0.commands.append(command) }
+        return state.withLock { $0.execResult }
+    }
+
+    func commands(_ machine: String, boot: String) -> Int { state.withLock { $0.commandsRunning } }
 
     func survey() async throws -> [SurveyedMachine] {
         state.withLock { $0.running.keys.map { $0.split(separator: "-") } }
@@ -219,7 +233,7 @@ final class FakeHost: Sendable {
     /// - Parameter directory: of an earlier host, to come back as its successor.
     init(
         directory: String? = nil, runtime: FakeRuntime = FakeRuntime(), door: FakeDoor = FakeDoor(), quota: HostQuota = HostQuota(),
-        budget: MemoryBudget = MemoryBudget(), layers: [IsolationLayer] = [], starts: StartQueue = StartQueue()
+        budget: MemoryBudget = MemoryBudget(), layers: [IsolationLayer] = [], starts: StartQueue = StartQueue(), exec: ExecPolicy = ExecPolicy()
     ) throws {
         self.budget = budget
         self.directory = directory ?? "/tmp/berth-fake-" + String(UInt64.random(in: 0..<1 << 48), radix: 36)
@@ -246,7 +260,7 @@ final class FakeHost: Sendable {
                 isolation: ["user"], logger: logger, budget: budget, starts: starts, layers: layers))
         orchestrator = MachineService(
             reconciler: reconciler, lookup: images, images: images, uploads: try Uploads(directory: configuration.stateDirectory + "/uploads"),
-            oci: nil)
+            oci: nil, exec: exec)
         listeners = MachinesListeners(
             orchestrator: orchestrator, configuration: configuration, group: MultiThreadedEventLoopGroup.singleton, logger: logger)
     }
@@ -282,10 +296,10 @@ final class FakeHost: Sendable {
 
 /// Runs a test on a host of its own, with a client on its unix socket.
 func withFakeHost(
-    quota: HostQuota = HostQuota(), budget: MemoryBudget = MemoryBudget(), layers: [IsolationLayer] = [],
+    quota: HostQuota = HostQuota(), budget: MemoryBudget = MemoryBudget(), layers: [IsolationLayer] = [], exec: ExecPolicy = ExecPolicy(),
     _ body: (FakeHost, MachinesClient) async throws -> Void
 ) async throws {
-    let host = try FakeHost(quota: quota, budget: budget, layers: layers)
+    let host = try FakeHost(quota: quota, budget: budget, layers: layers, exec: exec)
     try await host.open()
     let (endpoint, token) = try host.tcp()
     let client = MachinesClient(endpoint: endpoint, token: token)

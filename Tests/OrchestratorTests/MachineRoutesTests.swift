@@ -139,7 +139,7 @@ struct MachineRoutesTests {
             #expect(start.status == 200 && (start.json as? [String: Any])?["previous_state"] is String)
             #expect(try await ask("GET", "/v1/apps/web/machines/\(id)/wait", to: host.socket).status == 200)
             #expect(try await ask("DELETE", "/v1/apps/web/machines/\(id)", to: host.socket).status == 412)
-            #expect(try await ask("POST", "/v1/apps/web/machines/\(id)/exec", to: host.socket).status == 501)
+            #expect(try await ask("POST", "/v1/apps/web/machines/\(id)/memory/reclaim", to: host.socket).status == 501)
             let stop = "/v1/apps/web/machines/\(id)/stop"
             #expect(try await ask("POST", stop, #"{"signal":"SIGHUP"}"#, to: host.socket).status == 422)
             #expect(try await ask("POST", stop, #"{"timeout":"1d"}"#, to: host.socket).status == 400)

@@ -85,6 +85,8 @@ struct clinux_spawn_options {
     const char *directory;
     /// What the child gets when the *thread* that started it ends, a killed process's included; 0 for nothing.
     int parent_death_signal;
+    /// How soon the kernel ends the child for want of memory, -1000 to 1000, before it runs anything; 0 leaves it as it is here.
+    int oom_score_adj;
 };
 /// Returns the pid, or `-errno`. `path` is used as it is (no PATH search).
 pid_t clinux_spawn(const char *path, char *const argv[], char *const envp[], const struct clinux_spawn_options *options);

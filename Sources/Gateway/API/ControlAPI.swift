@@ -11,6 +11,8 @@ import Sealing
 struct ControlAPI: Sendable {
     let plane: ControlPlane
     let audit: AuditStore
+    /// Writes a row as it is.
+    let record: @Sendable (AuditRow) async throws -> Void
     let recordAdmin: AdminAction.Append
 
     func router() -> Hummingbird.Router<ControlContext> {
@@ -34,6 +36,7 @@ struct ControlAPI: Sendable {
         addVersions(to: api)
         addVirtualMCPs(to: api)
         addTokens(to: api)
+        addExecRows(to: api)
         api.get("audit") { request, _ in try await auditRows(request) }
         return router
     }
@@ -209,7 +212,7 @@ struct ControlAPI: Sendable {
         ControlAnswer(try await AdminAction(caller: context.caller, action: action, subject: subject, append: recordAdmin).run(body))
     }
 
-    private static let controlSocketOnly = ProvisioningFailure(
+    static let controlSocketOnly = ProvisioningFailure(
         error: "forbidden", message: "this is answered on the control socket only", hint: "run berth on the host as root")
 
     static func decode<T: Decodable>(_ type: T.Type, _ request: Request) async throws -> T {

@@ -20,6 +20,8 @@ struct BodyKeys: Sendable {
         unsupported: ["id", "lease_ttl", "lsvd", "min_secrets_version", "skip_secrets"])
     static let lease = BodyKeys(known: ["ttl", "description"])
     static let signal = BodyKeys(known: ["signal"])
+    /// Fly's own client also says which machine.
+    static let exec = BodyKeys(known: ["command", "cmd", "stdin", "timeout"], unsupported: ["container"], ignored: ["machine", "machine_id"])
     static let metadata = BodyKeys(known: ["metadata", "machine_version", "updated_at"])
     static let metadataValue = BodyKeys(known: ["value", "updated_at"])
     static let config = BodyKeys(

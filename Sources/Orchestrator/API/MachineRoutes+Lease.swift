@@ -70,6 +70,7 @@ extension MachinesCaller {
         case .root: "root"
         case .gateway: "gateway"
         case .organisation: "organisation"
+        case .executor: "organisation (exec)"
         }
     }
 }

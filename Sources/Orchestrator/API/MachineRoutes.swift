@@ -19,7 +19,7 @@ struct MachineRoutes: Sendable {
         v1.get("apps/:app") { _, context in JSONAnswer(AppAnswer(try await app(context))) }
         v1.delete("apps/:app") { request, context in
             // A machine that somebody works on goes only by force, which is the gateway's (its connector is removed) and root's.
-            if request.uri.queryParameters["force"] != "true" || context.caller == .organisation {
+            if request.uri.queryParameters["force"] != "true" || context.caller.isToken {
                 let leases = try await store.leases(app: try await app(context).name, at: WallClock.milliseconds())
                 if let lease = leases.first { throw MachineFailure.leased(lease) }
             }
@@ -41,6 +41,7 @@ struct MachineRoutes: Sendable {
         addChanges(to: v1)
         addMetadata(to: v1)
         addLeases(to: v1)
+        addExec(to: v1)
         v1.get("platform/regions") { _, _ in JSONAnswer(RegionsAnswer()) }
         refuseOthers(v1)
     }
@@ -122,7 +123,7 @@ struct MachineRoutes: Sendable {
     /// Paths of Fly's that clients may try: a plain word instead of "not found".
     private func refuseOthers(_ v1: RouterGroup<MachinesContext>) {
         let machine = "apps/:app/machines/:id"
-        for verb in ["exec", "memory/reclaim"] { v1.post("\(machine)/\(verb)") { _, _ -> Response in throw Self.notImplemented(verb) } }
+        v1.post("\(machine)/memory/reclaim") { _, _ -> Response in throw Self.notImplemented("memory/reclaim") }
         v1.get("\(machine)/memory") { _, _ -> Response in throw Self.notImplemented("memory") }
         v1.put("\(machine)/memory") { _, _ -> Response in throw Self.notImplemented("memory") }
         for list in ["volumes", "secrets", "certificates", "ip_assignments", "network_policies"] {

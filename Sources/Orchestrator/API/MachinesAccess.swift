@@ -12,9 +12,17 @@ enum MachinesCaller: Sendable, Equatable {
     case gateway
     /// A token of the organisation: what the gateway may, but for saying which machines are the gateway's.
     case organisation
+    /// The organisation's other token: the same, and commands in machines.
+    case executor
 
     /// Whether a machine may be given the marks by which the gateway knows its own.
-    var marksMachines: Bool { self != .organisation }
+    var marksMachines: Bool { !isToken }
+
+    /// Whether it is known by a token, over TCP.
+    var isToken: Bool { self == .organisation || self == .executor }
+
+    /// Whether it may run commands in machines, where the host lets anybody. The gateway may not: nothing that it does needs it.
+    var mayExec: Bool { self == .root || self == .executor }
 }
 
 /// Who may come in, on one listener.
@@ -22,8 +30,9 @@ struct MachinesAccess: Sendable {
     enum Kind: Sendable {
         /// The kernel says who the peer is.
         case socket(gatewayUID: UInt32)
-        /// A bearer token, and a `Host` that is ours: web pages of this host can reach it too.
-        case tcp(token: String, policy: OriginPolicy)
+        /// A bearer token, and a `Host` that is ours: web pages of this host can reach it too. The one for commands is there only
+        /// where the host lets anybody run them.
+        case tcp(token: String, execToken: String?, policy: OriginPolicy)
     }
 
     let kind: Kind
@@ -36,7 +45,7 @@ struct MachinesAccess: Sendable {
             case gatewayUID: return .success(.gateway)
             default: return .failure(MachineFailure(.forbidden, "forbidden", "this user may not use the Machines API"))
             }
-        case .tcp(let token, let policy):
+        case .tcp(let token, let execToken, let policy):
             // A machine's address is one of ours too; no page can name it, since it has no token.
             let hosts = head.headers["host"]
             let isAddressed = hosts.count == 1 && InternalAddress(host: hosts[0]) != nil
@@ -44,7 +53,10 @@ struct MachinesAccess: Sendable {
                 return .failure(MachineFailure(.forbidden, "forbidden", "the request names a host or an origin that is not ours", field: "host"))
             }
             let values = head.headers["authorization"]
-            guard values.count == 1, Self.tokens(in: values[0]).contains(where: { constantTimeEquals(Array($0.utf8), Array(token.utf8)) }) else {
+            let given = values.count == 1 ? Self.tokens(in: values[0]) : []
+            func isGiven(_ token: String) -> Bool { given.contains { constantTimeEquals(Array($0.utf8), Array(token.utf8)) } }
+            if let execToken, isGiven(execToken) { return .success(.executor) }
+            guard isGiven(token) else {
                 return .failure(
                     MachineFailure(
                         .unauthorized, "unauthorized", "a valid token is needed", field: "authorization", hint: "Authorization: Bearer <token>"))

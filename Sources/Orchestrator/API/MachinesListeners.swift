@@ -29,12 +29,13 @@ final class MachinesListeners: Sendable {
 
     func open() async throws {
         let responder = orchestrator.responder()
-        let token = try await token()
+        let token = try await token("token")
+        let execToken = orchestrator.exec.isAllowed ? try await self.token("exec-token") : nil
         let policy = OriginPolicy(allowedHosts: [configuration.listenHost] + configuration.allowedHosts)
-        let tcp = try await openTCP(responder, MachinesAccess(kind: .tcp(token: token, policy: policy)))
+        let tcp = try await openTCP(responder, MachinesAccess(kind: .tcp(token: token, execToken: execToken, policy: policy)))
         servers.withLockedValue { $0.append(tcp) }
         let host = configuration.listenHost.contains(":") ? "[\(configuration.listenHost)]" : configuration.listenHost
-        orchestrator.listens(at: MachinesBootstrap(machines_url: "http://\(host):\(tcp.port ?? 0)", machines_token: token))
+        orchestrator.listens(at: MachinesBootstrap(machines_url: "http://\(host):\(tcp.port ?? 0)", machines_token: token, machines_exec_token: execToken))
 
         let descriptor = try HostSocket.listen(configuration.machinesSocket, group: configuration.gatewayGID)
         let unix = try await serve(.descriptor(descriptor.release()), responder, MachinesAccess(kind: .socket(gatewayUID: configuration.gatewayUID)))
@@ -78,14 +79,16 @@ final class MachinesListeners: Sendable {
         return limits
     }
 
-    /// The token of the TCP listener, sealed in the database.
-    private func token() async throws -> String {
-        let store = orchestrator.store
-        if let sealed = try await store.setting("token") {
-            return String(decoding: try store.keys.open(sealed, identity: "settings/token"), as: UTF8.self)
+    /// A token of the TCP listener, sealed in the database.
+    ///
+    /// - Parameter name: of its setting.
+    private func token(_ name: String) async throws -> String {
+        let (store, identity) = (orchestrator.store, "settings/\(name)")
+        if let sealed = try await store.setting(name) {
+            return String(decoding: try store.keys.open(sealed, identity: identity), as: UTF8.self)
         }
         let token = "berth_" + Base64URL.encode(try randomBytes(32))
-        try await store.setSetting("token", try store.keys.seal(Array(token.utf8), identity: "settings/token"))
+        try await store.setSetting(name, try store.keys.seal(Array(token.utf8), identity: identity))
         return token
     }
 }

@@ -1,5 +1,6 @@
 import ControlSurface
 import Door
+import JSONText
 import Logging
 import NIOCore
 import NIOHTTP1
@@ -56,10 +57,22 @@ struct AddressedExchange: Sendable {
                 guard case .app = address, wish.forced == nil, tried.count < Self.tries else { throw Self.notDelivered(failure.reason) }
                 continue
             }
+            if place.hasWaited, answer.status == 401 { return try await refusal(answer, from: place, writer) }
             await writer.open(status: answer.status, headers: Self.headers(of: answer, from: place))
             for try await piece in answer.body { try await writer.write(piece) }
             return await writer.finish()
         }
+    }
+
+    /// A token for an app is good for no agent that began after it was signed: the sender is told to sign another one, not that it may not.
+    private func refusal(_ answer: HTTPClientResponse, from place: AddressedRequests.Place, _ writer: ExchangeWriter) async throws {
+        let body = try await answer.collect(upTo: 64 << 10)
+        if (try? JSONValue(parsing: Array(buffer: body)))?["reason"]?.stringValue == HostedToken.Refusal.wrongBoot.rawValue {
+            throw MachineSelection.refusal(
+                "machine_woken", "machine \(place.machine) was started for this request, whose token is older than it; nothing was delivered",
+                hint: "send it again with a new token", retry: 1)
+        }
+        await writer.reply(status: answer.status, headers: Self.headers(of: answer, from: place), body: body)
     }
 
     // MARK: Headers

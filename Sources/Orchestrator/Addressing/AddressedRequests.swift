@@ -11,6 +11,8 @@ struct AddressedRequests: Sendable {
         var door: String
         /// The machine that was preferred and is not to be had.
         var unavailable: String?
+        /// The request was there before the machine was ready.
+        var hasWaited = false
     }
 
     /// How long a request waits for a machine.
@@ -42,7 +44,7 @@ struct AddressedRequests: Sendable {
                 if let starting { try? await reconciler.send(.start(source: "proxy"), to: starting) }
                 guard let machine = machines.first(where: { $0.id == id }), let boot = machine.boot, let door = boot.door else { break }
                 guard loads.enter(id, limit: machine.config.concurrency.hard) else { continue }
-                return Place(machine: id, app: address.app, door: "unix:\(door)", unavailable: unavailable)
+                return Place(machine: id, app: address.app, door: "unix:\(door)", unavailable: unavailable, hasWaited: isWaiting)
             case .start(let id):
                 try await reconciler.send(.start(source: "proxy"), to: id)
             case .wait:

@@ -28,6 +28,8 @@ extension MachineHost {
             }
         }
         do {
+            // Its row says that it is about to be suspended: no further one begins.
+            try checkCommands(boot, "not suspended")
             guard let bytes = try await runtime.freeze(record.id, boot: boot.boot) else {
                 return "the host has no swap: it stands still and keeps its memory (berth doctor names the remedy)"
             }
@@ -42,6 +44,12 @@ extension MachineHost {
     func resume(_ boot: BootRecord) async throws {
         try await runtime.thaw(boot.machine, boot: boot.boot)
         if let door = boot.door { DoorLatch.open(door) }
+    }
+
+    /// - Throws: while somebody runs a command in it.
+    func checkCommands(_ boot: BootRecord, _ refusal: String) throws(MachineFailure) {
+        guard runtime.commands(boot.machine, boot: boot.boot) > 0 else { return }
+        throw MachineFailure(.conflict, "in_use", "\(refusal): somebody runs a command in it")
     }
 
     private func checkIdle(_ record: MachineRecord, _ boot: BootRecord, _ limit: Duration) async throws {

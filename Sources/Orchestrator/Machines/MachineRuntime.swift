@@ -15,6 +15,10 @@ protocol MachineRuntime: Sendable {
     func isFrozen(_ machine: String, boot: String) async throws -> Bool
     /// Idempotent.
     func thaw(_ machine: String, boot: String) async throws
+    /// Runs a command in a living machine, if `admit` does not throw, and ends all of it.
+    func exec(_ machine: String, boot: String, _ command: ExecCommand, admit: @Sendable () async throws -> Void) async throws -> ExecResult
+    /// How many of those run there.
+    func commands(_ machine: String, boot: String) -> Int
     var exits: AsyncStream<MachineExit> { get }
     var memoryKills: AsyncStream<MemoryKill> { get }
     /// `nil` when nothing of it is there.

@@ -47,6 +47,22 @@ extension CgroupTree {
         }
     }
 
+    /// Makes a cgroup below another one, which is there, in every hierarchy. It has the other's limits.
+    func makeInside(_ parent: String, _ path: String) throws(OCIError) {
+        for hierarchy in hierarchies {
+            let directory = hierarchy.root + path
+            // Where crun keeps plain directories it makes them itself.
+            if hierarchy.kind == .plain { continue }
+            guard mkdir(directory, 0o755) == 0 else { throw .system("mkdir", directory, errno) }
+            // Version 1 gives a new one no processor and no memory node at all.
+            guard hierarchy.kind == .v1, hierarchy.controls("cpuset") else { continue }
+            for file in ["cpuset.cpus", "cpuset.mems"] {
+                guard let value = Files.read("\(hierarchy.root)\(parent)/\(file)") else { continue }
+                try Files.set("\(directory)/\(file)", value.filter { $0 != "\n" })
+            }
+        }
+    }
+
     /// Removes the cgroup's directories in every hierarchy. Returns what could not be removed.
     ///
     /// - Parameter attempts: a directory stays busy for a moment after its last process died.

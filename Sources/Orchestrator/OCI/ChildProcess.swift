@@ -16,9 +16,10 @@ struct ChildProcess {
     /// - Parameters:
     ///   - stdio: what becomes 0, 1 and 2; -1 for `/dev/null`.
     ///   - extra: what becomes 3, 4, ….
+    ///   - oomScore: how soon the kernel ends it, and what it starts, for want of memory; 0: as this process.
     init(
         _ path: String, _ arguments: [String], environment: [String], directory: String? = nil, stdio: (Int32, Int32, Int32),
-        extra: [Int32] = []
+        extra: [Int32] = [], oomScore: Int32 = 0
     ) throws(OCIError) {
         let argv = CStrings([path] + arguments)
         let envp = CStrings(environment)
@@ -30,6 +31,7 @@ struct ChildProcess {
                     options.extra = extra.baseAddress
                     options.extra_count = Int32(extra.count)
                     options.new_group = 1
+                    options.oom_score_adj = oomScore
                     options.directory = directory
                     return clinux_spawn(path, argv.pointer, envp.pointer, &options)
                 }

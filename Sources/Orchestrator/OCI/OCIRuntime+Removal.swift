@@ -14,6 +14,7 @@ extension OCIRuntime {
 
     func removeBlocking(_ name: BootName) throws {
         let cgroup = configuration.cgroup(name)
+        endExecs(before: name)
         let before = cgroups.processes(cgroup)
         if Files.isDirectory(command.root + "/" + name.description) {
             _ = try? command(of: name).result(["delete", "-f", name.description], timeout: .seconds(20))
@@ -33,6 +34,7 @@ extension OCIRuntime {
         if let door = Files.read(bundle + "/door"), Files.status(door).map({ $0.st_mode & S_IFMT == S_IFSOCK }) == true { unlink(door) }
         // Last, since it says where the door is.
         try Files.removeTree(bundle)
+        execs.withLock { $0.forget(name) }
         reaper.reapUnwatched(before)
         // An emptied parent goes too, unless another machine is in it or about to be.
         creating.withLock { if $0 == 0 { cgroups.removeIfEmpty(configuration.cgroupPrefix) } }

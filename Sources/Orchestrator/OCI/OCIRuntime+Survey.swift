@@ -30,6 +30,7 @@ extension OCIRuntime {
                 close(pidfd)
                 return nil
             }
+            endExecs(of: name)
             watch(name, pid: pid, pidfd: pidfd)
             return CreatedMachine(machine: name.machine, boot: name.boot, pid: pid, isStarted: command(of: name).isStarted(name))
         }

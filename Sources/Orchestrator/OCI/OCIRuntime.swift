@@ -25,6 +25,8 @@ public final class OCIRuntime: Sendable {
     let memoryWatch: MemoryWatch
     /// Creates under way: the runtime makes a machine's cgroup inside the parent that a removal may find empty.
     let creating = Mutex(0)
+    /// Commands in machines.
+    let execs = Mutex(ExecSeats())
     private let exitContinuation: AsyncStream<MachineExit>.Continuation
     private let killContinuation: AsyncStream<MemoryKill>.Continuation
 

@@ -76,6 +76,24 @@ struct RuntimeCommand: Sendable {
         guard status.code == 0, status.signal == 0 else { throw failure(arguments, Files.read(log) ?? "") }
     }
 
+    /// Puts a process into a running machine, and returns when it is there; its standard streams are the given ones.
+    ///
+    /// - Parameters:
+    ///   - subgroup: below the machine's cgroup, with a slash first; made already.
+    ///   - process: path of its `process.json`.
+    func exec(
+        _ name: BootName, subgroup: String, process: String, pidFile: String, log: String, stdio: (Int32, Int32, Int32)
+    ) throws(OCIError) {
+        let arguments = [
+            "exec", "--cgroup", kind == .crun ? String(subgroup.dropFirst()) : subgroup, "--detach", "--pid-file", pidFile, "--process", process,
+            name.description,
+        ]
+        // crun hands its own score on, whatever the document says.
+        let child = try ChildProcess(path, global(log: log) + arguments, environment: Self.environment, directory: "/", stdio: stdio, oomScore: Int32(ExecDocument.oomScore))
+        let status = try child.wait(timeout: .seconds(20))
+        guard status.code == 0, status.signal == 0 else { throw failure(arguments, Files.read(log) ?? "") }
+    }
+
     private func failure(_ arguments: [String], _ text: String) -> OCIError {
         let lines = text.split(separator: "\n").suffix(4).joined(separator: " | ")
         return OCIError(.runtimeFailed, "\(path.split(separator: "/").last ?? "") \(arguments.first ?? ""): \(lines.isEmpty ? "ended without a message" : lines)")

@@ -77,12 +77,16 @@ struct MachineStore: Sendable {
                 try database.execute(sql: "DELETE FROM leases WHERE machine = ?", arguments: [machine.id])
             }
             if machine.state == .destroyed || events.contains(where: { $0.type == "update" }) { try Self.remember(machine, database) }
-            try database.execute(
-                sql: """
-                    DELETE FROM events WHERE machine = ?1
-                      AND number < (SELECT number FROM events WHERE machine = ?1 ORDER BY number DESC LIMIT 1 OFFSET ?2)
-                    """, arguments: [machine.id, Self.eventLimit - 1])
+            try Self.prune(eventsOf: machine.id, database)
         }
+    }
+
+    static func prune(eventsOf machine: String, _ database: Database) throws {
+        try database.execute(
+            sql: """
+                DELETE FROM events WHERE machine = ?1
+                  AND number < (SELECT number FROM events WHERE machine = ?1 ORDER BY number DESC LIMIT 1 OFFSET ?2)
+                """, arguments: [machine, eventLimit - 1])
     }
 
     func machine(_ id: String, app: String? = nil) async throws -> MachineRecord? {
@@ -198,7 +202,7 @@ struct MachineStore: Sendable {
         FROM machines LEFT JOIN boots ON boots.machine = machines.id
         """
 
-    private static func insert(_ event: MachineEvent, of machine: String, _ database: Database) throws {
+    static func insert(_ event: MachineEvent, of machine: String, _ database: Database) throws {
         try database.execute(
             sql: "INSERT INTO events (id, machine, type, status, source, timestamp, reason, request) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
             arguments: [

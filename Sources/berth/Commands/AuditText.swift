@@ -8,7 +8,7 @@ enum AuditMethods {
         [
             "initialize", "ping", "server/discover", "tools/list", "tools/call", "resources/list", "resources/templates/list", "resources/read",
             "resources/subscribe", "resources/unsubscribe", "prompts/list", "prompts/get", "completion/complete", "logging/setLevel",
-            "subscriptions/listen",
+            "subscriptions/listen", "exec",
         ]
         + [
             "connector.add", "connector.update", "connector.remove", "vmcp.create", "vmcp.update", "vmcp.remove", "token.create", "token.revoke",
@@ -29,7 +29,9 @@ enum AuditText {
         // An admin's action has its object where a call has its tool.
         let object = [row.cell("method"), row["exposed_tool"]?.stringValue]
         let names = row["tool"] == nil ? object : [row["connector"]?.stringValue, row["tool"]?.stringValue]
-        let tool = names.compactMap { $0 }.joined(separator: row["tool"] == nil ? " " : "/")
+        // What ran in a machine is no tool of the connector's.
+        let kind = row["method"]?.stringValue == "exec" ? "exec " : ""
+        let tool = kind + names.compactMap { $0 }.joined(separator: row["tool"] == nil ? " " : "/")
         let latency = row["latency_us"]?.intValue.map { "\($0 / 1_000).\(($0 % 1_000) / 100) ms" } ?? "-"
         let what = tool.isEmpty ? row.cell("method") : tool
         let place = row["machine"].map { _ in "machine \(row.cell("machine")) boot \(row.cell("boot"))" }

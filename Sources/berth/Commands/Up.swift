@@ -112,7 +112,8 @@ struct Up: AsyncParsableCommand {
             return Output.json(
                 .record(
                     ("url", gateway["url"]), ("admin_token", gateway["admin_token"]), ("machines_url", machines["machines_url"]),
-                    ("machines_token", machines["machines_token"]), ("pid", .int(Int(StateLock.holder(installation.lock) ?? 0))),
+                    ("machines_token", machines["machines_token"]), ("machines_exec_token", machines["machines_exec_token"]),
+                    ("pid", .int(Int(StateLock.holder(installation.lock) ?? 0))),
                     ("elapsed_s", .number(rounded))))
         }
         let doctor = try await ControlClient.orchestrator(installation).get("/v1/berth/doctor")

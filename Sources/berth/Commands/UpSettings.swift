@@ -38,6 +38,10 @@ struct UpSettings: ParsableArguments {
             "A layer of isolation that this host lacks and that connectors with --profile trusted may do without (repeatable): seccomp, cgroup-pids, cgroup-cpu. The others do not start then.",
             valueName: "layer"))
     var without: [String] = []
+    @Flag(
+        name: .customLong("exec"),
+        help: "Let root, and who holds the token for it, run commands in machines (berth machines exec); each leaves an audit row. Off without it.")
+    var allowsExec = false
     var packageIndex: String { givenPackageIndex ?? "https://pypi.org/simple" }
 
     @Option(help: ArgumentHelp("The npm registry that builds resolve from (default: npm's own).", valueName: "url")) var npmRegistry: String?
@@ -178,6 +182,7 @@ struct UpSettings: ParsableArguments {
         if knownServers != nil, knownServersPath != running.knownServersPath {
             result.append(running.knownServers.map { "--known-servers \($0)" } ?? "no --known-servers")
         }
+        if allowsExec && !running.allowsExec { result.append("no --exec") }
         if givenImageLimit != nil, imageLimit != running.imageLimit { result.append("--image-limit \(running.imageLimit)") }
         return result
     }
@@ -190,6 +195,7 @@ struct UpSettings: ParsableArguments {
         if let state = state.state { result += ["--state", state] }
         for option in lasting { result += [option.name, option.value] }
         for layer in without { result += ["--without", layer] }
+        if allowsExec { result.append("--exec") }
         return result
     }
 

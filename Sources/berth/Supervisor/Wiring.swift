@@ -41,6 +41,8 @@ extension UpSettings {
         if let bundle = getenv("SSL_CERT_FILE") { configuration.caBundle = String(cString: bundle) }
         configuration.buildRoom = buildRoom << 20
         configuration.memoryBudget = memoryBudget
+        configuration.allowsExec = allowsExec
+        configuration.auditSocket = installation.controlSocket
         configuration.stopAll = stopAll
         configuration.logLevel = ProcessLog.level
         return configuration

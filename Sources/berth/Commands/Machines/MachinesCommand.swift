@@ -10,7 +10,7 @@ struct MachinesCommand: ParsableCommand {
         discussion: """
             MACHINE is a machine's id, its first four digits or more, or the name of a connector that has one machine.
             """,
-        subcommands: [List.self, Start.self, Stop.self, Suspend.self, Restart.self, Destroy.self, Usage.self, Events.self, LogsOfMachine.self])
+        subcommands: [List.self, Start.self, Stop.self, Suspend.self, Restart.self, Destroy.self, Exec.self, Usage.self, Events.self, LogsOfMachine.self])
 
     struct List: AsyncParsableCommand {
         static let configuration = CommandConfiguration(abstract: "All machines.")
