@@ -28,7 +28,7 @@ public actor ControlPlane {
     /// Connectors of which something half-made is left.
     private nonisolated let tidying: RetriedWork
     /// Looks after principals' own machines.
-    private nonisolated let keeper: MachineKeeper
+    nonisolated let keeper: MachineKeeper
     /// Changes that take effect just now, each in a task of the plane's own.
     private var changes: [Int: @Sendable () async -> Void] = [:]
     private var lastChange = 0

@@ -42,10 +42,13 @@ public struct MachineAddress: Sendable, Equatable {
     public var boot: String
     /// `unix:/…` or `http://…`.
     public var door: String
-    public init(machine: String, boot: String, door: String) {
+    /// Of its connector, as the machine was made; nil where it does not say.
+    public var generation: Int?
+    public init(machine: String, boot: String, door: String, generation: Int? = nil) {
         self.machine = machine
         self.boot = boot
         self.door = door
+        self.generation = generation
     }
 }
 

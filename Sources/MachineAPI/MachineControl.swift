@@ -15,8 +15,9 @@ public protocol MachineControl: Sendable {
     func wait(app: String, id: String, for state: MachineState, seconds: Int) async throws -> Machine
     /// Destroys whatever its state; an unknown machine is success.
     func destroy(app: String, id: String) async throws
-    /// How many of an app's machines stay started, whether anybody calls them or not.
-    func keep(app: String, running count: Int) async throws
+    /// How many of an app's machines stay started, whether anybody calls them or not, and which images its next machine may need, beside
+    /// those that machines have: 32 at most.
+    func keep(app: String, running count: Int, images: [String]) async throws
 }
 
 /// Verbs on one machine.

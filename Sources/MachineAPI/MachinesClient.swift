@@ -71,8 +71,8 @@ public struct MachinesClient: MachineControl, Sendable {
     }
 
     /// Berth's own; another Machines API says the same of each machine's services.
-    public func keep(app: String, running count: Int) async throws {
-        _ = try await send("POST", "/v1/apps/\(URLPath.segment(app))/berth/running", Running(min: count))
+    public func keep(app: String, running count: Int, images: [String] = []) async throws {
+        _ = try await send("POST", "/v1/apps/\(URLPath.segment(app))/berth/running", Running(min: count, images: images))
     }
 
     private static func path(_ app: String, _ id: String) -> String { "/v1/apps/\(URLPath.segment(app))/machines/\(URLPath.segment(id))" }
@@ -85,7 +85,10 @@ private struct NewApp: Encodable {
     var berth: Own
 }
 
-private struct Running: Encodable { var min: Int }
+private struct Running: Encodable {
+    var min: Int
+    var images: [String]
+}
 
 private struct NewMachine: Encodable {
     var name: String

@@ -23,6 +23,17 @@ struct ImportTests {
         return folder
     }
 
+    /// A folder whose list of packages is a link to a file that only root may read.
+    private func linked(_ berth: Berth, to secret: String) throws -> String {
+        let base = (berth.state as NSString).deletingLastPathComponent
+        try FileManager.default.createDirectory(atPath: base + "/linked", withIntermediateDirectories: true)
+        try Data("print()\n".utf8).write(to: URL(fileURLWithPath: base + "/linked/server.py"))
+        try Data(secret.utf8).write(to: URL(fileURLWithPath: base + "/roots"))
+        try FileManager.default.setAttributes([.posixPermissions: 0o600], ofItemAtPath: base + "/roots")
+        try FileManager.default.createSymbolicLink(atPath: base + "/linked/requirements.txt", withDestinationPath: base + "/roots")
+        return base + "/linked"
+    }
+
     @Test func aClientsServersBehindOneURL() async throws {
         try await Berth.run { berth in
             try await berth.up()
@@ -38,6 +49,7 @@ struct ImportTests {
                         "env": ["API_KEY": key, "LOG_LEVEL": "debug"],
                     ],
                     "wrong": ["command": "uvx", "args": ["berth-no-such-package-anywhere"], "env": ["OTHER_KEY": key]],
+                    "linked": ["command": "python3", "args": [try linked(berth, to: key) + "/server.py"]],
                     // The state of a Berth, a stranger's package and a way out.
                     "keys": [
                         "command": "uv",
@@ -59,8 +71,9 @@ struct ImportTests {
 
             // One that fails does not lose the others, and the end says so.
             let done = try await berth.run(["import", file, "--yes", "--for", "alice"], seconds: 400)
-            #expect(done.status == 1 && done.errors.contains("berth: 3 servers of \(file) not imported"), "\(done.output) \(done.errors)")
+            #expect(done.status == 1 && done.errors.contains("berth: 4 servers of \(file) not imported"), "\(done.output) \(done.errors)")
             #expect(done.output.contains("URL    \(berth.url)/v/desk/mcp") && done.output.contains("Without a network: "), "\(done.output)")
+            #expect(done.errors.contains("the link requirements.txt leaves the folder"), "\(done.errors)")
             #expect(done.errors.contains("left out: notes.txt (others may not read it: "), "\(done.errors)")
             let line = try #require(done.output.split(separator: "\n").first { $0.hasPrefix("Token  ") })
             let token = String(line.split(separator: " ")[1])

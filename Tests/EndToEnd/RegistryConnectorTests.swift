@@ -22,7 +22,13 @@ struct RegistryConnectorTests {
             let other: [String: Any] = [
                 "architecture": "arm64", "platform": ["os": "linux", "architecture": "arm64"], "layers": [["entries": [["name": "x", "text": "y"]]]],
             ]
-            let text = String(decoding: try JSONSerialization.data(withJSONObject: ["nested": true, "images": [other, image]]), as: UTF8.self)
+            // For this platform a second time, as for a newer processor: the first one is taken, and nothing else is fetched.
+            let second: [String: Any] = [
+                "config": ["Entrypoint": ["/none"]], "platform": ["os": "linux", "architecture": "amd64", "variant": "v3"],
+                "layers": [["entries": [["name": "x", "text": "of the second"]]]],
+            ]
+            let text = String(
+                decoding: try JSONSerialization.data(withJSONObject: ["nested": true, "images": [other, image, second]]), as: UTF8.self)
             let made = try await Command.run(["/usr/bin/python3", Repository.fixture("layout.py"), folder + "/layout"], input: text)
             #expect(made.status == 0, "\(made.errors)")
             let registry = try Background(

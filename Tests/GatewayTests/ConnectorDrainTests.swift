@@ -1,4 +1,6 @@
+import Door
 import MachineAPI
+import Sealing
 import Testing
 import TestSupport
 
@@ -63,9 +65,85 @@ struct ConnectorDrainTests {
         try await add()
         use(["m1": 2])
         #expect(await fixture.put(ConnectorRequest(name: "mine", env: ["A": "1"]), updating: true) == nil)
+        try await expire(1)
+        try await sweep()
+        #expect(fixture.machines.generations == ["g2"])
+    }
+
+    private func expire(_ generation: Int) async throws {
+        try await fixture.execute("UPDATE connectors SET drains = json_set(drains, '$.\"\(generation)\"', 1)")
+    }
+
+    /// Updates that follow give the sessions of an older version no second time.
+    @Test func eachVersionHasATimeOfItsOwn() async throws {
+        try await add()
+        use(["m1": 2, "m2": 1])
+        #expect(await fixture.put(ConnectorRequest(name: "mine", env: ["A": "1"]), updating: true) == nil)
+        let first = try #require(try connector().drains[1])
+        // The number of machines alone says nothing of sessions.
+        #expect(await fixture.put(ConnectorRequest(name: "mine", life: .init(max: 2)), updating: true) == nil)
+        #expect(try connector().drains == [1: first])
+        #expect(await fixture.put(ConnectorRequest(name: "mine", env: ["A": "2"]), updating: true) == nil)
+        let both = try connector().drains
+        #expect(both[1] == first && both.keys.sorted() == [1, 2])
+        try await expire(1)
+        try await sweep()
+        #expect(fixture.machines.generations == ["g2", "g3"])
+        // A shorter time holds for those that stay already, a longer one does not.
+        #expect(await fixture.put(ConnectorRequest(name: "mine", life: .init(drain_seconds: 86_400)), updating: true) == nil)
+        #expect(try connector().drains[2] == both[2] && connector().floor == 2)
+        #expect(await fixture.put(ConnectorRequest(name: "mine", life: .init(drain_seconds: 1)), updating: true) == nil)
+        #expect(try #require(try connector().drains[2]) < #require(both[2]))
+        #expect(await fixture.put(ConnectorRequest(name: "mine", life: .init(drain_seconds: 0)), updating: true) == nil)
+        #expect(try connector().drains.isEmpty && connector().floor == 3)
+        try await sweep()
+        #expect(fixture.machines.generations == ["g3"])
+    }
+
+    /// A row of before has one time for all of them.
+    @Test func rowsOfBefore() async throws {
+        try await add()
+        use(["m1": 2])
+        #expect(await fixture.put(ConnectorRequest(name: "mine", env: ["A": "1"]), updating: true) == nil)
+        try await fixture.execute("UPDATE connectors SET drains = NULL")
+        try await sweep()
+        #expect(fixture.machines.generations == ["g1", "g2"])
         try await fixture.execute("UPDATE connectors SET updatedAt = updatedAt - 600000")
         try await sweep()
         #expect(fixture.machines.generations == ["g2"])
+    }
+
+    /// Whoever calls once in a while must not keep an admin's mend out of a full host.
+    @Test func theyGiveWayWhereTheHostIsFull() async throws {
+        try await add()
+        use(["m1": 2, "m2": 1])
+        #expect(await fixture.put(ConnectorRequest(name: "mine", env: ["A": "1"]), updating: true) == nil)
+        fixture.machines.state.withLockedValue { $0.room = 2 }
+        #expect(await fixture.put(ConnectorRequest(name: "mine", env: ["A": "2"]), updating: true) == nil)
+        #expect(fixture.machines.generations == ["g2", "g3"], "that of the version before the last went, and no other")
+        // Where nobody can give way but the one that serves, it is refused as before.
+        fixture.machines.state.withLockedValue { $0.room = 1 }
+        #expect(await fixture.put(ConnectorRequest(name: "mine", env: ["A": "3"]), updating: true)?.error == "insufficient_capacity")
+        #expect(fixture.machines.generations.contains("g3"))
+    }
+
+    /// A machine that an update replaced for a reason, and that has not gone yet, is found by no session's row.
+    @Test func whatIsBelowTheFloorIsNotFound() async throws {
+        try await add()
+        let one = try connector()
+        let before = try await fixture.plane.readyMachine(for: one, principal: "ann")
+        #expect(before.generation == 1)
+        var now = one
+        (now.generation, now.floor) = (2, 2)
+        #expect(try await fixture.plane.refresh(machine: before.machine, of: now, principal: "ann") == nil)
+        now.floor = 1
+        #expect(try await fixture.plane.refresh(machine: before.machine, of: now, principal: "ann") == before)
+        // And what is found says whose it is: a later floor moves it.
+        let fake = FakeSupport(root: try AppRoot(secret: Secret([UInt8](repeating: 1, count: 32))))
+        fake.state.withLockedValue { $0.machines["mine"] = before }
+        let pin = Pin(session: "s", connector: "mine", epoch: 1, machine: before.machine, boot: before.boot)
+        let found = try await PinSearch(support: fake).run(.verify(pin), .init(session: "s", connector: "mine"), connector: now, principal: "ann")
+        #expect(found.entry.generation == 1)
     }
 
     @Test func whatStandsStillKeepsItsSessions() async throws {

@@ -61,6 +61,7 @@ struct ConnectorVersionTests {
         let before = try tools(#"[{"name":"a","description":"x"},{"name":"b"},{"name":"c","inputSchema":{"p/q":1}}]"#)
         let after = try tools(#"[{"name":"c","inputSchema":{"p/q":2}},{"description":"x","name":"a"},{"name":"d"}]"#)
         let changes = VersionChanges.tools(before, after)
+        #expect(changes.map(\.whole) == [nil, nil, .record(("name", "d"))])
         #expect(changes.map { "\($0.kind.rawValue) \($0.name)" } == ["removed b", "changed c", "added d"])
         #expect(changes[1].differences == [JSONDifference(pointer: "/inputSchema/p~1q", before: 1, after: 2)])
         // Neither the order of tools nor that of members counts for what somebody agreed to.
@@ -217,6 +218,56 @@ struct ConnectorVersionTests {
         #expect(await rollback()?.error == "not_found")
         try await fixture.plane.removeConnector("mine")
         #expect(try await fixture.count("connectorVersions") == 0)
+    }
+
+    /// Settings and rotations, however many, leave the code before: as a version, and as an image that the orchestrator is told to keep.
+    @Test func aWayBackStaysThroughSettings() async throws {
+        try await add()
+        #expect(await fixture.put(ConnectorRequest(name: "mine", source: ImageSource(pypi: "server==2")), updating: true) == nil)
+        for pids in 20..<34 { #expect(await fixture.put(ConnectorRequest(name: "mine", pids: pids), updating: true) == nil) }
+        #expect(try await fixture.plane.versions(of: "mine").map(\.version) == [16, 15, 14, 13, 12, 11, 10, 9, 8, 7, 1])
+        let connector = try #require(fixture.published.withLockedValue { $0.connectors["mine"] })
+        #expect(connector.images == ["sha256:image1", "sha256:image2"])
+        #expect(await rollback() == nil)
+        #expect(try await fixture.record()?.build?.image == "sha256:image1")
+        // Of other code the last ones, no more.
+        for number in 3..<11 {
+            #expect(await fixture.put(ConnectorRequest(name: "mine", source: ImageSource(pypi: "server==\(number)")), updating: true) == nil)
+        }
+        for pids in 20..<34 { #expect(await fixture.put(ConnectorRequest(name: "mine", pids: pids), updating: true) == nil) }
+        #expect(try await fixture.plane.versions(of: "mine").count == ConnectorStore.versionLimit + ConnectorStore.codeLimit - 1)
+    }
+
+    /// What keeps a preview from being tried says nothing of the new version.
+    @Test func aHostWithoutRoomIsNoReasonToAgree() async throws {
+        try await add(secrets: ["KEY": "v"])
+        fixture.machines.state.withLockedValue { $0.startError = MachineAPIError(status: 503, code: "insufficient_capacity", message: "no room") }
+        let failure = await #expect(throws: ProvisioningFailure.self) { _ = try await preview() }
+        #expect(failure?.error == "insufficient_capacity")
+    }
+
+    /// A start that fails with the first session has the same words as one that fails at once.
+    @Test(arguments: [
+        ("start_failed", "the server did not become ready: the server exited with status 3", "boom", "exit_before_ready", 3),
+        ("start_failed", "the server exited with status 1", "ModuleNotFoundError: No module named 'x'", "import_error", 1),
+        ("timeout", "the server did not answer in time", "", "probe_timeout", nil),
+        ("refused", "the server answered an error to tools/list: exited with status 1", "", nil, nil),
+    ] as [(String, String, String, String?, Int?)])
+    func reasonsOfAProbe(error: String, message: String, stderr: String, reason: String?, code: Int?) async throws {
+        try await add(secrets: ["KEY": "v"])
+        let record = try #require(try await fixture.record())
+        let failure = await fixture.plane.provisioner.explain(ProvisioningFailure(error: error, message: message, stderr: stderr), record)
+        #expect(failure.reason == reason && failure.exit_code == code)
+    }
+
+    /// Directories that are built at once may come in the wrong order.
+    @Test func theKeeperTakesNoOlderDirectory() async throws {
+        try await add()
+        let now = fixture.plane.keeper.directory
+        fixture.plane.keeper.publish(Directory(grants: [:], virtualMCPs: [:], connectors: [:], version: now.version - 1))
+        #expect(fixture.plane.keeper.directory.connectors.keys.sorted() == ["mine"])
+        fixture.plane.keeper.publish(Directory(grants: [:], virtualMCPs: [:], connectors: [:], version: now.version + 1))
+        #expect(fixture.plane.keeper.directory.connectors.isEmpty)
     }
 
     // MARK: Image test

@@ -114,6 +114,8 @@ final class FakeMachines: MachineControl, ImageBuilding, MachineLogs {
         var deletesFail = false
         /// Machines that are kept started.
         var kept: Int?
+        /// Images that the app's next machine may need.
+        var keptImages: [String] = []
         /// Machines that the host has memory for; nil for any number.
         var room: Int?
         var destroysFail = false
@@ -196,7 +198,12 @@ final class FakeMachines: MachineControl, ImageBuilding, MachineLogs {
     }
     func wait(app: String, id: String, for state: MachineState, seconds: Int) async throws -> Machine { try await machine(app: app, id: id) }
 
-    func keep(app: String, running count: Int) async throws { state.withLockedValue { $0.kept = count } }
+    func keep(app: String, running count: Int, images: [String]) async throws {
+        state.withLockedValue { state in
+            state.kept = count
+            state.keptImages = images
+        }
+    }
 
     func destroy(app: String, id: String) async throws {
         try state.withLockedValue { state in

@@ -120,6 +120,20 @@ import Testing
         limits.entries = 3
         #expect(!LayerSurvey(layer, limits: limits).isWhole)
         #expect(!LayerSurvey(scratch.path + "/nowhere").isWhole)
+        limits = LayerSurvey.Limits()
+        limits.components = 1
+        let cut = LayerSurvey(layer, limits: limits)
+        #expect(cut.components.count == 1 && !cut.isWhole)
+        // A list of a million packages is read no further than it is told.
+        try scratch.file("many/var/lib/dpkg/status", (0..<5_000).map { "Package: p\($0)\nVersion: 1\n\n" }.joined())
+        limits.components = 100
+        let many = LayerSurvey(scratch.path + "/many", limits: limits)
+        #expect(many.components.count == 100 && !many.isWhole)
+        // A lock in somebody else's image is a file of his.
+        try scratch.file("foreign/opt/mcp/requirements.lock", "a==1 --hash=sha256:\(String(repeating: "0", count: 64))\n")
+        #expect(LayerSurvey(scratch.path + "/foreign").isLocked)
+        let foreign = LayerSurvey(scratch.path + "/foreign", takesLocks: false)
+        #expect(!foreign.isLocked && foreign.components.isEmpty)
     }
 
     /// A base system of before its list of packages was kept.

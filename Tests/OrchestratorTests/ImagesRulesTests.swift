@@ -55,6 +55,19 @@ import Testing
         #expect(!Lockfile.isHashed("a==1\nb==2 --hash=sha256:1\n"))
     }
 
+    /// A list of packages is held against what lies there.
+    @Test func whatIsInstalledIsInTheLock() throws {
+        let scratch = ImagesScratch()
+        for (folder, name, version) in [("Demo_Tool-1.00.dist-info", "Demo_Tool", "1.00"), ("b-2.post1.dist-info", "b", "2.post1")] {
+            try scratch.file("opt/\(folder)/METADATA", "Metadata-Version: 2.1\nName: \(name)\nVersion: \(version)\n")
+        }
+        let home = scratch.path + "/opt"
+        #expect(Lockfile.unlisted(in: home, "demo-tool==1.0 --hash=sha256:1\nb[x]==2-post1 \\\n  --hash=sha256:2\nnot-here==1\n") == nil)
+        #expect(Lockfile.unlisted(in: home, "demo-tool==1.1\nb==2.post1\n") == "demo-tool 1.00")
+        #expect(Lockfile.unlisted(in: home, "demo-tool==1.0\n") == "b 2.post1")
+        #expect(Lockfile.unlisted(in: home, "demo-tool==10\nb==2.post1\n") == "demo-tool 1.00")
+    }
+
     @Test func consoleScriptsAreRead() {
         let scripts = ConsoleScript.parse(
             """

@@ -91,7 +91,13 @@ struct MachineStoreTests {
             try await pass("lives", at: 2, goes: false)
             for time in [3, 5, 7, 9, 11] { try await pass("failed-\(time)", at: Int64(time)) }
             #expect(try await store.imagesInUse() == ["lives", "failed-3", "failed-5", "failed-7", "failed-9", "failed-11"])
-            try await store.write { try $0.execute(sql: "UPDATE machines SET state = 'destroyed'; DELETE FROM apps") }
+            // What a caller names stays, whatever else its machines were made of, and goes with the app.
+            try await store.setKeptImages(of: "a", ["old", "lives"])
+            #expect(try await store.imagesInUse().contains("old"))
+            #expect(try await store.imageUses().contains { $0.image == "old" && $0.app == "a" && $0.machine == nil })
+            try await store.write { try $0.execute(sql: "UPDATE machines SET state = 'destroyed'; UPDATE apps SET deleting = 1") }
+            #expect(try await store.deleteIfEmpty("a"))
+            try await store.write { try $0.execute(sql: "DELETE FROM app_images; DELETE FROM apps") }
             #expect(try await store.imagesInUse() == [])
         }
     }

@@ -112,9 +112,15 @@ struct RunningMinimumTests {
 
     @Test("the number is 0 to 1024, of an app that is there")
     func api() async throws {
-        try await withFakeHost { _, client in
+        try await withFakeHost { host, client in
             await #expect(throws: MachineAPIError.self) { try await client.keep(app: "none", running: 1) }
             try await client.createApp("web", org: "acme", appRoot: root)
+            let image = "sha256:" + String(repeating: "0", count: 64)
+            try await client.keep(app: "web", running: 0, images: [image])
+            #expect(try await host.store.imagesInUse() == [image])
+            for images in [["x"], ["sha256:1"], Array(repeating: image, count: 33)] {
+                await #expect(throws: MachineAPIError.self) { try await client.keep(app: "web", running: 0, images: images) }
+            }
             for count in [-1, 1_025] { await #expect(throws: MachineAPIError.self) { try await client.keep(app: "web", running: count) } }
         }
     }

@@ -55,4 +55,30 @@ public struct ConnectorRecord: Sendable, Equatable {
     public var tools: [UInt8]?
     public var createdAt: Int64
     public var updatedAt: Int64
+    /// Until when open sessions may stay on machines of an older generation that an update replaced, in milliseconds since 1970; one that is
+    /// not named keeps none.
+    public var drains: [Int: Int64] = [:]
+}
+
+extension ConnectorRecord {
+    /// Older generations whose sessions stay, at most.
+    static let mostDrains = 64
+
+    /// Sessions stay where they are: those of the version that is about to be replaced, from then on for so long, and those of the ones before
+    /// for the rest of their own time.
+    ///
+    /// - Parameters:
+    ///   - seconds: nil or 0 for none.
+    ///   - isReplaced: another version comes, ``generation`` being its number; else only the time is another one.
+    mutating func drainSessions(for seconds: Int?, now: Int64, isReplaced: Bool) {
+        guard let seconds, seconds > 0 else {
+            (drains, floor) = ([:], generation)
+            return
+        }
+        let end = now + Int64(seconds) * 1_000
+        drains = drains.filter { $0.value > now && $0.key < generation }.mapValues { min($0, end) }
+        if isReplaced { drains[generation - 1] = end }
+        while drains.count > Self.mostDrains, let oldest = drains.keys.min() { drains[oldest] = nil }
+        floor = drains.keys.min() ?? generation
+    }
 }

@@ -37,13 +37,14 @@ struct ConnectorStore: Sendable {
     func update(_ record: ConnectorRecord, secrets: SecretChanges? = nil, why: ConnectorVersion.Reason = .updated) async throws {
         let definition = try encode(record.definition)
         let build = try record.build.map { try encode($0) }
+        let drains = try encode(record.drains)
         try await database.write { db in
             try db.execute(
                 sql: """
-                    UPDATE connectors SET state = ?, definition = ?, build = ?, generation = ?, floor = ?, tools = ?, updatedAt = ? WHERE name = ?
+                    UPDATE connectors SET state = ?, definition = ?, build = ?, generation = ?, floor = ?, drains = ?, tools = ?, updatedAt = ? WHERE name = ?
                     """,
                 arguments: [
-                    record.state.rawValue, definition, build, record.generation, record.floor, record.tools.map { Data($0) }, record.updatedAt,
+                    record.state.rawValue, definition, build, record.generation, record.floor, drains, record.tools.map { Data($0) }, record.updatedAt,
                     record.name,
                 ])
             try Self.keepVersion(of: record.name, why: why.text, db)
@@ -140,11 +141,18 @@ struct ConnectorStore: Sendable {
         let definition: String = row["definition"]
         let build: String? = row["build"]
         let state: String = row["state"]
-        return ConnectorRecord(
+        var record = ConnectorRecord(
             name: row["name"], app: row["app"], state: ConnectorState(rawValue: state) ?? .building,
             definition: try decoder.decode(ConnectorDefinition.self, from: Data(definition.utf8)),
             build: try build.map { try decoder.decode(from: $0) }, generation: row["generation"],
             floor: row["floor"] ?? row["generation"], tools: (row["tools"] as Data?).map(Array.init), createdAt: row["createdAt"], updatedAt: row["updatedAt"])
+        if let drains: String = row["drains"] {
+            record.drains = try decoder.decode(from: drains)
+        } else if record.floor < record.generation {
+            let end = record.updatedAt + Int64(record.definition.lifeInForce.drain ?? 0) * 1_000
+            for generation in max(record.floor, record.generation - ConnectorRecord.mostDrains)..<record.generation { record.drains[generation] = end }
+        }
+        return record
     }
 }
 

@@ -31,8 +31,21 @@ struct ConnectorVersion: Sendable, Equatable {
 }
 
 extension ConnectorStore {
-    /// How many versions a connector keeps.
+    /// How many versions a connector keeps, whatever they differ in.
     static let versionLimit = 10
+    /// How many versions of different code it keeps, the last one of each: settings and secrets that change often leave a way back.
+    static let codeLimit = 5
+
+    /// The images of versions that a connector may go back to, by its name.
+    func imagesOfVersions() async throws -> [String: Set<String>] {
+        try await database.read { db in
+            try Row.fetchAll(db, sql: "SELECT DISTINCT connector, json_extract(build, '$.image') AS image FROM connectorVersions")
+                .reduce(into: [:]) { result, row in
+                    guard let image: String = row["image"] else { return }
+                    result[row["connector"], default: []].insert(image)
+                }
+        }
+    }
 
     /// Newest first.
     func versions(of connector: String) async throws -> [ConnectorVersion] {
@@ -60,6 +73,9 @@ extension ConnectorStore {
             sql: """
                 DELETE FROM connectorVersions WHERE connector = ?1 AND version NOT IN (
                     SELECT version FROM connectorVersions WHERE connector = ?1 ORDER BY version DESC LIMIT ?2)
-                """, arguments: [connector, versionLimit])
+                AND version NOT IN (
+                    SELECT max(version) FROM connectorVersions WHERE connector = ?1
+                    GROUP BY build, json_extract(definition, '$.http'), json_extract(definition, '$.era') ORDER BY 1 DESC LIMIT ?3)
+                """, arguments: [connector, versionLimit, codeLimit])
     }
 }

@@ -111,8 +111,10 @@ public struct Connector: Sendable {
     public var generation: Int
     /// Pins of this generation, or a later one, stay where they are.
     public var floor: Int
-    /// Until when those of an older generation than the connector's do, in milliseconds since 1970.
-    public var floorEnds: Int64 = 0
+    /// Until when those of an older generation than the connector's do, by that generation, in milliseconds since 1970.
+    public var drains: [Int: Int64] = [:]
+    /// Images that its next machine may need: that of the version that serves, and of those that it may go back to.
+    public var images: [String] = []
     /// Who shares a machine.
     public var isolation = Isolation.app
     /// Machines that are kept started.

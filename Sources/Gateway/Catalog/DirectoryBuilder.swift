@@ -28,9 +28,15 @@ struct DirectoryBuilder: Sendable {
         if sound.count < grants.count {
             logger.error("tokens of principals whose names have other spellings open nothing", metadata: ["tokens": "\(grants.count - sound.count)"])
         }
+        let images = try await self.connectors.imagesOfVersions()
         return Directory(
             grants: sound, virtualMCPs: virtualMCPs,
-            connectors: Dictionary(uniqueKeysWithValues: records.compactMap { record in record.connector.map { (record.name, $0) } }),
+            connectors: Dictionary(
+                uniqueKeysWithValues: records.compactMap { record in
+                    guard var connector = record.connector else { return nil }
+                    connector.images = Set(connector.images).union(images[record.name] ?? []).sorted()
+                    return (record.name, connector)
+                }),
             version: version)
     }
 

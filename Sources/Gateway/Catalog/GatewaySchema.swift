@@ -91,5 +91,9 @@ enum GatewaySchema {
                     FROM connectors WHERE state = 'ready' AND build IS NOT NULL
                     """)
         },
+        Migration("v5: until when sessions stay on which version") { db in
+            // NULL: as the row's own time and `--drain` say.
+            try db.alter(table: "connectors") { table in table.add(column: "drains", .jsonText) }
+        },
     ]
 }

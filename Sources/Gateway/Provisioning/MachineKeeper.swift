@@ -54,9 +54,14 @@ final class MachineKeeper: Sendable {
         state.withLock { $0.task = task }
     }
 
-    /// What is allowed has changed.
+    /// What it goes by.
+    var directory: Directory { state.withLock { $0.directory } }
+
+    /// What is allowed has changed. Two that are built at once may come in the wrong order: an older one says what was allowed before.
     func publish(_ directory: Directory) {
-        state.withLock { $0.directory = directory }
+        state.withLock { state in
+            if directory.version >= state.directory.version { state.directory = directory }
+        }
         signal.yield()
     }
 

@@ -6,9 +6,14 @@ import Synchronization
 final class MachineNumbers: Sendable {
     private struct State {
         /// What the orchestrator was told, by app.
-        var told: [String: Int] = [:]
+        var told: [String: Told] = [:]
         /// Machines that are to go, and since when.
         var leaving: [String: (app: String, since: ContinuousClock.Instant)] = [:]
+    }
+
+    private struct Told: Equatable {
+        var count: Int
+        var images: [String]
     }
 
     /// How long sessions of a machine that is to go may stay.
@@ -68,12 +73,12 @@ final class MachineNumbers: Sendable {
         }
     }
 
-    /// The orchestrator keeps that many started: also while no gateway runs.
+    /// The orchestrator keeps that many started, and those images: also while no gateway runs.
     func tell(_ connector: Connector) async throws {
-        let (app, count) = (connector.app, connector.minMachines)
-        guard state.withLock({ $0.told[app] }) != count else { return }
-        try await machines.keep(app: app, running: count)
-        state.withLock { $0.told[app] = count }
+        let (app, told) = (connector.app, Told(count: connector.minMachines, images: connector.images))
+        guard state.withLock({ $0.told[app] }) != told else { return }
+        try await machines.keep(app: app, running: told.count, images: told.images)
+        state.withLock { $0.told[app] = told }
     }
 
     /// It gets no new sessions; when it has none any more, or its time is over, it goes.

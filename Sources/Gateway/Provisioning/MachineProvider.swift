@@ -70,11 +70,13 @@ actor MachineProvider {
     }
 
     /// The machine as it is now, waked if it is suspended, and started anew if it is just being stopped; nil when it is gone, does not run,
-    /// or is another principal's.
+    /// is another principal's, or is of a version on which no session stays.
     func refresh(machine id: String, of connector: Connector, for principal: String) async throws -> MachineAddress? {
         do {
             let machine = try await machines.machine(app: connector.app, id: id)
             guard machine.principal == (connector.isolation == .principal ? principal : nil) else { return nil }
+            // An update has taken away what it runs on, and it has not gone yet.
+            if let generation = machine.config.metadata?["berth_generation"].flatMap({ Int($0) }), generation < connector.floor { return nil }
             guard [.suspended, .suspending, .stopping].contains(machine.state) else { return machine.address }
             try await machines.perform(.start, app: connector.app, id: id)
             logger.info("machine waked", metadata: ["app": "\(connector.app)", "machine": "\(id)"])
@@ -370,7 +372,7 @@ extension Machine {
     /// Where it answers, when it runs.
     var address: MachineAddress? {
         guard state == .started, let door = berth?.door, let boot = berth?.boot_id else { return nil }
-        return MachineAddress(machine: id, boot: boot, door: door)
+        return MachineAddress(machine: id, boot: boot, door: door, generation: config.metadata?["berth_generation"].flatMap { Int($0) })
     }
 
     func isOf(generation: Int) -> Bool { config.metadata?["berth_generation"] == "\(generation)" }

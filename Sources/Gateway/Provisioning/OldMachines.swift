@@ -30,8 +30,24 @@ struct OldMachines: Sendable {
         if let failure { throw failure }
     }
 
+    /// Ends those of generations before `generation`, whose sessions would stay, where the host has no room for the next version: that one has
+    /// waited long enough for whoever calls once in a while.
+    ///
+    /// - Returns: whether there were any.
+    func makeRoom(app: String, below generation: Int) async throws -> Bool {
+        var found = false
+        for machine in try await machines.machines(app: app) where machine.generation < generation && machine.state != .destroying {
+            if let address = machine.address { await drain(address, app) }
+            try await machines.destroy(app: app, id: machine.id)
+            logger.notice("a version before gave way: the host has no room for the next", metadata: ["app": "\(app)", "machine": "\(machine.id)"])
+            found = true
+        }
+        return found
+    }
+
     private func stays(_ machine: Machine, _ connector: Connector) async throws -> Bool {
-        guard machine.generation >= connector.floor, WallClock.milliseconds() < connector.floorEnds, machine.holdsSessions else { return false }
+        guard machine.generation >= connector.floor, WallClock.milliseconds() < connector.drains[machine.generation] ?? 0, machine.holdsSessions
+        else { return false }
         if machine.cordoned != true {
             try await provider.cordon(machine.id, app: connector.app)
             logger.notice(

@@ -58,10 +58,14 @@ extension Provisioner {
             let tools = try Self.tools(try result.get())
             changes.tools = VersionChanges.tools(try old.tools.map(Self.tools) ?? [], tools)
             changes.toolsDigest = try VersionChanges.digest(tools)
-        } catch let failure as ProvisioningFailure where lacks && failure.error != "cancelled" {
+        } catch let failure as ProvisioningFailure where lacks && Self.serversOwn.contains(failure.error) {
+            changes.stderr = failure.stderr
             changes.reason = "without its secrets and its network it does not list them: \(failure.message)"
         }
     }
+
+    /// What comes of the server, and not of the host on which it was to be tried.
+    private static let serversOwn: Set<String> = ["not_ready", "start_failed", "timeout", "refused", "bad_answer", "oom_killed"]
 
     /// Puts the version that was previewed in the place of the one that serves, once it has answered.
     func rebuild(_ name: String, _ agreed: Agreed, say: @Sendable (ProvisioningEvent) -> Void) async throws -> Int {

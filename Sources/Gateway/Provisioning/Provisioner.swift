@@ -70,6 +70,9 @@ struct Provisioner: Sendable {
         if request.changesNothingElse, definition.differsOnlyInNumber(from: old.definition), let tools = old.tools {
             // The machines that run are as good as new ones; the keeper sees to their number.
             record.updatedAt = WallClock.milliseconds()
+            if definition.lifeInForce.drain != old.definition.lifeInForce.drain {
+                record.drainSessions(for: definition.lifeInForce.drain, now: record.updatedAt, isReplaced: false)
+            }
             try await store.update(record)
             return try ToolMerge.merge([.init(connector: record.name, toolsListResult: tools)]).tools.count
         }
@@ -92,7 +95,8 @@ struct Provisioner: Sendable {
         }
     }
 
-    /// Of which generation on machines keep the sessions that they have, once `record` takes the place of `old`.
+    /// Of which generation on machines keep the sessions that they have, once `record` takes the place of `old`; each for its own time
+    /// (``ConnectorRecord/drainSessions(for:now:isReplaced:)``).
     func floor(of record: ConnectorRecord, after old: ConnectorRecord, atOnce: Bool, say: @Sendable (ProvisioningEvent) -> Void) -> Int {
         guard let seconds = record.definition.lifeInForce.drain else { return record.generation }
         guard !atOnce, !record.definition.takesAway(from: old.definition) else {
@@ -100,7 +104,7 @@ struct Provisioner: Sendable {
             return record.generation
         }
         say(.step("open sessions stay on the version before for up to \(seconds) s"))
-        return old.floor
+        return min(old.floor, old.generation)
     }
 
     /// After an update whose row the directory tells: what still runs of an older generation finishes its calls and goes, at once or when
@@ -192,7 +196,16 @@ struct Provisioner: Sendable {
         say: @Sendable (ProvisioningEvent) -> Void
     ) async throws -> Int {
         var record = built
-        let (address, tools) = try await probed(record, with: set, say: say)
+        let found: (address: MachineAddress, tools: [UInt8])
+        do {
+            found = try await probed(record, with: set, say: say)
+        } catch let error as MachineAPIError where error.isFull {
+            // Sessions that stay on versions before the one that serves must not keep the next one out.
+            guard try await oldMachines.makeRoom(app: record.app, below: record.generation - 1) else { throw error }
+            say(.step("no room for the next version: sessions that stayed on those before the last moved"))
+            found = try await probed(record, with: set, say: say)
+        }
+        let (address, tools) = found
         // A machine for the probe alone is nobody's: it goes with the probe. What fails half-way takes it with the rest.
         let isProbes = record.connector?.isolation == .principal
         let count = try ToolMerge.merge([.init(connector: record.name, toolsListResult: tools)]).tools.count
@@ -204,6 +217,11 @@ struct Provisioner: Sendable {
         record.tools = tools
         record.state = .ready
         record.updatedAt = WallClock.milliseconds()
+        if record.floor < record.generation {
+            record.drainSessions(for: record.definition.lifeInForce.drain, now: record.updatedAt, isReplaced: true)
+        } else {
+            record.drains = [:]
+        }
         // The last step that can fail: what threw before it has changed nothing, and nothing may throw after it.
         try await store.update(record, secrets: secrets, why: why)
         if isProbes { await leaving(record.name) { try await machines.destroy(app: record.app, id: address.machine) } }
@@ -261,6 +279,11 @@ struct Provisioner: Sendable {
         if var failure = error as? ProvisioningFailure {
             if failure.hint == nil { failure.hint = diagnosis.hint(stderr: failure.stderr ?? "", reason: failure.message) }
             if StartDiagnosis.isShort(failure.message) { failure.error = "oom_killed" }
+            // What the probe saw of the server itself: one with secrets starts with its first session.
+            if failure.reason == nil, ["start_failed", "timeout", "oom_killed"].contains(failure.error) {
+                let told = StartReason.of(failure.message, stderr: failure.stderr ?? "", timedOut: failure.error == "timeout")
+                (failure.reason, failure.exit_code) = (told?.reason.rawValue, told?.code)
+            }
             return failure
         }
         let known = ProvisioningFailure(explaining: error)
@@ -317,7 +340,8 @@ extension ConnectorRecord {
         connector.minMachines = definition.lifeInForce.min ?? 0
         connector.maxMachines = definition.lifeInForce.maxInForce
         connector.floor = floor
-        connector.floorEnds = updatedAt + Int64(definition.lifeInForce.drain ?? 0) * 1_000
+        connector.drains = drains
+        connector.images = [build.image]
         return connector
     }
 }

@@ -18,6 +18,8 @@ public struct VersionChanges: Sendable, Equatable {
         var kind: Kind
         public var name: String
         public var differences: [JSONDifference] = []
+        /// A new one, as the server lists it.
+        var whole: JSONValue?
     }
 
     public var connector: String
@@ -33,6 +35,8 @@ public struct VersionChanges: Sendable, Equatable {
     /// nil where they are not known; ``reason`` says why.
     public var tools: [Tool]?
     public var reason: String?
+    /// With the reason: the end of what the server wrote to its standard error.
+    public var stderr: String?
     /// What an admin agrees to with the tools.
     public var toolsDigest: String?
 
@@ -67,7 +71,7 @@ public struct VersionChanges: Sendable, Equatable {
                 let differences = JSONDifference.between(left, right)
                 return differences.isEmpty ? nil : Tool(kind: .changed, name: name, differences: differences)
             case (_?, nil): return Tool(kind: .removed, name: name)
-            default: return Tool(kind: .added, name: name)
+            case (nil, let tool): return Tool(kind: .added, name: name, whole: tool)
             }
         }
     }
@@ -98,7 +102,7 @@ public struct VersionChanges: Sendable, Equatable {
         .record(
             ("event", "changes"), ("name", .string(connector)), ("version", .int(version)), ("image_before", imageBefore.map { .string($0) }),
             ("image", .string(image)), ("same", .bool(isSame)), ("packages", .array(packages.map(Self.json))),
-            ("tools", tools.map { .array($0.map(Self.json)) }), ("reason", reason.map { .string($0) }),
+            ("tools", tools.map { .array($0.map(Self.json)) }), ("reason", reason.map { .string($0) }), ("stderr", stderr.map { .string($0) }),
             ("tools_digest", toolsDigest.map { .string($0) }))
     }
 
@@ -108,7 +112,7 @@ public struct VersionChanges: Sendable, Equatable {
 
     private static func json(_ tool: Tool) -> JSONValue {
         .record(
-            ("name", .string(tool.name)), ("change", .string(tool.kind.rawValue)),
+            ("name", .string(tool.name)), ("change", .string(tool.kind.rawValue)), ("tool", tool.whole),
             ("differences", tool.differences.isEmpty ? nil : .array(tool.differences.map { difference in
                 .record(("pointer", .string(difference.pointer)), ("before", difference.before), ("after", difference.after))
             })))

@@ -93,6 +93,6 @@ struct PinSearch: Sendable {
     }
 
     private func entry(_ pin: Pin, _ address: MachineAddress, _ connector: Connector) -> PinTable.Entry {
-        PinTable.Entry(pin: pin, address: address, generation: connector.generation)
+        PinTable.Entry(pin: pin, address: address, generation: address.generation ?? connector.generation)
     }
 }

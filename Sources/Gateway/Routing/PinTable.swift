@@ -11,7 +11,7 @@ struct PinTable {
     struct Entry: Equatable, Sendable {
         var pin: Pin
         var address: MachineAddress
-        /// Of the connector when the machine was found.
+        /// The machine's own, of its connector.
         var generation: Int
     }
 

@@ -88,8 +88,9 @@ struct BuildRun: ImageWork {
             path = "/in/requirements.in"
         }
         let layers = [base, builder].map { store.layerPath($0.layer.hex) } + (folder.map { [store.layerPath($0.hex)] } ?? [])
-        if let lock = try await resolve(building, files, path, layers) { files["requirements.lock"] = lock }
-        return try await take(try await run("install", building, files, path, layers), below: "opt/mcp", for: building)
+        let lock = try await resolve(building, files, path, layers)
+        if let lock { files["requirements.lock"] = lock }
+        return try await take(try await run("install", building, files, path, layers), by: lock, below: "opt/mcp", for: building)
     }
 
     /// Chooses versions and tells what they are, in a machine in which nothing of a package runs.
@@ -135,20 +136,31 @@ struct BuildRun: ImageWork {
     }
 
     /// Makes a layer of what an installation left behind.
+    ///
+    /// - Parameter given: what it installed by; nil where it resolved by itself.
     private func take(
-        _ job: BuildSpace, below subtree: String, for building: String
+        _ job: BuildSpace, by given: String?, below subtree: String, for building: String
     ) async throws -> (layer: LayerArchive.Digest, packages: [String]) {
         try await Disk.work { [store, factory, step] in
             step("Checking what was installed")
             let tree = job.directory + "/layer"
             try Files.makeDirectories(tree + "/" + subtree, mode: 0o755)
             // The resolver's own lock file would make equal installations differ in nothing but noise.
-            var copy = TreeCopy(limits: factory.settings.limits, leavesOut: { $0 == ".lock" })
+            // A list of packages that a package brought is no list of ours.
+            var copy = TreeCopy(limits: factory.settings.limits, leavesOut: { $0 == ".lock" || $0 == Lockfile.name })
             try copy.copy(job.output, below: "tree/" + subtree, to: tree + "/" + subtree)
-            guard let bytes = Disk.read(tree + "/" + subtree + "/requirements.lock", limit: 4 << 20) else {
-                throw ImageBuildFailure(error: "build_failed", message: "The build left no list of packages behind.")
+            let own = given.map { Array($0.utf8) } ?? Disk.read(job.output + "/" + Lockfile.name, limit: 4 << 20)
+            guard let own else { throw ImageBuildFailure(error: "build_failed", message: "The build left no list of packages behind.") }
+            let lock = String(decoding: own, as: UTF8.self)
+            let path = tree + "/" + subtree + "/" + Lockfile.name
+            let file = Descriptor(open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0o644))
+            guard file.value >= 0, fchmod(file.value, 0o644) == 0 else { throw Disk.failure("create", path, errno) }
+            try Disk.write(file.value, own, path)
+            if let other = Lockfile.unlisted(in: tree + "/" + subtree, lock) {
+                throw ImageBuildFailure(
+                    error: "build_failed", message: "What was installed is not what was resolved: \(other.prefix(200)).",
+                    hint: "A package puts another one's files into the image: do not take it.")
             }
-            let lock = String(decoding: bytes, as: UTF8.self)
             guard Lockfile.isHashed(lock) else {
                 throw ImageBuildFailure(
                     error: "build_failed", message: "A package has no hash to be checked against.", hint: "Take packages from the index only.")

@@ -60,32 +60,37 @@ enum BuildScripts {
         """
 
     /// `install.py INDEX REQUIREMENTS CONSTRAINTS`: installs below `/out/tree/opt/mcp` by `/in/requirements.lock`; without one it resolves and
-    /// locks first, and builds what has no wheel.
+    /// locks first, as `/out/requirements.lock`, and builds what has no wheel. The lock lies where no package puts a file.
     static let install = """
-        import os, shutil, subprocess, sys
+        import os, subprocess, sys
 
         index, requirements, constraints = sys.argv[1:]
-        uv, lock, target = "/opt/berth-build/uv", "/out/tree/opt/mcp/requirements.lock", "/out/tree/opt/mcp"
+        uv, lock, target = "/opt/berth-build/uv", "/in/requirements.lock", "/out/tree/opt/mcp"
         for folder in (target, "/out/tmp", "/out/home"):
             os.makedirs(folder)
         common = ["--quiet", "--python", "/usr/bin/python3", "--default-index", index]
         wheels = ["--only-binary", ":all:"]
-        if os.path.exists("/in/requirements.lock"):
-            shutil.copyfile("/in/requirements.lock", lock)
-        else:
-            wheels = []
+        given = os.path.exists(lock)
+        if not given:
+            wheels, lock = [], "/out/requirements.lock"
             done = subprocess.run([uv, "pip", "compile", *common, "--generate-hashes", "--no-header", "--no-annotate", "--no-emit-index-url",
                                    "--constraints", constraints, "--output-file", lock, requirements], stdout=subprocess.DEVNULL)
             if done.returncode:
                 sys.exit(20)
             print("berth: Not every package has a wheel; the others are built here", flush=True)
         with open(lock) as file:
-            count = sum(1 for line in file if line[:1] not in " #-\\n" and "==" in line)
+            locked = file.read()
+        count = sum(1 for line in locked.splitlines() if line[:1] not in ("", " ", "#", "-") and "==" in line)
         print("berth: Installing", count, "packages", flush=True)
         if count:
             done = subprocess.run([uv, "pip", "install", *common, *wheels, "--require-hashes", "--no-deps", "--target", target, "-r", lock])
             if done.returncode:
                 sys.exit(21)
+        if not given:
+            # What was installed by, whatever the code of a package's build wrote there meanwhile.
+            os.unlink(lock)
+            with open(lock, "x") as file:
+                file.write(locked)
         print("berth: Compiling modules", flush=True)
         subprocess.run([sys.executable, "-m", "compileall", "-q", "-j", "2", "--invalidation-mode", "unchecked-hash", "-s", "/out/tree", target],
                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)

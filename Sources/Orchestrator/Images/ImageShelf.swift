@@ -4,6 +4,13 @@ import MachineAPI
 struct ImageShelf: Sendable {
     let images: ImageStore
     let machines: MachineStore
+    /// A bill of a stranger's image may take much memory: one at a time.
+    private let bills = Turnstile(width: 1)
+
+    init(images: ImageStore, machines: MachineStore) {
+        self.images = images
+        self.machines = machines
+    }
 
     /// Fewer digits name nothing: a slip of the hand must not be an image.
     static let fewestDigits = 6
@@ -54,8 +61,10 @@ struct ImageShelf: Sendable {
     func bill(_ reference: String) async throws -> [UInt8] {
         let stored = try await stored(reference)
         let directory = images.directory
-        return try await Disk.work {
-            try ImageBill.of(stored, facts: ImageFacts.read(String(stored.digest.dropFirst(7)), in: directory), in: directory)
+        return try await bills.enter("bill") {
+            try await Disk.work {
+                try ImageBill.of(stored, facts: ImageFacts.read(String(stored.digest.dropFirst(7)), in: directory), in: directory)
+            }
         }
     }
 

@@ -20,14 +20,16 @@ struct LayoutWork: ImageWork {
     func image(in building: String) async throws -> BuiltImage {
         step("Looking at the image")
         let layout = try await unpackUpload(source.layout ?? "", in: building)
-        return try await image(of: layout, in: building)
-    }
-
-    /// - Parameter layout: a directory of ours, with nothing in it but directories, plain files and links inside.
-    func image(of layout: String, in building: String) async throws -> BuiltImage {
         let foreign = try await Disk.work { [name, limits, source] in
             try OCILayout(layout, name: name).image(tag: source.tag, limit: limits.bytes)
         }
+        return try await image(foreign, of: layout, in: building)
+    }
+
+    /// - Parameters:
+    ///   - foreign: which of the layout's images, all of whose blobs hold.
+    ///   - layout: a directory of ours, with nothing in it but directories, plain files and links inside.
+    func image(_ foreign: OCILayout.Image, of layout: String, in building: String) async throws -> BuiltImage {
         let tree = try await unpack(foreign, layout, in: building)
         let start = ForeignStart(root: RootTree(tree), config: foreign.config, name: name)
         let found = try await Disk.work { [source] in try start.resolve(source.start, arguments: source.arguments ?? []) }

@@ -75,7 +75,7 @@ struct OCILayout {
             }
         }
         var walk = Walk()
-        try collect(named, &walk, depth: 0)
+        try collect(named, &walk, depth: 0, isFetched)
         let platforms = walk.platforms
         guard let first = walk.found.first else {
             guard !platforms.isEmpty else { throw bad("it holds no image", nil) }
@@ -102,7 +102,7 @@ struct OCILayout {
         var entries = 0
     }
 
-    private func collect(_ descriptors: [Descriptor], _ walk: inout Walk, depth: Int) throws {
+    private func collect(_ descriptors: [Descriptor], _ walk: inout Walk, depth: Int, _ isFetched: Bool) throws {
         walk.entries += descriptors.count
         guard walk.entries <= Self.mostManifests else { throw bad("it names more than \(Self.mostManifests) images", nil) }
         for descriptor in descriptors {
@@ -115,9 +115,11 @@ struct OCILayout {
             case "application/vnd.oci.image.index.v1+json", "application/vnd.docker.distribution.manifest.list.v2+json":
                 guard depth < 3 else { throw bad("its indices are nested too deep", nil) }
                 guard walk.indices.insert(descriptor.digest).inserted else { continue }
+                // Of what an index names only one was fetched: the other indices are not here.
+                if isFetched, depth > 0, !isHere(descriptor) { continue }
                 guard walk.indices.count <= Self.mostIndices else { throw bad("it has more than \(Self.mostIndices) indices", nil) }
                 let index: Index = try document(descriptor, limit: Self.mostManifest)
-                try collect(index.manifests ?? [], &walk, depth: depth + 1)
+                try collect(index.manifests ?? [], &walk, depth: depth + 1, isFetched)
             case "application/vnd.oci.image.manifest.v1+json", "application/vnd.docker.distribution.manifest.v2+json":
                 walk.found.append(descriptor)
             default: continue
@@ -175,6 +177,10 @@ struct OCILayout {
             throw bad("a document of it is malformed (\(hex.prefix(12)))", nil)
         }
         return document
+    }
+
+    private func isHere(_ descriptor: Descriptor) -> Bool {
+        Identifier.hex(ofDigest: descriptor.digest).flatMap { Files.status(path($0)) } != nil
     }
 
     /// A blob's name, once its bytes are what its descriptor says.

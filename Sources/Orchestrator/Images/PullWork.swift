@@ -43,7 +43,7 @@ struct PullWork: ImageWork {
         try await Disk.work { [gate, reference] in try gate.pass([Self.report(foreign, of: reference, in: layout, gate.rules)]) }
         var named = source
         named.folder = reference.text
-        var built = try await LayoutWork(factory: factory, step: step, base: base, source: named).image(of: layout, in: building)
+        var built = try await LayoutWork(factory: factory, step: step, base: base, source: named).image(foreign, of: layout, in: building)
         // Once for this image, whatever becomes of the tag.
         built.packages = ["\(reference.authority)/\(reference.name)@\(foreign.digest)"]
         return built

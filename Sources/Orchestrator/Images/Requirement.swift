@@ -72,6 +72,40 @@ extension StringProtocol {
 
 /// The file in which a resolution is kept: every package with its version and the hashes of its files.
 enum Lockfile {
+    /// Beside the packages that were installed by it.
+    static let name = "requirements.lock"
+
+    /// A package that lies in a directory of installed ones and is not in the lock, or is there in another version: `name 1.0`.
+    static func unlisted(in directory: String, _ lock: String) -> String? {
+        let versions = Dictionary(
+            versions(lock).map { (Requirement.normalized($0.key.prefix { $0 != "[" }), plain($0.value)) }, uniquingKeysWith: { first, _ in first })
+        for entry in Files.names(directory) where entry.hasSuffix(".dist-info") {
+            guard let metadata = Disk.read(directory + "/" + entry + "/METADATA", limit: 16 << 20),
+                let found = PythonParts.installed(String(decoding: metadata, as: UTF8.self)), let version = found.version
+            else { continue }
+            if versions[Requirement.normalized(found.name[...])] != plain(version) { return "\(found.name) \(version)" }
+        }
+        return nil
+    }
+
+    /// `1.0` and `1.00`, `1.0-post1` and `1.0.post1` are one version: its numbers and words, without zeros at the end.
+    private static func plain(_ version: String) -> [String] {
+        var parts: [String] = []
+        for character in version.lowercased() where character.isASCII {
+            if character.isNumber || character.isLetter {
+                if let last = parts.last?.last, last.isNumber == character.isNumber { parts[parts.count - 1].append(character) } else { parts.append(String(character)) }
+            } else if parts.last != "" {
+                parts.append("")
+            }
+        }
+        parts = parts.filter { !$0.isEmpty }.map { part in
+            let number = part.drop { $0 == "0" }
+            return part.first?.isNumber == true ? (number.isEmpty ? "0" : String(number)) : part
+        }
+        while parts.last == "0" { parts.removeLast() }
+        return parts
+    }
+
     /// `name==version` of each package.
     static func packages(_ text: String) -> [String] {
         text.split(whereSeparator: \.isNewline).compactMap { line in

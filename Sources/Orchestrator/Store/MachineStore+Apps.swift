@@ -74,8 +74,8 @@ extension MachineStore {
                       AND NOT EXISTS (SELECT 1 FROM machines WHERE app = ?1 AND state != 'destroyed')
                     """, arguments: [app])
             try database.execute(
-                sql: "DELETE FROM settings WHERE name = ?1 AND NOT EXISTS (SELECT 1 FROM apps WHERE name = ?2)",
-                arguments: [Self.minimumName(app), app])
+                sql: "DELETE FROM settings WHERE name IN (?1, ?3) AND NOT EXISTS (SELECT 1 FROM apps WHERE name = ?2)",
+                arguments: [Self.minimumName(app), app, Self.keptName(app)])
             return try Bool.fetchOne(database, sql: "SELECT NOT EXISTS (SELECT 1 FROM apps WHERE name = ?)", arguments: [app]) ?? true
         }
     }

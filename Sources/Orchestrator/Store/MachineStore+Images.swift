@@ -29,7 +29,9 @@ extension MachineStore {
                     FROM machines WHERE state != 'destroyed'
                     UNION SELECT json_extract(fallback, '$.config.image'), app, id, json_extract(config, '$.metadata.berth_connector'), state
                     FROM machines WHERE fallback IS NOT NULL
-                    UNION SELECT image, app, NULL, NULL, NULL FROM app_images ORDER BY 2, 3
+                    UNION SELECT image, app, NULL, NULL, NULL FROM app_images
+                    UNION SELECT kept.value, substr(name, \(Self.keptName("").utf8.count + 1)), NULL, NULL, NULL
+                    FROM settings, json_each(CAST(settings.value AS TEXT)) AS kept WHERE name GLOB '\(Self.keptName("*"))' ORDER BY 2, 3
                     """
             ).map { ImageUse(image: $0["image"], app: $0["app"], machine: $0["id"], connector: $0["connector"], state: $0["state"]) }
         }
@@ -42,7 +44,19 @@ extension MachineStore {
             queries.append("SELECT json_extract(fallback, '$.config.image') FROM machines WHERE fallback IS NOT NULL")
         }
         if try database.tableExists("app_images") { queries.append("SELECT image FROM app_images") }
+        queries.append("SELECT kept.value FROM settings, json_each(CAST(settings.value AS TEXT)) AS kept WHERE name GLOB '\(keptName("*"))'")
         return try String.fetchSet(database, sql: queries.joined(separator: " UNION "))
+    }
+
+    /// Images of an app that a caller named, at most.
+    static let mostKeptImages = 32
+
+    /// Where they are kept, a list of JSON.
+    static func keptName(_ app: String) -> String { "images/\(app)" }
+
+    /// The images that an app's caller wants kept: what serves and what it may go back to, however many others its machines had.
+    func setKeptImages(of app: String, _ images: [String]) async throws {
+        try await setSetting(Self.keptName(app), CanonicalJSON.encode(images))
     }
 
     /// Keeps the image of a machine that comes or goes, for the app's next one.

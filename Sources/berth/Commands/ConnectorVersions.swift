@@ -88,24 +88,46 @@ struct ChangesText {
             }
         }
         guard let tools = changes["tools"]?.arrayValue else {
-            return lines.map(Printable.line) + ["Tools      not known: " + Printable.line(changes.cell("reason"))]
+            let said = changes["stderr"]?.stringValue?.split(whereSeparator: \.isNewline).suffix(20) ?? []
+            return lines.map(Printable.line) + ["Tools      not known: " + Printable.line(changes.cell("reason"))] + said.map { "  | " + Printable.line($0) }
         }
         lines.append("Tools      " + (tools.isEmpty ? "the same" : "\(tools.count) differ"))
         for tool in tools {
             switch tool.cell("change") {
-            case "added": lines.append("  + \(tool.cell("name"))")
+            case "added":
+                lines.append("  + \(tool.cell("name"))")
+                // What a model will read is what an admin agrees to.
+                for key in ["description", "inputSchema"] {
+                    if let value = tool["tool"]?[key] { lines.append("      \(key): \(Self.cut(value.text[...]))") }
+                }
             case "removed": lines.append("  - \(tool.cell("name"))")
             default:
                 lines.append("  ~ \(tool.cell("name"))")
                 for difference in tool["differences"]?.arrayValue ?? [] {
-                    let sides = [difference["before"], difference["after"]].map { $0.map { Self.shown($0.text) } ?? "nothing" }
-                    lines.append("      \(difference.cell("pointer")): \(sides[0]) → \(sides[1])")
+                    let sides = Self.sides(difference["before"]?.text ?? "nothing", difference["after"]?.text ?? "nothing")
+                    lines.append("      \(difference.cell("pointer")): \(sides.0) → \(sides.1)")
                 }
             }
         }
         return lines.map(Printable.line)
     }
 
-    /// Long descriptions are cut where they begin to differ no more than a line can show; --json has them whole.
-    private static func shown(_ text: String) -> String { text.count > 160 ? text.prefix(159) + "…" : text }
+    /// Where long texts differ: what both begin and end with is left out, but for some words of it.
+    private static func sides(_ before: String, _ after: String) -> (String, String) {
+        guard before.count > 160 || after.count > 160 else { return (before, after) }
+        let (left, right) = (Array(before), Array(after))
+        let least = min(left.count, right.count)
+        let head = (0..<least).first { left[$0] != right[$0] } ?? least
+        let tail = (0..<(least - head)).first { left[left.count - 1 - $0] != right[right.count - 1 - $0] } ?? least - head
+        func part(_ text: [Character]) -> String {
+            let (start, end) = (max(0, head - 40), min(text.count, text.count - tail + 40))
+            return (start > 0 ? "…" : "") + cut(String(text[start..<end])[...]) + (end < text.count ? "…" : "")
+        }
+        return (part(left), part(right))
+    }
+
+    /// All of it, up to what still can be read; --json has the rest.
+    private static func cut(_ text: Substring) -> String {
+        text.count > 2_000 ? text.prefix(2_000) + "… (\(text.count - 2_000) more characters: --json)" : String(text)
+    }
 }

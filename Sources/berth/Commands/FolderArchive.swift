@@ -14,42 +14,30 @@ struct FolderArchive {
     let name: String
 
     static let maximumBytes = 256 << 20
-    private static let requirementsName = "requirements.txt"
+    static let requirementsName = "requirements.txt"
 
     /// - Parameters:
     ///   - requirements: a file that takes the place of the folder's `requirements.txt`.
     ///   - lines: the lines of one, where there is no file.
     ///   - isNamedByFile: the folder stands in a client's configuration, which somebody else may have written.
     init(folder: String, requirements: String?, lines: [String]? = nil, isNamedByFile: Bool = false) throws {
-        guard let resolved = realpath(folder, nil) else {
+        // What is judged and named is what was opened: somebody may own the way there.
+        let top = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        guard top >= 0 else {
             throw Failure("--dir \(folder) cannot be read: \(String(cString: strerror(errno)))", hint: "give a folder", code: 64)
         }
-        let root = String(cString: resolved)
-        free(resolved)
-        var writer = TarWriter()
-        var left: [String] = []
-        let top = open(root, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
-        guard top >= 0 else { throw Failure("\(root) cannot be read: \(String(cString: strerror(errno)))", hint: "give a folder", code: 64) }
         defer { close(top) }
+        guard let root = Self.linkText("/proc/self/fd/\(top)", in: AT_FDCWD), root.hasPrefix("/") else { throw Self.unreadable(folder, "") }
         let access = FolderAccess(caller: FolderPlace.caller, isNamedByFile: isNamedByFile)
         try FolderPlace.check(root, access)
+        if isNamedByFile, let problem = ImportPlan.problem(ofFolder: root) { throw Failure(problem.reason, hint: problem.remedy) }
+        var writer = TarWriter()
+        var left: [String] = []
         try Self.add(
             top, "", root: root, replaced: requirements == nil && lines == nil ? nil : Self.requirementsName, access, to: &writer, leftOut: &left,
             depth: 0)
         if let requirements {
-            // The name that a client's file gives is no link when it is opened, whatever it was when the plan was made.
-            let content: [UInt8]?
-            if isNamedByFile {
-                content = try Self.read(requirements, in: AT_FDCWD, atMost: Self.maximumBytes - writer.count, of: root, Self.requirementsName) {
-                    access.mayTake($0, in: $0)
-                }?.0
-                guard content != nil else {
-                    throw Failure("\(requirements) may not be read by others", hint: "chmod o+r, if the server is to have it", code: 64)
-                }
-            } else {
-                content = readFile(requirements)
-            }
-            guard let content else {
+            guard let content = readFile(requirements) else {
                 throw Failure("--requirements \(requirements) cannot be read: \(String(cString: strerror(errno)))", hint: "give a file", code: 64)
             }
             // The builder looks for it by this name, beside the folder's own files; the folder's own file of that name gives way.

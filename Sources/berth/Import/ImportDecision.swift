@@ -89,16 +89,12 @@ extension ImportPlan.Connector {
         case .npm(let spec): object["npm"] = .string(spec)
         case .oci(let reference): object["oci"] = .string(reference)
         case .folder(let path, let requirements):
-            // As it lies on the disk: a link, or `..`, may lead to more than the file's words say.
-            if let resolved = realpath(path, nil) {
-                defer { free(resolved) }
-                if let problem = ImportPlan.problem(ofFolder: String(cString: resolved)) { throw Failure(problem.reason, hint: problem.remedy) }
-            }
-            let archive: FolderArchive
-            switch requirements {
-            case nil: archive = try FolderArchive(folder: path, requirements: nil, isNamedByFile: true)
-            case .file(let file): archive = try FolderArchive(folder: path, requirements: file, isNamedByFile: true)
-            case .list(let lines): archive = try FolderArchive(folder: path, requirements: nil, lines: lines, isNamedByFile: true)
+            var lines: [String]?
+            if case .list(let list) = requirements { lines = list }
+            // A file of requirements is the folder's own, and is packed with it: whoever owns the folder may change it meanwhile.
+            let archive = try FolderArchive(folder: path, requirements: nil, lines: lines, isNamedByFile: true)
+            if case .file = requirements, let left = archive.leftOut.first(where: { $0.hasPrefix(FolderArchive.requirementsName) }) {
+                throw Failure("left out: \(left)", hint: "its packages are what it names")
             }
             for left in archive.leftOut { Output.error("left out: \(Printable.line(left))") }
             object["upload"] = try await ControlClient.orchestrator(installation).upload("/v1/berth/uploads", archive.tar)["digest"] ?? .null

@@ -49,7 +49,9 @@ struct ImportValues {
     }
 
     private static func ask(_ placeholder: Placeholder, _ input: ImportFile.Input?) throws -> String {
-        let what = Printable.line(input?.description ?? placeholder.name)
+        // The file's own words are quoted: they must not look like another program's question.
+        let said = input.map { $0.description == placeholder.name ? "" : " (the file says: \($0.description))" } ?? ""
+        let what = Printable.line("value of \(placeholder.text)\(said)")
         var value: String
         if input?.isSecret == false {
             Output.prompt("\(what)\(input?.standard.map { " [\(Printable.line($0))]" } ?? ""): ")

@@ -8,17 +8,23 @@ import Sealing
 /// were made before bills were told have one too. Nothing that a build machine says about them is taken for it, and what lies in
 /// them is read as strangers' text. The same image gives the same bytes: no time, no host, no version of ours is in it.
 enum ImageBill {
+    /// Of all layers together: whoever wrote an image decides how much it lists.
+    static let mostComponents = 20_000
+
     static func of(_ image: StoredImage, facts: ImageFacts?, in store: String) throws -> [UInt8] {
         var parts: [String: BillOfMaterials.Component] = [:]
         // Everything in it is in a list: nothing of a folder, a program or a stranger's image, which tell what they want to.
         var isListed = image.directory != PythonLayer.folder
         var isLocked = false
+        // A file of that name in somebody else's image is his word, and nothing that was installed by.
+        let isForeign = facts.map { $0.source.oci != nil || $0.source.layout != nil } ?? false
         for hex in image.layers {
-            let survey = LayerSurvey(store + "/layers/" + hex)
+            let survey = LayerSurvey(store + "/layers/" + hex, takesLocks: !isForeign)
             isListed = isListed && survey.isWhole
             isLocked = isLocked || survey.isLocked
             if hex == NodePin.current.layer { Self.add(node(NodePin.current), to: &parts) }
-            for component in survey.components { Self.add(component, to: &parts) }
+            for component in survey.components where parts.count < mostComponents { Self.add(component, to: &parts) }
+            isListed = isListed && parts.count < mostComponents
         }
         if let program = try program(image, store) { Self.add(program, to: &parts) }
         let origin = facts.flatMap(Self.origin)

@@ -10,6 +10,7 @@ struct LayerSurvey {
         /// Of all documents together.
         var bytes = 256 << 20
         var document = 16 << 20
+        var components = 20_000
     }
 
     /// Whether everything was looked at.
@@ -22,13 +23,17 @@ struct LayerSurvey {
     private var osRelease = ""
     private var (dpkg, apk): (String, String) = ("", "")
     private let limits: Limits
+    private let takesLocks: Bool
     private var entries = 0
     private var documents = 0
     private var bytes = 0
 
-    /// - Parameter layer: the directory of the layer.
-    init(_ layer: String, limits: Limits = Limits()) {
+    /// - Parameters:
+    ///   - layer: the directory of the layer.
+    ///   - takesLocks: locks in it are ours.
+    init(_ layer: String, takesLocks: Bool = true, limits: Limits = Limits()) {
         self.limits = limits
+        self.takesLocks = takesLocks
         let root = Descriptor(open(layer, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW))
         guard root.value >= 0 else {
             isWhole = false
@@ -36,9 +41,16 @@ struct LayerSurvey {
         }
         walk(root.value, [])
         let debian = SystemParts(osRelease: osRelease, otherwise: "debian")
-        components += debian.debian(dpkg)
-        if dpkg.isEmpty { components += debian.documented(documented) }
-        components += SystemParts(osRelease: osRelease, otherwise: "alpine").alpine(apk)
+        add(debian.debian(dpkg, atMost: room + 1))
+        if dpkg.isEmpty { add(debian.documented(documented)) }
+        add(SystemParts(osRelease: osRelease, otherwise: "alpine").alpine(apk, atMost: room + 1))
+    }
+
+    private var room: Int { limits.components - components.count }
+
+    private mutating func add(_ more: [BillOfMaterials.Component]) {
+        if more.count > room { isWhole = false }
+        components += more.prefix(room)
     }
 
     private mutating func walk(_ directory: Int32, _ path: [String]) {
@@ -70,16 +82,16 @@ struct LayerSurvey {
         case ("lib/apk/db", "installed"), ("usr/lib/apk/db", "installed"): apk = text(directory, name)
         case ("etc", "os-release"): osRelease = text(directory, name)
         case ("usr/lib", "os-release"): if osRelease.isEmpty { osRelease = text(directory, name) }
-        case (_, "requirements.lock") where folder + "/" + name == PythonParts.lock:
-            components += PythonParts.locked(text(directory, name))
+        case (_, "requirements.lock") where takesLocks && folder + "/" + name == PythonParts.lock:
+            add(PythonParts.locked(text(directory, name)))
             isLocked = true
-        case (_, "package-lock.json") where folder + "/" + name == NpmParts.lock:
-            components += NpmParts.locked(document(directory, name) ?? [])
+        case (_, "package-lock.json") where takesLocks && folder + "/" + name == NpmParts.lock:
+            add(NpmParts.locked(document(directory, name) ?? []))
             isLocked = true
         case (_, "METADATA") where path.last?.hasSuffix(".dist-info") == true, (_, "PKG-INFO") where path.last?.hasSuffix(".egg-info") == true:
-            if let component = PythonParts.installed(text(directory, name)) { components.append(component) }
+            if let component = PythonParts.installed(text(directory, name)) { add([component]) }
         case (_, "package.json") where Self.isPackage(path):
-            if let component = document(directory, name).flatMap(NpmParts.installed) { components.append(component) }
+            if let component = document(directory, name).flatMap(NpmParts.installed) { add([component]) }
         case (_, "copyright") where path.count == 4 && folder.hasPrefix("usr/share/doc/"): documented.append(path[3])
         default: break
         }

@@ -17,8 +17,8 @@ struct SystemParts {
     }
 
     /// `/var/lib/dpkg/status`: stanzas of fields.
-    func debian(_ text: String) -> [BillOfMaterials.Component] {
-        stanzas(text, separator: ": ").compactMap { fields in
+    func debian(_ text: String, atMost limit: Int = 20_000) -> [BillOfMaterials.Component] {
+        stanzas(text, separator: ": ", of: ["Status", "Package", "Version", "Architecture"], atMost: limit).compactMap { fields in
             guard fields["Status"].map({ $0.hasSuffix(" installed") }) ?? true, let name = fields["Package"], let version = fields["Version"]
             else { return nil }
             return component("deb", name, version, fields["Architecture"])
@@ -29,8 +29,8 @@ struct SystemParts {
     func documented(_ names: [String]) -> [BillOfMaterials.Component] { names.compactMap { component("deb", $0, nil, nil) } }
 
     /// `/lib/apk/db/installed`: stanzas of one-letter fields.
-    func alpine(_ text: String) -> [BillOfMaterials.Component] {
-        stanzas(text, separator: ":").compactMap { fields in
+    func alpine(_ text: String, atMost limit: Int = 20_000) -> [BillOfMaterials.Component] {
+        stanzas(text, separator: ":", of: ["P", "V", "A", "L"], atMost: limit).compactMap { fields in
             guard let name = fields["P"], let version = fields["V"], var component = component("apk", name, version, fields["A"]) else { return nil }
             component.licenses = fields["L"].flatMap(LicenseText.expression).map { [$0] }
             return component
@@ -47,15 +47,19 @@ struct SystemParts {
         return component
     }
 
-    private func stanzas(_ text: String, separator: String) -> [[String: String]] {
+    /// - Parameters:
+    ///   - names: the only fields that are wanted.
+    ///   - limit: of stanzas; those behind them are passed over.
+    private func stanzas(_ text: String, separator: String, of names: Set<String>, atMost limit: Int) -> [[String: String]] {
         var (all, fields): ([[String: String]], [String: String]) = ([], [:])
         for line in text.split(omittingEmptySubsequences: false, whereSeparator: \.isNewline) {
             if line.isEmpty {
                 if !fields.isEmpty { all.append(fields) }
                 fields = [:]
+                guard all.count < limit else { return all }
             } else if line.first != " ", line.first != "\t", let range = line.firstRange(of: separator) {
                 let key = String(line[..<range.lowerBound])
-                if fields[key] == nil { fields[key] = String(line[range.upperBound...]).trimmingBlanks }
+                if names.contains(key), fields[key] == nil { fields[key] = String(line[range.upperBound...]).trimmingBlanks }
             }
         }
         if !fields.isEmpty { all.append(fields) }
