@@ -50,6 +50,7 @@ struct HostedTestTests {
             let last = findings(ended)
             #expect(ended.status == 1 && last.contains { $0.id == "machine.start" && $0.severity == "failure" && $0.text.contains("exit_before_ready(3)") }, "\(last) \(ended.errors)")
             #expect(last.contains { $0.id == "refused.path" && $0.text.contains("/etc/berth-hindered.conf") }, "\(last)")
+            #expect(last.contains { $0.id == "refused.host" && $0.text.contains("api.hindered.example") }, "\(last)")
 
             // Nothing is left, and no connector is ever followed.
             #expect((try await berth.json(["connector", "list"])["connectors"] as? [Any])?.isEmpty == true)

@@ -27,6 +27,19 @@ struct TrialRefusalTests {
         #expect(TrialRefusal.all(inLog: (0..<1_000).map { "berth-trace: path openat EROFS /\($0)" }.joined(separator: "\n")).count == 256)
     }
 
+    @Test func anEndedMachinesLogTellsItsHosts() {
+        let log = """
+            warning: egress refused: api.example is not on the list; to allow it along with the others: --egress api.example
+            warning: egress refused: api.example is not on the list; to allow it along with the others: --egress api.example
+            warning: egress refused: 192.0.2.7:443 is an address, and only names can be allowed
+            info: [7] warning: egress refused: forged.example is not on the list
+            warning: egress refused: alone
+            """
+        let found = TrialRefusal.hosts(inLog: log)
+        #expect(found.map(\.subject) == ["api.example", "192.0.2.7:443"] && found.map(\.option) == ["--egress api.example", nil])
+        #expect(found.first?.reason == "is not on the list")
+    }
+
     @Test func aTrialTellsThemWhetherItFailsOrNot() async throws {
         let fixture = try ProvisioningFixture()
         fixture.machines.state.withLockedValue { state in

@@ -40,7 +40,7 @@ extension Provisioner {
             hosts = now
         }
         let log = (try? await machines.logs(app: record.app, id: machine.id, lines: 5_000)) ?? ""
-        return hosts.map(TrialRefusal.init) + TrialRefusal.all(inLog: log)
+        return (hosts.isEmpty ? TrialRefusal.hosts(inLog: log) : hosts.map(TrialRefusal.init)) + TrialRefusal.all(inLog: log)
     }
 
     /// Builds what the request names, starts a machine of it and asks it for its tools; afterwards nothing is left but the image.

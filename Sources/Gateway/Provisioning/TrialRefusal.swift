@@ -61,6 +61,24 @@ public struct TrialRefusal: Codable, Sendable, Equatable {
         return found
     }
 
+    /// Of a machine that has ended its log alone tells which hosts were refused to it: its agent's lines, which no server can write.
+    static func hosts(inLog log: String) -> [TrialRefusal] {
+        var found: [TrialRefusal] = []
+        for line in log.split(separator: "\n") {
+            guard let sentence = ["warning: egress refused: ", "warning: egress failed: "].lazy.compactMap({ line.hasPrefix($0) ? line.dropFirst($0.count) : nil }).first
+            else { continue }
+            let parts = sentence.split(separator: " ", maxSplits: 1).map(String.init)
+            guard parts.count == 2 else { continue }
+            let reason = parts[1].split(separator: ";", maxSplits: 1).map(String.init)
+            let option = reason.count == 2 ? reason[1].firstRange(of: ": ").map { String(reason[1][$0.upperBound...]) } : nil
+            let host = RefusedHost(host: Printable.line(parts[0]), port: 0, reason: Printable.line(reason[0]), count: 1, option: option.map(Printable.line))
+            let refusal = TrialRefusal(host)
+            if !found.contains(refusal) { found.append(refusal) }
+            if found.count == 256 { break }
+        }
+        return found
+    }
+
     /// What a server itself wrote.
     static func without(_ text: String) -> String {
         text.split(separator: "\n", omittingEmptySubsequences: false).filter { !$0.contains(mark) }.joined(separator: "\n")
