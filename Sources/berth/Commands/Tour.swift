@@ -10,6 +10,7 @@ struct Tour: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Host mcp-server-time, make one call through the gateway, show its audit row.",
         discussion: "A second run finds what the first one made and changes nothing.")
+    @OptionGroup var releases: AcceptOption
     @OptionGroup var state: StateOption
     @OptionGroup var output: JSONOption
 
@@ -25,7 +26,8 @@ struct Tour: AsyncParsableCommand {
             if !output.json { Output.line("Hosting mcp-server-time from PyPI:") }
             try await Provisioning.run(
                 "POST", "/api/v1/connectors",
-                .record(("name", .string(Self.connector)), ("source", .record(("pypi", "mcp-server-time")))), installation, json: output.json)
+                .record(("name", .string(Self.connector)), ("source", .record(("pypi", "mcp-server-time"))), ("accept", releases.json)),
+                installation, json: output.json)
         }
         if try await row(of: Self.vmcp, in: "vmcps", gateway) == nil {
             _ = try await gateway.json("POST", "/api/v1/vmcps", .record(("name", .string(Self.vmcp)), ("connectors", .strings([Self.connector]))))
