@@ -20,7 +20,16 @@ import Testing
         ("a", nil), ("mcp-server-emit", nil),
     ])
     func aNameThatIsAlmostAKnownOneIsFound(_ name: String, _ known: String?) {
-        #expect(KnownServers.standard.resembled(by: name) == known)
+        let kind: ReleaseReport.Kind = name.hasPrefix("@") ? .npm : name.contains("/") ? .oci : .pypi
+        #expect(KnownServers.standard.resembled(by: name, kind) == known)
+    }
+
+    @Test func aKnownNameIsAStrangersWhereAnotherKindHasIt() {
+        for (name, kind) in [("mcp-server-time", ReleaseReport.Kind.npm), ("mcp-server-fetch", .npm), ("@playwright/mcp", .oci), ("mcp/fetch", .npm)] {
+            #expect(KnownServers.standard.resembled(by: name, kind) == name, "\(name)")
+            let doubts = ReleaseRules().doubts(ReleaseReport(kind: kind, name: name, accept: name))
+            #expect(doubts.contains { $0.text == "\(name) is known of another kind than \(kind.rawValue)" }, "\(doubts)")
+        }
     }
 
     @Test func oneStepIsOneStep() {
@@ -33,8 +42,8 @@ import Testing
         let scratch = ImagesScratch()
         let file = try scratch.file("known", "# ours\npypi Our_Server\n\n  npm @ours/server # beside it\noci ours/server\n")
         let known = try KnownServers(adding: file)
-        #expect(known.resembled(by: "our-servr") == "our-server" && known.resembled(by: "@ours/servers") == "@ours/server")
-        #expect(known.resembled(by: "our-server") == nil && known.resembled(by: "mcp-server-tme") == "mcp-server-time")
+        #expect(known.resembled(by: "our-servr", .pypi) == "our-server" && known.resembled(by: "@ours/servers", .npm) == "@ours/server")
+        #expect(known.resembled(by: "our-server", .pypi) == nil && known.resembled(by: "mcp-server-tme", .pypi) == "mcp-server-time")
         for (text, says) in [("pypi", "line 1"), ("pypi a b", "line 1"), ("npm x\ncargo y", "line 2"), ("pypi a\u{1B}[2J", "line 1"), ("pypi ünï", "line 1")] {
             let failure = #expect(throws: ImageBuildFailure.self) { try KnownServers(adding: try scratch.file("bad", text)) }
             #expect(failure?.error == "bad_list" && failure?.message.contains(says) == true, "\(text) \(String(describing: failure))")

@@ -76,6 +76,9 @@ final class MachinesListeners: Sendable {
     private static var limits: ServerLimits {
         var limits = ServerLimits()
         limits.connections = 256
+        // Of requests to machines and of configurations; uploads are files.
+        limits.bodyBytesInAll = 128 << 20
+        limits.bodyBytesPerPayer = 128 << 20
         return limits
     }
 

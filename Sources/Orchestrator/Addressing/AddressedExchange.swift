@@ -4,6 +4,7 @@ import JSONText
 import Logging
 import NIOCore
 import NIOHTTP1
+import Synchronization
 import Wire
 
 /// Carries addressed requests to the machine's door and the answers back, piece by piece. What the door says is the machine's word: the
@@ -22,13 +23,22 @@ struct AddressedExchange: Sendable {
     func carry(_ exchange: ServerExchange, to address: InternalAddress) {
         let (head, body, uri) = (exchange.head, exchange.body, exchange.uri)
         ExchangeWriter.answer(exchange) { [self] writer in
+            let stage = Mutex(Stage.waiting)
             do {
-                try await carry(head, body, uri, to: address, writer)
+                try await carry(head, body, uri, to: address, writer, stage)
             } catch let failure as MachineFailure {
                 let answer = failure.answer(path: "/v1/berth/")
                 await writer.reply(status: failure.status.rawValue, headers: answer.headers, body: answer.body)
             } catch is CancellationError {
-                await writer.abandon()
+                // Its client has gone, and hears nothing; or this orchestrator ends.
+                let failure: MachineFailure
+                switch stage.withLock({ $0 }) {
+                case .waiting: failure = .goingDown
+                case .sent: failure = Self.outcomeUnknown("this orchestrator ends")
+                case .answered: return await writer.abandon()
+                }
+                let answer = failure.answer(path: "/v1/berth/")
+                await writer.reply(status: failure.status.rawValue, headers: answer.headers, body: answer.body)
             } catch {
                 logger.warning("an addressed request's answer was cut off", metadata: ["app": "\(address.app)", "error": "\(error)"])
                 await writer.abandon()
@@ -36,8 +46,12 @@ struct AddressedExchange: Sendable {
         }
     }
 
+    /// How far a request has come.
+    private enum Stage { case waiting, sent, answered }
+
     private func carry(
-        _ head: HTTPRequestHead, _ body: ByteBuffer, _ uri: String, to address: InternalAddress, _ writer: ExchangeWriter
+        _ head: HTTPRequestHead, _ body: ByteBuffer, _ uri: String, to address: InternalAddress, _ writer: ExchangeWriter,
+        _ stage: borrowing Mutex<Stage>
     ) async throws {
         let wish = try InstanceWish(
             forced: head.headers[InstanceWish.forceHeader], preferred: head.headers[InstanceWish.preferHeader], at: address)
@@ -48,16 +62,19 @@ struct AddressedExchange: Sendable {
             guard let endpoint = Endpoint(door: place.door) else { throw Self.notDelivered("its door cannot be read") }
             let answer: HTTPClientResponse
             do {
+                stage.withLock { $0 = .sent }
                 answer = try await http.execute(
                     head.method.rawValue, uri, headers: Self.headers(head.headers, unavailable: place.unavailable), body: body, to: endpoint,
                     headTimeout: nil)
             } catch let failure as ExchangeFailure {
                 guard failure.kind == .notSent else { throw Self.outcomeUnknown(failure.reason) }
+                stage.withLock { $0 = .waiting }
                 tried.insert(place.machine)
                 guard case .app = address, wish.forced == nil, tried.count < Self.tries else { throw Self.notDelivered(failure.reason) }
                 continue
             }
             if place.hasWaited, answer.status == 401 { return try await refusal(answer, from: place, writer) }
+            stage.withLock { $0 = .answered }
             await writer.open(status: answer.status, headers: Self.headers(of: answer, from: place))
             for try await piece in answer.body { try await writer.write(piece) }
             return await writer.finish()

@@ -21,10 +21,10 @@ struct AddressedRequests: Sendable {
     private static let retryAfterSeconds = 5
 
     let reconciler: Reconciler
-    let loads = MachineLoads()
     var budget = standardBudget
 
     private var host: MachineHost { reconciler.host }
+    var loads: MachineLoads { reconciler.host.loads }
 
     /// - Throws: ``MachineFailure``: what is not known, does not run or has no room; 503 with `Retry-After` when the budget is over.
     func place(_ address: InternalAddress, _ wish: InstanceWish, besides tried: Set<String> = []) async throws -> Place {
@@ -44,6 +44,11 @@ struct AddressedRequests: Sendable {
                 if let starting { try? await reconciler.send(.start(source: "proxy"), to: starting) }
                 guard let machine = machines.first(where: { $0.id == id }), let boot = machine.boot, let door = boot.door else { break }
                 guard loads.enter(id, limit: machine.config.concurrency.hard) else { continue }
+                // What suspends or stops it from here on sees the request, and what did before is seen here.
+                guard let now = try await standing(id), now.state == .started, now.boot?.boot == boot.boot else {
+                    loads.leave(id)
+                    continue
+                }
                 return Place(machine: id, app: address.app, door: "unix:\(door)", unavailable: unavailable, hasWaited: isWaiting)
             case .start(let id):
                 try await reconciler.send(.start(source: "proxy"), to: id)
@@ -58,6 +63,16 @@ struct AddressedRequests: Sendable {
                 try Task.checkCancellation()
                 throw Self.late(address.app, budget)
             }
+        }
+    }
+
+    /// - Throws: after the place in it was given back.
+    private func standing(_ id: String) async throws -> MachineRecord? {
+        do {
+            return try await host.store.machine(id)
+        } catch {
+            loads.leave(id)
+            throw error
         }
     }
 

@@ -14,7 +14,7 @@ extension MachineHost {
     /// - Throws: why not; then the machine serves as before.
     func close(_ record: MachineRecord, _ boot: BootRecord, idleSeconds: Int64) async throws {
         guard let door = boot.door else { throw MachineFailure(.unavailable, "not_stopped", "it has no door") }
-        try checkCommands(boot, "not stopped")
+        try checkUse(boot, "not stopped")
         let (keys, org) = try await keys(record, boot)
         switch await probe.drain("unix:\(door)", keys: keys, org: org, ifIdleFor: .seconds(idleSeconds)) {
         case .yes: break

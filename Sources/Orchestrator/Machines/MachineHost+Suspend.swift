@@ -29,7 +29,7 @@ extension MachineHost {
         }
         do {
             // Its row says that it is about to be suspended: no further one begins.
-            try checkCommands(boot, "not suspended")
+            try checkUse(boot, "not suspended")
             guard let bytes = try await runtime.freeze(record.id, boot: boot.boot) else {
                 return "the host has no swap: it stands still and keeps its memory (berth doctor names the remedy)"
             }
@@ -46,10 +46,14 @@ extension MachineHost {
         if let door = boot.door { DoorLatch.open(door) }
     }
 
-    /// - Throws: while somebody runs a command in it.
-    func checkCommands(_ boot: BootRecord, _ refusal: String) throws(MachineFailure) {
-        guard runtime.commands(boot.machine, boot: boot.boot) > 0 else { return }
-        throw MachineFailure(.conflict, "in_use", "\(refusal): somebody runs a command in it")
+    /// - Throws: while somebody runs a command in it, or a request by its address is under way: those come past the door's latch.
+    func checkUse(_ boot: BootRecord, _ refusal: String) throws(MachineFailure) {
+        if runtime.commands(boot.machine, boot: boot.boot) > 0 {
+            throw MachineFailure(.conflict, "in_use", "\(refusal): somebody runs a command in it")
+        }
+        if loads.load(of: boot.machine) > 0 {
+            throw MachineFailure(.conflict, "in_use", "\(refusal): requests by its address are under way")
+        }
     }
 
     private func checkIdle(_ record: MachineRecord, _ boot: BootRecord, _ limit: Duration) async throws {

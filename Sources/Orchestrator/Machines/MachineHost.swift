@@ -21,6 +21,8 @@ struct MachineHost: Sendable {
     var budget = MemoryBudget()
     /// Whose turn it is to start.
     var starts = StartQueue()
+    /// Requests by the addresses of apps and machines.
+    var loads = MachineLoads()
     /// How many machines of an app stay started.
     let minimum = RunningMinimum()
     /// What this host gives; empty: everything.

@@ -89,7 +89,7 @@ struct ChangesText {
         }
         guard let tools = changes["tools"]?.arrayValue else {
             let said = changes["stderr"]?.stringValue?.split(whereSeparator: \.isNewline).suffix(20) ?? []
-            return lines.map(Printable.line) + ["Tools      not known: " + Printable.line(changes.cell("reason"))] + said.map { "  | " + Printable.line($0) }
+            return lines.map(Printable.line) + ["Tools      not known: " + Printable.line(changes.cell("reason"))] + said.map { "  | " + Printable.line(String($0)) }
         }
         lines.append("Tools      " + (tools.isEmpty ? "the same" : "\(tools.count) differ"))
         for tool in tools {

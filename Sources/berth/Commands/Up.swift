@@ -15,7 +15,7 @@ struct Up: AsyncParsableCommand {
         abstract: "Start Berth on a state directory; prints where it listens when it is ready.",
         discussion: """
             A second `up` of a running state changes nothing and prints the same; other settings than it runs with are refused. A later \
-            `up` of the same state has the options of the one before, but for --without, which are said each time. Without \
+            `up` of the same state has the options of the one before, but for what takes something away (--without, --exec, a shorter --release-age), which is said each time. Without \
             --detach it stays in the foreground; Ctrl-C ends Berth and leaves its machines for the next `up`, `berth down` ends them too. \
             As a service of systemd (Type=notify) it says when it is ready.
             """)

@@ -194,16 +194,17 @@ struct UpSettings: ParsableArguments {
         var result = ["--listen", listen]
         if let state = state.state { result += ["--state", state] }
         for option in lasting { result += [option.name, option.value] }
+        if let givenReleaseAge, givenReleaseAge < 72 { result += ["--release-age", "\(givenReleaseAge)"] }
         for layer in without { result += ["--without", layer] }
         if allowsExec { result.append("--exec") }
         return result
     }
 
-    /// What a later start does as well, unless it is told otherwise. What takes a layer of isolation away is said each time.
+    /// What a later start does as well, unless it is told otherwise. What takes something away from isolation or from what is asked is said each time.
     var lasting: [(name: String, value: String)] {
         let single = [
             ("--package-index", givenPackageIndex), ("--memory-budget", givenMemoryBudget), ("--image-limit", givenImageLimit.map(String.init)),
-            ("--build-room", givenBuildRoom.map(String.init)), ("--release-age", givenReleaseAge.map(String.init)),
+            ("--build-room", givenBuildRoom.map(String.init)), ("--release-age", givenReleaseAge.flatMap { $0 < 72 ? nil : String($0) }),
             ("--known-servers", knownServersPath), ("--npm-registry", npmRegistry), ("--public-url", publicURL),
         ]
         return single.compactMap { name, value in value.map { (name, $0) } } + behindProxy.map { ("--behind-proxy", $0) }

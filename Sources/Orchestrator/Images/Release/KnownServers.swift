@@ -2,16 +2,20 @@ import MachineAPI
 
 /// Names of well-known servers, which others like to be taken for.
 public struct KnownServers: Sendable, Equatable {
-    /// As they are written, without what kind they are.
-    private var names: Set<String>
+    /// As they are written, by what kind they are: a name that is known in one place is a stranger's in another.
+    private var names: [String: Set<String>]
 
     /// Those of ``KnownServers/list``.
-    static let standard = KnownServers(names: Set(list.split(whereSeparator: \.isNewline).compactMap { name(of: $0) }))
+    static let standard = {
+        var servers = KnownServers(names: [:])
+        for line in list.split(whereSeparator: \.isNewline) { if let (kind, name) = name(of: line) { servers.names[kind, default: []].insert(name) } }
+        return servers
+    }()
 
     private static let mostNames = 20_000
     private static let mostBytes = 1 << 20
 
-    private init(names: Set<String>) { self.names = names }
+    private init(names: [String: Set<String>]) { self.names = names }
 
     /// The standard ones and an operator's: one a line, `pypi NAME`, `npm NAME` or `oci NAME`; `#` begins a comment.
     ///
@@ -25,28 +29,28 @@ public struct KnownServers: Sendable, Equatable {
         for (number, line) in String(decoding: bytes, as: UTF8.self).split(omittingEmptySubsequences: false, whereSeparator: \.isNewline).enumerated() {
             let text = line.prefix { $0 != "#" }.trimmingBlanks
             guard !text.isEmpty else { continue }
-            guard let name = Self.name(of: text) else { throw refusal("is no list of servers: line \(number + 1)") }
-            names.insert(name)
+            guard let (kind, name) = Self.name(of: text) else { throw refusal("is no list of servers: line \(number + 1)") }
+            names[kind, default: []].insert(name)
         }
-        guard names.count <= Self.mostNames else { throw refusal("names more than \(Self.mostNames) servers") }
+        guard names.values.reduce(0, { $0 + $1.count }) <= Self.mostNames else { throw refusal("names more than \(Self.mostNames) servers") }
     }
 
-    private static func name(of line: some StringProtocol) -> String? {
+    private static func name(of line: some StringProtocol) -> (kind: String, name: String)? {
         let words = line.split(whereSeparator: \.isWhitespace)
         guard words.count == 2, ["pypi", "npm", "oci"].contains(words[0]), words[1].utf8.count <= 214,
             words[1].utf8.allSatisfy({ $0.isASCIILetterOrDigit || "@/-._~".utf8.contains($0) })
         else { return nil }
-        return words[0] == "pypi" ? Requirement.normalized(words[1]) : words[1].lowercased()
+        return (String(words[0]), words[0] == "pypi" ? Requirement.normalized(words[1]) : words[1].lowercased())
     }
 
-    /// The well-known one that a name could be taken for; nil where it is one itself, or like none.
+    /// The well-known one that a name could be taken for; nil where it is one itself, or like none. The same name of another kind is like it.
     ///
     /// Like is: one letter more, less or other, two neighbours in the other's place, or the same but for separators and for signs that look alike.
-    func resembled(by given: String) -> String? {
+    func resembled(by given: String, _ kind: ReleaseReport.Kind) -> String? {
         let name = given.lowercased()
-        guard !names.contains(name) else { return nil }
+        guard names[kind.rawValue]?.contains(name) != true else { return nil }
         let (letters, folded) = (Array(name.utf8), Self.folded(name))
-        return names.filter { known in
+        return names.values.joined().filter { known in
             // Of short names too many are near to each other.
             Self.folded(known) == folded || (min(known.utf8.count, letters.count) >= 6 && Self.isOneStep(Array(known.utf8), letters))
         }.min()

@@ -24,9 +24,11 @@ struct ReleaseRules: Sendable {
     }
 
     private func nameDoubt(_ report: ReleaseReport) -> [ReleaseReport.Doubt] {
-        known.resembled(by: report.name).map { [.init(.resembles, "its name is almost that of \($0)")] } ?? []
+        known.resembled(by: report.name, report.kind).map { known in
+            let text = known == report.name.lowercased() ? "\(known) is known of another kind than \(report.kind.rawValue)" : "its name is almost that of \(known)"
+            return [.init(.resembles, text)]
+        } ?? []
     }
-
 }
 
 /// How old a release is, in words.
