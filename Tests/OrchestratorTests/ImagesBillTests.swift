@@ -129,11 +129,6 @@ import Testing
         limits.components = 100
         let many = LayerSurvey(scratch.path + "/many", limits: limits)
         #expect(many.components.count == 100 && !many.isWhole)
-        // A lock in somebody else's image is a file of his.
-        try scratch.file("foreign/opt/mcp/requirements.lock", "a==1 --hash=sha256:\(String(repeating: "0", count: 64))\n")
-        #expect(LayerSurvey(scratch.path + "/foreign").isLocked)
-        let foreign = LayerSurvey(scratch.path + "/foreign", takesLocks: false)
-        #expect(!foreign.isLocked && foreign.components.isEmpty)
     }
 
     /// A base system of before its list of packages was kept.

@@ -16,10 +16,8 @@ enum ImageBill {
         // Everything in it is in a list: nothing of a folder, a program or a stranger's image, which tell what they want to.
         var isListed = image.directory != PythonLayer.folder
         var isLocked = false
-        // A file of that name in somebody else's image is his word, and nothing that was installed by.
-        let isForeign = facts.map { $0.source.oci != nil || $0.source.layout != nil } ?? false
         for hex in image.layers {
-            let survey = LayerSurvey(store + "/layers/" + hex, takesLocks: !isForeign)
+            let survey = LayerSurvey(store + "/layers/" + hex)
             isListed = isListed && survey.isWhole
             isLocked = isLocked || survey.isLocked
             if hex == NodePin.current.layer { Self.add(node(NodePin.current), to: &parts) }

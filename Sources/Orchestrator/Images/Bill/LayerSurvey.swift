@@ -23,17 +23,13 @@ struct LayerSurvey {
     private var osRelease = ""
     private var (dpkg, apk): (String, String) = ("", "")
     private let limits: Limits
-    private let takesLocks: Bool
     private var entries = 0
     private var documents = 0
     private var bytes = 0
 
-    /// - Parameters:
-    ///   - layer: the directory of the layer.
-    ///   - takesLocks: locks in it are ours.
-    init(_ layer: String, takesLocks: Bool = true, limits: Limits = Limits()) {
+    /// - Parameter layer: the directory of the layer.
+    init(_ layer: String, limits: Limits = Limits()) {
         self.limits = limits
-        self.takesLocks = takesLocks
         let root = Descriptor(open(layer, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW))
         guard root.value >= 0 else {
             isWhole = false
@@ -82,10 +78,10 @@ struct LayerSurvey {
         case ("lib/apk/db", "installed"), ("usr/lib/apk/db", "installed"): apk = text(directory, name)
         case ("etc", "os-release"): osRelease = text(directory, name)
         case ("usr/lib", "os-release"): if osRelease.isEmpty { osRelease = text(directory, name) }
-        case (_, "requirements.lock") where takesLocks && folder + "/" + name == PythonParts.lock:
+        case (_, "requirements.lock") where folder + "/" + name == PythonParts.lock:
             add(PythonParts.locked(text(directory, name)))
             isLocked = true
-        case (_, "package-lock.json") where takesLocks && folder + "/" + name == NpmParts.lock:
+        case (_, "package-lock.json") where folder + "/" + name == NpmParts.lock:
             add(NpmParts.locked(document(directory, name) ?? []))
             isLocked = true
         case (_, "METADATA") where path.last?.hasSuffix(".dist-info") == true, (_, "PKG-INFO") where path.last?.hasSuffix(".egg-info") == true:
