@@ -79,8 +79,8 @@ struct BinaryConnectorTests {
         try await Berth.run { berth in
             try await berth.up()
             let program = try await CompiledFixture.make("tiny", in: try folder(berth))
-            // A port that it may not have, and one that is not the said one.
-            let ended = try await berth.run(["connector", "add", "x", "--binary", program, "--http", "8123", "--arg", "1", "--json"])
+            // A port that there is not, and one that is not the said one.
+            let ended = try await berth.run(["connector", "add", "x", "--binary", program, "--http", "8123", "--arg", "70000", "--json"])
             #expect(ended.lastJSON?["reason"] as? String == "exit_before_ready" && ended.lastJSON?["exit_code"] as? Int == 3, "\(ended.output)")
             let elsewhere = try await berth.run(["connector", "add", "x", "--binary", program, "--http", "8123", "--arg", "8124", "--json"])
             #expect(elsewhere.lastJSON?["reason"] as? String == "bind_loopback", "\(elsewhere.output)")

@@ -26,7 +26,7 @@ struct DiskRoomTests {
             #expect(try await berth.run(["down"]).status == 0)
 
             // As it is by default: less than 1 GiB is free, and always was.
-            try await berth.up()
+            try await berth.up(["--defaults"])
             let folder = (berth.state as NSString).deletingLastPathComponent + "/another"
             try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
             try writeFile("print('another')", to: folder + "/server.py")

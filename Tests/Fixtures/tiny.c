@@ -126,7 +126,7 @@ int main(int count, char **words) {
     int listener = socket(AF_INET, SOCK_STREAM, 0), on = 1;
     struct sockaddr_in place = {.sin_family = AF_INET, .sin_port = htons((unsigned short)atoi(words[1])), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-    if (bind(listener, (struct sockaddr *)&place, sizeof place) || listen(listener, 64)) return 3;
+    if (atoi(words[1]) > 65535 || bind(listener, (struct sockaddr *)&place, sizeof place) || listen(listener, 64)) return 3;
     for (;;) {
         int connection = accept(listener, NULL, NULL);
         if (connection >= 0) serve(connection);

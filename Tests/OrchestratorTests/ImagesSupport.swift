@@ -96,7 +96,7 @@ final class ImagesMachine: BuildMachine {
         try Files.write(home + "/\(package)/__init__.py", Array("x = 1\n".utf8))
         try Files.write(home + "/\(package)-1.0.dist-info/entry_points.txt", Array("[console_scripts]\n\(script)\n".utf8))
         try Files.write(home + "/\(package)-1.0.dist-info/RECORD", Array("\(package)/__init__.py,,\n".utf8))
-        try Files.write(home + "/requirements.lock", Array("\(package)==1.0 \\\n    --hash=sha256:00\n".utf8))
+        try Files.write(job.output + "/" + Lockfile.name, Array("\(package)==1.0 \\\n    --hash=sha256:00\n".utf8))
         try Files.write(home + "/.lock", [])
         return BuildJobResult(exitCode: 0, log: "")
     }
