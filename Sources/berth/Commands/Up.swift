@@ -50,7 +50,6 @@ struct Up: AsyncParsableCommand {
         try PortCheck.free(host: host, port: port)
         try Preflight.make(state: installation.state)
         try installation.remember(listen: settings.listen)
-        try options.save(settings)
 
         var ready: [Int32] = [-1, -1]
         guard clinux_pipe_cloexec(&ready) == 0 else { throw Failure("no pipe: \(String(cString: strerror(errno)))") }
@@ -65,6 +64,8 @@ struct Up: AsyncParsableCommand {
             if StateLock.holder(installation.lock) == nil { RunDirectory.remove(installation) }
             throw Self.failure(line, installation)
         }
+        // Options that it does not start with are none to keep.
+        try options.save(settings)
         try await report(installation, since: begin, isRunning: false, lastOptions)
         guard !detach else { return }
         ServiceNotice.send("READY=1")
