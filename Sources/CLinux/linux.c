@@ -8,7 +8,6 @@
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
@@ -103,17 +102,23 @@ int clinux_remove_access_list(int fd) {
     return result == -ENODATA || result == -EOPNOTSUPP ? 0 : result;
 }
 
-/// The new process, which shares our memory until it is another program: system calls and nothing else.
-// Every descriptor above the wanted ones is closed by now, and so is this one.
+/// How soon the kernel ends the calling process for want of memory, in the new process too: `errno`. No function of the library formats it.
 static int score(int value) {
-    char text[16];
-    int length = snprintf(text, sizeof text, "%d", value), fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+    char text[8];
+    int begin = sizeof text;
+    unsigned rest = value < 0 ? -(unsigned)value : (unsigned)value;
+    do text[--begin] = '0' + rest % 10; while ((rest /= 10) && begin > 1);
+    if (value < 0) text[--begin] = '-';
+    // Every descriptor above the wanted ones is closed by now, and so is this one.
+    int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC), length = (int)sizeof text - begin;
     if (fd < 0) return errno;
-    int error = write(fd, text, length) == length ? 0 : errno ? errno : EIO;
+    ssize_t count = write(fd, text + begin, length);
+    int error = count == length ? 0 : count < 0 ? errno : EIO;
     close(fd);
     return error;
 }
 
+/// The new process, which shares our memory until it is another program: system calls and nothing else.
 static int become(const char *path, char *const argv[], char *const envp[], const struct clinux_spawn_options *options, const int *lifted, int count, pid_t parent) {
     struct sigaction standard = { .sa_handler = SIG_DFL };
     for (int number = 1; number < NSIG; number++) sigaction(number, &standard, NULL);

@@ -66,6 +66,9 @@ struct Installation {
     }
     var cgroupPrefix: String { "/berth-\(key)" }
 
+    /// Files that a state has beside its two parts.
+    static let files: Set<String> = ["lock", "version", "listen", RememberedOptions.name, RememberedOptions.name + ".new", "berth.log"]
+
     private static func defaultState(_ environment: [String: String]) -> String {
         if geteuid() == 0 { return "/var/lib/berth" }
         if let base = environment["XDG_STATE_HOME"], base.hasPrefix("/") { return base + "/berth" }

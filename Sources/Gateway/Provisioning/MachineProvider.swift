@@ -76,7 +76,7 @@ actor MachineProvider {
             let machine = try await machines.machine(app: connector.app, id: id)
             guard machine.principal == (connector.isolation == .principal ? principal : nil) else { return nil }
             // An update has taken away what it runs on, and it has not gone yet.
-            if let generation = machine.config.metadata?["berth_generation"].flatMap({ Int($0) }), generation < connector.floor { return nil }
+            if let generation = machine.ownGeneration, generation < connector.floor { return nil }
             guard [.suspended, .suspending, .stopping].contains(machine.state) else { return machine.address }
             try await machines.perform(.start, app: connector.app, id: id)
             logger.info("machine waked", metadata: ["app": "\(connector.app)", "machine": "\(id)"])
@@ -372,10 +372,10 @@ extension Machine {
     /// Where it answers, when it runs.
     var address: MachineAddress? {
         guard state == .started, let door = berth?.door, let boot = berth?.boot_id else { return nil }
-        return MachineAddress(machine: id, boot: boot, door: door, generation: config.metadata?["berth_generation"].flatMap { Int($0) })
+        return MachineAddress(machine: id, boot: boot, door: door, generation: ownGeneration)
     }
 
-    func isOf(generation: Int) -> Bool { config.metadata?["berth_generation"] == "\(generation)" }
+    func isOf(generation: Int) -> Bool { ownGeneration == generation }
 }
 
 extension MachineConfig {

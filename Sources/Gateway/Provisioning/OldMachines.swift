@@ -63,6 +63,9 @@ extension Machine {
     /// It runs, or stands still with all that it has.
     fileprivate var holdsSessions: Bool { address != nil || state == .suspended || state == .suspending }
 
-    /// Of its connector; 0 where it has none.
-    var generation: Int { config.metadata?["berth_generation"].flatMap { Int($0) } ?? 0 }
+    /// Of its connector, as it was made; nil where it does not say.
+    var ownGeneration: Int? { config.metadata?["berth_generation"].flatMap { Int($0) } }
+
+    /// The same; 0, older than every other, where it does not say.
+    var generation: Int { ownGeneration ?? 0 }
 }

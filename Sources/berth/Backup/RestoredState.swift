@@ -109,7 +109,7 @@ struct RestoredState {
         let isUnfinished = access("\(state)/\(folder)/\(mark)", F_OK) == 0
             || names.contains(folder) && directoryNames(state + "/" + folder)?.isEmpty == true
         let parts = StatePart.Part.allCases.map(\.rawValue)
-        let own = Set(["lock", "version", "listen", "options", "options.new", "berth.log", "lost+found"] + (isUnfinished ? [folder] + parts : []))
+        let own = Installation.files.union(["lost+found"] + (isUnfinished ? [folder] + parts : []))
         guard let stranger = names.subtracting(own).sorted().first(where: { !parts.contains($0) || directoryNames("\(state)/\($0)")?.isEmpty != true })
         else { return }
         guard parts.contains(stranger) else {

@@ -37,7 +37,7 @@ enum Preflight {
         } catch {
             throw Failure(error.message, hint: error.remedy)
         }
-        let own: Set<String> = ["lock", "version", "listen", "options", "options.new", "berth.log", "gateway", "orchestrator", "lost+found"]
+        let own = Installation.files.union(["gateway", "orchestrator", "lost+found"])
         guard let stranger = (directoryNames(path) ?? []).first(where: { !own.contains($0) }) else { return }
         throw Failure("\(path) holds \(stranger), which is not Berth's", hint: "give --state a new or empty directory")
     }

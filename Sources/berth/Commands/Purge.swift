@@ -19,7 +19,7 @@ struct Purge {
     /// Its parts of the shared cache.
     private let parts: [String]
 
-    private static let own: Set<String> = ["lock", "version", "listen", "options", "options.new", "berth.log", "gateway", "orchestrator", "restoring"]
+    private static let own = Installation.files.union(["gateway", "orchestrator", "restoring"])
 
     /// - Throws: `Failure` where the directory is not Berth's alone.
     init(_ installation: Installation) throws {
